@@ -1,0 +1,81 @@
+use std::io::{self, IoSlice};
+
+use crate::macros::{debug_by_std, read_by_std, write_by_shield};
+use crate::sys::{PipeShield, ShieldPipe, handle};
+
+/// Creates an anonymous pipe. Mirrors [`std::io::pipe`].
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    std::io::pipe().map(|(reader, writer)| (reader.into(), writer.into()))
+}
+
+/// The reading end of a pipe. Mirrors [`std::io::PipeReader`].
+///
+/// `From<ChildStdout>` and `From<ChildStderr>` take over what a child process writes to.
+pub struct PipeReader {
+    std: std::io::PipeReader,
+}
+
+impl PipeReader {
+    /// Mirrors [`std::io::PipeReader::try_clone`].
+    pub fn try_clone(&self) -> io::Result<PipeReader> {
+        self.std.try_clone().map(PipeReader::from)
+    }
+
+    fn adopt(std: std::io::PipeReader) -> PipeReader {
+        PipeReader { std }
+    }
+}
+
+read_by_std!(PipeReader);
+debug_by_std!(PipeReader);
+handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStderr);
+
+/// The writing end of a pipe that reports a vanished reader as an error, never as a signal.
+///
+/// Mirrors [`std::io::PipeWriter`]. `From<ChildStdin>` takes over what a child process reads
+/// from, and `From<OwnedFd>` a FIFO or any other descriptor.
+///
+/// # Platforms
+///
+/// On Linux 6.18 and later a write costs what `writev` does; elsewhere a pipe has no flag and
+/// a write costs three system calls, one on Apple and NetBSD. There the first write sets a
+/// flag in the open file description, which every duplicate shares, those in other processes
+/// included; an end that is passed to a child unwritten reaches it untouched.
+///
+/// # Limits
+///
+/// `Into<std::io::PipeWriter>`, `Into<OwnedFd>` and `Into<Stdio>` end the protection.
+pub struct PipeWriter {
+    std: std::io::PipeWriter,
+    shield: PipeShield,
+}
+
+impl PipeWriter {
+    /// Mirrors [`std::io::PipeWriter::try_clone`].
+    pub fn try_clone(&self) -> io::Result<PipeWriter> {
+        self.std.try_clone().map(PipeWriter::from)
+    }
+
+    fn adopt(std: std::io::PipeWriter) -> PipeWriter {
+        PipeWriter {
+            std,
+            shield: PipeShield::default(),
+        }
+    }
+
+    fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
+        self.shield.write(&self.std, &[IoSlice::new(buf)], || {
+            io::Write::write(&mut &self.std, buf)
+        })
+    }
+
+    fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shield.write(&self.std, bufs, || {
+            io::Write::write_vectored(&mut &self.std, bufs)
+        })
+    }
+}
+
+write_by_shield!(PipeWriter);
+debug_by_std!(PipeWriter);
+handle::pipe_conversions!(PipeWriter, std::io::PipeWriter, ChildStdin);

@@ -1,0 +1,87 @@
+//! How a public type says what it delegates, and what it owns.
+
+/// Methods that cannot raise: each calls its namesake of the std twin and links it.
+macro_rules! mirror {
+    ($twin:literal, $field:ident: $(
+        $(#[$meta:meta])*
+        fn $name:ident $(<$($generic:ident: $bound:path),+>)? (&self $(, $arg:ident: $ty:ty)* $(,)?)
+            -> $ret:ty;
+    )+) => {$(
+        #[doc = concat!("Mirrors [`", $twin, "::", stringify!($name), "`].")]
+        $(#[$meta])*
+        pub fn $name $(<$($generic: $bound),+>)? (&self $(, $arg: $ty)*) -> $ret {
+            self.$field.$name($($arg),*)
+        }
+    )+};
+}
+pub(crate) use mirror;
+
+/// `Read` for `T` and `&T`: reading cannot raise, so all of it is std's own.
+macro_rules! read_by_std {
+    ($ours:ident) => {
+        $crate::macros::read_by_std!(@impl $ours, $ours);
+        $crate::macros::read_by_std!(@impl $ours, &$ours);
+    };
+    (@impl $ours:ident, $reader:ty) => {
+        impl std::io::Read for $reader {
+            fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                (&self.std).read(buf)
+            }
+
+            fn read_vectored(
+                &mut self,
+                bufs: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::io::Result<usize> {
+                (&self.std).read_vectored(bufs)
+            }
+
+            fn read_to_end(&mut self, buf: &mut Vec<u8>) -> std::io::Result<usize> {
+                (&self.std).read_to_end(buf)
+            }
+
+            fn read_to_string(&mut self, buf: &mut String) -> std::io::Result<usize> {
+                (&self.std).read_to_string(buf)
+            }
+        }
+    };
+}
+pub(crate) use read_by_std;
+
+/// `Write` for `T` and `&T`, by the type's own `send_one` and `send_slices`.
+macro_rules! write_by_shield {
+    ($ours:ident) => {
+        $crate::macros::write_by_shield!(@impl $ours, $ours);
+        $crate::macros::write_by_shield!(@impl $ours, &$ours);
+    };
+    (@impl $ours:ident, $writer:ty) => {
+        impl std::io::Write for $writer {
+            fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+                self.write_one(buf)
+            }
+
+            fn write_vectored(
+                &mut self,
+                bufs: &[std::io::IoSlice<'_>],
+            ) -> std::io::Result<usize> {
+                self.write_slices(bufs)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use write_by_shield;
+
+/// `Debug` as the twin prints it.
+macro_rules! debug_by_std {
+    ($ours:ident) => {
+        impl std::fmt::Debug for $ours {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.std.fmt(f)
+            }
+        }
+    };
+}
+pub(crate) use debug_by_std;

@@ -1,0 +1,96 @@
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::macros::{debug_by_std, mirror, read_by_std, write_by_shield};
+use crate::sys::{ShieldSocket, SocketShield, handle, option};
+
+/// A TCP stream that reports a vanished peer as an error, never as a signal.
+///
+/// Mirrors [`std::net::TcpStream`]: same methods, traits, errors and `Debug` output. Beyond
+/// it, `write_vectored` is protected as `write` is.
+///
+/// # Errors
+///
+/// A write to a peer that is gone fails with [`ErrorKind::BrokenPipe`] (`EPIPE`), or first
+/// with [`ErrorKind::ConnectionReset`] if the peer's reset was not reported yet.
+///
+/// # Limits
+///
+/// [`Into<std::net::TcpStream>`](std::net::TcpStream) ends the protection. On stable Rust
+/// `is_write_vectored` cannot be forwarded: `BufWriter::write_vectored` copies into its buffer
+/// where std's type passes the slices on.
+///
+/// [`ErrorKind::BrokenPipe`]: std::io::ErrorKind::BrokenPipe
+/// [`ErrorKind::ConnectionReset`]: std::io::ErrorKind::ConnectionReset
+pub struct TcpStream {
+    std: std::net::TcpStream,
+    shield: SocketShield,
+}
+
+impl TcpStream {
+    /// Mirrors [`std::net::TcpStream::connect`].
+    pub fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
+        std::net::TcpStream::connect(addr).map(TcpStream::from)
+    }
+
+    /// Mirrors [`std::net::TcpStream::connect_timeout`].
+    pub fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        std::net::TcpStream::connect_timeout(addr, timeout).map(TcpStream::from)
+    }
+
+    /// Mirrors [`std::net::TcpStream::try_clone`].
+    pub fn try_clone(&self) -> io::Result<TcpStream> {
+        self.std.try_clone().map(TcpStream::from)
+    }
+
+    mirror! { "std::net::TcpStream", std:
+        fn peer_addr(&self) -> io::Result<SocketAddr>;
+        fn local_addr(&self) -> io::Result<SocketAddr>;
+        fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+        fn set_read_timeout(&self, dur: Option<Duration>) -> io::Result<()>;
+        fn set_write_timeout(&self, dur: Option<Duration>) -> io::Result<()>;
+        fn read_timeout(&self) -> io::Result<Option<Duration>>;
+        fn write_timeout(&self) -> io::Result<Option<Duration>>;
+        fn peek(&self, buf: &mut [u8]) -> io::Result<usize>;
+        fn set_nodelay(&self, nodelay: bool) -> io::Result<()>;
+        fn nodelay(&self) -> io::Result<bool>;
+        fn set_ttl(&self, ttl: u32) -> io::Result<()>;
+        fn ttl(&self) -> io::Result<u32>;
+        fn take_error(&self) -> io::Result<Option<io::Error>>;
+        fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+    }
+
+    /// How long `drop` waits for unsent data; `None`: it does not wait, and the system goes
+    /// on sending. Unstable in std as `tcp_linger`; this shape stays.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        option::linger(&self.std)
+    }
+
+    /// Sets how long `drop` waits for unsent data, in whole seconds. `Some(Duration::ZERO)`
+    /// makes `drop` reset the connection. Unstable in std as `tcp_linger`; this shape stays.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        option::set_linger(&self.std, linger)
+    }
+
+    fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
+        self.shield.write(&self.std, buf)
+    }
+
+    fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shield.write_vectored(&self.std, bufs)
+    }
+}
+
+read_by_std!(TcpStream);
+write_by_shield!(TcpStream);
+debug_by_std!(TcpStream);
+handle::net_conversions!(TcpStream, std::net::TcpStream);

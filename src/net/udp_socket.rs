@@ -1,0 +1,77 @@
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::macros::{debug_by_std, mirror};
+use crate::sys::{ShieldSocket, SocketShield, handle};
+
+/// A UDP socket that reports a vanished peer as an error, never as a signal.
+///
+/// Mirrors [`std::net::UdpSocket`].
+pub struct UdpSocket {
+    std: std::net::UdpSocket,
+    shield: SocketShield,
+}
+
+impl UdpSocket {
+    /// Mirrors [`std::net::UdpSocket::bind`].
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
+        std::net::UdpSocket::bind(addr).map(UdpSocket::from)
+    }
+
+    /// Mirrors [`std::net::UdpSocket::try_clone`].
+    pub fn try_clone(&self) -> io::Result<UdpSocket> {
+        self.std.try_clone().map(UdpSocket::from)
+    }
+
+    /// Mirrors [`std::net::UdpSocket::send`].
+    pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.shield.send(&self.std, buf, || self.std.send(buf))
+    }
+
+    /// Mirrors [`std::net::UdpSocket::send_to`].
+    pub fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
+        match addr.to_socket_addrs()?.next() {
+            Some(addr) => self
+                .shield
+                .send_to(&self.std, buf, &addr, || self.std.send_to(buf, addr)),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no addresses to send data to",
+            )),
+        }
+    }
+
+    mirror! { "std::net::UdpSocket", std:
+        fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+        fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+        fn peer_addr(&self) -> io::Result<SocketAddr>;
+        fn local_addr(&self) -> io::Result<SocketAddr>;
+        fn set_read_timeout(&self, dur: Option<Duration>) -> io::Result<()>;
+        fn set_write_timeout(&self, dur: Option<Duration>) -> io::Result<()>;
+        fn read_timeout(&self) -> io::Result<Option<Duration>>;
+        fn write_timeout(&self) -> io::Result<Option<Duration>>;
+        fn set_broadcast(&self, broadcast: bool) -> io::Result<()>;
+        fn broadcast(&self) -> io::Result<bool>;
+        fn set_multicast_loop_v4(&self, multicast_loop_v4: bool) -> io::Result<()>;
+        fn multicast_loop_v4(&self) -> io::Result<bool>;
+        fn set_multicast_ttl_v4(&self, multicast_ttl_v4: u32) -> io::Result<()>;
+        fn multicast_ttl_v4(&self) -> io::Result<u32>;
+        fn set_multicast_loop_v6(&self, multicast_loop_v6: bool) -> io::Result<()>;
+        fn multicast_loop_v6(&self) -> io::Result<bool>;
+        fn set_ttl(&self, ttl: u32) -> io::Result<()>;
+        fn ttl(&self) -> io::Result<u32>;
+        fn join_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()>;
+        fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()>;
+        fn leave_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()>;
+        fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()>;
+        fn take_error(&self) -> io::Result<Option<io::Error>>;
+        fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()>;
+        fn recv(&self, buf: &mut [u8]) -> io::Result<usize>;
+        fn peek(&self, buf: &mut [u8]) -> io::Result<usize>;
+        fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+    }
+}
+
+debug_by_std!(UdpSocket);
+handle::net_conversions!(UdpSocket, std::net::UdpSocket);

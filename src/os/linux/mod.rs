@@ -1,0 +1,5 @@
+//! Mirrors [`std::os::linux`]: [`net`] is ours, the rest is re-exported.
+
+pub use std::os::linux::*;
+
+pub mod net;

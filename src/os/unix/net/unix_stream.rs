@@ -1,0 +1,105 @@
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::macros::{debug_by_std, mirror, read_by_std, write_by_shield};
+use crate::sys::{self, ShieldSocket, SocketShield, handle, option};
+
+/// A Unix stream socket that reports a vanished peer as an error, never as a signal.
+///
+/// Mirrors [`std::os::unix::net::UnixStream`]: same methods, traits, errors and `Debug`
+/// output. Beyond it, `write_vectored` is protected as `write` is.
+///
+/// # Limits
+///
+/// `Into<std::os::unix::net::UnixStream>` ends the protection. std's unstable methods for
+/// ancillary data are out of reach on stable Rust.
+pub struct UnixStream {
+    std: std::os::unix::net::UnixStream,
+    shield: SocketShield,
+}
+
+impl UnixStream {
+    /// Mirrors [`std::os::unix::net::UnixStream::connect`].
+    pub fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
+        std::os::unix::net::UnixStream::connect(path).map(UnixStream::from)
+    }
+
+    /// Mirrors [`std::os::unix::net::UnixStream::connect_addr`].
+    pub fn connect_addr(socket_addr: &SocketAddr) -> io::Result<UnixStream> {
+        std::os::unix::net::UnixStream::connect_addr(socket_addr).map(UnixStream::from)
+    }
+
+    /// Mirrors [`std::os::unix::net::UnixStream::pair`].
+    pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
+        std::os::unix::net::UnixStream::pair().map(|(a, b)| (a.into(), b.into()))
+    }
+
+    /// Mirrors [`std::os::unix::net::UnixStream::try_clone`].
+    pub fn try_clone(&self) -> io::Result<UnixStream> {
+        self.std.try_clone().map(UnixStream::from)
+    }
+
+    mirror! { "std::os::unix::net::UnixStream", std:
+        fn local_addr(&self) -> io::Result<SocketAddr>;
+        fn peer_addr(&self) -> io::Result<SocketAddr>;
+        fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+        fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+        fn read_timeout(&self) -> io::Result<Option<Duration>>;
+        fn write_timeout(&self) -> io::Result<Option<Duration>>;
+        fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+        fn take_error(&self) -> io::Result<Option<io::Error>>;
+        fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+    }
+
+    /// Receives without removing from the queue. Unstable in std as `unix_socket_peek`; this
+    /// shape stays.
+    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        option::peek(&self.std, buf)
+    }
+
+    sys::only_peer_cred! {
+        /// Who connected: the effective ids of the peer when it did. Unstable in std as
+        /// `peer_credentials_unix_socket`; this shape stays.
+        pub fn peer_cred(&self) -> io::Result<UCred> {
+            option::peer_cred(&self.std)
+        }
+    }
+
+    sys::only_mark! {
+        /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
+        /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
+        pub fn set_mark(&self, mark: u32) -> io::Result<()> {
+            option::set_mark(&self.std, mark)
+        }
+    }
+
+    fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
+        self.shield.write(&self.std, buf)
+    }
+
+    fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shield.write_vectored(&self.std, bufs)
+    }
+}
+
+read_by_std!(UnixStream);
+write_by_shield!(UnixStream);
+debug_by_std!(UnixStream);
+handle::net_conversions!(UnixStream, std::os::unix::net::UnixStream);
+
+sys::only_peer_cred! {
+    /// The credentials of the process at the other end: see [`UnixStream::peer_cred`].
+    #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+    #[non_exhaustive]
+    pub struct UCred {
+        /// Its effective user id.
+        pub uid: u32,
+        /// Its effective group id.
+        pub gid: u32,
+        /// Its process id, where the system tells it.
+        pub pid: Option<i32>,
+    }
+}

@@ -1,0 +1,35 @@
+//! The calls on borrowed handles, protected: for authors of bindings, whose handles belong to
+//! somebody else.
+//!
+//! The callback that a C library calls to write has a descriptor and nothing else. Here are the
+//! calls that it makes, by their names in `man 2`, on anything that lends a handle. What cannot
+//! raise (receive, connect, options) is [`socket2::SockRef`](crate::socket2::SockRef)'s.
+//!
+//! ```
+//! use std::os::fd::BorrowedFd;
+//!
+//! fn on_write(socket: BorrowedFd<'_>, bytes: &[u8]) -> isize {
+//!     match epipe::raw::send(socket, bytes) {
+//!         Ok(sent) => sent as isize,
+//!         Err(error) => -(error.raw_os_error().unwrap_or(0) as isize),
+//!     }
+//! }
+//! ```
+//!
+//! # Platforms
+//!
+//! Nothing is remembered between two calls. On Apple, FreeBSD, NetBSD and DragonFly each call
+//! asks whether the socket carries `SO_NOSIGPIPE`, and sets it if not; [`write()`] to a pipe on
+//! Apple and NetBSD sets `F_SETNOSIGPIPE`, which every duplicate of the descriptor shares.
+//! Descriptors 0 to 2 are never changed. A type of this crate asks once.
+
+use crate::sys;
+
+sys::only_socket2! {
+    mod socket;
+    pub use socket::*;
+}
+sys::only_fd! {
+    mod write;
+    pub use write::*;
+}

@@ -1,0 +1,155 @@
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+
+use crate::Socket;
+use crate::sys::handle::{AsSocket, OwnedSocket};
+use crate::sys::{self, ShieldCall, SocketShield};
+
+/// `socket(2)`: close-on-exec, and armed with what the system has.
+pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<OwnedSocket> {
+    Socket::new(domain, ty, protocol).map(OwnedSocket::from)
+}
+
+sys::only_pair! {
+    /// `socketpair(2)`: close-on-exec, and armed with what the system has.
+    pub fn socket_pair(
+        domain: Domain,
+        ty: Type,
+        protocol: Option<Protocol>,
+    ) -> io::Result<(OwnedSocket, OwnedSocket)> {
+        Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
+    }
+}
+
+/// `accept(2)`: close-on-exec, and armed with what the system has.
+pub fn accept(listener: impl AsSocket) -> io::Result<(OwnedSocket, SockAddr)> {
+    let (socket, addr) = SockRef::from(&listener).accept()?;
+    Ok((Socket::from(socket).into(), addr))
+}
+
+/// `send(2)`.
+///
+/// # Errors
+///
+/// [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe) (`EPIPE`) if the peer is gone.
+pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
+    send_with_flags(socket, buf, 0)
+}
+
+/// `send(2)` with flags of the caller's.
+pub fn send_with_flags(socket: impl AsSocket, buf: &[u8], flags: c_int) -> io::Result<usize> {
+    let borrowed = SockRef::from(&socket);
+    call(&socket, buf.len(), |added| borrowed.send_with_flags(buf, flags | added))
+}
+
+/// `sendto(2)`.
+pub fn send_to(socket: impl AsSocket, buf: &[u8], addr: &SockAddr) -> io::Result<usize> {
+    send_to_with_flags(socket, buf, addr, 0)
+}
+
+/// `sendto(2)` with flags of the caller's.
+pub fn send_to_with_flags(
+    socket: impl AsSocket,
+    buf: &[u8],
+    addr: &SockAddr,
+    flags: c_int,
+) -> io::Result<usize> {
+    let borrowed = SockRef::from(&socket);
+    call(&socket, buf.len(), |added| {
+        borrowed.send_to_with_flags(buf, addr, flags | added)
+    })
+}
+
+sys::only_out_of_band! {
+    /// `send(2)` with `MSG_OOB`.
+    pub fn send_out_of_band(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
+        send_with_flags(socket, buf, sys::option::MSG_OOB)
+    }
+}
+
+sys::only_sendmsg! {
+    /// `sendmsg(2)` of several slices: what `writev(2)` does, protected.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`): a datagram is not cut.
+    pub fn send_vectored(socket: impl AsSocket, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        send_vectored_with_flags(socket, bufs, 0)
+    }
+
+    /// [`send_vectored`] with flags of the caller's.
+    pub fn send_vectored_with_flags(
+        socket: impl AsSocket,
+        bufs: &[IoSlice<'_>],
+        flags: c_int,
+    ) -> io::Result<usize> {
+        let borrowed = SockRef::from(&socket);
+        call(&socket, sys::total(bufs), |added| {
+            borrowed.send_vectored_with_flags(bufs, flags | added)
+        })
+    }
+
+    /// [`send_vectored`] to an address.
+    pub fn send_to_vectored(
+        socket: impl AsSocket,
+        bufs: &[IoSlice<'_>],
+        addr: &SockAddr,
+    ) -> io::Result<usize> {
+        send_to_vectored_with_flags(socket, bufs, addr, 0)
+    }
+
+    /// [`send_to_vectored`] with flags of the caller's.
+    pub fn send_to_vectored_with_flags(
+        socket: impl AsSocket,
+        bufs: &[IoSlice<'_>],
+        addr: &SockAddr,
+        flags: c_int,
+    ) -> io::Result<usize> {
+        let borrowed = SockRef::from(&socket);
+        call(&socket, sys::total(bufs), |added| {
+            borrowed.send_to_vectored_with_flags(bufs, addr, flags | added)
+        })
+    }
+
+    /// `sendmsg(2)`.
+    pub fn sendmsg(
+        socket: impl AsSocket,
+        msg: &socket2::MsgHdr<'_, '_, '_>,
+        flags: c_int,
+    ) -> io::Result<usize> {
+        let borrowed = SockRef::from(&socket);
+        call(&socket, sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
+    }
+}
+
+sys::only_sendfile! {
+    /// `sendfile(2)` from a file to a socket, from `offset` on, `length` bytes or (`None`) all
+    /// that one call takes. The file's own position stays.
+    ///
+    /// # Platforms
+    ///
+    /// No flag covers it on Linux and Android: it runs under a guard, three system calls more.
+    pub fn sendfile(
+        socket: impl AsSocket,
+        file: impl std::os::fd::AsFd,
+        offset: usize,
+        length: Option<std::num::NonZeroUsize>,
+    ) -> io::Result<usize> {
+        use std::os::fd::AsRawFd;
+
+        let borrowed = SockRef::from(&socket);
+        let file = file.as_fd().as_raw_fd();
+        SocketShield::default().run(&socket, || borrowed.sendfile(&file, offset, length))
+    }
+}
+
+/// One call on a socket of which nothing is remembered.
+fn call(
+    socket: &impl AsSocket,
+    len: usize,
+    call: impl Fn(c_int) -> io::Result<usize>,
+) -> io::Result<usize> {
+    SocketShield::default().call(socket, len, call)
+}

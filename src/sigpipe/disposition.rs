@@ -1,0 +1,63 @@
+use std::io;
+
+use crate::sys;
+
+/// What a SIGPIPE does to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Disposition {
+    /// It ends the process (`SIG_DFL`).
+    Default,
+    /// It is discarded (`SIG_IGN`), or the system has no such signal.
+    Ignored,
+    /// It runs a handler that the host installed.
+    Handled,
+}
+
+/// Tells what a SIGPIPE does to this process now. It changes nothing.
+///
+/// The handler that a [`Guard`](super::Guard) of this crate puts in for a while (Apple,
+/// NetBSD) counts as the default that it stands for.
+///
+/// # Errors
+///
+/// Those of `sigaction`, which has none for a valid signal unless a sandbox forbids it.
+///
+/// # Limits
+///
+/// Another thread may change it at any time. A copy of this crate in another library of the
+/// same process is told apart from it: its handler counts as [`Disposition::Handled`].
+pub fn disposition() -> io::Result<Disposition> {
+    sys::disposition()
+}
+
+/// Ignores SIGPIPE in the whole process, unless the host has its own handler; tells what it
+/// found.
+///
+/// In place of `signal(SIGPIPE, SIG_IGN)` at the top of `main`. Where [`Disposition::Handled`]
+/// is returned nothing was changed, and a SIGPIPE still runs that handler.
+///
+/// Child processes inherit the ignored signal through exec; std's `Command` resets it for the
+/// children that it starts.
+///
+/// ```
+/// use epipe::sigpipe::{self, Disposition};
+///
+/// if sigpipe::ignore()? == Disposition::Handled {
+///     eprintln!("the host handles SIGPIPE itself");
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of `sigaction`, which has none for a valid signal unless a sandbox forbids it.
+///
+/// # Limits
+///
+/// This is the whole process's business: a library that is loaded into somebody else's
+/// process uses [`guard`](super::guard()) instead. A host that installs a handler between the
+/// question and the answer is overwritten; no system offers the two as one.
+pub fn ignore() -> io::Result<Disposition> {
+    sys::ignore()
+}

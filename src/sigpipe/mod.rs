@@ -1,0 +1,17 @@
+//! The signal itself: keep it from this thread ([`guard`], [`suppressed`]), or from the
+//! process ([`ignore`]); and ask what would happen ([`disposition`]).
+//!
+//! The types of this crate need none of it. It is for code that writes by itself: a C
+//! library, `sendfile`, `splice`, a crate that cannot be told to use other types.
+//!
+//! # Which one
+//!
+//! * The process is yours (you wrote `main`): [`ignore`], once, at the top.
+//! * The process is a host's: [`suppressed`] around the call that may write, or [`guard`] for
+//!   the length of a scope.
+
+mod disposition;
+mod guard;
+
+pub use disposition::{Disposition, disposition, ignore};
+pub use guard::{Guard, guard, suppressed};

@@ -1,0 +1,286 @@
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Type};
+
+use crate::macros::{debug_by_std, mirror, read_by_std, write_by_shield};
+use crate::sys::{self, ShieldCall, SocketShield, handle};
+
+/// A socket of any family that reports a vanished peer as an error, never as a signal.
+///
+/// Mirrors the life and the calls of [`socket2::Socket`]: creation, accept, and everything
+/// that sends or receives. Options are set through [`socket2::SockRef`], which takes any type
+/// of this crate:
+///
+/// ```
+/// use epipe::Socket;
+/// use epipe::socket2::{Domain, SockRef, Type};
+///
+/// let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+/// SockRef::from(&socket).set_reuse_address(true)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Limits
+///
+/// [`Into<socket2::Socket>`](socket2::Socket) ends the protection, and so do the sending
+/// methods of a `SockRef`.
+pub struct Socket {
+    std: socket2::Socket,
+    shield: SocketShield,
+}
+
+impl Socket {
+    /// Mirrors [`socket2::Socket::new`].
+    pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+        socket2::Socket::new(domain, ty, protocol).map(Socket::from)
+    }
+
+    /// Mirrors [`socket2::Socket::new_raw`]: not close-on-exec, but protected.
+    pub fn new_raw(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+        socket2::Socket::new_raw(domain, ty, protocol).map(Socket::from)
+    }
+
+    sys::only_pair! {
+        /// Mirrors [`socket2::Socket::pair`].
+        pub fn pair(
+            domain: Domain,
+            ty: Type,
+            protocol: Option<Protocol>,
+        ) -> io::Result<(Socket, Socket)> {
+            socket2::Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
+        }
+
+        /// Mirrors [`socket2::Socket::pair_raw`]: not close-on-exec, but protected.
+        pub fn pair_raw(
+            domain: Domain,
+            ty: Type,
+            protocol: Option<Protocol>,
+        ) -> io::Result<(Socket, Socket)> {
+            socket2::Socket::pair_raw(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
+        }
+    }
+
+    /// Mirrors [`socket2::Socket::accept`].
+    pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
+        self.std.accept().map(|(socket, addr)| (socket.into(), addr))
+    }
+
+    /// Mirrors [`socket2::Socket::accept_raw`]: not close-on-exec, but protected.
+    pub fn accept_raw(&self) -> io::Result<(Socket, SockAddr)> {
+        self.std.accept_raw().map(|(socket, addr)| (socket.into(), addr))
+    }
+
+    sys::only_clone! {
+        /// Mirrors [`socket2::Socket::try_clone`].
+        pub fn try_clone(&self) -> io::Result<Socket> {
+            self.std.try_clone().map(Socket::from)
+        }
+    }
+
+    mirror! { "socket2::Socket", std:
+        fn bind(&self, address: &SockAddr) -> io::Result<()>;
+        fn connect(&self, address: &SockAddr) -> io::Result<()>;
+        fn connect_timeout(&self, addr: &SockAddr, timeout: Duration) -> io::Result<()>;
+        fn listen(&self, backlog: c_int) -> io::Result<()>;
+        fn local_addr(&self) -> io::Result<SockAddr>;
+        fn peer_addr(&self) -> io::Result<SockAddr>;
+        fn r#type(&self) -> io::Result<Type>;
+        fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+        fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+        fn take_error(&self) -> io::Result<Option<io::Error>>;
+        fn recv(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
+        fn recv_with_flags(&self, buf: &mut [MaybeUninit<u8>], flags: c_int) -> io::Result<usize>;
+        fn recv_from(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<(usize, SockAddr)>;
+        fn recv_from_with_flags(&self, buf: &mut [MaybeUninit<u8>], flags: c_int)
+            -> io::Result<(usize, SockAddr)>;
+        fn peek(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
+        fn peek_from(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<(usize, SockAddr)>;
+        fn peek_sender(&self) -> io::Result<SockAddr>;
+    }
+
+    fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
+        self.send(buf)
+    }
+
+    sys::only_sendmsg! {
+        fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.send_vectored(bufs)
+        }
+    }
+
+    sys::only_no_sendmsg! {
+        /// The first slice that holds anything, as `Write::write_vectored` does by itself.
+        fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.send(bufs.iter().find(|buf| !buf.is_empty()).map_or(&[], |buf| buf))
+        }
+    }
+
+    sys::only_nonblocking! {
+        /// Mirrors [`socket2::Socket::nonblocking`].
+        pub fn nonblocking(&self) -> io::Result<bool> {
+            self.std.nonblocking()
+        }
+    }
+
+    /// Mirrors [`socket2::Socket::send`].
+    pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.send_with_flags(buf, 0)
+    }
+
+    /// Mirrors [`socket2::Socket::send_with_flags`].
+    pub fn send_with_flags(&self, buf: &[u8], flags: c_int) -> io::Result<usize> {
+        self.shield.call(&self.std, buf.len(), |added| {
+            self.std.send_with_flags(buf, flags | added)
+        })
+    }
+
+    /// Mirrors [`socket2::Socket::send_to`].
+    pub fn send_to(&self, buf: &[u8], addr: &SockAddr) -> io::Result<usize> {
+        self.send_to_with_flags(buf, addr, 0)
+    }
+
+    /// Mirrors [`socket2::Socket::send_to_with_flags`].
+    pub fn send_to_with_flags(
+        &self,
+        buf: &[u8],
+        addr: &SockAddr,
+        flags: c_int,
+    ) -> io::Result<usize> {
+        self.shield.call(&self.std, buf.len(), |added| {
+            self.std.send_to_with_flags(buf, addr, flags | added)
+        })
+    }
+
+    sys::only_out_of_band! {
+        /// Mirrors [`socket2::Socket::send_out_of_band`].
+        pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {
+            self.send_with_flags(buf, sys::option::MSG_OOB)
+        }
+
+        /// Mirrors [`socket2::Socket::recv_out_of_band`].
+        pub fn recv_out_of_band(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+            self.std.recv_out_of_band(buf)
+        }
+    }
+
+    sys::only_sendmsg! {
+        /// Mirrors [`socket2::Socket::send_vectored`].
+        pub fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.send_vectored_with_flags(bufs, 0)
+        }
+
+        /// Mirrors [`socket2::Socket::send_vectored_with_flags`].
+        pub fn send_vectored_with_flags(
+            &self,
+            bufs: &[IoSlice<'_>],
+            flags: c_int,
+        ) -> io::Result<usize> {
+            self.shield.call(&self.std, sys::total(bufs), |added| {
+                self.std.send_vectored_with_flags(bufs, flags | added)
+            })
+        }
+
+        /// Mirrors [`socket2::Socket::send_to_vectored`].
+        pub fn send_to_vectored(
+            &self,
+            bufs: &[IoSlice<'_>],
+            addr: &SockAddr,
+        ) -> io::Result<usize> {
+            self.send_to_vectored_with_flags(bufs, addr, 0)
+        }
+
+        /// Mirrors [`socket2::Socket::send_to_vectored_with_flags`].
+        pub fn send_to_vectored_with_flags(
+            &self,
+            bufs: &[IoSlice<'_>],
+            addr: &SockAddr,
+            flags: c_int,
+        ) -> io::Result<usize> {
+            self.shield.call(&self.std, sys::total(bufs), |added| {
+                self.std.send_to_vectored_with_flags(bufs, addr, flags | added)
+            })
+        }
+
+        /// Mirrors [`socket2::Socket::sendmsg`].
+        pub fn sendmsg(
+            &self,
+            msg: &socket2::MsgHdr<'_, '_, '_>,
+            flags: c_int,
+        ) -> io::Result<usize> {
+            self.shield.call(&self.std, sys::UNKNOWN_LENGTH, |added| {
+                self.std.sendmsg(msg, flags | added)
+            })
+        }
+
+        /// Mirrors [`socket2::Socket::recv_vectored`].
+        pub fn recv_vectored(
+            &self,
+            bufs: &mut [socket2::MaybeUninitSlice<'_>],
+        ) -> io::Result<(usize, socket2::RecvFlags)> {
+            self.std.recv_vectored(bufs)
+        }
+
+        /// Mirrors [`socket2::Socket::recv_vectored_with_flags`].
+        pub fn recv_vectored_with_flags(
+            &self,
+            bufs: &mut [socket2::MaybeUninitSlice<'_>],
+            flags: c_int,
+        ) -> io::Result<(usize, socket2::RecvFlags)> {
+            self.std.recv_vectored_with_flags(bufs, flags)
+        }
+
+        /// Mirrors [`socket2::Socket::recv_from_vectored`].
+        pub fn recv_from_vectored(
+            &self,
+            bufs: &mut [socket2::MaybeUninitSlice<'_>],
+        ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
+            self.std.recv_from_vectored(bufs)
+        }
+
+        /// Mirrors [`socket2::Socket::recv_from_vectored_with_flags`].
+        pub fn recv_from_vectored_with_flags(
+            &self,
+            bufs: &mut [socket2::MaybeUninitSlice<'_>],
+            flags: c_int,
+        ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
+            self.std.recv_from_vectored_with_flags(bufs, flags)
+        }
+    }
+
+    sys::only_recvmsg! {
+        /// Mirrors [`socket2::Socket::recvmsg`].
+        pub fn recvmsg(
+            &self,
+            msg: &mut socket2::MsgHdrMut<'_, '_, '_>,
+            flags: c_int,
+        ) -> io::Result<usize> {
+            self.std.recvmsg(msg, flags)
+        }
+    }
+
+    sys::only_sendfile! {
+        /// Mirrors [`socket2::Socket::sendfile`].
+        ///
+        /// # Platforms
+        ///
+        /// No flag covers `sendfile` on Linux and Android: it runs under a guard, three system
+        /// calls more.
+        pub fn sendfile<F: std::os::fd::AsRawFd>(
+            &self,
+            file: &F,
+            offset: usize,
+            length: Option<std::num::NonZeroUsize>,
+        ) -> io::Result<usize> {
+            self.shield.run(&self.std, || self.std.sendfile(file, offset, length))
+        }
+    }
+}
+
+read_by_std!(Socket);
+write_by_shield!(Socket);
+debug_by_std!(Socket);
+handle::socket_conversions!(Socket, socket2::Socket);

@@ -1,0 +1,300 @@
+//! Climbing: each call is offered to the first rung, and what it refuses to the next.
+//!
+//! A ladder is written as nested pairs that end in a guard, which never refuses:
+//! `(SocketOption, (SendFlag, ThreadMask))`.
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+
+use socket2::SockRef;
+
+use super::{Guard, ShieldCall, ShieldPipe, ShieldSocket, UNKNOWN_LENGTH, handle, total};
+
+/// A technique that may refuse a call (`None`) and hand it to the next rung.
+pub(crate) trait Rung {
+    /// What one handle has to remember, `()` where that is nothing.
+    type Memory: Default;
+
+    /// A socket comes into care.
+    fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>);
+
+    /// A call of the send family; `call(flags)` makes it with `flags` added.
+    fn send(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        call: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> Option<io::Result<usize>>;
+
+    /// A write to a pipe, or to a descriptor of unknown kind; `call` is the plain one.
+    fn write(
+        memory: &Self::Memory,
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>>;
+
+    /// A call on a socket that takes no flags.
+    fn run(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>>;
+}
+
+/// A guard as the last rung.
+pub(crate) trait LastRung: Guard {
+    /// Runs one system call of this crate that offers `len` bytes.
+    ///
+    /// The call may have raised SIGPIPE where it reports EPIPE *or fewer than `len` bytes*:
+    /// a pipe whose reader leaves in the middle of a write raises, and reports what it had
+    /// taken (Linux fs/pipe.c `pipe_write`), as does a `sendfile` whose later half fails.
+    fn own(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
+
+    /// Whether this thread stands under a guard, so that a plain call is a protected one.
+    fn held() -> bool;
+}
+
+/// Whether a call with this answer may have raised SIGPIPE.
+pub(crate) fn may_have_raised(len: usize, answer: &io::Result<usize>) -> bool {
+    match answer {
+        Ok(taken) => *taken < len,
+        Err(error) => error.raw_os_error() == Some(libc::EPIPE),
+    }
+}
+
+/// Rungs down to a guard: it always answers.
+pub(crate) trait Ladder {
+    type Memory: Default;
+
+    fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>);
+
+    fn send(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        len: usize,
+        call: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> io::Result<usize>;
+
+    fn write(
+        memory: &Self::Memory,
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize>;
+
+    fn run(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize>;
+}
+
+impl<R: Rung, L: Ladder> Ladder for (R, L) {
+    type Memory = (R::Memory, L::Memory);
+
+    fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>) {
+        R::arm(&memory.0, socket);
+        L::arm(&memory.1, socket);
+    }
+
+    fn send(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        len: usize,
+        call: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        R::send(&memory.0, socket, call).unwrap_or_else(|| L::send(&memory.1, socket, len, call))
+    }
+
+    fn write(
+        memory: &Self::Memory,
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        R::write(&memory.0, fd, bufs, call).unwrap_or_else(|| L::write(&memory.1, fd, bufs, call))
+    }
+
+    fn run(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        R::run(&memory.0, socket, call).unwrap_or_else(|| L::run(&memory.1, socket, call))
+    }
+}
+
+impl<G: LastRung> Ladder for G {
+    type Memory = ();
+
+    fn arm((): &(), _: BorrowedFd<'_>) {}
+
+    fn send(
+        (): &(),
+        _: BorrowedFd<'_>,
+        len: usize,
+        call: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        G::own(len, || call(0))
+    }
+
+    fn write(
+        (): &(),
+        _: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        G::own(total(bufs), call)
+    }
+
+    fn run((): &(), _: BorrowedFd<'_>, call: &impl Fn() -> io::Result<usize>) -> io::Result<usize> {
+        G::own(UNKNOWN_LENGTH, call)
+    }
+}
+
+/// The slices that one call takes: std cuts what is more, and so do we. Sixteen is what
+/// POSIX promises of a system that names no number.
+pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
+    const LIMIT: usize = {
+        cfg_if::cfg_if! {
+            if #[cfg(any(target_os = "linux", target_os = "android", target_os = "nto"))] {
+                libc::UIO_MAXIOV as usize
+            } else if #[cfg(any(
+                target_os = "cygwin",
+                target_os = "dragonfly",
+                target_os = "freebsd",
+                target_os = "netbsd",
+                target_os = "openbsd",
+                target_vendor = "apple",
+            ))] {
+                libc::IOV_MAX as usize
+            } else {
+                16
+            }
+        }
+    };
+    &bufs[..bufs.len().min(LIMIT)]
+}
+
+/// What a type holds: its ladder's memory of this one handle.
+pub(crate) struct Climb<L: Ladder>(L::Memory);
+
+impl<L: Ladder> Default for Climb<L> {
+    fn default() -> Self {
+        Climb(L::Memory::default())
+    }
+}
+
+impl<L: Ladder> ShieldSocket for Climb<L> {
+    fn arm<S: handle::Socket>(&self, socket: &S) {
+        L::arm(&self.0, socket.as_fd());
+    }
+
+    fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize> {
+        let socket = SockRef::from(stream);
+        self.call(stream, buf.len(), |flags| {
+            socket.send_with_flags(buf, flags)
+        })
+    }
+
+    fn write_vectored<S: handle::Stream>(
+        &self,
+        stream: &S,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        // std's writev answers for an empty write without asking the peer.
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return self.run(stream, || stream.plain_write_vectored(bufs));
+        }
+        let bufs = cut(bufs);
+        let answer = send_vectored(self, stream, bufs);
+        match answer {
+            // std's writev takes any descriptor.
+            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
+                self.run(stream, || stream.plain_write_vectored(bufs))
+            }
+            answer => answer,
+        }
+    }
+
+    fn send<S: handle::Socket>(
+        &self,
+        socket: &S,
+        buf: &[u8],
+        _: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let reference = SockRef::from(socket);
+        self.call(socket, buf.len(), |flags| {
+            reference.send_with_flags(buf, flags)
+        })
+    }
+
+    fn send_to<S: handle::Socket, A: handle::Address>(
+        &self,
+        socket: &S,
+        buf: &[u8],
+        address: &A,
+        _: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let reference = SockRef::from(socket);
+        let address = address.to_socket2()?;
+        self.call(socket, buf.len(), |flags| {
+            reference.send_to_with_flags(buf, &address, flags)
+        })
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(not(target_os = "redox"))] {
+        fn send_vectored<L: Ladder, S: handle::Stream>(
+            shield: &Climb<L>,
+            stream: &S,
+            bufs: &[IoSlice<'_>],
+        ) -> io::Result<usize> {
+            let socket = SockRef::from(stream);
+            shield.call(stream, total(bufs), |flags| {
+                socket.send_vectored_with_flags(bufs, flags)
+            })
+        }
+    } else {
+        // No sendmsg: std's writev, which takes no flags.
+        fn send_vectored<L: Ladder, S: handle::Stream>(
+            shield: &Climb<L>,
+            stream: &S,
+            bufs: &[IoSlice<'_>],
+        ) -> io::Result<usize> {
+            shield.run(stream, || stream.plain_write_vectored(bufs))
+        }
+    }
+}
+
+impl<L: Ladder> ShieldCall for Climb<L> {
+    fn call<S: handle::Socket>(
+        &self,
+        socket: &S,
+        len: usize,
+        call: impl Fn(c_int) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        L::send(&self.0, socket.as_fd(), len, &call)
+    }
+
+    fn run<S: handle::Socket>(
+        &self,
+        socket: &S,
+        call: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        L::run(&self.0, socket.as_fd(), &call)
+    }
+}
+
+impl<L: Ladder> ShieldPipe for Climb<L> {
+    fn write<P: handle::Pipe>(
+        &self,
+        pipe: &P,
+        bufs: &[IoSlice<'_>],
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        L::write(&self.0, pipe.as_fd(), cut(bufs), &plain)
+    }
+}

@@ -1,0 +1,63 @@
+//! `fd_flag`: F_SETNOSIGPIPE, for pipes and FIFOs on Apple (since 10.7) and NetBSD.
+//!
+//! The flag lives in the open file description, which dup, fork and SCM_RIGHTS share: so it
+//! is set at the first write and not before (an end that goes to a child must reach it
+//! untouched), and never on descriptors 0 to 2, which others gave to this process.
+
+#![allow(unsafe_code, reason = "fcntl is variadic")]
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::climb::Rung;
+use super::socket_option::Armed;
+
+cfg_if::cfg_if! {
+    if #[cfg(target_vendor = "apple")] {
+        // xnu bsd/sys/fcntl.h; in the libc crate only since 0.2.191.
+        const F_SETNOSIGPIPE: c_int = 73;
+    } else {
+        use libc::F_SETNOSIGPIPE;
+    }
+}
+
+pub(crate) enum FdFlag {}
+
+impl Rung for FdFlag {
+    type Memory = Armed;
+
+    fn arm(_: &Armed, _: BorrowedFd<'_>) {}
+
+    fn send(
+        _: &Armed,
+        _: BorrowedFd<'_>,
+        _: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        None
+    }
+
+    fn write(
+        memory: &Armed,
+        fd: BorrowedFd<'_>,
+        _: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        memory.or_arm(|| arm(fd)).then(call)
+    }
+
+    fn run(
+        _: &Armed,
+        _: BorrowedFd<'_>,
+        _: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        None
+    }
+}
+
+fn arm(fd: BorrowedFd<'_>) -> bool {
+    !cfg!(epipe_refused = "fd_flag")
+        && fd.as_raw_fd() > 2
+        // SAFETY: this command takes one integer, and the descriptor is borrowed.
+        && unsafe { libc::fcntl(fd.as_raw_fd(), F_SETNOSIGPIPE, 1 as c_int) } != -1
+}

@@ -1,0 +1,119 @@
+//! Unix and WASI: a socket and a pipe are descriptors.
+
+#![allow(
+    unsafe_code,
+    reason = "`from_raw_fd` is an unsafe function of std's trait, and a \
+    borrowed descriptor is lent to `File` for std's own `write`"
+)]
+
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
+
+pub(crate) use std::os::fd::AsFd as AsSocket;
+#[allow(unused_imports)] // WASI p1 has no creators to give it
+pub(crate) use std::os::fd::OwnedFd as OwnedSocket;
+
+/// A socket that a rung can be asked about.
+pub(crate) trait Socket: AsFd {}
+impl<T: AsFd> Socket for T {}
+
+/// A pipe, or a descriptor of unknown kind.
+pub(crate) trait Pipe: AsFd {}
+impl<T: AsFd> Pipe for T {}
+
+/// Runs `call` with std's `File` over a borrowed descriptor: its `write` and
+/// `write_vectored` are `write(2)` and `writev(2)` with std's own limits.
+pub(crate) fn as_file<T>(fd: BorrowedFd<'_>, call: impl FnOnce(&File) -> T) -> T {
+    // SAFETY: the borrow keeps the descriptor open for as long as `file` lives, and
+    // ManuallyDrop leaves closing it to its owner.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd.as_raw_fd()) });
+    call(&file)
+}
+
+/// Where a datagram is sent.
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+pub(crate) trait Address {
+    fn to_socket2(&self) -> std::io::Result<socket2::SockAddr>;
+}
+
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+impl Address for std::net::SocketAddr {
+    fn to_socket2(&self) -> std::io::Result<socket2::SockAddr> {
+        Ok((*self).into())
+    }
+}
+
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+pub(crate) trait Address {}
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+impl<T> Address for T {}
+
+/// `AsFd` and its kin for a socket type `{ std, shield }`.
+macro_rules! socket_handles {
+    ($ours:ident, $std:ty) => {
+        $crate::sys::handle::fd_traits!($ours, $std);
+    };
+}
+pub(crate) use socket_handles;
+
+/// `AsFd` and its kin for a pipe end, and the ends that a child process left with us.
+macro_rules! pipe_handles {
+    ($ours:ident, $std:ty, $($child:ident)+) => {
+        $crate::sys::handle::fd_traits!($ours, $std);
+
+        $(
+            #[cfg(unix)]
+            impl From<std::process::$child> for $ours {
+                fn from(child: std::process::$child) -> Self {
+                    std::os::fd::OwnedFd::from(child).into()
+                }
+            }
+        )+
+    };
+}
+pub(crate) use pipe_handles;
+
+macro_rules! fd_traits {
+    ($ours:ident, $std:ty) => {
+        impl std::os::fd::AsFd for $ours {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.std.as_fd()
+            }
+        }
+
+        impl std::os::fd::AsRawFd for $ours {
+            fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                self.std.as_raw_fd()
+            }
+        }
+
+        impl std::os::fd::IntoRawFd for $ours {
+            fn into_raw_fd(self) -> std::os::fd::RawFd {
+                self.std.into_raw_fd()
+            }
+        }
+
+        #[allow(unsafe_code)] // the function is unsafe in std's trait
+        impl std::os::fd::FromRawFd for $ours {
+            unsafe fn from_raw_fd(fd: std::os::fd::RawFd) -> Self {
+                // SAFETY: the caller promises what std asks of it: an open descriptor that
+                // nobody else owns.
+                unsafe { <$std as std::os::fd::FromRawFd>::from_raw_fd(fd) }.into()
+            }
+        }
+
+        impl From<std::os::fd::OwnedFd> for $ours {
+            fn from(fd: std::os::fd::OwnedFd) -> Self {
+                <$std>::from(fd).into()
+            }
+        }
+
+        impl From<$ours> for std::os::fd::OwnedFd {
+            fn from(ours: $ours) -> Self {
+                ours.std.into()
+            }
+        }
+    };
+}
+pub(crate) use fd_traits;

@@ -1,0 +1,23 @@
+//! Systems without handles: std's types are all there is.
+
+/// A socket.
+pub(crate) trait Socket {}
+impl<T> Socket for T {}
+
+/// A pipe.
+pub(crate) trait Pipe {}
+impl<T> Pipe for T {}
+
+/// Where a datagram is sent.
+pub(crate) trait Address {}
+impl<T> Address for T {}
+
+macro_rules! socket_handles {
+    ($ours:ident, $std:ty) => {};
+}
+pub(crate) use socket_handles;
+
+macro_rules! pipe_handles {
+    ($ours:ident, $std:ty, $($child:ident)+) => {};
+}
+pub(crate) use pipe_handles;

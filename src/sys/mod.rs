@@ -1,0 +1,244 @@
+//! What each system needs: the contract, THE table, and one file a rung.
+//!
+//! A *rung* is one technique that keeps SIGPIPE away. A system climbs several at once, and a
+//! rung that is refused at run time hands its call to the next one. This directory is the
+//! only place where code names systems; all other files ask it and know none.
+//!
+//! The facts behind the table, with their sources, stand in the README's platform table and
+//! in the file of each rung.
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+
+use cfg_if::cfg_if;
+
+pub(crate) mod handle;
+mod only;
+pub(crate) mod option;
+
+pub(crate) use only::*;
+
+// ------------------------------------------------------------------ the contract ----
+
+/// What a socket type asks of its system. The types call nothing else to write.
+///
+/// `plain` is always std's own call, as the twin would make it; it is the answer where no
+/// SIGPIPE exists.
+pub(crate) trait ShieldSocket: Default {
+    /// Takes a socket into care, whichever way it came. Never fails: what is refused here
+    /// is made good by the next rung at each write.
+    fn arm<S: handle::Socket>(&self, socket: &S);
+
+    /// `Write::write` of a stream.
+    fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize>;
+
+    /// `Write::write_vectored` of a stream.
+    fn write_vectored<S: handle::Stream>(
+        &self,
+        stream: &S,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize>;
+
+    /// `send` of a connected datagram socket.
+    fn send<S: handle::Socket>(
+        &self,
+        socket: &S,
+        buf: &[u8],
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize>;
+
+    /// `send_to` of a datagram socket.
+    fn send_to<S: handle::Socket, A: handle::Address>(
+        &self,
+        socket: &S,
+        buf: &[u8],
+        address: &A,
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize>;
+}
+
+only_socket2! {
+    /// What `epipe::Socket` and `epipe::raw` ask: socket2's calls, with flags added.
+    pub(crate) trait ShieldCall: ShieldSocket {
+        /// One call of the send family that offers `len` bytes; `call(flags)` makes it with
+        /// `flags` added to the caller's.
+        fn call<S: handle::Socket>(
+            &self,
+            socket: &S,
+            len: usize,
+            call: impl Fn(c_int) -> io::Result<usize>,
+        ) -> io::Result<usize>;
+
+        /// A call on a socket that takes no flags and may raise (`sendfile`).
+        #[allow(dead_code)] // not every system has such a call
+        fn run<S: handle::Socket>(
+            &self,
+            socket: &S,
+            call: impl Fn() -> io::Result<usize>,
+        ) -> io::Result<usize>;
+    }
+}
+
+/// The bytes of all slices; more than a `usize` counts is more than any call takes.
+pub(crate) fn total(bufs: &[IoSlice<'_>]) -> usize {
+    bufs.iter()
+        .fold(0, |sum, buf| sum.saturating_add(buf.len()))
+}
+
+/// The length of a call that does not tell it: whatever it takes may be less.
+pub(crate) const UNKNOWN_LENGTH: usize = usize::MAX;
+
+/// What a pipe, or a descriptor of unknown kind, asks of its system.
+///
+/// `plain` is std's own call for the same bytes.
+pub(crate) trait ShieldPipe: Default {
+    /// One write of `bufs`. Any number of slices: what the system cannot take at once is
+    /// cut, as std does.
+    fn write<P: handle::Pipe>(
+        &self,
+        pipe: &P,
+        bufs: &[IoSlice<'_>],
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize>;
+}
+
+/// The last rung of every ladder, and what `sigpipe::guard` puts around foreign code.
+pub(crate) trait Guard {
+    /// Begins to protect this thread. Nests.
+    fn enter() -> io::Result<()>;
+
+    /// Ends what one `enter` began, in whatever order. Leaves `errno` alone.
+    fn leave();
+}
+
+// --------------------------------------------------------------------- THE table ----
+
+cfg_if! {
+    if #[cfg(any(
+        not(unix),
+        // Read in source: none of these raises SIGPIPE (platforms in the README).
+        target_os = "emscripten",
+        target_os = "espidf",
+        target_os = "fuchsia",
+        target_os = "hermit",
+        target_os = "horizon",
+        target_os = "nuttx",
+        target_os = "vita",
+        // Their stacks were not seen; std and libc treat them as having no SIGPIPE.
+        target_os = "rtems",
+        target_os = "vxworks",
+    ))] {
+        mod not_needed;
+
+        pub(crate) type SocketShield = not_needed::NotNeeded;
+        pub(crate) type PipeShield = not_needed::NotNeeded;
+        pub(crate) type ThreadGuard = not_needed::NotNeeded;
+        pub(crate) use not_needed::{disposition, ignore};
+    } else {
+        mod climb;
+        mod errno;
+        mod process_handler;
+        mod refusal;
+
+        pub(crate) use process_handler::{disposition, ignore};
+
+        pub(crate) type SocketShield = climb::Climb<Sockets>;
+        pub(crate) type PipeShield = climb::Climb<Pipes>;
+
+        cfg_if! {
+            // SIGPIPE goes to the *process* here: a thread's mask protects nobody
+            // (XNU uipc_syscalls.c psignal; NetBSD uipc_syscalls.c psignal).
+            if #[cfg(any(target_vendor = "apple", target_os = "netbsd"))] {
+                #[cfg(epipe_refused = "process_handler")]
+                compile_error!(
+                    "epipe: `process_handler` is the only guard of this system and is refused"
+                );
+                pub(crate) type ThreadGuard = process_handler::ProcessHandler;
+            } else if #[cfg(epipe_refused = "thread_mask")] {
+                #[cfg(epipe_refused = "process_handler")]
+                compile_error!(
+                    "epipe: every guard is refused (`thread_mask` and `process_handler`); leave one"
+                );
+                pub(crate) type ThreadGuard = process_handler::ProcessHandler;
+            } else {
+                mod thread_mask;
+                pub(crate) type ThreadGuard = thread_mask::ThreadMask;
+            }
+        }
+
+        cfg_if! {
+            // x32 passes pwritev2's offset in one word, not two: no write_flag there.
+            if #[cfg(all(
+                target_os = "linux",
+                not(all(target_arch = "x86_64", target_pointer_width = "32")),
+            ))] {
+                mod send_flag;
+                mod write_flag;
+                type Sockets = (send_flag::SendFlag, ThreadGuard);
+                type Pipes = (write_flag::WriteFlag, ThreadGuard);
+            } else if #[cfg(target_vendor = "apple")] {
+                mod fd_flag;
+                mod send_flag;
+                mod socket_option;
+                // The flag is silently ignored before macOS 11, iOS and tvOS 14, watchOS 7:
+                // without the option it is trusted only inside the guard.
+                type Sockets = (
+                    socket_option::SocketOption,
+                    send_flag::Inside<ThreadGuard>,
+                );
+                type Pipes = (
+                    socket_option::SocketOption,
+                    (fd_flag::FdFlag, ThreadGuard),
+                );
+            } else if #[cfg(target_os = "netbsd")] {
+                mod fd_flag;
+                mod send_flag;
+                mod socket_option;
+                type Sockets = (
+                    socket_option::SocketOption,
+                    (send_flag::SendFlag, ThreadGuard),
+                );
+                // The option first: on a socket the next setsockopt of anybody would erase
+                // the fd flag, and only the option is sticky.
+                type Pipes = (
+                    socket_option::SocketOption,
+                    (fd_flag::FdFlag, ThreadGuard),
+                );
+            } else if #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))] {
+                mod send_flag;
+                mod socket_option;
+                type Sockets = (
+                    socket_option::SocketOption,
+                    (send_flag::SendFlag, ThreadGuard),
+                );
+                type Pipes = ThreadGuard;
+            } else if #[cfg(any(
+                target_os = "linux",
+                // Not write_flag on Android: its app filter kills by SIGSYS instead of
+                // answering.
+                target_os = "android",
+                target_os = "cygwin",
+                target_os = "haiku",
+                target_os = "hurd",
+                target_os = "illumos",
+                target_os = "openbsd",
+                target_os = "solaris",
+            ))] {
+                mod send_flag;
+                type Sockets = (send_flag::SendFlag, ThreadGuard);
+                type Pipes = ThreadGuard;
+            } else if #[cfg(any(target_os = "aix", target_os = "nto"))] {
+                mod send_flag;
+                // AIX documents no such flag, and QNX's value depends on the network stack:
+                // belt and braces.
+                type Sockets = send_flag::Inside<ThreadGuard>;
+                type Pipes = ThreadGuard;
+            } else {
+                // Redox (its libc rejected the flag in mid-2026), and every Unix that this
+                // table does not know.
+                type Sockets = ThreadGuard;
+                type Pipes = ThreadGuard;
+            }
+        }
+    }
+}

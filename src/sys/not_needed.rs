@@ -1,0 +1,95 @@
+//! `not_needed`: the system has no SIGPIPE. Every call is std's own.
+//!
+//! A vanished peer is already an error here: EPIPE, or Windows' 10053 and 10054.
+
+use std::io::{self, IoSlice};
+
+use super::{Guard, ShieldPipe, ShieldSocket, handle};
+use crate::sigpipe::Disposition;
+
+/// Does nothing, and is nothing: zero bytes.
+#[derive(Debug, Default)]
+pub(crate) struct NotNeeded;
+
+impl ShieldSocket for NotNeeded {
+    fn arm<S: handle::Socket>(&self, _: &S) {}
+
+    fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize> {
+        stream.plain_write(buf)
+    }
+
+    fn write_vectored<S: handle::Stream>(
+        &self,
+        stream: &S,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        stream.plain_write_vectored(bufs)
+    }
+
+    fn send<S: handle::Socket>(
+        &self,
+        _: &S,
+        _: &[u8],
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        plain()
+    }
+
+    fn send_to<S: handle::Socket, A: handle::Address>(
+        &self,
+        _: &S,
+        _: &[u8],
+        _: &A,
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        plain()
+    }
+}
+
+super::only_socket2! {
+    impl super::ShieldCall for NotNeeded {
+        fn call<S: handle::Socket>(
+            &self,
+            _: &S,
+            _: usize,
+            call: impl Fn(std::ffi::c_int) -> io::Result<usize>,
+        ) -> io::Result<usize> {
+            call(0)
+        }
+
+        fn run<S: handle::Socket>(
+            &self,
+            _: &S,
+            call: impl Fn() -> io::Result<usize>,
+        ) -> io::Result<usize> {
+            call()
+        }
+    }
+}
+
+impl ShieldPipe for NotNeeded {
+    fn write<P: handle::Pipe>(
+        &self,
+        _: &P,
+        _: &[IoSlice<'_>],
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        plain()
+    }
+}
+
+impl Guard for NotNeeded {
+    fn enter() -> io::Result<()> {
+        Ok(())
+    }
+
+    fn leave() {}
+}
+
+pub(crate) fn disposition() -> io::Result<Disposition> {
+    Ok(Disposition::Ignored)
+}
+
+pub(crate) fn ignore() -> io::Result<Disposition> {
+    Ok(Disposition::Ignored)
+}

@@ -1,0 +1,136 @@
+//! `process_handler`: a counted handler that does nothing, in place of the default action.
+//!
+//! For systems that direct SIGPIPE at the process (XNU and NetBSD: `psignal`), where a
+//! thread's mask protects nobody. A handler and not `SIG_IGN`: exec resets it, and it can be
+//! told from what a host has set.
+//!
+//! The way out matters: from the handler straight to `SIG_DFL` a signal still in flight to
+//! another thread kills the process. `SIG_IGN` in between discards it.
+//!
+//! What `sigpipe::ignore` and `sigpipe::disposition` do stands here too: they see through
+//! this handler, and share its lock.
+
+#![allow(
+    unsafe_code,
+    reason = "sigaction takes pointers and a handler's address"
+)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use libc::{SA_ONSTACK, SA_RESTART, SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
+
+use super::climb::LastRung;
+use super::{Guard, errno};
+use crate::sigpipe::Disposition;
+
+/// How many guards live in this process. Count and disposition change under one lock.
+static GUARDS: Mutex<usize> = Mutex::new(0);
+
+/// Names GUARDS so that no linker folds it with a host's empty handler: by its address it is
+/// told from all others.
+extern "C" fn do_nothing(_: c_int) {
+    std::hint::black_box(&raw const GUARDS);
+}
+
+#[allow(dead_code)] // the guard of some systems, and of those that refuse the other one
+pub(crate) enum ProcessHandler {}
+
+impl Guard for ProcessHandler {
+    fn enter() -> io::Result<()> {
+        let mut guards = lock();
+        // Asked each time: a host may have put the default back since.
+        if current()? == SIG_DFL {
+            // SA_RESTART: other threads' calls go on. SA_ONSTACK: a host's thread may be
+            // too small for a handler (Go demands it).
+            set(handler(), SA_RESTART | SA_ONSTACK)?;
+        }
+        *guards += 1;
+        Ok(())
+    }
+
+    fn leave() {
+        let _errno = errno::Keep::new();
+        let mut guards = lock();
+        *guards -= 1;
+        if *guards == 0 && current().is_ok_and(|found| found == handler()) {
+            // Neither can fail: the same call with these arguments has succeeded in `enter`.
+            let _ = set(SIG_IGN, 0);
+            let _ = set(SIG_DFL, 0);
+        }
+    }
+}
+
+impl LastRung for ProcessHandler {
+    fn own(_: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        Self::enter()?;
+        let answer = call();
+        Self::leave();
+        answer
+    }
+
+    fn held() -> bool {
+        // Another thread's guard is no promise, and asking is cheap beside four calls.
+        false
+    }
+}
+
+/// How SIGPIPE is disposed of. Our own handler counts as the default that it stands for.
+pub(crate) fn disposition() -> io::Result<Disposition> {
+    let _guards = lock();
+    find()
+}
+
+/// Ignores SIGPIPE where the default stood, and tells what was found.
+pub(crate) fn ignore() -> io::Result<Disposition> {
+    let _guards = lock();
+    let found = find()?;
+    if found == Disposition::Default {
+        set(SIG_IGN, 0)?;
+    }
+    Ok(found)
+}
+
+fn find() -> io::Result<Disposition> {
+    Ok(match current()? {
+        SIG_IGN => Disposition::Ignored,
+        found if found == SIG_DFL || found == handler() => Disposition::Default,
+        _ => Disposition::Handled,
+    })
+}
+
+/// A panic under the lock is not to be had (nothing in here panics); if it were, the count
+/// would still be right.
+fn lock() -> MutexGuard<'static, usize> {
+    GUARDS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn handler() -> sighandler_t {
+    do_nothing as extern "C" fn(c_int) as usize as sighandler_t
+}
+
+/// The disposition that the system has now.
+fn current() -> io::Result<sighandler_t> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action sigaction only writes the old one.
+    if unsafe { libc::sigaction(SIGPIPE, ptr::null(), action.as_mut_ptr()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: written by the successful call.
+    Ok(unsafe { action.assume_init() }.sa_sigaction)
+}
+
+fn set(disposition: sighandler_t, flags: c_int) -> io::Result<()> {
+    // SAFETY: all zeros is a valid sigaction: the default action, no flags, no mask.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = disposition;
+    action.sa_flags = flags as _;
+    // SAFETY: `action` is valid for the call, and the disposition is SIG_DFL, SIG_IGN or a
+    // function that lives as long as this code is loaded and does nothing.
+    if unsafe { libc::sigaction(SIGPIPE, &action, ptr::null_mut()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

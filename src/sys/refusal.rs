@@ -1,0 +1,57 @@
+//! When a rung is refused: which errors say so, and the private question.
+
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall
+/// answers a send so. `ENOSYS`, EINVAL and the rest may also be about the caller's own
+/// arguments; the call is repeated without the flag either way, and nothing was sent.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOPROTOOPT | libc::ENOSYS)
+    )
+}
+
+const UNASKED: u8 = 0;
+const HONOURED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// Whether this process may use a rung.
+///
+/// Only a question on the crate's own pipe or socket pair switches a rung off for the whole
+/// process. A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse
+/// flags that every pipe honours, and so do some address families.
+pub(crate) struct Verdict(AtomicU8);
+
+impl Verdict {
+    /// `refused` is the packager's word.
+    pub(crate) const fn new(refused: bool) -> Verdict {
+        Verdict(AtomicU8::new(if refused { REFUSED } else { UNASKED }))
+    }
+
+    /// Relaxed: the worst that a late reader does is one more refused call.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == REFUSED
+    }
+
+    /// After a refusal: asks once whether it speaks for the whole process.
+    ///
+    /// `question` makes the same call on something private and broken, whose honest answer
+    /// is EPIPE. Any error of making it (EMFILE) means: ask another time.
+    pub(crate) fn ask(
+        &self,
+        question: impl FnOnce() -> io::Result<io::Result<usize>>,
+        is_refusal: impl FnOnce(&io::Error) -> bool,
+    ) {
+        if self.0.load(Ordering::Relaxed) != UNASKED {
+            return;
+        }
+        let verdict = match question() {
+            Ok(Err(error)) if error.raw_os_error() == Some(libc::EPIPE) => HONOURED,
+            Ok(Err(error)) if is_refusal(&error) => REFUSED,
+            _ => return,
+        };
+        self.0.store(verdict, Ordering::Relaxed);
+    }
+}

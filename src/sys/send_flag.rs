@@ -1,0 +1,119 @@
+//! `send_flag`: MSG_NOSIGNAL on every call of the send family.
+//!
+//! Honoured by Linux 2.2, FreeBSD 6, NetBSD, OpenBSD, DragonFly, illumos, Solaris 11.4,
+//! Haiku, Cygwin and the Hurd; by Apple from macOS 11, iOS 14, tvOS 14 and watchOS 7
+//! (xnu-7195), and silently ignored by it before. It does nothing for write, writev,
+//! sendfile and splice.
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+
+use libc::MSG_NOSIGNAL;
+use socket2::SockRef;
+
+use super::ThreadGuard;
+use super::climb::{Ladder, LastRung, Rung};
+use super::refusal::{Verdict, is_refusal};
+
+static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "send_flag"));
+
+/// The rung where the flag alone protects.
+pub(crate) enum SendFlag {}
+
+impl Rung for SendFlag {
+    type Memory = ();
+
+    fn arm((): &(), _: BorrowedFd<'_>) {}
+
+    fn send(
+        (): &(),
+        _: BorrowedFd<'_>,
+        call: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        flagged(call)
+    }
+
+    fn write(
+        (): &(),
+        _: BorrowedFd<'_>,
+        _: &[IoSlice<'_>],
+        _: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        None
+    }
+
+    fn run(
+        (): &(),
+        _: BorrowedFd<'_>,
+        _: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        None
+    }
+}
+
+/// The call with the flag; `None` where the flag is refused.
+fn flagged(call: &impl Fn(c_int) -> io::Result<usize>) -> Option<io::Result<usize>> {
+    if VERDICT.is_refused() {
+        return None;
+    }
+    match call(MSG_NOSIGNAL) {
+        Err(error) if is_refusal(&error) => {
+            VERDICT.ask(question, is_refusal);
+            None
+        }
+        answer => Some(answer),
+    }
+}
+
+/// Makes a call that something else protects already, with the flag where it is taken.
+#[allow(dead_code)] // for systems where the flag is the second belt
+pub(crate) fn offer(call: &impl Fn(c_int) -> io::Result<usize>) -> io::Result<usize> {
+    flagged(call).unwrap_or_else(|| call(0))
+}
+
+/// The last rung where the flag may be a dead letter: the guard, and the flag inside it.
+#[allow(dead_code)] // for systems where the flag is the second belt
+pub(crate) struct Inside<G>(PhantomData<G>);
+
+impl<G: LastRung> Ladder for Inside<G> {
+    type Memory = ();
+
+    fn arm((): &(), _: BorrowedFd<'_>) {}
+
+    fn send(
+        (): &(),
+        _: BorrowedFd<'_>,
+        len: usize,
+        call: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        G::own(len, || offer(call))
+    }
+
+    fn write(
+        (): &(),
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        <G as Ladder>::write(&(), fd, bufs, call)
+    }
+
+    fn run(
+        (): &(),
+        socket: BorrowedFd<'_>,
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        <G as Ladder>::run(&(), socket, call)
+    }
+}
+
+/// The same call with the flag, on a socket pair of our own whose peer is gone.
+fn question() -> io::Result<io::Result<usize>> {
+    let (socket, peer) = UnixStream::pair()?;
+    drop(peer);
+    let socket = SockRef::from(&socket);
+    Ok(ThreadGuard::own(1, || socket.send_with_flags(&[0], MSG_NOSIGNAL)))
+}

@@ -1,0 +1,94 @@
+//! `socket_option`: SO_NOSIGPIPE, set once for the life of a socket.
+//!
+//! Apple since 10.2, FreeBSD, NetBSD 6, DragonFly. It covers every write, foreign code's
+//! writev and splice included, and accepted sockets inherit it from their listener.
+
+#![allow(unsafe_code, reason = "the value of a socket option has the type we say")]
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use libc::{SO_NOSIGPIPE, SOL_SOCKET};
+
+use super::climb::Rung;
+use super::{option, send_flag};
+
+pub(crate) enum SocketOption {}
+
+/// What one handle remembers: not asked yet, armed, or refused.
+#[derive(Default)]
+pub(crate) struct Armed(AtomicU8);
+
+const ARMED: u8 = 1;
+const REFUSED: u8 = 2;
+
+impl Armed {
+    /// Arms by `arm` what was not asked yet; tells whether it is armed.
+    pub(crate) fn or_arm(&self, arm: impl FnOnce() -> bool) -> bool {
+        match self.0.load(Ordering::Relaxed) {
+            ARMED => true,
+            REFUSED => false,
+            _ => {
+                let armed = arm();
+                self.0.store(if armed { ARMED } else { REFUSED }, Ordering::Relaxed);
+                armed
+            }
+        }
+    }
+}
+
+impl Rung for SocketOption {
+    type Memory = Armed;
+
+    fn arm(memory: &Armed, socket: BorrowedFd<'_>) {
+        memory.or_arm(|| arm(socket));
+    }
+
+    fn send(
+        memory: &Armed,
+        socket: BorrowedFd<'_>,
+        call: &impl Fn(c_int) -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        memory.or_arm(|| arm_borrowed(socket)).then(|| send_flag::offer(call))
+    }
+
+    fn write(
+        memory: &Armed,
+        fd: BorrowedFd<'_>,
+        _: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        memory.or_arm(|| arm_borrowed(fd)).then(call)
+    }
+
+    fn run(
+        memory: &Armed,
+        socket: BorrowedFd<'_>,
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        memory.or_arm(|| arm_borrowed(socket)).then(call)
+    }
+}
+
+/// A descriptor that nobody gave us to keep: the option belongs to the socket and is shared
+/// with other processes, so the inherited ones (0 to 2) stay untouched.
+fn arm_borrowed(fd: BorrowedFd<'_>) -> bool {
+    fd.as_raw_fd() > 2 && arm(fd)
+}
+
+/// Asks before it sets: an accepted socket has inherited the option, and XNU refuses to set
+/// it (EINVAL) once both directions are shut down, which the close of a Unix peer does at
+/// once (uipc_socket.c); reading has no such check. NetBSD keeps this option, and only this
+/// one, over later calls of setsockopt.
+fn arm(socket: BorrowedFd<'_>) -> bool {
+    if cfg!(epipe_refused = "socket_option") {
+        return false;
+    }
+    // SAFETY: the option's value is an int, here and below.
+    let found = unsafe { option::get::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE) };
+    found.is_ok_and(|value| value != 0)
+        // SAFETY: as above.
+        || unsafe { option::set::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE, &1) }.is_ok()
+}
