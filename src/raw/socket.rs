@@ -1,5 +1,5 @@
 use std::ffi::c_int;
-use std::io::{self, IoSlice};
+use std::io;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
@@ -75,14 +75,14 @@ sys::only_sendmsg! {
     /// # Errors
     ///
     /// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`): a datagram is not cut.
-    pub fn send_vectored(socket: impl AsSocket, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub fn send_vectored(socket: impl AsSocket, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
         send_vectored_with_flags(socket, bufs, 0)
     }
 
     /// [`send_vectored`] with flags of the caller's.
     pub fn send_vectored_with_flags(
         socket: impl AsSocket,
-        bufs: &[IoSlice<'_>],
+        bufs: &[io::IoSlice<'_>],
         flags: c_int,
     ) -> io::Result<usize> {
         let borrowed = SockRef::from(&socket);
@@ -94,7 +94,7 @@ sys::only_sendmsg! {
     /// [`send_vectored`] to an address.
     pub fn send_to_vectored(
         socket: impl AsSocket,
-        bufs: &[IoSlice<'_>],
+        bufs: &[io::IoSlice<'_>],
         addr: &SockAddr,
     ) -> io::Result<usize> {
         send_to_vectored_with_flags(socket, bufs, addr, 0)
@@ -103,7 +103,7 @@ sys::only_sendmsg! {
     /// [`send_to_vectored`] with flags of the caller's.
     pub fn send_to_vectored_with_flags(
         socket: impl AsSocket,
-        bufs: &[IoSlice<'_>],
+        bufs: &[io::IoSlice<'_>],
         addr: &SockAddr,
         flags: c_int,
     ) -> io::Result<usize> {

@@ -1,0 +1,309 @@
+//! The guard, and what the process does with the signal.
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use epipe::io::PipeWriter;
+use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
+
+use crate::Scene;
+use crate::support::{self, dispose, foreign_write, is_blocked, is_pending, mask, spell};
+
+/// A pipe whose reader is gone.
+fn broken() -> io::PipeWriter {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    writer
+}
+
+/// Somebody else's write, which raises.
+#[track_caller]
+fn foreign_epipe() {
+    assert_eq!(spell(&foreign_write(broken(), b"x")), "EPIPE");
+}
+
+/// Nothing is left behind, and the default would kill again.
+#[track_caller]
+fn assert_restored() {
+    assert!(!is_blocked(), "SIGPIPE is still blocked");
+    assert!(!is_pending(), "a SIGPIPE is still pending");
+    assert_eq!(support::disposition(), libc::SIG_DFL);
+}
+
+extern "C" fn hosts_handler(_: libc::c_int) {}
+
+fn hosts_handler_address() -> libc::sighandler_t {
+    hosts_handler as extern "C" fn(libc::c_int) as usize
+}
+
+pub fn scenes() -> Vec<Scene> {
+    let mut scenes = vec![
+        Scene::survives("suppressed: foreign code writes", || {
+            suppressed(foreign_epipe).unwrap();
+            assert_restored();
+        }),
+        Scene::dies("suppressed: foreign code writes: control", foreign_epipe),
+        Scene::dies("after the guard the default is back", || {
+            drop(guard().unwrap());
+            foreign_epipe();
+        }),
+        Scene::survives("nested guards", || {
+            let outer = guard().unwrap();
+            let inner = guard().unwrap();
+            foreign_epipe();
+            drop(inner);
+            foreign_epipe();
+            suppressed(foreign_epipe).unwrap();
+            foreign_epipe();
+            drop(outer);
+            assert_restored();
+        }),
+        Scene::dies("nested guards: control", || {
+            let outer = guard().unwrap();
+            drop(guard().unwrap());
+            drop(outer);
+            foreign_epipe();
+        }),
+        Scene::survives("interleaved guards", || {
+            let first = guard().unwrap();
+            let second = guard().unwrap();
+            foreign_epipe();
+            drop(first);
+            foreign_epipe();
+            let third = guard().unwrap();
+            foreign_epipe();
+            drop(second);
+            foreign_epipe();
+            drop(third);
+            assert_restored();
+        }),
+        Scene::dies(
+            "interleaved guards: control, two that restore their own masks",
+            || {
+                // libpq's and curl's pattern: each puts back what it found.
+                let first_found = is_blocked();
+                mask(libc::SIG_BLOCK);
+                let second_found = is_blocked();
+                mask(libc::SIG_BLOCK);
+                assert!(!first_found && second_found);
+                mask(libc::SIG_UNBLOCK); // the first one ends
+                foreign_epipe();
+            },
+        ),
+        Scene::survives("a panic unwinds through a guard", || {
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let _guard = guard().unwrap();
+                foreign_epipe();
+                panic!("as planned");
+            }));
+            assert!(panicked.is_err());
+            assert_restored();
+        }),
+        Scene::dies("a panic unwinds through a guard: control", || {
+            let _ = catch_unwind(|| foreign_epipe());
+        }),
+        Scene::survives("a closure that swallows the EPIPE", || {
+            suppressed(|| drop(foreign_write(broken(), b"x"))).unwrap();
+            assert_restored();
+        }),
+        Scene::survives("a closure that wraps the EPIPE", || {
+            let answer = suppressed(|| {
+                foreign_write(broken(), b"x").map_err(|error| io::Error::other(error.to_string()))
+            });
+            assert_eq!(answer.unwrap().unwrap_err().raw_os_error(), None);
+            assert_restored();
+        }),
+        Scene::survives("many EPIPEs under one guard", || {
+            suppressed(|| (0..10).for_each(|_| foreign_epipe())).unwrap();
+            assert_restored();
+        }),
+        Scene::survives("a guard under SIG_IGN leaves no trap", || {
+            dispose(libc::SIG_IGN);
+            mask(libc::SIG_BLOCK);
+            suppressed(foreign_epipe).unwrap();
+            assert_eq!(support::disposition(), libc::SIG_IGN);
+            #[cfg(not(epipe_refused = "thread_mask"))]
+            {
+                // Blocked and ignored is queued on Linux: this is where it would strike.
+                dispose(libc::SIG_DFL);
+                mask(libc::SIG_UNBLOCK);
+            }
+        }),
+        Scene::dies("a guard under SIG_IGN leaves no trap: control", || {
+            dispose(libc::SIG_IGN);
+            mask(libc::SIG_BLOCK);
+            foreign_epipe();
+            dispose(libc::SIG_DFL);
+            mask(libc::SIG_UNBLOCK);
+        }),
+        Scene::survives("SIG_IGN set inside the guard stays", || {
+            suppressed(|| dispose(libc::SIG_IGN)).unwrap();
+            assert_eq!(support::disposition(), libc::SIG_IGN);
+            assert!(!is_blocked());
+        }),
+        Scene::survives("errno is left as the guarded code left it", || {
+            let left = suppressed(|| {
+                foreign_epipe();
+                // SAFETY: this thread's errno.
+                unsafe { *libc::__errno_location() = libc::EDOM };
+            });
+            let errno = io::Error::last_os_error().raw_os_error();
+            left.unwrap();
+            assert_eq!(errno, Some(libc::EDOM));
+        }),
+        Scene::survives(
+            "foreign code unblocks inside: the next guard protects",
+            || {
+                let outer = guard().unwrap();
+                mask(libc::SIG_UNBLOCK);
+                suppressed(foreign_epipe).unwrap();
+                drop(outer);
+                assert_restored();
+            },
+        ),
+        Scene::survives("our own pipe write under a guard", || {
+            let guard = guard().unwrap();
+            assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
+            assert!(!is_pending(), "our own signal is taken back at once");
+            drop(guard);
+            assert_restored();
+        }),
+        Scene::survives(
+            "ppoll with an empty mask after our own EPIPE under a guard",
+            || {
+                let _guard = guard().unwrap();
+                assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
+                ppoll_with_empty_mask();
+            },
+        ),
+        Scene::survives("a forgotten guard leaves the thread protected", || {
+            std::mem::forget(guard().unwrap());
+            foreign_epipe();
+        }),
+        Scene::survives("guards of other threads are their own", || {
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| (0..100).for_each(|_| suppressed(foreign_epipe).unwrap()));
+                }
+            });
+            assert_restored();
+        }),
+        Scene::survives("ignore: over the default", || {
+            assert_eq!(disposition().unwrap(), Disposition::Default);
+            assert_eq!(ignore().unwrap(), Disposition::Default);
+            assert_eq!(disposition().unwrap(), Disposition::Ignored);
+            assert_eq!(ignore().unwrap(), Disposition::Ignored);
+            assert_eq!(support::disposition(), libc::SIG_IGN);
+            foreign_epipe();
+        }),
+        Scene::dies("ignore: control", || {
+            assert_eq!(disposition().unwrap(), Disposition::Default);
+            foreign_epipe();
+        }),
+        Scene::survives("ignore: a host's handler stays", || {
+            dispose(hosts_handler_address());
+            assert_eq!(disposition().unwrap(), Disposition::Handled);
+            assert_eq!(ignore().unwrap(), Disposition::Handled);
+            assert_eq!(support::disposition(), hosts_handler_address());
+        }),
+    ];
+    #[cfg(not(epipe_refused = "thread_mask"))]
+    scenes.extend(masks());
+    scenes
+}
+
+fn ppoll_with_empty_mask() {
+    let zero = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: no descriptors; timeout and mask are valid.
+    unsafe {
+        let mut empty = std::mem::zeroed();
+        libc::sigemptyset(&mut empty);
+        libc::ppoll(std::ptr::null_mut(), 0, &zero, &empty);
+    }
+}
+
+/// What only a thread's mask can keep, and what it cannot.
+#[cfg(not(epipe_refused = "thread_mask"))]
+fn masks() -> Vec<Scene> {
+    use crate::support::{raise_at_process, raise_at_thread, take_pending};
+
+    /// A host that has blocked SIGPIPE and has one pending keeps exactly that one.
+    fn pending_before(raise: fn()) {
+        mask(libc::SIG_BLOCK);
+        raise();
+        suppressed(foreign_epipe).unwrap();
+        suppressed(|| {
+            let _inner = guard().unwrap();
+            PipeWriter::from(broken()).write(b"x").unwrap_err();
+        })
+        .unwrap();
+        assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
+        assert!(is_blocked() && is_pending());
+        assert!(take_pending());
+    }
+
+    vec![
+        Scene::survives("pending before, on the thread: stays pending", || {
+            pending_before(raise_at_thread);
+            assert!(!take_pending(), "ours has merged with it");
+        }),
+        Scene::survives("pending before, on the process: stays pending", || {
+            pending_before(raise_at_process);
+        }),
+        Scene::dies(
+            "pending before: it is the host's, and strikes when the host unblocks",
+            || {
+                mask(libc::SIG_BLOCK);
+                raise_at_thread();
+                suppressed(|| ()).unwrap();
+                mask(libc::SIG_UNBLOCK);
+            },
+        ),
+        Scene::survives(
+            "blocked before: a foreign EPIPE does not strike later",
+            || {
+                mask(libc::SIG_BLOCK);
+                suppressed(foreign_epipe).unwrap();
+                assert!(is_blocked());
+                mask(libc::SIG_UNBLOCK);
+            },
+        ),
+        Scene::dies("blocked before: control", || {
+            mask(libc::SIG_BLOCK);
+            foreign_epipe();
+            mask(libc::SIG_UNBLOCK);
+        }),
+        Scene::survives("at most one is taken back: a second is the host's", || {
+            mask(libc::SIG_BLOCK);
+            let guard = guard().unwrap();
+            foreign_epipe();
+            raise_at_process();
+            drop(guard);
+            assert!(take_pending(), "the host's own");
+            assert!(!take_pending());
+        }),
+        Scene::dies(
+            "foreign code unblocks inside: without a new guard it kills",
+            || {
+                let _guard = guard().unwrap();
+                mask(libc::SIG_UNBLOCK);
+                foreign_epipe();
+            },
+        ),
+        Scene::dies(
+            "ppoll with an empty mask: a foreign EPIPE under a guard kills",
+            || {
+                let _guard = guard().unwrap();
+                foreign_epipe();
+                ppoll_with_empty_mask();
+            },
+        ),
+        Scene::survives("a guard blocks the signal on its own thread alone", || {
+            let _guard = guard().unwrap();
+            assert!(is_blocked());
+        }),
+    ]
+}

@@ -1,0 +1,142 @@
+//! `process_handler`, forced: for systems that direct SIGPIPE at the process.
+//!
+//! Linux directs it at the thread, so these scenes raise it at the process themselves, while
+//! another thread is busy and takes it.
+
+use crate::Scene;
+
+#[cfg(not(epipe_refused = "thread_mask"))]
+pub fn scenes() -> Vec<Scene> {
+    Vec::new()
+}
+
+#[cfg(epipe_refused = "thread_mask")]
+pub fn scenes() -> Vec<Scene> {
+    use std::hint::spin_loop;
+    use std::io::{self, Write};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use epipe::sigpipe::{Disposition, disposition, guard, ignore};
+
+    use crate::support::{self, dispose, is_pending, mask, raise_at_process};
+
+    const ROUNDS: usize = 200;
+
+    /// Runs `round` while another thread is busy, which alone does not block SIGPIPE: what is
+    /// raised at the process goes to it.
+    fn with_a_busy_thread(round: impl Fn()) {
+        static DONE: AtomicBool = AtomicBool::new(false);
+        static BUSY: AtomicBool = AtomicBool::new(false);
+        let busy = thread::spawn(|| {
+            mask(libc::SIG_UNBLOCK);
+            BUSY.store(true, Ordering::Release);
+            while !DONE.load(Ordering::Acquire) {
+                spin_loop();
+            }
+        });
+        while !BUSY.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        mask(libc::SIG_BLOCK);
+        for _ in 0..ROUNDS {
+            round();
+        }
+        DONE.store(true, Ordering::Release);
+        busy.join().unwrap();
+    }
+
+    extern "C" fn do_nothing(_: libc::c_int) {}
+    fn handler() -> libc::sighandler_t {
+        do_nothing as extern "C" fn(libc::c_int) as usize
+    }
+
+    let mut scenes: Vec<Scene> = (1..=100)
+        .map(|process| {
+            Scene::survives(
+                format!("process_handler: signals in flight, process {process}"),
+                || {
+                    with_a_busy_thread(|| {
+                        let guard = guard().unwrap();
+                        raise_at_process();
+                        drop(guard);
+                    });
+                    assert_eq!(support::disposition(), libc::SIG_DFL);
+                },
+            )
+        })
+        .collect();
+    scenes.extend([
+        Scene::dies(
+            "process_handler: control, removed straight to SIG_DFL",
+            || {
+                with_a_busy_thread(|| {
+                    dispose(handler());
+                    raise_at_process();
+                    dispose(libc::SIG_DFL);
+                });
+            },
+        ),
+        Scene::survives(
+            "process_handler: a signal that nobody took is discarded",
+            || {
+                mask(libc::SIG_BLOCK);
+                let guard = guard().unwrap();
+                raise_at_process();
+                assert!(is_pending());
+                drop(guard);
+                assert!(!is_pending());
+                mask(libc::SIG_UNBLOCK);
+            },
+        ),
+        Scene::survives("process_handler: disposition sees through it", || {
+            let guard = guard().unwrap();
+            assert_ne!(support::disposition(), libc::SIG_DFL);
+            assert_eq!(disposition().unwrap(), Disposition::Default);
+            drop(guard);
+            assert_eq!(support::disposition(), libc::SIG_DFL);
+        }),
+        Scene::survives("process_handler: ignore under a guard stays", || {
+            let guard = guard().unwrap();
+            assert_eq!(ignore().unwrap(), Disposition::Default);
+            drop(guard);
+            assert_eq!(support::disposition(), libc::SIG_IGN);
+        }),
+        Scene::survives("process_handler: a host's handler is not touched", || {
+            dispose(handler());
+            drop(guard().unwrap());
+            assert_eq!(support::disposition(), handler());
+
+            dispose(libc::SIG_DFL);
+            let guard = guard().unwrap();
+            dispose(handler());
+            drop(guard);
+            assert_eq!(support::disposition(), handler());
+        }),
+        Scene::survives(
+            "process_handler: the last guard of the process removes it",
+            || {
+                let first = guard().unwrap();
+                let second = guard().unwrap();
+                drop(first);
+                assert_ne!(support::disposition(), libc::SIG_DFL);
+                drop(second);
+                assert_eq!(support::disposition(), libc::SIG_DFL);
+            },
+        ),
+        Scene::survives(
+            "process_handler: the default is replaced again under a guard",
+            || {
+                let outer = guard().unwrap();
+                dispose(libc::SIG_DFL);
+                let (reader, mut writer) = io::pipe().unwrap();
+                drop(reader);
+                let inner = guard().unwrap();
+                writer.write(b"x").unwrap_err();
+                drop((outer, inner));
+                assert_eq!(support::disposition(), libc::SIG_DFL);
+            },
+        ),
+    ]);
+    scenes
+}

@@ -1,0 +1,274 @@
+//! Pipes, FIFOs, children's ends, and calls that break in the middle.
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{ChildStdin, Command, Stdio};
+use std::thread;
+
+use epipe::io::PipeWriter;
+use epipe::os::unix::net::UnixStream;
+use epipe::raw;
+
+use crate::Scene;
+use crate::support::{file, foreign_write, is_blocked, is_pending, spell, tcp_pair, unix_pair};
+
+/// A pipe whose reader is gone.
+fn broken() -> OwnedFd {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// A FIFO whose reader is gone.
+fn broken_fifo() -> OwnedFd {
+    let path = std::env::temp_dir().join(format!("epipe-fifo-{}", std::process::id()));
+    let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a NUL-terminated path.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let reader = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(&path)
+        .unwrap();
+    let writer = OpenOptions::new().write(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// The stdin of a child that has ended.
+fn broken_child() -> ChildStdin {
+    let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    child.wait().unwrap();
+    stdin
+}
+
+fn slices() -> [IoSlice<'static>; 2] {
+    [IoSlice::new(b"header"), IoSlice::new(b"body")]
+}
+
+/// A connection with something to read, then its end.
+fn readable_stream() -> TcpStream {
+    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+    TcpStream::from(theirs).write_all(b"record").unwrap();
+    ours.into()
+}
+
+/// EPIPE, and the thread is as it was.
+#[track_caller]
+fn assert_epipe<T>(answer: io::Result<T>) {
+    assert_eq!(spell(&answer), "EPIPE");
+    assert!(!is_blocked() && !is_pending());
+}
+
+macro_rules! pairs {
+    ($($name:literal: $ours:expr, control $control:expr;)+) => {
+        vec![$(
+            Scene::survives($name, || assert_epipe($ours)),
+            Scene::dies(concat!($name, ": control"), || drop($control)),
+        )+]
+    };
+}
+
+pub fn scenes() -> Vec<Scene> {
+    let mut scenes = pairs! {
+        "pipe: write":
+            PipeWriter::from(broken()).write(b"x"),
+            control io::PipeWriter::from(broken()).write(b"x");
+        "pipe: write by reference":
+            (&PipeWriter::from(broken())).write(b"x"),
+            control (&io::PipeWriter::from(broken())).write(b"x");
+        "pipe: write_all":
+            PipeWriter::from(broken()).write_all(b"x"),
+            control io::PipeWriter::from(broken()).write_all(b"x");
+        "pipe: write_fmt":
+            write!(PipeWriter::from(broken()), "{}", 1),
+            control write!(io::PipeWriter::from(broken()), "{}", 1);
+        "pipe: write_vectored":
+            PipeWriter::from(broken()).write_vectored(&slices()),
+            control io::PipeWriter::from(broken()).write_vectored(&slices());
+        "pipe: write_vectored by reference":
+            (&PipeWriter::from(broken())).write_vectored(&slices()),
+            control (&io::PipeWriter::from(broken())).write_vectored(&slices());
+        "pipe: BufWriter":
+            BufWriter::new(PipeWriter::from(broken())).write_all(&[0; 10_000]),
+            control BufWriter::new(io::PipeWriter::from(broken())).write_all(&[0; 10_000]);
+        "pipe: a clone's write":
+            PipeWriter::from(broken()).try_clone().unwrap().write(b"x"),
+            control io::PipeWriter::from(broken()).try_clone().unwrap().write(b"x");
+        "pipe: io::pipe": {
+            let (reader, mut writer) = epipe::io::pipe().unwrap();
+            drop(reader);
+            writer.write(b"x")
+        },
+            control {
+                let (reader, mut writer) = io::pipe().unwrap();
+                drop(reader);
+                writer.write(b"x")
+            };
+        "pipe: From<std::io::PipeWriter>":
+            PipeWriter::from(io::PipeWriter::from(broken())).write(b"x"),
+            control io::PipeWriter::from(broken()).write(b"x");
+        "pipe: larger than its buffer":
+            PipeWriter::from(broken()).write(&[0; 1 << 20]),
+            control io::PipeWriter::from(broken()).write(&[0; 1 << 20]);
+        "pipe: raw::write":
+            raw::write(broken(), b"x"),
+            control foreign_write(broken(), b"x");
+        "pipe: raw::write_vectored":
+            raw::write_vectored(broken(), &slices()),
+            control File::from(broken()).write_vectored(&slices());
+        "fifo: write":
+            PipeWriter::from(broken_fifo()).write(b"x"),
+            control File::from(broken_fifo()).write(b"x");
+        "fifo: raw::write":
+            raw::write(broken_fifo(), b"x"),
+            control foreign_write(broken_fifo(), b"x");
+        "a child's stdin: write":
+            PipeWriter::from(broken_child()).write(b"x"),
+            control broken_child().write(b"x");
+        "a child's stdin: write_vectored":
+            PipeWriter::from(broken_child()).write_vectored(&slices()),
+            control broken_child().write_vectored(&slices());
+        "a child's stdin: io::copy from bytes":
+            epipe::io::copy(&mut &b"x"[..], &mut broken_child()),
+            control io::copy(&mut &b"x"[..], &mut broken_child());
+        "a child's stdin: io::copy from a socket":
+            epipe::io::copy(&mut readable_stream(), &mut broken_child()),
+            control io::copy(&mut readable_stream(), &mut broken_child());
+        "pipe: io::copy from a file":
+            epipe::io::copy(&mut file(100), &mut PipeWriter::from(broken())),
+            control io::copy(&mut file(100), &mut io::PipeWriter::from(broken()));
+        "pipe: io::copy by dyn": {
+            let mut writer = PipeWriter::from(broken());
+            epipe::io::copy(&mut file(100) as &mut dyn Read, &mut writer as &mut dyn Write)
+        },
+            control {
+                let mut writer = io::PipeWriter::from(broken());
+                io::copy(&mut file(100) as &mut dyn Read, &mut writer as &mut dyn Write)
+            };
+    };
+    scenes.extend(midway());
+    scenes.extend(untouched());
+    scenes
+}
+
+const LARGE: usize = 1 << 20;
+
+/// Writes a megabyte into a pipe whose reader leaves after a tenth of it. Such a write raises,
+/// and yet reports the bytes that it has placed.
+fn reader_leaves_midway(write: impl FnOnce(OwnedFd, &[u8]) -> io::Result<usize>) -> usize {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let reading = thread::spawn(move || reader.read_exact(&mut vec![0; LARGE / 10]).unwrap());
+    let written = write(writer.into(), &vec![0; LARGE]).unwrap();
+    reading.join().unwrap();
+    assert!(written >= LARGE / 10 && written < LARGE, "{written}");
+    written
+}
+
+/// Sends a large file to a peer that closes after a tenth of it. `sendfile` makes several sends
+/// inside: the last one raises, and yet the call reports the bytes of those before.
+fn peer_closes_midway(send: impl FnOnce(OwnedFd, &File) -> io::Result<usize>) {
+    let (ours, theirs) = unix_pair().unwrap();
+    let file = file(8 * LARGE as u64);
+    let reading = thread::spawn(move || {
+        UnixStream::from(theirs)
+            .read_exact(&mut vec![0; LARGE / 10])
+            .unwrap();
+    });
+    let sent = send(ours, &file);
+    reading.join().unwrap();
+    assert!(
+        sent.as_ref().map_or(true, |&sent| sent < 8 * LARGE),
+        "{sent:?}"
+    );
+}
+
+fn midway() -> Vec<Scene> {
+    fn quiet() {
+        assert!(!is_blocked() && !is_pending());
+    }
+    vec![
+        Scene::survives("midway: pipe write", || {
+            reader_leaves_midway(|fd, buf| PipeWriter::from(fd).write(buf));
+            quiet();
+        }),
+        Scene::survives("midway: pipe write_vectored", || {
+            reader_leaves_midway(|fd, buf| {
+                let (a, b) = buf.split_at(10);
+                PipeWriter::from(fd).write_vectored(&[IoSlice::new(a), IoSlice::new(b)])
+            });
+            quiet();
+        }),
+        Scene::survives("midway: raw::write", || {
+            reader_leaves_midway(raw::write);
+            quiet();
+        }),
+        Scene::survives("midway: a foreign write under a guard", || {
+            reader_leaves_midway(|fd, buf| {
+                epipe::sigpipe::suppressed(|| foreign_write(fd, buf)).unwrap()
+            });
+            quiet();
+        }),
+        Scene::dies("midway: control", || {
+            reader_leaves_midway(foreign_write);
+        }),
+        Scene::survives("midway: sendfile", || {
+            peer_closes_midway(|fd, file| epipe::Socket::from(fd).sendfile(file, 0, None));
+            quiet();
+        }),
+        Scene::survives("midway: raw::sendfile", || {
+            peer_closes_midway(|fd, file| raw::sendfile(fd, file, 0, None));
+            quiet();
+        }),
+        Scene::survives("midway: io::copy from a file", || {
+            peer_closes_midway(|fd, mut file| {
+                epipe::io::copy(&mut file, &mut UnixStream::from(fd)).map(|copied| copied as usize)
+            });
+            quiet();
+        }),
+        Scene::dies("midway: sendfile: control", || {
+            peer_closes_midway(|fd, file| socket2::Socket::from(fd).sendfile(file, 0, None));
+        }),
+    ]
+}
+
+/// What is passed on reaches a child as it was.
+fn untouched() -> Vec<Scene> {
+    vec![Scene::survives(
+        "a pipe end that goes to a child works there",
+        || {
+            let (mut reader, writer) = epipe::io::pipe().unwrap();
+            let mut child = Command::new("echo")
+                .arg("hello")
+                .stdout(writer)
+                .spawn()
+                .unwrap();
+            let mut said = String::new();
+            reader.read_to_string(&mut said).unwrap();
+            assert_eq!(said, "hello\n");
+            assert!(child.wait().unwrap().success());
+
+            let (reader, mut writer) = epipe::io::pipe().unwrap();
+            let mut child = Command::new("cat")
+                .stdin(reader)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            writer.write_all(b"through").unwrap();
+            drop(writer);
+            let mut answer = String::new();
+            let mut out = epipe::io::PipeReader::from(child.stdout.take().unwrap());
+            out.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, "through");
+            assert!(child.wait().unwrap().success());
+            assert!(out.as_fd().try_clone_to_owned().is_ok());
+        },
+    )]
+}

@@ -1,0 +1,566 @@
+//! Stream and datagram sockets: every call × every way to break.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IoSlice, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::process::{ChildStdout, Command, Stdio};
+
+use epipe::raw;
+use socket2::{MsgHdr, SockAddr};
+
+use crate::Scene;
+use crate::support::{Break, spell, tcp_pair, unix_pair, wait};
+
+/// A call that can be made again and again.
+type Call = Box<dyn FnMut() -> io::Result<u64>>;
+
+/// A call of ours, and the same call by somebody who is not protected.
+struct Row {
+    name: &'static str,
+    ours: fn(OwnedFd) -> Call,
+    control: fn(OwnedFd) -> Call,
+}
+
+/// `Type: handle => call`: takes the descriptor over as a `Type`, then makes the call.
+macro_rules! call {
+    ($type:ty: $handle:ident => $call:expr) => {
+        |fd| {
+            #[allow(unused_mut)]
+            let mut $handle = <$type>::from(fd);
+            Box::new(move || ($call).map(|n| n as u64))
+        }
+    };
+}
+
+const DATA: &[u8] = b"a record";
+
+fn slices() -> [IoSlice<'static>; 2] {
+    [IoSlice::new(b"header"), IoSlice::new(b"body")]
+}
+
+fn eight_slices() -> [IoSlice<'static>; 8] {
+    [IoSlice::new(b"slice"); 8]
+}
+
+/// A file that goes out in one piece.
+fn file() -> File {
+    crate::support::file(100)
+}
+
+/// A pipe with something in it.
+fn pipe() -> io::PipeReader {
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(DATA).unwrap();
+    reader
+}
+
+/// A child that has said something. std hands its output over as a descriptor.
+fn child() -> ChildStdout {
+    let mut child = Command::new("echo")
+        .arg("record")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = child.stdout.take().unwrap();
+    child.wait().unwrap();
+    stdout
+}
+
+/// std's calls that its own stream types protect or not. Controls: what dies is std's own
+/// call where it dies, and socket2's (flags 0) where std's survives.
+macro_rules! stream_rows {
+    ($ours:ty, $std:ty) => {
+        vec![
+            Row {
+                name: "write",
+                ours: call!($ours: s => s.write(DATA)),
+                control: call!(socket2::Socket: s => s.write(DATA)),
+            },
+            Row {
+                name: "write by reference",
+                ours: call!($ours: s => (&s).write(DATA)),
+                control: call!(socket2::Socket: s => (&s).write(DATA)),
+            },
+            Row {
+                name: "write_all",
+                ours: call!($ours: s => s.write_all(DATA).map(|()| 0)),
+                control: call!(socket2::Socket: s => s.write_all(DATA).map(|()| 0)),
+            },
+            Row {
+                name: "write_fmt",
+                ours: call!($ours: s => write!(s, "{}", 1).map(|()| 0)),
+                control: call!(socket2::Socket: s => write!(s, "{}", 1).map(|()| 0)),
+            },
+            Row {
+                name: "BufWriter",
+                ours: call!($ours: s => {
+                    let mut buffered = BufWriter::new(&s);
+                    let answer = buffered.write_all(DATA).and_then(|()| buffered.flush());
+                    let _ = buffered.into_parts();
+                    answer.map(|()| 0)
+                }),
+                control: call!(socket2::Socket: s => {
+                    let mut buffered = BufWriter::new(&s);
+                    let answer = buffered.write_all(DATA).and_then(|()| buffered.flush());
+                    let _ = buffered.into_parts();
+                    answer.map(|()| 0)
+                }),
+            },
+            Row {
+                name: "write_vectored",
+                ours: call!($ours: s => s.write_vectored(&slices())),
+                control: call!($std: s => s.write_vectored(&slices())),
+            },
+            Row {
+                name: "write_vectored of one slice",
+                ours: call!($ours: s => s.write_vectored(&slices()[..1])),
+                control: call!($std: s => s.write_vectored(&slices()[..1])),
+            },
+            Row {
+                name: "write_vectored of eight slices by reference",
+                ours: call!($ours: s => (&s).write_vectored(&eight_slices())),
+                control: call!($std: s => (&s).write_vectored(&eight_slices())),
+            },
+            Row {
+                name: "a clone's write_vectored",
+                ours: call!($ours: s => s.try_clone()?.write_vectored(&slices())),
+                control: call!($std: s => s.try_clone()?.write_vectored(&slices())),
+            },
+            Row {
+                name: "write_vectored after from_raw_fd",
+                ours: |fd| {
+                    // SAFETY: the descriptor was owned a moment ago.
+                    let mut s = unsafe { <$ours>::from_raw_fd(fd.into_raw_fd()) };
+                    Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
+                },
+                control: call!($std: s => s.write_vectored(&slices())),
+            },
+            Row {
+                name: "write_vectored after From<std type>",
+                ours: |fd| {
+                    let mut s = <$ours>::from(<$std>::from(fd));
+                    Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
+                },
+                control: call!($std: s => s.write_vectored(&slices())),
+            },
+            Row {
+                name: "write_vectored after From<Socket>",
+                ours: |fd| {
+                    let mut s = <$ours>::from(epipe::Socket::from(fd));
+                    Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
+                },
+                control: call!($std: s => s.write_vectored(&slices())),
+            },
+            Row {
+                name: "io::copy from bytes",
+                ours: call!($ours: s => epipe::io::copy(&mut &*DATA, &mut s)),
+                control: call!(socket2::Socket: s => io::copy(&mut &*DATA, &mut s)),
+            },
+            Row {
+                name: "io::copy from a file",
+                ours: call!($ours: s => epipe::io::copy(&mut file(), &mut s)),
+                control: call!(socket2::Socket: s => io::copy(&mut file(), &mut s)),
+            },
+            Row {
+                name: "io::copy from a pipe",
+                ours: call!($ours: s => {
+                    epipe::io::copy(&mut epipe::io::PipeReader::from(pipe()), &mut s)
+                }),
+                control: call!($std: s => io::copy(&mut pipe(), &mut s)),
+            },
+            Row {
+                name: "io::copy from a child to std's stream",
+                ours: call!($std: s => epipe::io::copy(&mut child(), &mut s)),
+                control: call!($std: s => io::copy(&mut child(), &mut s)),
+            },
+        ]
+    };
+}
+
+fn socket_rows() -> Vec<Row> {
+    vec![
+        Row {
+            name: "Socket::send",
+            ours: call!(epipe::Socket: s => s.send(DATA)),
+            control: call!(socket2::Socket: s => s.send(DATA)),
+        },
+        Row {
+            name: "Socket::send_with_flags",
+            ours: call!(epipe::Socket: s => s.send_with_flags(DATA, libc::MSG_DONTWAIT)),
+            control: call!(socket2::Socket: s => s.send_with_flags(DATA, libc::MSG_DONTWAIT)),
+        },
+        Row {
+            name: "Socket::send_vectored",
+            ours: call!(epipe::Socket: s => s.send_vectored(&slices())),
+            control: call!(socket2::Socket: s => s.send_vectored(&slices())),
+        },
+        Row {
+            name: "Socket::send_vectored_with_flags",
+            ours: call!(epipe::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
+            control: call!(socket2::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
+        },
+        Row {
+            name: "Socket::sendmsg",
+            ours: call!(epipe::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+            control: call!(socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+        },
+        Row {
+            name: "Socket::sendfile",
+            ours: call!(epipe::Socket: s => s.sendfile(&file(), 0, None)),
+            control: call!(socket2::Socket: s => s.sendfile(&file(), 0, None)),
+        },
+        Row {
+            name: "Socket::write",
+            ours: call!(epipe::Socket: s => s.write(DATA)),
+            control: call!(socket2::Socket: s => s.write(DATA)),
+        },
+        Row {
+            name: "Socket::write_vectored by reference",
+            ours: call!(epipe::Socket: s => (&s).write_vectored(&slices())),
+            control: call!(socket2::Socket: s => (&s).write_vectored(&slices())),
+        },
+        Row {
+            name: "a cloned Socket's send",
+            ours: call!(epipe::Socket: s => s.try_clone()?.send(DATA)),
+            control: call!(socket2::Socket: s => s.try_clone()?.send(DATA)),
+        },
+        Row {
+            name: "io::copy into a Socket",
+            ours: call!(epipe::Socket: s => epipe::io::copy(&mut file(), &mut s)),
+            control: call!(socket2::Socket: s => io::copy(&mut file(), &mut s)),
+        },
+        Row {
+            name: "raw::send",
+            ours: call!(OwnedFd: s => raw::send(&s, DATA)),
+            control: call!(socket2::Socket: s => s.send(DATA)),
+        },
+        Row {
+            name: "raw::send_with_flags",
+            ours: call!(OwnedFd: s => raw::send_with_flags(&s, DATA, libc::MSG_DONTWAIT)),
+            control: call!(socket2::Socket: s => s.send_with_flags(DATA, libc::MSG_DONTWAIT)),
+        },
+        Row {
+            name: "raw::send_vectored",
+            ours: call!(OwnedFd: s => raw::send_vectored(&s, &slices())),
+            control: call!(socket2::Socket: s => s.send_vectored(&slices())),
+        },
+        Row {
+            name: "raw::sendmsg",
+            ours: call!(OwnedFd: s => raw::sendmsg(&s, &MsgHdr::new().with_buffers(&slices()), 0)),
+            control: call!(socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+        },
+        Row {
+            name: "raw::sendfile",
+            ours: call!(OwnedFd: s => raw::sendfile(&s, file(), 0, None)),
+            control: call!(socket2::Socket: s => s.sendfile(&file(), 0, None)),
+        },
+        Row {
+            name: "raw::write to a socket",
+            ours: call!(OwnedFd: s => raw::write(&s, DATA)),
+            control: call!(File: s => s.write(DATA)),
+        },
+        Row {
+            name: "raw::write_vectored to a socket",
+            ours: call!(OwnedFd: s => raw::write_vectored(&s, &slices())),
+            control: call!(File: s => s.write_vectored(&slices())),
+        },
+        Row {
+            name: "PipeWriter over a socket",
+            ours: call!(epipe::io::PipeWriter: s => s.write(DATA)),
+            control: call!(io::PipeWriter: s => s.write(DATA)),
+        },
+    ]
+}
+
+/// What only TCP knows.
+fn tcp_rows() -> Vec<Row> {
+    fn nowhere() -> SockAddr {
+        SocketAddr::from(([127, 0, 0, 1], 9)).into()
+    }
+    vec![
+        Row {
+            name: "Socket::send_out_of_band",
+            ours: call!(epipe::Socket: s => s.send_out_of_band(DATA)),
+            control: call!(socket2::Socket: s => s.send_out_of_band(DATA)),
+        },
+        Row {
+            name: "Socket::send_to",
+            ours: call!(epipe::Socket: s => s.send_to(DATA, &nowhere())),
+            control: call!(socket2::Socket: s => s.send_to(DATA, &nowhere())),
+        },
+        Row {
+            name: "Socket::send_to_vectored",
+            ours: call!(epipe::Socket: s => s.send_to_vectored(&slices(), &nowhere())),
+            control: call!(socket2::Socket: s => s.send_to_vectored(&slices(), &nowhere())),
+        },
+        Row {
+            name: "raw::send_out_of_band",
+            ours: call!(OwnedFd: s => raw::send_out_of_band(&s, DATA)),
+            control: call!(socket2::Socket: s => s.send_out_of_band(DATA)),
+        },
+        Row {
+            name: "raw::send_to",
+            ours: call!(OwnedFd: s => raw::send_to(&s, DATA, &nowhere())),
+            control: call!(socket2::Socket: s => s.send_to(DATA, &nowhere())),
+        },
+        Row {
+            name: "raw::send_to_vectored",
+            ours: call!(OwnedFd: s => raw::send_to_vectored(&s, &slices(), &nowhere())),
+            control: call!(socket2::Socket: s => s.send_to_vectored(&slices(), &nowhere())),
+        },
+    ]
+}
+
+/// Breaks a connection under a call, and makes it until the peer is known to be gone.
+fn play(
+    pair: impl Fn() -> io::Result<(OwnedFd, OwnedFd)>,
+    broken: Break,
+    call: fn(OwnedFd) -> Call,
+) {
+    let (ours, theirs) = pair().unwrap();
+    let fd = ours.as_raw_fd();
+    let mut call = call(ours);
+    // SAFETY: `call` owns the descriptor and lives to the end.
+    broken
+        .apply(unsafe { BorrowedFd::borrow_raw(fd) }, theirs)
+        .unwrap();
+
+    let mut answers = Vec::new();
+    while answers.last().is_none_or(|last| last != "EPIPE") && answers.len() < 3 {
+        let answer = call();
+        if answer.is_ok() {
+            wait(fd, 0); // what was written draws the reset
+        }
+        answers.push(spell(&answer));
+    }
+    assert_eq!(answers, broken.answers());
+}
+
+pub fn scenes() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    let mut add = |pair: fn() -> io::Result<(OwnedFd, OwnedFd)>,
+                   family: &str,
+                   breaks: &[Break],
+                   rows: Vec<Row>| {
+        for &broken in breaks {
+            for Row {
+                name,
+                ours,
+                control,
+            } in &rows
+            {
+                let (ours, control) = (*ours, *control);
+                let name = format!("{family} {broken:?}: {name}");
+                scenes.push(Scene::survives(&name, move || play(pair, broken, ours)));
+                scenes.push(Scene::dies(format!("{name}: control"), move || {
+                    play(pair, broken, control);
+                }));
+            }
+        }
+    };
+
+    let tcp4 = || tcp_pair("127.0.0.1:0");
+    let tcp6 = || tcp_pair("[::1]:0");
+    add(
+        tcp4,
+        "tcp",
+        &Break::TCP,
+        stream_rows!(epipe::net::TcpStream, std::net::TcpStream),
+    );
+    add(tcp4, "tcp", &Break::TCP, socket_rows());
+    add(tcp4, "tcp", &Break::TCP, tcp_rows());
+    add(
+        tcp6,
+        "tcp6",
+        &[Break::Rst],
+        stream_rows!(epipe::net::TcpStream, std::net::TcpStream),
+    );
+    add(
+        unix_pair,
+        "unix",
+        &Break::UNIX,
+        stream_rows!(
+            epipe::os::unix::net::UnixStream,
+            std::os::unix::net::UnixStream
+        ),
+    );
+    add(unix_pair, "unix", &Break::UNIX, socket_rows());
+
+    scenes.extend(creations());
+    scenes.extend(datagrams());
+    scenes
+}
+
+/// Every other way to get a stream: each one's vectored write survives.
+fn creations() -> Vec<Scene> {
+    use epipe::net::{TcpListener, TcpStream};
+    use epipe::os::unix::net::{UnixListener, UnixStream};
+    use socket2::{Domain, Type};
+
+    /// The write of a stream whose peer has reset, until EPIPE.
+    fn survives<S: AsFd>(mut stream: S, peer: OwnedFd)
+    where
+        S: Write,
+    {
+        let broken = if socket2::SockRef::from(&stream)
+            .local_addr()
+            .unwrap()
+            .is_unix()
+        {
+            Break::Closed
+        } else {
+            Break::Rst
+        };
+        broken.apply(stream.as_fd(), peer).unwrap();
+        let answers: Vec<String> = broken
+            .answers()
+            .iter()
+            .map(|_| spell(&stream.write_vectored(&slices())))
+            .collect();
+        assert_eq!(answers, broken.answers());
+    }
+
+    fn listening() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An abstract name: nothing to clean up.
+    fn unix_listening() -> (UnixListener, std::os::unix::net::SocketAddr) {
+        use std::os::linux::net::SocketAddrExt;
+        let name = format!("epipe-test-{}", std::process::id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+        (UnixListener::bind_addr(&address).unwrap(), address)
+    }
+
+    vec![
+        Scene::survives("TcpStream::connect", || {
+            let (listener, address) = listening();
+            let stream = TcpStream::connect(address).unwrap();
+            survives(stream, listener.accept().unwrap().0.into());
+        }),
+        Scene::survives("TcpStream::connect_timeout", || {
+            let (listener, address) = listening();
+            let stream =
+                TcpStream::connect_timeout(&address, std::time::Duration::from_secs(5)).unwrap();
+            survives(stream, listener.accept().unwrap().0.into());
+        }),
+        Scene::survives("TcpListener::accept", || {
+            let (listener, address) = listening();
+            let peer = TcpStream::connect(address).unwrap();
+            survives(listener.accept().unwrap().0, peer.into());
+        }),
+        Scene::survives("TcpListener::incoming", || {
+            let (listener, address) = listening();
+            let peer = TcpStream::connect(address).unwrap();
+            survives(listener.incoming().next().unwrap().unwrap(), peer.into());
+        }),
+        Scene::survives("TcpListener::into_incoming", || {
+            let (listener, address) = listening();
+            let peer = TcpStream::connect(address).unwrap();
+            survives(
+                listener.into_incoming().next().unwrap().unwrap(),
+                peer.into(),
+            );
+        }),
+        Scene::survives("UnixStream::pair", || {
+            let (stream, peer) = UnixStream::pair().unwrap();
+            survives(stream, peer.into());
+        }),
+        Scene::survives("UnixStream::connect_addr", || {
+            let (listener, address) = unix_listening();
+            let stream = UnixStream::connect_addr(&address).unwrap();
+            survives(stream, listener.accept().unwrap().0.into());
+        }),
+        Scene::survives("UnixListener::accept", || {
+            let (listener, address) = unix_listening();
+            let peer = UnixStream::connect_addr(&address).unwrap();
+            survives(listener.accept().unwrap().0, peer.into());
+        }),
+        Scene::survives("UnixListener by reference", || {
+            let (listener, address) = unix_listening();
+            let peer = UnixStream::connect_addr(&address).unwrap();
+            survives(
+                (&listener).into_iter().next().unwrap().unwrap(),
+                peer.into(),
+            );
+        }),
+        Scene::survives("Socket::new, bind, listen, connect, accept", || {
+            let listener = epipe::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            listener
+                .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+                .unwrap();
+            listener.listen(1).unwrap();
+            let stream = epipe::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            stream.connect(&listener.local_addr().unwrap()).unwrap();
+            let (peer, _) = listener.accept().unwrap();
+            survives(stream, peer.into());
+        }),
+        Scene::survives("Socket::accept", || {
+            let (listener, address) = listening();
+            let peer = TcpStream::connect(address).unwrap();
+            survives(
+                epipe::Socket::from(listener).accept().unwrap().0,
+                peer.into(),
+            );
+        }),
+        Scene::survives("Socket::pair", || {
+            let (stream, peer) = epipe::Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+            survives(stream, peer.into());
+        }),
+        Scene::survives("raw::accept", || {
+            let (listener, address) = listening();
+            let peer = TcpStream::connect(address).unwrap();
+            let (accepted, _) = raw::accept(&listener).unwrap();
+            survives(TcpStream::from(accepted), peer.into());
+        }),
+        Scene::survives("raw::socket_pair", || {
+            let (stream, peer) = raw::socket_pair(Domain::UNIX, Type::STREAM, None).unwrap();
+            survives(UnixStream::from(stream), peer.into());
+        }),
+    ]
+}
+
+/// Datagrams raise nothing on Linux: the answer is std's.
+fn datagrams() -> Vec<Scene> {
+    use std::net::Shutdown;
+
+    fn same<T>(ours: io::Result<T>, std: io::Result<T>) {
+        assert_eq!(spell(&ours), spell(&std));
+    }
+
+    vec![
+        Scene::survives("UdpSocket: the peer is gone", || {
+            let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = peer.local_addr().unwrap();
+            drop(peer);
+            let ours = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let std = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            same(ours.send_to(DATA, address), std.send_to(DATA, address));
+            ours.connect(address).unwrap();
+            std.connect(address).unwrap();
+            for _ in 0..3 {
+                same(ours.send(DATA), std.send(DATA));
+            }
+        }),
+        Scene::survives("UnixDatagram: the peer is gone", || {
+            let (ours, peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();
+            let (std, other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+            drop((peer, other));
+            same(ours.send(DATA), std.send(DATA));
+            same(
+                ours.send_to(DATA, "/nowhere"),
+                std.send_to(DATA, "/nowhere"),
+            );
+        }),
+        Scene::survives("UnixDatagram: own shutdown", || {
+            let (ours, _peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();
+            let (std, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+            ours.shutdown(Shutdown::Write).unwrap();
+            std.shutdown(Shutdown::Write).unwrap();
+            same(ours.send(DATA), std.send(DATA));
+        }),
+    ]
+}

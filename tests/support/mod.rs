@@ -1,0 +1,306 @@
+//! What the tests share: broken connections, and children that show their fate.
+//!
+//! A test binary starts with SIGPIPE ignored (Rust's own start-up code does it) and would
+//! prove nothing. So a scene runs in a child process that first becomes what a C host is:
+//! SIGPIPE at its default, unblocked. The parent judges by the exit status.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(unsafe_code, reason = "signals and poll have no safe form")]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::mem;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// Names the scene that a child plays.
+pub const SCENE: &str = "EPIPE_SCENE";
+
+// ------------------------------------------------------------------ fates of children ----
+
+/// How a child ended, and what it said.
+pub struct Fate {
+    pub status: ExitStatus,
+    pub output: String,
+}
+
+impl Fate {
+    pub fn survived(&self) -> bool {
+        self.status.success()
+    }
+
+    pub fn killed_by_sigpipe(&self) -> bool {
+        self.status.signal() == Some(libc::SIGPIPE)
+    }
+}
+
+/// Plays a scene in a child: this same program, told its name.
+pub fn fate_of(scene: &str) -> io::Result<Fate> {
+    let output = Command::new(std::env::current_exe()?)
+        .env(SCENE, scene)
+        .stdin(Stdio::null())
+        .output()?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    Ok(Fate {
+        status: output.status,
+        output: text,
+    })
+}
+
+/// Becomes what a C host is: SIGPIPE kills. A scene that hangs ends after 20 seconds.
+pub fn become_a_foreign_host() {
+    dispose(libc::SIG_DFL);
+    mask(libc::SIG_UNBLOCK);
+    // SAFETY: alarm takes a number.
+    unsafe { libc::alarm(20) };
+}
+
+// --------------------------------------------------------------------------- signals ----
+
+/// Sets what SIGPIPE does in this process.
+pub fn dispose(disposition: libc::sighandler_t) {
+    // SAFETY: all zeros is a valid sigaction, and the disposition is a valid one.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = disposition;
+        assert_eq!(
+            libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()),
+            0
+        );
+    }
+}
+
+/// What SIGPIPE does in this process.
+pub fn disposition() -> libc::sighandler_t {
+    // SAFETY: sigaction writes the action that it is given.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        assert_eq!(
+            libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action),
+            0
+        );
+        action.sa_sigaction
+    }
+}
+
+fn sigpipe() -> libc::sigset_t {
+    // SAFETY: sigemptyset initialises the set.
+    unsafe {
+        let mut set = mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGPIPE);
+        set
+    }
+}
+
+/// Blocks (`SIG_BLOCK`) or unblocks (`SIG_UNBLOCK`) SIGPIPE on this thread.
+pub fn mask(how: libc::c_int) {
+    // SAFETY: the set is valid.
+    assert_eq!(
+        unsafe { libc::pthread_sigmask(how, &sigpipe(), std::ptr::null_mut()) },
+        0
+    );
+}
+
+/// Whether SIGPIPE is blocked on this thread.
+pub fn is_blocked() -> bool {
+    // SAFETY: both sets are valid; a null set changes nothing.
+    unsafe {
+        let mut set = mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut set);
+        libc::sigismember(&set, libc::SIGPIPE) == 1
+    }
+}
+
+/// Whether a SIGPIPE is pending on this thread or its process.
+pub fn is_pending() -> bool {
+    // SAFETY: sigpending writes the set.
+    unsafe {
+        let mut set = mem::zeroed();
+        libc::sigpending(&mut set);
+        libc::sigismember(&set, libc::SIGPIPE) == 1
+    }
+}
+
+/// Takes a pending SIGPIPE; whether there was one.
+pub fn take_pending() -> bool {
+    let zero = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: set and timeout are valid.
+    unsafe { libc::sigtimedwait(&sigpipe(), std::ptr::null_mut(), &zero) == libc::SIGPIPE }
+}
+
+/// Raises SIGPIPE at this thread.
+pub fn raise_at_thread() {
+    // SAFETY: the thread is this one.
+    assert_eq!(
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) },
+        0
+    );
+}
+
+/// Raises SIGPIPE at this process.
+pub fn raise_at_process() {
+    // SAFETY: the process is this one.
+    assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGPIPE) }, 0);
+}
+
+/// `write(2)`, as code that is not ours makes it.
+pub fn foreign_write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
+    // SAFETY: the buffer is valid for the call.
+    let written = unsafe { libc::write(fd.as_fd().as_raw_fd(), buf.as_ptr().cast(), buf.len()) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+// ------------------------------------------------------------------------ connections ----
+
+/// Waits, 10 seconds at most, until the kernel has seen one of `events`, or the end.
+pub fn wait(fd: RawFd, events: libc::c_short) {
+    let mut poll = libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    };
+    // SAFETY: one pollfd, valid for the call.
+    assert_eq!(
+        unsafe { libc::poll(&mut poll, 1, 10_000) },
+        1,
+        "the break has not arrived"
+    );
+}
+
+/// The two ends of a TCP connection over loopback.
+pub fn tcp_pair(address: &str) -> io::Result<(OwnedFd, OwnedFd)> {
+    let listener = TcpListener::bind(address)?;
+    let ours = TcpStream::connect(listener.local_addr()?)?;
+    let (theirs, _) = listener.accept()?;
+    Ok((ours.into(), theirs.into()))
+}
+
+/// The two ends of a Unix stream connection.
+pub fn unix_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    Ok((ours.into(), theirs.into()))
+}
+
+/// How a connection breaks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Break {
+    /// The peer resets: it closes with zero linger.
+    Rst,
+    /// The same, and a read has taken the ECONNRESET.
+    RstRead,
+    /// The peer closes with unread data, which resets.
+    Unread,
+    /// The peer closes cleanly; the first write draws the reset.
+    Fin,
+    /// FIN and RST have both arrived.
+    FinRst,
+    /// We have closed our own sending half.
+    OwnShutdown,
+    /// The peer of a Unix socket is closed.
+    Closed,
+    /// The same, with unread data.
+    ClosedUnread,
+}
+
+impl Break {
+    pub const TCP: [Break; 6] = [
+        Break::Rst,
+        Break::RstRead,
+        Break::Unread,
+        Break::Fin,
+        Break::FinRst,
+        Break::OwnShutdown,
+    ];
+    pub const UNIX: [Break; 3] = [Break::Closed, Break::ClosedUnread, Break::OwnShutdown];
+
+    /// What writes report, in order.
+    pub fn answers(self) -> &'static [&'static str] {
+        match self {
+            Break::Rst | Break::Unread => &["ECONNRESET", "EPIPE"],
+            Break::Fin => &["ok", "EPIPE"],
+            _ => &["EPIPE"],
+        }
+    }
+
+    /// Breaks the connection of `ours`, and waits until the kernel has seen it.
+    pub fn apply(self, ours: BorrowedFd<'_>, theirs: OwnedFd) -> io::Result<()> {
+        const SEEN_RESET: libc::c_short = 0; // POLLHUP and POLLERR are always told
+        let fd = ours.as_raw_fd();
+        match self {
+            Break::Rst => {
+                SockRef::from(&theirs).set_linger(Some(Duration::ZERO))?;
+                drop(theirs);
+                wait(fd, SEEN_RESET);
+            }
+            Break::RstRead => {
+                Break::Rst.apply(ours, theirs)?;
+                let error = SockRef::from(&ours).take_error()?;
+                assert_eq!(error.and_then(|e| e.raw_os_error()), Some(libc::ECONNRESET));
+            }
+            Break::Unread => {
+                // The protected call: this is not what the scene is about.
+                SockRef::from(&ours).send_with_flags(b"unread", libc::MSG_NOSIGNAL)?;
+                wait(theirs.as_raw_fd(), libc::POLLIN);
+                drop(theirs);
+                wait(fd, SEEN_RESET);
+            }
+            Break::Fin => {
+                drop(theirs);
+                wait(fd, libc::POLLRDHUP);
+            }
+            Break::FinRst => {
+                SockRef::from(&theirs).shutdown(Shutdown::Write)?;
+                wait(fd, libc::POLLRDHUP);
+                SockRef::from(&theirs).set_linger(Some(Duration::ZERO))?;
+                drop(theirs);
+                wait(fd, SEEN_RESET);
+            }
+            Break::OwnShutdown => {
+                SockRef::from(&ours).shutdown(Shutdown::Write)?;
+                mem::forget(theirs); // it stays; the child's end closes it
+            }
+            Break::Closed => drop(theirs),
+            Break::ClosedUnread => {
+                SockRef::from(&ours).send_with_flags(b"unread", libc::MSG_NOSIGNAL)?;
+                drop(theirs);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file without a name: `len` zeros.
+pub fn file(len: u64) -> File {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_TMPFILE)
+        .open(std::env::temp_dir())
+        .unwrap();
+    file.set_len(len).unwrap();
+    file
+}
+
+/// One answer, as the tables spell it.
+pub fn spell<T>(answer: &io::Result<T>) -> String {
+    match answer {
+        Ok(_) => "ok".into(),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EPIPE) => "EPIPE".into(),
+            Some(libc::ECONNRESET) => "ECONNRESET".into(),
+            _ => format!("{error:?}"),
+        },
+    }
+}
