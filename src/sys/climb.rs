@@ -48,7 +48,7 @@ pub(crate) trait LastRung: Guard {
     ///
     /// The call may have raised SIGPIPE where it reports EPIPE *or fewer than `len` bytes*:
     /// a pipe whose reader leaves in the middle of a write raises, and reports what it had
-    /// taken (Linux fs/pipe.c `pipe_write`), as does a `sendfile` whose later half fails.
+    /// taken (Linux fs/pipe.c `pipe_write`).
     fn own(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
 
     /// Whether this thread stands under a guard, so that a plain call is a protected one.

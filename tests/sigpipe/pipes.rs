@@ -11,11 +11,10 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 
 use epipe::io::PipeWriter;
-use epipe::os::unix::net::UnixStream;
 use epipe::raw;
 
 use crate::Scene;
-use crate::support::{file, foreign_write, is_blocked, is_pending, spell, tcp_pair, unix_pair};
+use crate::support::{file, foreign_write, is_blocked, is_pending, spell, tcp_pair};
 
 /// A pipe whose reader is gone.
 fn broken() -> OwnedFd {
@@ -172,24 +171,6 @@ fn reader_leaves_midway(write: impl FnOnce(OwnedFd, &[u8]) -> io::Result<usize>)
     written
 }
 
-/// Sends a large file to a peer that closes after a tenth of it. `sendfile` makes several sends
-/// inside: the last one raises, and yet the call reports the bytes of those before.
-fn peer_closes_midway(send: impl FnOnce(OwnedFd, &File) -> io::Result<usize>) {
-    let (ours, theirs) = unix_pair().unwrap();
-    let file = file(8 * LARGE as u64);
-    let reading = thread::spawn(move || {
-        UnixStream::from(theirs)
-            .read_exact(&mut vec![0; LARGE / 10])
-            .unwrap();
-    });
-    let sent = send(ours, &file);
-    reading.join().unwrap();
-    assert!(
-        sent.as_ref().map_or(true, |&sent| sent < 8 * LARGE),
-        "{sent:?}"
-    );
-}
-
 fn midway() -> Vec<Scene> {
     fn quiet() {
         assert!(!is_blocked() && !is_pending());
@@ -218,23 +199,6 @@ fn midway() -> Vec<Scene> {
         }),
         Scene::dies("midway: control", || {
             reader_leaves_midway(foreign_write);
-        }),
-        Scene::survives("midway: sendfile", || {
-            peer_closes_midway(|fd, file| epipe::Socket::from(fd).sendfile(file, 0, None));
-            quiet();
-        }),
-        Scene::survives("midway: raw::sendfile", || {
-            peer_closes_midway(|fd, file| raw::sendfile(fd, file, 0, None));
-            quiet();
-        }),
-        Scene::survives("midway: io::copy from a file", || {
-            peer_closes_midway(|fd, mut file| {
-                epipe::io::copy(&mut file, &mut UnixStream::from(fd)).map(|copied| copied as usize)
-            });
-            quiet();
-        }),
-        Scene::dies("midway: sendfile: control", || {
-            peer_closes_midway(|fd, file| socket2::Socket::from(fd).sendfile(file, 0, None));
         }),
     ]
 }
