@@ -186,6 +186,22 @@ impl<L: Ladder> Default for Climb<L> {
     }
 }
 
+impl<L: Ladder> Climb<L> {
+    /// Some of std's calls are write or writev and take any descriptor, a file that somebody
+    /// made a socket type of included. So do ours.
+    fn unless_no_socket<S: handle::Socket>(
+        &self,
+        socket: &S,
+        answer: io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        match answer {
+            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => self.run(socket, plain),
+            answer => answer,
+        }
+    }
+}
+
 impl<L: Ladder> ShieldSocket for Climb<L> {
     fn arm<S: handle::Socket>(&self, socket: &S) {
         L::arm(&self.0, socket.as_fd());
@@ -209,25 +225,20 @@ impl<L: Ladder> ShieldSocket for Climb<L> {
         }
         let bufs = cut(bufs);
         let answer = send_vectored(self, stream, bufs);
-        match answer {
-            // std's writev takes any descriptor.
-            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
-                self.run(stream, || stream.plain_write_vectored(bufs))
-            }
-            answer => answer,
-        }
+        self.unless_no_socket(stream, answer, || stream.plain_write_vectored(bufs))
     }
 
     fn send<S: handle::Socket>(
         &self,
         socket: &S,
         buf: &[u8],
-        _: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
         let reference = SockRef::from(socket);
-        self.call(socket, buf.len(), |flags| {
+        let answer = self.call(socket, buf.len(), |flags| {
             reference.send_with_flags(buf, flags)
-        })
+        });
+        self.unless_no_socket(socket, answer, plain)
     }
 
     fn send_to<S: handle::Socket, A: handle::Address>(

@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod guards;
 mod handler;
 mod pipes;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         pipes::scenes(),
         guards::scenes(),
         handler::scenes(),
+        bad_input::scenes(),
     ];
     let scenes: Vec<Scene> = scenes.into_iter().flatten().collect();
 

@@ -1,0 +1,264 @@
+//! The main job on one screen: what happens to a process that writes to a peer that is gone.
+//!
+//! ```text
+//! cargo run --example fates
+//! ```
+//!
+//! Every cell is a real child process on a really broken connection. The child is what Rust
+//! code is inside a C, Go or Swift host: SIGPIPE at its default. (In a Rust `main`, and under
+//! `cargo test`, Rust's start-up code ignores the signal and hides all of this.)
+//!
+//! The exit status is 1 if a cell of epipe dies, or if a control that should die lives.
+
+#![allow(
+    unsafe_code,
+    reason = "a child restores SIGPIPE's default before it plays"
+)]
+
+use std::process::ExitCode;
+
+#[cfg(not(unix))]
+fn main() -> ExitCode {
+    println!("This system has no SIGPIPE: a vanished peer is an error already.");
+    ExitCode::SUCCESS
+}
+
+#[cfg(unix)]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match &arguments[..] {
+        [cell, row, column] if cell == "cell" => unix::play(row, column),
+        [] => unix::show(),
+        _ => {
+            eprintln!("usage: cargo run --example fates");
+            return ExitCode::FAILURE;
+        }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("fates: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::io::{self, IoSlice, IsTerminal, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{ChildStdin, Command, ExitCode, Output, Stdio};
+    use std::time::Duration;
+
+    use epipe::io::PipeWriter;
+    use socket2::{SockRef, Socket};
+
+    struct Row {
+        call: &'static str,
+        /// What stands in the first column.
+        peer: &'static str,
+        /// Whether the first column should die.
+        dies: bool,
+        theirs: fn() -> io::Result<u64>,
+        ours: fn() -> io::Result<u64>,
+    }
+
+    /// std sets SO_NOSIGPIPE on the streams that it connects where the option exists; elsewhere
+    /// what carries no flag dies. Seen on Linux, read in std's source for the others.
+    const WITHOUT_OPTION: bool = !cfg!(any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+    ));
+
+    const ROWS: [Row; 7] = [
+        Row {
+            call: "write to a TcpStream",
+            peer: "std",
+            dies: false,
+            theirs: || count(broken_stream()?.write(b"record")),
+            ours: || count(epipe::net::TcpStream::from(broken_stream()?).write(b"record")),
+        },
+        Row {
+            call: "write_vectored to a TcpStream",
+            peer: "std",
+            dies: WITHOUT_OPTION,
+            theirs: || count(broken_stream()?.write_vectored(&record())),
+            ours: || count(epipe::net::TcpStream::from(broken_stream()?).write_vectored(&record())),
+        },
+        Row {
+            call: "rustls-style write_tls(&mut dyn Write)",
+            peer: "std",
+            dies: WITHOUT_OPTION,
+            theirs: || write_tls(&mut broken_stream()?),
+            ours: || write_tls(&mut epipe::net::TcpStream::from(broken_stream()?)),
+        },
+        Row {
+            call: "io::copy from a pipe to a TcpStream",
+            peer: "std",
+            // std splices where the system can: on Linux.
+            dies: cfg!(target_os = "linux"),
+            theirs: || io::copy(&mut filled_pipe()?, &mut broken_stream()?),
+            ours: || epipe::io::copy(&mut filled_pipe()?, &mut broken_stream()?),
+        },
+        Row {
+            call: "write to a pipe",
+            peer: "std",
+            dies: true,
+            theirs: || count(broken_pipe()?.write(b"record")),
+            ours: || count(PipeWriter::from(broken_pipe()?).write(b"record")),
+        },
+        Row {
+            call: "write to a child's stdin",
+            peer: "std",
+            dies: true,
+            theirs: || count(broken_child()?.write(b"record")),
+            ours: || count(PipeWriter::from(broken_child()?).write(b"record")),
+        },
+        Row {
+            call: "write to a Socket",
+            peer: "socket2",
+            dies: WITHOUT_OPTION,
+            theirs: || count(Socket::from(broken_stream()?).write(b"record")),
+            ours: || count(epipe::Socket::from(Socket::from(broken_stream()?)).write(b"record")),
+        },
+    ];
+
+    fn count(answer: io::Result<usize>) -> io::Result<u64> {
+        answer.map(|written| written as u64)
+    }
+
+    /// A TLS record as rustls hands it over: several slices through one vectored write.
+    fn record() -> [IoSlice<'static>; 2] {
+        [
+            IoSlice::new(b"\x17\x03\x03\x00\x06"),
+            IoSlice::new(b"record"),
+        ]
+    }
+
+    fn write_tls(stream: &mut dyn Write) -> io::Result<u64> {
+        count(stream.write_vectored(&record()))
+    }
+
+    /// A stream whose peer has reset the connection, and which knows it.
+    fn broken_stream() -> io::Result<TcpStream> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let mut stream = TcpStream::connect(listener.local_addr()?)?;
+        let (peer, _) = listener.accept()?;
+        // To close with zero linger is to reset.
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO))?;
+        drop(peer);
+        // Returns when the reset has arrived.
+        match stream.read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(stream),
+            answer => Err(io::Error::other(format!("not reset but {answer:?}"))),
+        }
+    }
+
+    fn broken_pipe() -> io::Result<io::PipeWriter> {
+        let (reader, writer) = io::pipe()?;
+        drop(reader);
+        Ok(writer)
+    }
+
+    fn filled_pipe() -> io::Result<io::PipeReader> {
+        let (reader, mut writer) = io::pipe()?;
+        writer.write_all(b"record")?;
+        Ok(reader)
+    }
+
+    /// The stdin of a child that has ended.
+    fn broken_child() -> io::Result<ChildStdin> {
+        let mut child = Command::new("true").stdin(Stdio::piped()).spawn()?;
+        let stdin = child.stdin.take();
+        child.wait()?;
+        stdin.ok_or_else(|| io::Error::other("no stdin"))
+    }
+
+    /// A child: makes one call as a foreign host would, and says what it answered.
+    pub fn play(row: &str, column: &str) -> io::Result<ExitCode> {
+        let row = row.parse().ok().and_then(|row: usize| ROWS.get(row));
+        let call = match (row, column) {
+            (Some(row), "theirs") => row.theirs,
+            (Some(row), "ours") => row.ours,
+            _ => return Err(io::Error::other("no such cell")),
+        };
+        // SAFETY: the default action is a valid disposition; the set is initialised first.
+        unsafe {
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, libc::SIGPIPE);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        }
+        match call() {
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => print!("EPIPE"),
+            answer => print!("{answer:?}"),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    const EPIPE: &str = "EPIPE";
+    const KILLED: &str = "killed by SIGPIPE";
+
+    /// The fate of one cell.
+    fn fate(row: usize, column: &str) -> io::Result<String> {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(std::env::current_exe()?)
+            .args(["cell", &row.to_string(), column])
+            .output()?;
+        Ok(match status.signal() {
+            Some(libc::SIGPIPE) => KILLED.to_owned(),
+            Some(signal) => format!("killed by signal {signal}"),
+            None if status.success() => String::from_utf8_lossy(&stdout).into_owned(),
+            None => String::from_utf8_lossy(&stderr).trim().to_owned(),
+        })
+    }
+
+    pub fn show() -> io::Result<ExitCode> {
+        let out = io::stdout();
+        let colour =
+            out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let paint = |fate: &str| {
+            let padded = format!("{fate:<19}");
+            match fate {
+                EPIPE if colour => format!("\x1b[32m{padded}\x1b[0m"),
+                _ if colour => format!("\x1b[31m{padded}\x1b[0m"),
+                _ => padded,
+            }
+        };
+        let mut lines = vec![
+            "The peer is gone, SIGPIPE is at its default. What does the call do?\n".to_owned(),
+            format!(
+                "{:<40}{:<9}{:<19}{}",
+                "call", "", "without epipe", "with epipe"
+            ),
+        ];
+        let mut wrong = 0;
+        for (number, row) in ROWS.iter().enumerate() {
+            let theirs = fate(number, "theirs")?;
+            let ours = fate(number, "ours")?;
+            wrong += usize::from((theirs == KILLED) != row.dies) + usize::from(ours != EPIPE);
+            let (theirs, ours) = (paint(&theirs), paint(&ours));
+            lines.push(format!(
+                "{:<40}{:<9}{theirs}{}",
+                row.call,
+                row.peer,
+                ours.trim_end()
+            ));
+        }
+        lines.push(match wrong {
+            0 => "\nAs it should be: with epipe every call is an error that can be handled."
+                .to_owned(),
+            _ => format!("\n{wrong} cells are not as they should be."),
+        });
+        writeln!(out.lock(), "{}", lines.join("\n"))?;
+        Ok(if wrong == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}

@@ -1,0 +1,330 @@
+//! Bad input gets std's answer: never a panic, never a signal, no handle lost.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use epipe::io::PipeWriter;
+use epipe::raw;
+use epipe::sigpipe::suppressed;
+
+use crate::Scene;
+use crate::support::{Break, file, is_blocked, is_pending, tcp_pair, unix_pair};
+
+/// Ours and std's answers are the same. std's is asked for under a guard, which it may need.
+#[track_caller]
+fn same<T: std::fmt::Debug + PartialEq>(ours: io::Result<T>, std: impl FnOnce() -> io::Result<T>) {
+    let std = suppressed(std).unwrap();
+    match (&ours, &std) {
+        (Ok(ours), Ok(std)) => assert_eq!(ours, std),
+        (Err(ours), Err(std)) => {
+            assert_eq!(
+                (ours.raw_os_error(), ours.kind()),
+                (std.raw_os_error(), std.kind())
+            );
+            assert_eq!(ours.to_string(), std.to_string());
+        }
+        _ => panic!("ours: {ours:?}, std: {std:?}"),
+    }
+    assert!(!is_blocked() && !is_pending());
+}
+
+fn eventfd() -> OwnedFd {
+    // SAFETY: eventfd makes a descriptor that nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) }
+}
+
+fn write_only(path: &str) -> OwnedFd {
+    OpenOptions::new().write(true).open(path).unwrap().into()
+}
+
+/// Two equal descriptors, one for ours and one for std.
+fn twice(make: impl Fn() -> OwnedFd) -> (OwnedFd, OwnedFd) {
+    (make(), make())
+}
+
+pub fn scenes() -> Vec<Scene> {
+    const TEN: [u8; 10] = [7; 10];
+    vec![
+        Scene::survives("bad input: a closed descriptor", || {
+            let (socket, _peer) = unix_pair().unwrap();
+            let file = file(10);
+            let fd = socket.into_raw_fd();
+            // SAFETY: a wrong thing to do, and what is tested: nobody opens a descriptor here
+            // before the types below have let go of the number.
+            unsafe { libc::close(fd) };
+            // SAFETY: as above.
+            let (mut stream, mut pipe, borrowed) = unsafe {
+                (
+                    epipe::net::TcpStream::from_raw_fd(fd),
+                    PipeWriter::from_raw_fd(fd),
+                    BorrowedFd::borrow_raw(fd),
+                )
+            };
+            let answers = [
+                stream.write(&TEN),
+                stream.write_vectored(&[IoSlice::new(&TEN)]),
+                stream.write_vectored(&[]),
+                pipe.write(&TEN),
+                pipe.write_vectored(&[IoSlice::new(&TEN)]),
+                raw::send(borrowed, &TEN),
+                raw::write(borrowed, &TEN),
+                raw::sendfile(borrowed, &file, 0, None),
+            ];
+            for answer in answers {
+                assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::EBADF));
+            }
+            assert_eq!(stream.into_raw_fd(), pipe.into_raw_fd());
+        }),
+        Scene::survives("bad input: a listener is written to", || {
+            let (ours, std) = twice(|| TcpListener::bind("127.0.0.1:0").unwrap().into());
+            let mut ours = epipe::net::TcpStream::from(ours);
+            let mut std = std::net::TcpStream::from(std);
+            same(ours.write(&TEN), || std.write(&TEN));
+            same(ours.write_vectored(&[IoSlice::new(&TEN)]), || {
+                std.write_vectored(&[IoSlice::new(&TEN)])
+            });
+            same(raw::send(&ours, &TEN), || {
+                socket2::SockRef::from(&std).send(&TEN)
+            });
+        }),
+        Scene::survives("bad input: adopted descriptors that are no sockets", || {
+            let kinds: [fn() -> OwnedFd; 4] = [
+                || file(0).into(),
+                || write_only("/dev/null"),
+                eventfd,
+                || io::pipe().unwrap().0.into(), // a reading end
+            ];
+            for kind in kinds {
+                let (ours, std) = twice(kind);
+                let mut ours = epipe::net::TcpStream::from(ours);
+                let mut std = std::net::TcpStream::from(std);
+                same(ours.write(&TEN), || std.write(&TEN));
+                same(ours.write_vectored(&[IoSlice::new(&TEN)]), || {
+                    std.write_vectored(&[IoSlice::new(&TEN)])
+                });
+                same(ours.peer_addr(), || std.peer_addr());
+                // The handle is what it was, and goes on as what it is.
+                drop(File::from(OwnedFd::from(ours)).metadata().unwrap());
+
+                let (ours, std) = twice(kind);
+                let (ours, std) = (
+                    epipe::os::unix::net::UnixDatagram::from(ours),
+                    UnixDatagram::from(std),
+                );
+                same(ours.send(&TEN), || std.send(&TEN));
+                same(ours.send_to(&TEN, "/nowhere"), || {
+                    std.send_to(&TEN, "/nowhere")
+                });
+                let (ours, std) = (OwnedFd::from(ours), OwnedFd::from(std));
+                let (ours, std) = (epipe::net::UdpSocket::from(ours), UdpSocket::from(std));
+                same(ours.send(&TEN), || std.send(&TEN));
+            }
+        }),
+        Scene::survives(
+            "bad input: eventfd, /dev/full and files of /proc as pipes",
+            || {
+                let kinds: [fn() -> OwnedFd; 5] = [
+                    eventfd,
+                    || write_only("/dev/full"),
+                    || write_only("/proc/self/comm"),
+                    || File::open("/proc/self/stat").unwrap().into(),
+                    || file(0).into(),
+                ];
+                for kind in kinds {
+                    let (ours, std) = twice(kind);
+                    let (mut ours, mut std) = (PipeWriter::from(ours), io::PipeWriter::from(std));
+                    same(ours.write(&[1; 8]), || std.write(&[1; 8]));
+                    same(ours.write(b"x"), || std.write(b"x"));
+                    same(ours.write(b""), || std.write(b""));
+                    let slices = [IoSlice::new(&[1; 4]), IoSlice::new(&[0; 4])];
+                    same(ours.write_vectored(&slices), || std.write_vectored(&slices));
+                    same(raw::write(&ours, &[1; 8]), || std.write(&[1; 8]));
+                }
+            },
+        ),
+        Scene::survives("bad input: a file keeps its position and O_APPEND", || {
+            let path = std::env::temp_dir().join(format!("epipe-append-{}", std::process::id()));
+            std::fs::write(&path, "old ").unwrap();
+            let appending = OpenOptions::new().append(true).open(&path).unwrap();
+            PipeWriter::from(OwnedFd::from(appending))
+                .write_all(b"new ")
+                .unwrap();
+            let writing = OpenOptions::new().write(true).open(&path).unwrap();
+            let mut writing = PipeWriter::from(OwnedFd::from(writing));
+            writing.write_all(b"OL").unwrap();
+            writing.write_all(b"D").unwrap();
+            let found = std::fs::read_to_string(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            assert_eq!(found, "OLD new ");
+        }),
+        Scene::survives("bad input: nothing to write", || {
+            let nothing: [&[IoSlice<'_>]; 2] = [&[], &[IoSlice::new(b""), IoSlice::new(b"")]];
+            for broken in [
+                None,
+                Some(Break::Rst),
+                Some(Break::RstRead),
+                Some(Break::OwnShutdown),
+            ] {
+                let stream = || {
+                    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+                    match broken {
+                        Some(broken) => broken.apply(ours.as_fd(), theirs).unwrap(),
+                        None => std::mem::forget(theirs),
+                    }
+                    ours
+                };
+                for nothing in nothing {
+                    let (ours, std) = twice(stream);
+                    let mut ours = epipe::net::TcpStream::from(ours);
+                    let mut std = std::net::TcpStream::from(std);
+                    same(ours.write_vectored(nothing), || std.write_vectored(nothing));
+                    same(ours.write(b""), || std.write(b""));
+                }
+            }
+            for nothing in nothing {
+                let (ours, std) = twice(|| io::pipe().unwrap().1.into());
+                let (mut ours, mut std) = (PipeWriter::from(ours), io::PipeWriter::from(std));
+                same(ours.write_vectored(nothing), || std.write_vectored(nothing));
+                same(ours.write(b""), || std.write(b""));
+            }
+            let (ours, peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();
+            assert_eq!(ours.send(b"").unwrap(), 0);
+            peer.set_nonblocking(true).unwrap();
+            assert_eq!(
+                peer.recv(&mut [0; 8]).unwrap(),
+                0,
+                "an empty datagram is a datagram"
+            );
+        }),
+        Scene::survives(
+            "bad input: more slices than the system takes are cut",
+            || {
+                let byte = [IoSlice::new(b"x"); 3000];
+                let (ours, mut peer) = unix_pair().map(|(a, b)| (a, UnixStream::from(b))).unwrap();
+                let (std, _other) = unix_pair().unwrap();
+                let mut ours = epipe::os::unix::net::UnixStream::from(ours);
+                let mut std = UnixStream::from(std);
+                same(ours.write_vectored(&byte), || std.write_vectored(&byte));
+                let mut received = [0; 3000];
+                assert_eq!(peer.read(&mut received).unwrap(), 1024);
+
+                let (_reader, writer) = io::pipe().unwrap();
+                let (_other, mut std) = io::pipe().unwrap();
+                let mut ours = PipeWriter::from(writer);
+                same(ours.write_vectored(&byte), || std.write_vectored(&byte));
+                same(raw::write_vectored(&ours, &byte), || {
+                    std.write_vectored(&byte)
+                });
+
+                // A datagram is not cut: socket2's answer.
+                let socket = epipe::Socket::from(ours_socket(unix_pair().unwrap()));
+                assert_eq!(
+                    socket.send_vectored(&byte).unwrap_err().raw_os_error(),
+                    Some(libc::EMSGSIZE)
+                );
+            },
+        ),
+        Scene::survives("bad input: non-blocking handles that are full", || {
+            let large = vec![0; 8 << 20];
+            let (ours, _peer) = tcp_pair("127.0.0.1:0").unwrap();
+            let mut ours = epipe::net::TcpStream::from(ours);
+            ours.set_nonblocking(true).unwrap();
+            let taken = ours.write(&large).unwrap();
+            assert!(taken > 0 && taken < large.len());
+            while ours.write(&large).is_ok() {}
+            for answer in [
+                ours.write(&large),
+                ours.write_vectored(&[IoSlice::new(&large)]),
+            ] {
+                assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            }
+
+            let (_reader, writer) = io::pipe().unwrap();
+            let mut ours = PipeWriter::from(writer);
+            // SAFETY: this command takes one integer.
+            unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+            let taken = ours.write(&large).unwrap();
+            assert!(taken > 0 && taken < large.len());
+            assert_eq!(
+                ours.write(&large).unwrap_err().kind(),
+                io::ErrorKind::WouldBlock
+            );
+            assert!(!is_blocked() && !is_pending());
+        }),
+        Scene::survives("bad input: an interrupted call", || {
+            let (_peer, full) = {
+                let (ours, theirs) = unix_pair().unwrap();
+                (theirs, epipe::os::unix::net::UnixStream::from(ours))
+            };
+            interrupt_a_full_write(|buf| (&full).write(buf));
+            interrupt_a_full_write(|buf| (&full).write_vectored(&[IoSlice::new(buf)]));
+            let (_reader, writer) = io::pipe().unwrap();
+            let full = PipeWriter::from(writer);
+            interrupt_a_full_write(|buf| (&full).write(buf));
+            assert!(!is_blocked() && !is_pending());
+        }),
+        Scene::survives("bad input: arguments that the system refuses", || {
+            let ours = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let std = UdpSocket::bind("127.0.0.1:0").unwrap();
+            same(ours.send_to(&TEN, "127.0.0.1:0"), || {
+                std.send_to(&TEN, "127.0.0.1:0")
+            });
+            same(ours.send(&TEN), || std.send(&TEN));
+            same(ours.send_to(&TEN, &[][..]), || std.send_to(&TEN, &[][..]));
+            same(ours.send_to(&vec![0; 70_000], "127.0.0.1:9"), || {
+                std.send_to(&vec![0; 70_000], "127.0.0.1:9")
+            });
+
+            let ours = epipe::os::unix::net::UnixDatagram::unbound().unwrap();
+            let std = UnixDatagram::unbound().unwrap();
+            let long = "x".repeat(200);
+            for path in ["", "/nowhere", "in\0side", "\0abstract", &long] {
+                same(ours.send_to(&TEN, path), || std.send_to(&TEN, path));
+            }
+            same(ours.send(&TEN), || std.send(&TEN));
+        }),
+    ]
+}
+
+fn ours_socket((ours, _theirs): (OwnedFd, OwnedFd)) -> OwnedFd {
+    std::mem::forget(_theirs);
+    ours
+}
+
+/// Fills what `write` writes to, then interrupts the next, blocking write.
+fn interrupt_a_full_write(write: impl Fn(&[u8]) -> io::Result<usize>) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    extern "C" fn interrupt(_: libc::c_int) {}
+
+    // SAFETY: all zeros is a valid sigaction; without SA_RESTART the call ends with EINTR.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = interrupt as extern "C" fn(libc::c_int) as usize;
+        libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
+    }
+    DONE.store(false, Ordering::Release);
+    // SAFETY: the thread is this one, and waits for the other one below.
+    let writer = unsafe { libc::pthread_self() } as usize;
+    let interrupting = thread::spawn(move || {
+        while !DONE.load(Ordering::Acquire) {
+            // SAFETY: as above.
+            unsafe { libc::pthread_kill(writer as libc::pthread_t, libc::SIGUSR1) };
+            thread::yield_now();
+        }
+    });
+    // Whole or short while there is room; with none left nothing is taken.
+    let error = loop {
+        match write(&[0; 1 << 16]) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    DONE.store(true, Ordering::Release);
+    interrupting.join().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+}
