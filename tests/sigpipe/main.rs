@@ -19,6 +19,7 @@ mod bad_input;
 mod guards;
 mod handler;
 mod pipes;
+mod refusals;
 mod sockets;
 
 use std::process::ExitCode;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         guards::scenes(),
         handler::scenes(),
         bad_input::scenes(),
+        refusals::scenes(),
     ];
     let scenes: Vec<Scene> = scenes.into_iter().flatten().collect();
 
