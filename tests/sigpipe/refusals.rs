@@ -2,45 +2,54 @@
 //! and the stack that does not know the flag.
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use epipe::io::PipeWriter;
 use epipe::net::TcpStream;
 use epipe::raw;
 
 use crate::Scene;
-use crate::support::{Break, foreign_write, is_blocked, is_pending, spell, tcp_pair};
+use crate::support::{Break, foreign_write, is_blocked, is_pending, mask, spell, tcp_pair};
 
-/// From here on the system call `number` fails with `error`; with `flag`, only where the
-/// argument at that index carries that bit. Cannot be taken back.
-fn refuse(number: libc::c_long, flag: Option<(usize, libc::c_int)>, error: libc::c_int) {
+/// Which calls a filter is about: all of that number, or those with or without a bit in the
+/// argument at an index.
+#[derive(Clone, Copy)]
+enum Which {
+    All,
+    With(usize, libc::c_int),
+    Without(usize, libc::c_int),
+}
+
+/// From here on those calls end with a seccomp `action`. Cannot be taken back.
+fn filter(number: libc::c_long, which: Which, action: u32) {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-    let step = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    };
+    fn step(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+        libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        }
+    }
 
-    // struct seccomp_data: nr, arch, instruction pointer, args of 64 bits.
+    // struct seccomp_data: nr, arch, instruction pointer, arguments of 64 bits.
     let low_word = if cfg!(target_endian = "big") { 4 } else { 0 };
-    let (index, bit) = flag.unwrap_or((0, 0));
+    let (index, bit) = match which {
+        Which::All => (0, 0),
+        Which::With(index, bit) | Which::Without(index, bit) => (index, bit),
+    };
+    // The masked argument is 0: is that one of them? With `All` it always is.
+    let passes_if_zero = u8::from(matches!(which, Which::With(..)));
     let mut program = [
         step(LOAD, 0, 0, 0),
         step(JUMP_IF_EQUAL, number as u32, 0, 4),
         step(LOAD, 16 + 8 * index as u32 + low_word, 0, 0),
         step(AND, bit as u32, 0, 0),
-        // Without a flag the masked argument is 0 too: refuse; with one, 0 means it is not there.
-        step(
-            JUMP_IF_EQUAL,
-            0,
-            u8::from(flag.is_some()),
-            u8::from(flag.is_none()),
-        ),
-        step(RETURN, libc::SECCOMP_RET_ERRNO | error as u32, 0, 0),
+        step(JUMP_IF_EQUAL, 0, passes_if_zero, 1 - passes_if_zero),
+        step(RETURN, action, 0, 0),
         step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
     let program = libc::sock_fprog {
@@ -57,14 +66,41 @@ fn refuse(number: libc::c_long, flag: Option<(usize, libc::c_int)>, error: libc:
     }
 }
 
-fn refuse_write_flag(error: libc::c_int) {
-    refuse(libc::SYS_pwritev2, None, error);
+const NOSIGNAL_OF_SENDTO: (usize, libc::c_int) = (3, libc::MSG_NOSIGNAL);
+const NOSIGNAL_OF_SENDMSG: (usize, libc::c_int) = (2, libc::MSG_NOSIGNAL);
+
+fn refusing(error: libc::c_int) -> u32 {
+    libc::SECCOMP_RET_ERRNO | error as u32
 }
 
-/// On the calls that `send` and `sendmsg` are.
+fn refuse_write_flag(error: libc::c_int) {
+    filter(libc::SYS_pwritev2, Which::All, refusing(error));
+}
+
 fn refuse_send_flag(error: libc::c_int) {
-    refuse(libc::SYS_sendto, Some((3, libc::MSG_NOSIGNAL)), error);
-    refuse(libc::SYS_sendmsg, Some((2, libc::MSG_NOSIGNAL)), error);
+    let (index, bit) = NOSIGNAL_OF_SENDTO;
+    filter(libc::SYS_sendto, Which::With(index, bit), refusing(error));
+    let (index, bit) = NOSIGNAL_OF_SENDMSG;
+    filter(libc::SYS_sendmsg, Which::With(index, bit), refusing(error));
+}
+
+/// Whether this kernel knows RWF_NOSIGNAL (Linux 6.18).
+#[cfg(not(epipe_refused = "write_flag"))]
+fn kernel_has_write_flag() -> bool {
+    let (_reader, writer) = io::pipe().unwrap();
+    let buf = IoSlice::new(b"x");
+    // SAFETY: one slice, valid for the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_pwritev2,
+            writer.as_raw_fd(),
+            &buf,
+            1,
+            -1_i64,
+            -1_i64,
+            0x100,
+        ) == 1
+    }
 }
 
 fn broken_pipe() -> OwnedFd {
@@ -202,5 +238,91 @@ pub fn scenes() -> Vec<Scene> {
             },
         ),
     ]);
+    scenes.extend(remembered());
     scenes
+}
+
+/// What is remembered of a refusal: seen by making the calls deadly that should not be made.
+fn remembered() -> Vec<Scene> {
+    const DEADLY: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+    vec![
+        Scene::survives(
+            "remembered: a refused write flag is not tried again",
+            || {
+                refuse_write_flag(libc::ENOSYS);
+                pipe_writes();
+                filter(libc::SYS_pwritev2, Which::All, DEADLY);
+                pipe_writes();
+            },
+        ),
+        Scene::survives("remembered: a refused send flag is not tried again", || {
+            refuse_send_flag(libc::EINVAL);
+            socket_writes();
+            let (index, bit) = NOSIGNAL_OF_SENDTO;
+            filter(libc::SYS_sendto, Which::With(index, bit), DEADLY);
+            let (index, bit) = NOSIGNAL_OF_SENDMSG;
+            filter(libc::SYS_sendmsg, Which::With(index, bit), DEADLY);
+            socket_writes();
+        }),
+        #[cfg(not(epipe_refused = "send_flag"))]
+        Scene::survives(
+            "remembered: what a caller's socket refuses is its own",
+            || {
+                let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                let error = socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+                let (index, bit) = NOSIGNAL_OF_SENDTO;
+                filter(libc::SYS_sendto, Which::Without(index, bit), DEADLY);
+                let (index, bit) = NOSIGNAL_OF_SENDMSG;
+                filter(libc::SYS_sendmsg, Which::Without(index, bit), DEADLY);
+                socket_writes();
+            },
+        ),
+        #[cfg(not(epipe_refused = "write_flag"))]
+        Scene::survives("remembered: what an eventfd refuses is its own", || {
+            if !kernel_has_write_flag() {
+                return;
+            }
+            // SAFETY: eventfd makes a descriptor that nobody else owns.
+            let eventfd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
+            let mut eventfd = PipeWriter::from(eventfd);
+            for _ in 0..3 {
+                assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
+            }
+            let (mut pipe, mut slices) = (
+                PipeWriter::from(broken_pipe()),
+                PipeWriter::from(broken_pipe()),
+            );
+            filter(libc::SYS_write, Which::All, DEADLY);
+            filter(libc::SYS_writev, Which::All, DEADLY);
+            assert_epipe(pipe.write(b"x"));
+            assert_epipe(slices.write_vectored(&[IoSlice::new(b"x")]));
+        }),
+        #[cfg(not(epipe_refused = "thread_mask"))]
+        Scene::survives("under a guard a pipe write is a plain write", || {
+            filter(libc::SYS_pwritev2, Which::All, DEADLY);
+            let _guard = epipe::sigpipe::guard().unwrap();
+            assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
+        }),
+        #[cfg(not(epipe_refused = "thread_mask"))]
+        Scene::survives(
+            "errno is left alone by a guard whose own calls fail",
+            || {
+                mask(libc::SIG_BLOCK);
+                filter(
+                    libc::SYS_rt_sigtimedwait,
+                    Which::All,
+                    refusing(libc::EAGAIN),
+                );
+                let left = epipe::sigpipe::suppressed(|| {
+                    let _ = foreign_write(broken_pipe(), b"x");
+                    // SAFETY: this thread's errno.
+                    unsafe { *libc::__errno_location() = libc::EDOM };
+                });
+                let errno = io::Error::last_os_error().raw_os_error();
+                left.unwrap();
+                assert_eq!(errno, Some(libc::EDOM));
+            },
+        ),
+    ]
 }
