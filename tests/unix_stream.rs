@@ -1,0 +1,49 @@
+//! `epipe::os::unix::net::UnixStream`, beyond what `tests/sigpipe` and `tests/mirror.rs` show.
+
+#![allow(missing_docs, reason = "a test")]
+#![cfg(unix)]
+
+use std::io::{Read, Write};
+
+use epipe::os::unix::net::UnixStream;
+
+#[test]
+fn peek_leaves_the_data() {
+    let (mut a, mut b) = UnixStream::pair().unwrap();
+    a.write_all(b"look").unwrap();
+    let mut buf = [0; 8];
+    assert_eq!(b.peek(&mut buf).unwrap(), 4);
+    assert_eq!(&buf[..4], b"look");
+    assert_eq!(b.read(&mut buf).unwrap(), 4);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn peer_cred_is_this_process() {
+    use std::os::unix::fs::MetadataExt;
+    let (a, _b) = UnixStream::pair().unwrap();
+    let peer = a.peer_cred().unwrap();
+    let me = std::fs::metadata("/proc/self").unwrap();
+    assert_eq!((peer.uid, peer.gid), (me.uid(), me.gid()));
+    assert_eq!(peer.pid, Some(std::process::id() as i32));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mark_is_set_or_needs_a_right() {
+    let (a, _b) = UnixStream::pair().unwrap();
+    match a.set_mark(7) {
+        Ok(()) => assert_eq!(socket2::SockRef::from(&a).mark().unwrap(), 7),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+}
+
+#[test]
+fn debug_output_is_stds() {
+    let (ours, _peer) = UnixStream::pair().unwrap();
+    let printed = format!("{ours:?}");
+    assert_eq!(
+        printed,
+        format!("{:?}", std::os::unix::net::UnixStream::from(ours))
+    );
+}
