@@ -210,8 +210,9 @@ fn every_trait_of_the_twin_is_there() {
     }
     fn stdio<T: Into<Stdio>>() {}
     fn from<A, B: From<A>>() {}
-    fn accepts<I: Iterator<Item = std::io::Result<S>> + Debug, S>()
+    fn accepts<I, S>()
     where
+        I: Iterator<Item = std::io::Result<S>> + Debug,
         I: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe,
     {
     }
@@ -323,7 +324,10 @@ macro_rules! program {
             });
             let mut client = TcpStream::connect(address)?;
             client.set_nodelay(true)?;
-            client.write_vectored(&[IoSlice::new(b"hel"), IoSlice::new(b"lo\n")])?;
+            seen.push(format!(
+                "{:?}",
+                client.write_vectored(&[IoSlice::new(b"hel"), IoSlice::new(b"lo\n")])
+            ));
             let mut answer = String::new();
             client.read_to_string(&mut answer)?;
             seen.push(answer);

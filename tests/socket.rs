@@ -112,7 +112,7 @@ fn every_send_arrives() {
     assert_eq!(received(&b, 16), "slices");
     a.sendmsg(&MsgHdr::new().with_buffers(&slices), 0).unwrap();
     assert_eq!(received(&b, 16), "slices");
-    { &a }.write_vectored(&slices).unwrap();
+    assert_eq!({ &a }.write_vectored(&slices).unwrap(), 6);
     assert_eq!(received(&b, 16), "slices");
 
     raw::send(&a, b"raw").unwrap();

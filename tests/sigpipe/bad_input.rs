@@ -109,7 +109,7 @@ pub fn scenes() -> Vec<Scene> {
                 });
                 same(ours.peer_addr(), || std.peer_addr());
                 // The handle is what it was, and goes on as what it is.
-                drop(File::from(OwnedFd::from(ours)).metadata().unwrap());
+                File::from(OwnedFd::from(ours)).metadata().unwrap();
 
                 let (ours, std) = twice(kind);
                 let (ours, std) = (

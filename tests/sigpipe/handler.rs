@@ -3,54 +3,50 @@
 //! Linux directs it at the thread, so these scenes raise it at the process themselves, while
 //! another thread is busy and takes it.
 
-use crate::Scene;
+use std::hint::spin_loop;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-#[cfg(not(epipe_refused = "thread_mask"))]
-pub fn scenes() -> Vec<Scene> {
-    Vec::new()
+use epipe::sigpipe::{Disposition, disposition, guard, ignore};
+
+use crate::Scene;
+use crate::support::{self, dispose, is_pending, mask, raise_at_process};
+
+const ROUNDS: usize = 200;
+
+/// Runs `round` while another thread is busy, which alone does not block SIGPIPE: what is
+/// raised at the process goes to it.
+fn with_a_busy_thread(round: impl Fn()) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    static BUSY: AtomicBool = AtomicBool::new(false);
+    let busy = thread::spawn(|| {
+        mask(libc::SIG_UNBLOCK);
+        BUSY.store(true, Ordering::Release);
+        while !DONE.load(Ordering::Acquire) {
+            spin_loop();
+        }
+    });
+    while !BUSY.load(Ordering::Acquire) {
+        thread::yield_now();
+    }
+    mask(libc::SIG_BLOCK);
+    for _ in 0..ROUNDS {
+        round();
+    }
+    DONE.store(true, Ordering::Release);
+    busy.join().unwrap();
 }
 
-#[cfg(epipe_refused = "thread_mask")]
+extern "C" fn do_nothing(_: libc::c_int) {}
+fn handler() -> libc::sighandler_t {
+    do_nothing as extern "C" fn(libc::c_int) as usize
+}
+
 pub fn scenes() -> Vec<Scene> {
-    use std::hint::spin_loop;
-    use std::io::{self, Write};
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::thread;
-
-    use epipe::sigpipe::{Disposition, disposition, guard, ignore};
-
-    use crate::support::{self, dispose, is_pending, mask, raise_at_process};
-
-    const ROUNDS: usize = 200;
-
-    /// Runs `round` while another thread is busy, which alone does not block SIGPIPE: what is
-    /// raised at the process goes to it.
-    fn with_a_busy_thread(round: impl Fn()) {
-        static DONE: AtomicBool = AtomicBool::new(false);
-        static BUSY: AtomicBool = AtomicBool::new(false);
-        let busy = thread::spawn(|| {
-            mask(libc::SIG_UNBLOCK);
-            BUSY.store(true, Ordering::Release);
-            while !DONE.load(Ordering::Acquire) {
-                spin_loop();
-            }
-        });
-        while !BUSY.load(Ordering::Acquire) {
-            thread::yield_now();
-        }
-        mask(libc::SIG_BLOCK);
-        for _ in 0..ROUNDS {
-            round();
-        }
-        DONE.store(true, Ordering::Release);
-        busy.join().unwrap();
+    if cfg!(not(epipe_refused = "thread_mask")) {
+        return Vec::new();
     }
-
-    extern "C" fn do_nothing(_: libc::c_int) {}
-    fn handler() -> libc::sighandler_t {
-        do_nothing as extern "C" fn(libc::c_int) as usize
-    }
-
     let mut scenes: Vec<Scene> = (1..=100)
         .map(|process| {
             Scene::survives(

@@ -85,7 +85,6 @@ fn refuse_send_flag(error: libc::c_int) {
 }
 
 /// Whether this kernel knows RWF_NOSIGNAL (Linux 6.18).
-#[cfg(not(epipe_refused = "write_flag"))]
 fn kernel_has_write_flag() -> bool {
     let (_reader, writer) = io::pipe().unwrap();
     let buf = IoSlice::new(b"x");
@@ -228,23 +227,16 @@ pub fn scenes() -> Vec<Scene> {
             assert_epipe(pipe.write(b"x"));
             assert_epipe(stream.write(b"x"));
         }),
-        #[cfg(not(epipe_refused = "send_flag"))]
-        Scene::survives(
-            "EPERM on a send is a firewall's answer, not a refusal",
-            || {
-                refuse_send_flag(libc::EPERM);
-                let error = TcpStream::from(broken_stream()).write(b"x").unwrap_err();
-                assert_eq!(error.raw_os_error(), Some(libc::EPERM));
-            },
-        ),
     ]);
     scenes.extend(remembered());
+    scenes.extend(with_the_rung());
     scenes
 }
 
+const DEADLY: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+
 /// What is remembered of a refusal: seen by making the calls deadly that should not be made.
 fn remembered() -> Vec<Scene> {
-    const DEADLY: u32 = libc::SECCOMP_RET_KILL_PROCESS;
     vec![
         Scene::survives(
             "remembered: a refused write flag is not tried again",
@@ -264,65 +256,88 @@ fn remembered() -> Vec<Scene> {
             filter(libc::SYS_sendmsg, Which::With(index, bit), DEADLY);
             socket_writes();
         }),
-        #[cfg(not(epipe_refused = "send_flag"))]
-        Scene::survives(
-            "remembered: what a caller's socket refuses is its own",
-            || {
-                let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-                let error = socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
-                assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
-                let (index, bit) = NOSIGNAL_OF_SENDTO;
-                filter(libc::SYS_sendto, Which::Without(index, bit), DEADLY);
-                let (index, bit) = NOSIGNAL_OF_SENDMSG;
-                filter(libc::SYS_sendmsg, Which::Without(index, bit), DEADLY);
-                socket_writes();
-            },
-        ),
-        #[cfg(not(epipe_refused = "write_flag"))]
-        Scene::survives("remembered: what an eventfd refuses is its own", || {
-            if !kernel_has_write_flag() {
-                return;
-            }
-            // SAFETY: eventfd makes a descriptor that nobody else owns.
-            let eventfd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
-            let mut eventfd = PipeWriter::from(eventfd);
-            for _ in 0..3 {
-                assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
-            }
-            let (mut pipe, mut slices) = (
-                PipeWriter::from(broken_pipe()),
-                PipeWriter::from(broken_pipe()),
-            );
-            filter(libc::SYS_write, Which::All, DEADLY);
-            filter(libc::SYS_writev, Which::All, DEADLY);
-            assert_epipe(pipe.write(b"x"));
-            assert_epipe(slices.write_vectored(&[IoSlice::new(b"x")]));
-        }),
-        #[cfg(not(epipe_refused = "thread_mask"))]
-        Scene::survives("under a guard a pipe write is a plain write", || {
-            filter(libc::SYS_pwritev2, Which::All, DEADLY);
-            let _guard = epipe::sigpipe::guard().unwrap();
-            assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-        }),
-        #[cfg(not(epipe_refused = "thread_mask"))]
-        Scene::survives(
-            "errno is left alone by a guard whose own calls fail",
-            || {
-                mask(libc::SIG_BLOCK);
-                filter(
-                    libc::SYS_rt_sigtimedwait,
-                    Which::All,
-                    refusing(libc::EAGAIN),
-                );
-                let left = epipe::sigpipe::suppressed(|| {
-                    let _ = foreign_write(broken_pipe(), b"x");
-                    // SAFETY: this thread's errno.
-                    unsafe { *libc::__errno_location() = libc::EDOM };
-                });
-                let errno = io::Error::last_os_error().raw_os_error();
-                left.unwrap();
-                assert_eq!(errno, Some(libc::EDOM));
-            },
-        ),
     ]
+}
+
+/// What is seen only where the rung is there.
+fn with_the_rung() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    if cfg!(not(epipe_refused = "send_flag")) {
+        scenes.extend([
+            Scene::survives(
+                "EPERM on a send is a firewall's answer, not a refusal",
+                || {
+                    refuse_send_flag(libc::EPERM);
+                    let error = TcpStream::from(broken_stream()).write(b"x").unwrap_err();
+                    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+                },
+            ),
+            Scene::survives(
+                "remembered: what a caller's socket refuses is its own",
+                || {
+                    let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                    let error = socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
+                    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+                    let (index, bit) = NOSIGNAL_OF_SENDTO;
+                    filter(libc::SYS_sendto, Which::Without(index, bit), DEADLY);
+                    let (index, bit) = NOSIGNAL_OF_SENDMSG;
+                    filter(libc::SYS_sendmsg, Which::Without(index, bit), DEADLY);
+                    socket_writes();
+                },
+            ),
+        ]);
+    }
+    if cfg!(not(epipe_refused = "write_flag")) {
+        scenes.extend([Scene::survives(
+            "remembered: what an eventfd refuses is its own",
+            || {
+                if !kernel_has_write_flag() {
+                    return;
+                }
+                // SAFETY: eventfd makes a descriptor that nobody else owns.
+                let eventfd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
+                let mut eventfd = PipeWriter::from(eventfd);
+                for _ in 0..3 {
+                    assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
+                }
+                let (mut pipe, mut slices) = (
+                    PipeWriter::from(broken_pipe()),
+                    PipeWriter::from(broken_pipe()),
+                );
+                filter(libc::SYS_write, Which::All, DEADLY);
+                filter(libc::SYS_writev, Which::All, DEADLY);
+                assert_epipe(pipe.write(b"x"));
+                assert_epipe(slices.write_vectored(&[IoSlice::new(b"x")]));
+            },
+        )]);
+    }
+    if cfg!(not(epipe_refused = "thread_mask")) {
+        scenes.extend([
+            Scene::survives("under a guard a pipe write is a plain write", || {
+                filter(libc::SYS_pwritev2, Which::All, DEADLY);
+                let _guard = epipe::sigpipe::guard().unwrap();
+                assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
+            }),
+            Scene::survives(
+                "errno is left alone by a guard whose own calls fail",
+                || {
+                    mask(libc::SIG_BLOCK);
+                    filter(
+                        libc::SYS_rt_sigtimedwait,
+                        Which::All,
+                        refusing(libc::EAGAIN),
+                    );
+                    let left = epipe::sigpipe::suppressed(|| {
+                        let _ = foreign_write(broken_pipe(), b"x");
+                        // SAFETY: this thread's errno.
+                        unsafe { *libc::__errno_location() = libc::EDOM };
+                    });
+                    let errno = io::Error::last_os_error().raw_os_error();
+                    left.unwrap();
+                    assert_eq!(errno, Some(libc::EDOM));
+                },
+            ),
+        ]);
+    }
+    scenes
 }

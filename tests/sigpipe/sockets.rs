@@ -399,10 +399,7 @@ fn creations() -> Vec<Scene> {
     use socket2::{Domain, Type};
 
     /// The write of a stream whose peer has reset, until EPIPE.
-    fn survives<S: AsFd>(mut stream: S, peer: OwnedFd)
-    where
-        S: Write,
-    {
+    fn survives<S: AsFd + Write>(mut stream: S, peer: OwnedFd) {
         let broken = if socket2::SockRef::from(&stream)
             .local_addr()
             .unwrap()
@@ -518,7 +515,7 @@ fn creations() -> Vec<Scene> {
         }),
         Scene::survives("raw::socket_pair", || {
             let (stream, peer) = raw::socket_pair(Domain::UNIX, Type::STREAM, None).unwrap();
-            survives(UnixStream::from(stream), peer.into());
+            survives(UnixStream::from(stream), peer);
         }),
     ]
 }

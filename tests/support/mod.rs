@@ -104,10 +104,8 @@ fn sigpipe() -> libc::sigset_t {
 /// Blocks (`SIG_BLOCK`) or unblocks (`SIG_UNBLOCK`) SIGPIPE on this thread.
 pub fn mask(how: libc::c_int) {
     // SAFETY: the set is valid.
-    assert_eq!(
-        unsafe { libc::pthread_sigmask(how, &sigpipe(), std::ptr::null_mut()) },
-        0
-    );
+    let answer = unsafe { libc::pthread_sigmask(how, &sigpipe(), std::ptr::null_mut()) };
+    assert_eq!(answer, 0);
 }
 
 /// Whether SIGPIPE is blocked on this thread.
@@ -143,10 +141,8 @@ pub fn take_pending() -> bool {
 /// Raises SIGPIPE at this thread.
 pub fn raise_at_thread() {
     // SAFETY: the thread is this one.
-    assert_eq!(
-        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) },
-        0
-    );
+    let answer = unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) };
+    assert_eq!(answer, 0);
 }
 
 /// Raises SIGPIPE at this process.
@@ -172,11 +168,8 @@ pub fn wait(fd: RawFd, events: libc::c_short) {
         revents: 0,
     };
     // SAFETY: one pollfd, valid for the call.
-    assert_eq!(
-        unsafe { libc::poll(&mut poll, 1, 10_000) },
-        1,
-        "the break has not arrived"
-    );
+    let answer = unsafe { libc::poll(&mut poll, 1, 10_000) };
+    assert_eq!(answer, 1, "the break has not arrived");
 }
 
 /// The two ends of a TCP connection over loopback.
