@@ -88,7 +88,6 @@ impl Socket {
         fn listen(&self, backlog: c_int) -> io::Result<()>;
         fn local_addr(&self) -> io::Result<SockAddr>;
         fn peer_addr(&self) -> io::Result<SockAddr>;
-        fn r#type(&self) -> io::Result<Type>;
         fn shutdown(&self, how: Shutdown) -> io::Result<()>;
         fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
         fn take_error(&self) -> io::Result<Option<io::Error>>;
@@ -100,6 +99,11 @@ impl Socket {
         fn peek(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
         fn peek_from(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<(usize, SockAddr)>;
         fn peek_sender(&self) -> io::Result<SockAddr>;
+    }
+
+    /// Mirrors [`socket2::Socket::type`](socket2::Socket::type).
+    pub fn r#type(&self) -> io::Result<Type> {
+        self.std.r#type()
     }
 
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {

@@ -3,8 +3,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "getsockopt and setsockopt take pointers, and socket2 receives \
-    into uninitialised memory"
+    reason = "the value behind a socket option is typed by its name"
 )]
 
 use std::io;

@@ -20,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use libc::{SA_ONSTACK, SA_RESTART, SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
+use libc::{SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
 
 use super::climb::LastRung;
 use super::{Guard, errno};
@@ -40,12 +40,17 @@ pub(crate) enum ProcessHandler {}
 
 impl Guard for ProcessHandler {
     fn enter() -> io::Result<()> {
+        // SA_RESTART: calls of other threads go on. SA_ONSTACK: the stack of a host's thread may
+        // be too small for a handler (Go demands it). QNX has neither in libc.
+        #[cfg(not(target_os = "nto"))]
+        const FLAGS: c_int = libc::SA_RESTART | libc::SA_ONSTACK;
+        #[cfg(target_os = "nto")]
+        const FLAGS: c_int = 0;
+
         let mut guards = lock();
         // Asked each time: a host may have put the default back since.
         if current()? == SIG_DFL {
-            // SA_RESTART: other threads' calls go on. SA_ONSTACK: a host's thread may be
-            // too small for a handler (Go demands it).
-            set(handler(), SA_RESTART | SA_ONSTACK)?;
+            set(handler(), FLAGS)?;
         }
         *guards += 1;
         Ok(())

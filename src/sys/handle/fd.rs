@@ -1,10 +1,6 @@
 //! Unix and WASI: a socket and a pipe are descriptors.
 
-#![allow(
-    unsafe_code,
-    reason = "`from_raw_fd` is an unsafe function of std's trait, and a \
-    borrowed descriptor is lent to `File` for std's own `write`"
-)]
+#![allow(unsafe_code, reason = "taking over a raw descriptor is unsafe in std")]
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
