@@ -6,8 +6,10 @@
 //! raise (receive, connect, options) is [`socket2::SockRef`]'s.
 //!
 //! ```
+//! # #[cfg(unix)]
 //! use std::os::fd::BorrowedFd;
 //!
+//! # #[cfg(unix)]
 //! fn on_write(socket: BorrowedFd<'_>, bytes: &[u8]) -> isize {
 //!     match epipe::raw::send(socket, bytes) {
 //!         Ok(sent) => sent as isize,

@@ -1,12 +1,11 @@
 //! `epipe::Socket` and `epipe::raw`, beyond what `tests/sigpipe` shows.
 
 #![allow(missing_docs, reason = "a test")]
-#![cfg(unix)]
+#![cfg(all(unix, not(target_os = "redox")))] // it has no sendmsg
 
 use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::num::NonZeroUsize;
 
 use epipe::socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, SockRef, Type};
 use epipe::{Socket, raw};
@@ -130,6 +129,8 @@ fn every_send_arrives() {
 #[cfg(target_os = "linux")]
 #[test]
 fn sendfile_sends_its_part_of_a_file() {
+    use std::num::NonZeroUsize;
+
     let path = std::env::temp_dir().join(format!("epipe-sendfile-{}", std::process::id()));
     std::fs::write(&path, "0123456789").unwrap();
     let file = std::fs::File::open(&path).unwrap();

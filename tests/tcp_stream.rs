@@ -45,6 +45,7 @@ fn debug_output_is_stds() {
     assert_eq!(printed, format!("{:?}", std::net::TcpStream::from(ours)));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_handle_keeps_its_number_through_every_conversion() {
     use std::os::fd::{AsRawFd, OwnedFd};
@@ -90,6 +91,7 @@ fn linux_has_its_options() {
     assert_eq!(a.deferaccept().unwrap(), Duration::ZERO);
 }
 
+#[cfg(any(unix, windows))]
 #[test]
 fn options_are_set_through_sock_ref() {
     let (a, _b) = pair();

@@ -1,0 +1,77 @@
+//! A scene, and how it is judged.
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::support;
+
+/// What a scene's child must do.
+#[derive(Clone, Copy, PartialEq)]
+enum Ending {
+    Survives,
+    Dies,
+}
+
+/// One scene, played in a child.
+pub struct Scene {
+    pub name: String,
+    ending: Ending,
+    play: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Scene {
+    pub fn survives(name: impl Into<String>, play: impl Fn() + Send + Sync + 'static) -> Scene {
+        Scene {
+            name: name.into(),
+            ending: Ending::Survives,
+            play: Box::new(play),
+        }
+    }
+
+    pub fn dies(name: impl Into<String>, play: impl Fn() + Send + Sync + 'static) -> Scene {
+        Scene {
+            name: name.into(),
+            ending: Ending::Dies,
+            play: Box::new(play),
+        }
+    }
+
+    fn judge(name: &str, ending: Ending) -> Result<(), Failed> {
+        let fate = support::fate_of(name)?;
+        let as_told = match ending {
+            Ending::Survives => fate.survived(),
+            Ending::Dies => fate.killed_by_sigpipe(),
+        };
+        if as_told {
+            return Ok(());
+        }
+        let wanted = match ending {
+            Ending::Survives => "should survive",
+            Ending::Dies => "is a control and should die of SIGPIPE",
+        };
+        Err(format!("the child {wanted}: {}\n{}", fate.status, fate.output).into())
+    }
+}
+
+/// Plays the scene that the environment names; else judges all of them, as libtest would.
+pub fn run(scenes: Vec<Scene>) -> ExitCode {
+    if let Ok(name) = std::env::var(support::SCENE) {
+        let scene = scenes
+            .iter()
+            .find(|scene| scene.name == name)
+            .expect("a scene's name");
+        support::become_a_foreign_host();
+        (scene.play)();
+        return ExitCode::SUCCESS;
+    }
+
+    let trials = scenes
+        .iter()
+        .map(|scene| {
+            let (name, ending) = (scene.name.clone(), scene.ending);
+            Trial::test(name.clone(), move || Scene::judge(&name, ending))
+        })
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
