@@ -47,7 +47,7 @@ macro_rules! read_by_std {
 }
 pub(crate) use read_by_std;
 
-/// `Write` for `T` and `&T`, by the type's own `send_one` and `send_slices`.
+/// `Write` for `T` and `&T`, by the type's own `write_one` and `write_slices`.
 macro_rules! write_by_shield {
     ($ours:ident) => {
         $crate::macros::write_by_shield!(@impl $ours, $ours);

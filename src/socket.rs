@@ -279,7 +279,8 @@ impl Socket {
             offset: usize,
             length: Option<std::num::NonZeroUsize>,
         ) -> io::Result<usize> {
-            self.shield.run(&self.std, || self.std.sendfile(file, offset, length))
+            let file = file.as_raw_fd();
+            self.shield.run(&self.std, || self.std.sendfile(&file, offset, length))
         }
     }
 }

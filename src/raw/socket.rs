@@ -41,7 +41,7 @@ pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
 /// `send(2)` with flags of the caller's.
 pub fn send_with_flags(socket: impl AsSocket, buf: &[u8], flags: c_int) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&socket, buf.len(), |added| borrowed.send_with_flags(buf, flags | added))
+    call(&borrowed, buf.len(), |added| borrowed.send_with_flags(buf, flags | added))
 }
 
 /// `sendto(2)`.
@@ -57,7 +57,7 @@ pub fn send_to_with_flags(
     flags: c_int,
 ) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&socket, buf.len(), |added| {
+    call(&borrowed, buf.len(), |added| {
         borrowed.send_to_with_flags(buf, addr, flags | added)
     })
 }
@@ -86,7 +86,7 @@ sys::only_sendmsg! {
         flags: c_int,
     ) -> io::Result<usize> {
         let borrowed = SockRef::from(&socket);
-        call(&socket, sys::total(bufs), |added| {
+        call(&borrowed, sys::total(bufs), |added| {
             borrowed.send_vectored_with_flags(bufs, flags | added)
         })
     }
@@ -108,7 +108,7 @@ sys::only_sendmsg! {
         flags: c_int,
     ) -> io::Result<usize> {
         let borrowed = SockRef::from(&socket);
-        call(&socket, sys::total(bufs), |added| {
+        call(&borrowed, sys::total(bufs), |added| {
             borrowed.send_to_vectored_with_flags(bufs, addr, flags | added)
         })
     }
@@ -120,7 +120,7 @@ sys::only_sendmsg! {
         flags: c_int,
     ) -> io::Result<usize> {
         let borrowed = SockRef::from(&socket);
-        call(&socket, sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
+        call(&borrowed, sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
     }
 }
 
@@ -141,15 +141,15 @@ sys::only_sendfile! {
 
         let borrowed = SockRef::from(&socket);
         let file = file.as_fd().as_raw_fd();
-        SocketShield::default().run(&socket, || borrowed.sendfile(&file, offset, length))
+        SocketShield::default().run(&*borrowed, || borrowed.sendfile(&file, offset, length))
     }
 }
 
 /// One call on a socket of which nothing is remembered.
 fn call(
-    socket: &impl AsSocket,
+    socket: &SockRef<'_>,
     len: usize,
     call: impl Fn(c_int) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    SocketShield::default().call(socket, len, call)
+    SocketShield::default().call(&**socket, len, call)
 }

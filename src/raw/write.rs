@@ -10,8 +10,9 @@ use crate::sys::{PipeShield, ShieldPipe};
 ///
 /// [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe) (`EPIPE`) if the reader or peer is gone.
 pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
+    let fd = fd.as_fd();
     PipeShield::default().write(&fd, &[IoSlice::new(buf)], || {
-        as_file(fd.as_fd(), |mut file| file.write(buf))
+        as_file(fd, |mut file| file.write(buf))
     })
 }
 
@@ -22,7 +23,8 @@ pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
 ///
 /// [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe) (`EPIPE`) if the reader or peer is gone.
 pub fn write_vectored(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let fd = fd.as_fd();
     PipeShield::default().write(&fd, bufs, || {
-        as_file(fd.as_fd(), |mut file| file.write_vectored(bufs))
+        as_file(fd, |mut file| file.write_vectored(bufs))
     })
 }

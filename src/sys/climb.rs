@@ -11,9 +11,9 @@ use socket2::SockRef;
 
 use super::{Guard, ShieldCall, ShieldPipe, ShieldSocket, UNKNOWN_LENGTH, handle, total};
 
-/// A technique that may refuse a call (`None`) and hand it to the next rung.
-pub(crate) trait Rung {
-    /// What one handle has to remember, `()` where that is nothing.
+/// A technique for sockets. It may refuse a call (`None`) and hand it to the next rung.
+pub(crate) trait SocketRung {
+    /// What one socket has to remember, `()` where that is nothing.
     type Memory: Default;
 
     /// A socket comes into care.
@@ -26,15 +26,7 @@ pub(crate) trait Rung {
         call: &impl Fn(c_int) -> io::Result<usize>,
     ) -> Option<io::Result<usize>>;
 
-    /// A write to a pipe, or to a descriptor of unknown kind; `call` is the plain one.
-    fn write(
-        memory: &Self::Memory,
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
-    ) -> Option<io::Result<usize>>;
-
-    /// A call on a socket that takes no flags.
+    /// A call that takes no flags.
     fn run(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
@@ -42,7 +34,21 @@ pub(crate) trait Rung {
     ) -> Option<io::Result<usize>>;
 }
 
-/// A guard as the last rung.
+/// A technique for pipes, and for descriptors of unknown kind. It may refuse as well.
+pub(crate) trait PipeRung {
+    /// What one descriptor has to remember, `()` where that is nothing.
+    type Memory: Default;
+
+    /// One write of `bufs`; `call` is the plain one.
+    fn write(
+        memory: &Self::Memory,
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>>;
+}
+
+/// A guard as the last rung, which never refuses.
 pub(crate) trait LastRung: Guard {
     /// Runs one system call of this crate that offers `len` bytes.
     ///
@@ -55,17 +61,8 @@ pub(crate) trait LastRung: Guard {
     fn held() -> bool;
 }
 
-/// Whether a call with this answer may have raised SIGPIPE.
-#[allow(dead_code)] // a guard that is not a thread's mask need not know
-pub(crate) fn may_have_raised(len: usize, answer: &io::Result<usize>) -> bool {
-    match answer {
-        Ok(taken) => *taken < len,
-        Err(error) => error.raw_os_error() == Some(libc::EPIPE),
-    }
-}
-
-/// Rungs down to a guard: it always answers.
-pub(crate) trait Ladder {
+/// Rungs for sockets, down to a guard: it always answers.
+pub(crate) trait SocketLadder {
     type Memory: Default;
 
     fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>);
@@ -77,13 +74,6 @@ pub(crate) trait Ladder {
         call: &impl Fn(c_int) -> io::Result<usize>,
     ) -> io::Result<usize>;
 
-    fn write(
-        memory: &Self::Memory,
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize>;
-
     fn run(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
@@ -91,7 +81,7 @@ pub(crate) trait Ladder {
     ) -> io::Result<usize>;
 }
 
-impl<R: Rung, L: Ladder> Ladder for (R, L) {
+impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
     type Memory = (R::Memory, L::Memory);
 
     fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>) {
@@ -108,15 +98,6 @@ impl<R: Rung, L: Ladder> Ladder for (R, L) {
         R::send(&memory.0, socket, call).unwrap_or_else(|| L::send(&memory.1, socket, len, call))
     }
 
-    fn write(
-        memory: &Self::Memory,
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        R::write(&memory.0, fd, bufs, call).unwrap_or_else(|| L::write(&memory.1, fd, bufs, call))
-    }
-
     fn run(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
@@ -126,7 +107,7 @@ impl<R: Rung, L: Ladder> Ladder for (R, L) {
     }
 }
 
-impl<G: LastRung> Ladder for G {
+impl<G: LastRung> SocketLadder for G {
     type Memory = ();
 
     fn arm((): &(), _: BorrowedFd<'_>) {}
@@ -140,6 +121,39 @@ impl<G: LastRung> Ladder for G {
         G::own(len, || call(0))
     }
 
+    fn run((): &(), _: BorrowedFd<'_>, call: &impl Fn() -> io::Result<usize>) -> io::Result<usize> {
+        G::own(UNKNOWN_LENGTH, call)
+    }
+}
+
+/// Rungs for pipes, down to a guard: it always answers.
+pub(crate) trait PipeLadder {
+    type Memory: Default;
+
+    fn write(
+        memory: &Self::Memory,
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize>;
+}
+
+impl<R: PipeRung, L: PipeLadder> PipeLadder for (R, L) {
+    type Memory = (R::Memory, L::Memory);
+
+    fn write(
+        memory: &Self::Memory,
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        R::write(&memory.0, fd, bufs, call).unwrap_or_else(|| L::write(&memory.1, fd, bufs, call))
+    }
+}
+
+impl<G: LastRung> PipeLadder for G {
+    type Memory = ();
+
     fn write(
         (): &(),
         _: BorrowedFd<'_>,
@@ -147,10 +161,6 @@ impl<G: LastRung> Ladder for G {
         call: &impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
         G::own(total(bufs), call)
-    }
-
-    fn run((): &(), _: BorrowedFd<'_>, call: &impl Fn() -> io::Result<usize>) -> io::Result<usize> {
-        G::own(UNKNOWN_LENGTH, call)
     }
 }
 
@@ -178,16 +188,25 @@ pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
     &bufs[..bufs.len().min(LIMIT)]
 }
 
-/// What a type holds: its ladder's memory of this one handle.
-pub(crate) struct Climb<L: Ladder>(L::Memory);
+/// What a socket type holds: its ladder's memory of this one socket.
+pub(crate) struct ClimbSocket<L: SocketLadder>(L::Memory);
 
-impl<L: Ladder> Default for Climb<L> {
+/// What a pipe type holds: its ladder's memory of this one descriptor.
+pub(crate) struct ClimbPipe<L: PipeLadder>(L::Memory);
+
+impl<L: SocketLadder> Default for ClimbSocket<L> {
     fn default() -> Self {
-        Climb(L::Memory::default())
+        ClimbSocket(L::Memory::default())
     }
 }
 
-impl<L: Ladder> Climb<L> {
+impl<L: PipeLadder> Default for ClimbPipe<L> {
+    fn default() -> Self {
+        ClimbPipe(L::Memory::default())
+    }
+}
+
+impl<L: SocketLadder> ClimbSocket<L> {
     /// Some of std's calls are write or writev and take any descriptor, a file that somebody
     /// made a socket type of included. So do ours.
     fn unless_no_socket<S: handle::Socket>(
@@ -203,7 +222,7 @@ impl<L: Ladder> Climb<L> {
     }
 }
 
-impl<L: Ladder> ShieldSocket for Climb<L> {
+impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
     fn arm<S: handle::Socket>(&self, socket: &S) {
         L::arm(&self.0, socket.as_fd());
     }
@@ -259,8 +278,8 @@ impl<L: Ladder> ShieldSocket for Climb<L> {
 
 cfg_if::cfg_if! {
     if #[cfg(not(target_os = "redox"))] {
-        fn send_vectored<L: Ladder, S: handle::Stream>(
-            shield: &Climb<L>,
+        fn send_vectored<L: SocketLadder, S: handle::Stream>(
+            shield: &ClimbSocket<L>,
             stream: &S,
             bufs: &[IoSlice<'_>],
         ) -> io::Result<usize> {
@@ -271,8 +290,8 @@ cfg_if::cfg_if! {
         }
     } else {
         // No sendmsg: std's writev, which takes no flags.
-        fn send_vectored<L: Ladder, S: handle::Stream>(
-            shield: &Climb<L>,
+        fn send_vectored<L: SocketLadder, S: handle::Stream>(
+            shield: &ClimbSocket<L>,
             stream: &S,
             bufs: &[IoSlice<'_>],
         ) -> io::Result<usize> {
@@ -281,7 +300,7 @@ cfg_if::cfg_if! {
     }
 }
 
-impl<L: Ladder> ShieldCall for Climb<L> {
+impl<L: SocketLadder> ShieldCall for ClimbSocket<L> {
     fn call<S: handle::Socket>(
         &self,
         socket: &S,
@@ -300,7 +319,7 @@ impl<L: Ladder> ShieldCall for Climb<L> {
     }
 }
 
-impl<L: Ladder> ShieldPipe for Climb<L> {
+impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
     fn write<P: handle::Pipe>(
         &self,
         pipe: &P,

@@ -10,7 +10,7 @@ use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::climb::Rung;
+use super::climb::PipeRung;
 use super::socket_option::Armed;
 
 cfg_if::cfg_if! {
@@ -24,18 +24,8 @@ cfg_if::cfg_if! {
 
 pub(crate) enum FdFlag {}
 
-impl Rung for FdFlag {
+impl PipeRung for FdFlag {
     type Memory = Armed;
-
-    fn arm(_: &Armed, _: BorrowedFd<'_>) {}
-
-    fn send(
-        _: &Armed,
-        _: BorrowedFd<'_>,
-        _: &impl Fn(c_int) -> io::Result<usize>,
-    ) -> Option<io::Result<usize>> {
-        None
-    }
 
     fn write(
         memory: &Armed,
@@ -44,14 +34,6 @@ impl Rung for FdFlag {
         call: &impl Fn() -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
         memory.or_arm(|| arm(fd)).then(call)
-    }
-
-    fn run(
-        _: &Armed,
-        _: BorrowedFd<'_>,
-        _: &impl Fn() -> io::Result<usize>,
-    ) -> Option<io::Result<usize>> {
-        None
     }
 }
 

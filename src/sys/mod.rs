@@ -145,8 +145,8 @@ cfg_if! {
 
         pub(crate) use process_handler::{disposition, ignore};
 
-        pub(crate) type SocketShield = climb::Climb<Sockets>;
-        pub(crate) type PipeShield = climb::Climb<Pipes>;
+        pub(crate) type SocketShield = climb::ClimbSocket<Sockets>;
+        pub(crate) type PipeShield = climb::ClimbPipe<Pipes>;
 
         cfg_if! {
             // SIGPIPE goes to the *process* here: a thread's mask protects nobody
@@ -198,8 +198,8 @@ cfg_if! {
                 mod send_flag;
                 mod socket_option;
                 type Sockets = (
-                    socket_option::SocketOption,
-                    (send_flag::SendFlag, ThreadGuard),
+                    send_flag::SendFlag,
+                    (socket_option::SocketOption, ThreadGuard),
                 );
                 // The option first: on a socket the next setsockopt of anybody would erase
                 // the fd flag, and only the option is sticky.
@@ -211,8 +211,8 @@ cfg_if! {
                 mod send_flag;
                 mod socket_option;
                 type Sockets = (
-                    socket_option::SocketOption,
-                    (send_flag::SendFlag, ThreadGuard),
+                    send_flag::SendFlag,
+                    (socket_option::SocketOption, ThreadGuard),
                 );
                 type Pipes = ThreadGuard;
             } else if #[cfg(any(

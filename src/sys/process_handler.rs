@@ -61,9 +61,8 @@ impl Guard for ProcessHandler {
         let mut guards = lock();
         *guards -= 1;
         if *guards == 0 && current().is_ok_and(|found| found == handler()) {
-            // Neither can fail: the same call with these arguments has succeeded in `enter`.
-            let _ = set(SIG_IGN, 0);
-            let _ = set(SIG_DFL, 0);
+            // If the first were refused, the handler stays: better than a signal in flight.
+            let _ = set(SIG_IGN, 0).and_then(|()| set(SIG_DFL, 0));
         }
     }
 }

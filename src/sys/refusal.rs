@@ -30,6 +30,11 @@ impl Verdict {
         Verdict(AtomicU8::new(if refused { REFUSED } else { UNASKED }))
     }
 
+    /// Whether the private question found the rung honest.
+    pub(crate) fn is_honoured(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == HONOURED
+    }
+
     /// Relaxed: the worst that a late reader does is one more refused call.
     pub(crate) fn is_refused(&self) -> bool {
         self.0.load(Ordering::Relaxed) == REFUSED

@@ -6,7 +6,7 @@
 //! sendfile and splice.
 
 use std::ffi::c_int;
-use std::io::{self, IoSlice};
+use std::io;
 use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -15,7 +15,7 @@ use libc::MSG_NOSIGNAL;
 use socket2::SockRef;
 
 use super::ThreadGuard;
-use super::climb::{Ladder, LastRung, Rung};
+use super::climb::{LastRung, SocketLadder, SocketRung};
 use super::refusal::{Verdict, is_refusal};
 
 static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "send_flag"));
@@ -23,7 +23,7 @@ static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "send_flag"));
 /// The rung where the flag alone protects.
 pub(crate) enum SendFlag {}
 
-impl Rung for SendFlag {
+impl SocketRung for SendFlag {
     type Memory = ();
 
     fn arm((): &(), _: BorrowedFd<'_>) {}
@@ -34,15 +34,6 @@ impl Rung for SendFlag {
         call: &impl Fn(c_int) -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
         flagged(call)
-    }
-
-    fn write(
-        (): &(),
-        _: BorrowedFd<'_>,
-        _: &[IoSlice<'_>],
-        _: &impl Fn() -> io::Result<usize>,
-    ) -> Option<io::Result<usize>> {
-        None
     }
 
     fn run(
@@ -62,7 +53,10 @@ fn flagged(call: &impl Fn(c_int) -> io::Result<usize>) -> Option<io::Result<usiz
     match call(MSG_NOSIGNAL) {
         Err(error) if is_refusal(&error) => {
             VERDICT.ask(question, is_refusal);
-            None
+            // A datagram socket reports an ICMP "protocol unreachable" so, once: where the flag
+            // is honoured this is no refusal, and a second call would hide it.
+            let reported = error.raw_os_error() == Some(libc::ENOPROTOOPT);
+            (reported && VERDICT.is_honoured()).then_some(Err(error))
         }
         answer => Some(answer),
     }
@@ -78,7 +72,7 @@ pub(crate) fn offer(call: &impl Fn(c_int) -> io::Result<usize>) -> io::Result<us
 #[allow(dead_code)] // for systems where the flag is the second belt
 pub(crate) struct Inside<G>(PhantomData<G>);
 
-impl<G: LastRung> Ladder for Inside<G> {
+impl<G: LastRung> SocketLadder for Inside<G> {
     type Memory = ();
 
     fn arm((): &(), _: BorrowedFd<'_>) {}
@@ -92,21 +86,12 @@ impl<G: LastRung> Ladder for Inside<G> {
         G::own(len, || offer(call))
     }
 
-    fn write(
-        (): &(),
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        <G as Ladder>::write(&(), fd, bufs, call)
-    }
-
     fn run(
         (): &(),
         socket: BorrowedFd<'_>,
         call: &impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        <G as Ladder>::run(&(), socket, call)
+        <G as SocketLadder>::run(&(), socket, call)
     }
 }
 

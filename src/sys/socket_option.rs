@@ -12,12 +12,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use libc::{SO_NOSIGPIPE, SOL_SOCKET};
 
-use super::climb::Rung;
+use super::climb::{PipeRung, SocketRung};
 use super::{option, send_flag};
 
 pub(crate) enum SocketOption {}
 
 /// What one handle remembers: not asked yet, armed, or refused.
+///
+/// On NetBSD armed is not remembered: `F_SETFL` of anybody who does not ask for the old flags
+/// first takes it away again (sys/fcntl.h, FNOSIGPIPE is one of FCNTLFLAGS).
 #[derive(Default)]
 pub(crate) struct Armed(AtomicU8);
 
@@ -39,7 +42,7 @@ impl Armed {
     }
 }
 
-impl Rung for SocketOption {
+impl SocketRung for SocketOption {
     type Memory = Armed;
 
     fn arm(memory: &Armed, socket: BorrowedFd<'_>) {
@@ -54,6 +57,18 @@ impl Rung for SocketOption {
         memory.or_arm(|| arm_borrowed(socket)).then(|| send_flag::offer(call))
     }
 
+    fn run(
+        memory: &Armed,
+        socket: BorrowedFd<'_>,
+        call: &impl Fn() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        memory.or_arm(|| arm_borrowed(socket)).then(call)
+    }
+}
+
+impl PipeRung for SocketOption {
+    type Memory = Armed;
+
     fn write(
         memory: &Armed,
         fd: BorrowedFd<'_>,
@@ -61,14 +76,6 @@ impl Rung for SocketOption {
         call: &impl Fn() -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
         memory.or_arm(|| arm_borrowed(fd)).then(call)
-    }
-
-    fn run(
-        memory: &Armed,
-        socket: BorrowedFd<'_>,
-        call: &impl Fn() -> io::Result<usize>,
-    ) -> Option<io::Result<usize>> {
-        memory.or_arm(|| arm_borrowed(socket)).then(call)
     }
 }
 
@@ -80,15 +87,16 @@ fn arm_borrowed(fd: BorrowedFd<'_>) -> bool {
 
 /// Asks before it sets: an accepted socket has inherited the option, and XNU refuses to set
 /// it (EINVAL) once both directions are shut down, which the close of a Unix peer does at
-/// once (uipc_socket.c); reading has no such check. NetBSD keeps this option, and only this
-/// one, over later calls of setsockopt.
+/// once (uipc_socket.c); reading has no such check. Not on NetBSD, where the answer is about
+/// the socket, what protects is a flag of the file, and setting the one sets the other
+/// (uipc_syscalls.c `sys_setsockopt`).
 fn arm(socket: BorrowedFd<'_>) -> bool {
     if cfg!(epipe_refused = "socket_option") {
         return false;
     }
     // SAFETY: the option's value is an int, here and below.
     let found = unsafe { option::get::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE) };
-    found.is_ok_and(|value| value != 0)
+    (!cfg!(target_os = "netbsd") && found.is_ok_and(|value| value != 0))
         // SAFETY: as above.
         || unsafe { option::set::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE, &1) }.is_ok()
 }

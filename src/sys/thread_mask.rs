@@ -13,10 +13,10 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 use cfg_if::cfg_if;
-use libc::{SIG_BLOCK, SIG_UNBLOCK, SIGPIPE, sigset_t};
+use libc::{SIG_BLOCK, SIG_UNBLOCK, SIGPIPE, c_int, sigset_t};
 
 use super::Guard;
-use super::climb::{LastRung, may_have_raised};
+use super::climb::LastRung;
 use super::errno;
 
 /// The guards that this thread stands under.
@@ -30,9 +30,8 @@ struct Thread {
 struct Before {
     /// SIGPIPE was blocked already.
     blocked: bool,
-    /// A SIGPIPE was pending already: it is the host's, and stays. Only a blocked signal
-    /// can be pending. What comes on top of it merges with it, or stays with it: nothing is
-    /// taken back, and the host's block outlives the guard.
+    /// A SIGPIPE was pending already, on the thread or the process: it is the host's, and stays.
+    /// Only a blocked signal can be pending.
     pending: bool,
 }
 
@@ -65,7 +64,7 @@ impl Guard for ThreadMask {
         THREAD.with(|thread| {
             let before = thread.before.get();
             // A guard round foreign code always looks: an EPIPE may have been swallowed.
-            before.take_back();
+            before.take_back_what_came();
             thread.guards.set(thread.guards.get() - 1);
             if thread.guards.get() == 0 {
                 before.restore();
@@ -78,17 +77,13 @@ impl LastRung for ThreadMask {
     fn own(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         if Self::held() {
             let answer = call();
-            if may_have_raised(len, &answer) {
-                // At once: the next ppoll with another mask would deliver it.
-                THREAD.with(|thread| thread.before.get().take_back());
-            }
+            // At once: the next ppoll with another mask would deliver it.
+            THREAD.with(|thread| thread.before.get().take_back(len, &answer));
             return answer;
         }
         let before = Before::find(block()?);
         let answer = call();
-        if may_have_raised(len, &answer) {
-            before.take_back();
-        }
+        before.take_back(len, &answer);
         before.restore();
         answer
     }
@@ -100,11 +95,29 @@ impl LastRung for ThreadMask {
 
 impl Before {
     fn find(blocked: bool) -> Before {
-        Before { blocked, pending: blocked && is_pending() }
+        Before {
+            blocked,
+            pending: blocked && is_pending(),
+        }
     }
 
-    /// Takes back one SIGPIPE, if one came since; a second may be the host's.
-    fn take_back(self) {
+    /// Takes back what one call of our own has raised.
+    fn take_back(self, len: usize, answer: &io::Result<usize>) {
+        match answer {
+            // It has raised, beyond doubt.
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) && self.pending => {
+                give_back_the_hosts();
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => self.take_back_what_came(),
+            // A short count may hide one.
+            Ok(taken) if *taken < len => self.take_back_what_came(),
+            _ => {}
+        }
+    }
+
+    /// Takes back one SIGPIPE, if one came since; a second may be the host's. Where one was
+    /// pending before, what came has merged with it or cannot be told from it.
+    fn take_back_what_came(self) {
         if !self.pending && is_pending() {
             take_one();
         }
@@ -116,6 +129,17 @@ impl Before {
             // valid `how` and set the call cannot fail.
             unsafe { libc::pthread_sigmask(SIG_UNBLOCK, &sigpipe(), ptr::null_mut()) };
         }
+    }
+}
+
+/// One SIGPIPE was pending before, and a call of ours has raised another: leaves one. The
+/// host's was the thread's, and ours has merged with it; or it was the process's, and there are
+/// two. The thread's own is taken first (Linux kernel/signal.c `dequeue_signal`).
+fn give_back_the_hosts() {
+    take_one();
+    if !is_pending() {
+        // SAFETY: the thread is this one, where the signal is blocked: it stays pending.
+        unsafe { libc::pthread_kill(libc::pthread_self(), SIGPIPE) };
     }
 }
 
@@ -154,10 +178,19 @@ fn is_pending() -> bool {
     unsafe { libc::sigpending(set.as_mut_ptr()) == 0 && contains_sigpipe(set.assume_init_ref()) }
 }
 
+/// Takes one pending SIGPIPE, if there is one. It does not wait.
+fn take_one() {
+    let zero = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // EINTR: another signal's handler ran first. EAGAIN: another thread took it.
+    while sigtimedwait(&zero) == -1 && errno::get() == libc::EINTR {}
+}
+
 cfg_if! {
     if #[cfg(any(
         target_os = "aix",
-        target_os = "android",
         target_os = "cygwin",
         target_os = "dragonfly",
         target_os = "freebsd",
@@ -167,21 +200,54 @@ cfg_if! {
         target_os = "nto",
         target_os = "redox",
     ))] {
-        /// Takes one pending SIGPIPE; the thread's own goes before the process's.
-        fn take_one() {
-            let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        fn sigtimedwait(timeout: &libc::timespec) -> c_int {
             // SAFETY: set and timeout are valid for the call; no siginfo is asked for.
-            let wait = || unsafe { libc::sigtimedwait(&sigpipe(), ptr::null_mut(), &zero) };
-            // EINTR: another signal's handler ran first. EAGAIN: another thread took it.
-            while wait() == -1 && errno::get() == libc::EINTR {}
+            unsafe { libc::sigtimedwait(&sigpipe(), ptr::null_mut(), timeout) }
+        }
+    } else if #[cfg(target_os = "android")] {
+        /// The raw call: bionic has the function only from API 23 (signal.h), and a program that
+        /// asks for it would not load on older ones.
+        fn sigtimedwait(timeout: &libc::timespec) -> c_int {
+            // The kernel's set has 64 bits, also where bionic's has 32.
+            let kernel_set = 1_u64 << (SIGPIPE - 1);
+            // SAFETY: set, its size and timeout are valid for the call; no siginfo is asked for.
+            let signal = unsafe {
+                libc::syscall(
+                    libc::SYS_rt_sigtimedwait,
+                    &raw const kernel_set,
+                    ptr::null_mut::<libc::siginfo_t>(),
+                    ptr::from_ref(timeout),
+                    size_of::<u64>(),
+                )
+            };
+            signal as c_int
+        }
+    } else if #[cfg(any(target_os = "illumos", target_os = "solaris"))] {
+        fn sigtimedwait(timeout: &libc::timespec) -> c_int {
+            unsafe extern "C" {
+                // signal.h of both; the libc crate lacks it.
+                fn sigtimedwait(
+                    set: *const sigset_t,
+                    info: *mut libc::siginfo_t,
+                    timeout: *const libc::timespec,
+                ) -> c_int;
+            }
+            // SAFETY: set and timeout are valid for the call; no siginfo is asked for.
+            unsafe { sigtimedwait(&sigpipe(), ptr::null_mut(), timeout) }
         }
     } else {
-        // No sigtimedwait (OpenBSD), or none in libc (illumos, Solaris).
-        /// Takes the pending SIGPIPE. It is there, so this does not wait.
-        fn take_one() {
-            let mut signal = 0;
-            // SAFETY: set and result are valid for the call.
-            unsafe { libc::sigwait(&sigpipe(), &mut signal) };
+        /// OpenBSD and the unknown have only `sigwait`, which waits: so it is asked for what is
+        /// pending, under a lock, lest another thread of ours takes a signal of the process's in
+        /// between. A host's own `sigwait` for SIGPIPE could; then this thread waits for the next.
+        fn sigtimedwait(_: &libc::timespec) -> c_int {
+            static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+            let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut signal: c_int = 0;
+            if is_pending() {
+                // SAFETY: set and result are valid for the call.
+                unsafe { libc::sigwait(&sigpipe(), &mut signal) };
+            }
+            signal
         }
     }
 }

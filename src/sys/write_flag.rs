@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use libc::{c_long, syscall};
 
 use super::ThreadGuard;
-use super::climb::{LastRung, Rung};
+use super::climb::{LastRung, PipeRung};
 use super::refusal::{self, Verdict};
 
 /// Linux include/uapi/linux/fs.h, from 6.18.
@@ -23,18 +23,8 @@ static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "write_flag"));
 
 pub(crate) enum WriteFlag {}
 
-impl Rung for WriteFlag {
+impl PipeRung for WriteFlag {
     type Memory = ();
-
-    fn arm((): &(), _: BorrowedFd<'_>) {}
-
-    fn send(
-        (): &(),
-        _: BorrowedFd<'_>,
-        _: &impl Fn(c_int) -> io::Result<usize>,
-    ) -> Option<io::Result<usize>> {
-        None
-    }
 
     fn write(
         (): &(),
@@ -55,14 +45,6 @@ impl Rung for WriteFlag {
             }
             answer => Some(answer),
         }
-    }
-
-    fn run(
-        (): &(),
-        _: BorrowedFd<'_>,
-        _: &impl Fn() -> io::Result<usize>,
-    ) -> Option<io::Result<usize>> {
-        None
     }
 }
 

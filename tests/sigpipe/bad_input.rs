@@ -222,7 +222,7 @@ pub fn scenes() -> Vec<Scene> {
                 });
 
                 // A datagram is not cut: socket2's answer.
-                let socket = epipe::Socket::from(ours_socket(unix_pair().unwrap()));
+                let socket = epipe::Socket::from(one_end());
                 assert_eq!(
                     socket.send_vectored(&byte).unwrap_err().raw_os_error(),
                     Some(libc::EMSGSIZE)
@@ -268,6 +268,47 @@ pub fn scenes() -> Vec<Scene> {
             interrupt_a_full_write(|buf| (&full).write(buf));
             assert!(!is_blocked() && !is_pending());
         }),
+        Scene::survives(
+            "bad input: a handle that panics leaves no guard behind",
+            || {
+                struct Panics;
+                impl AsFd for Panics {
+                    fn as_fd(&self) -> BorrowedFd<'_> {
+                        panic!("as planned")
+                    }
+                }
+                impl AsRawFd for Panics {
+                    fn as_raw_fd(&self) -> i32 {
+                        panic!("as planned")
+                    }
+                }
+                let socket = epipe::Socket::from(one_end());
+                let calls: [&dyn Fn() -> io::Result<usize>; 5] = [
+                    &|| raw::write(Panics, b"x"),
+                    &|| raw::write_vectored(Panics, &[]),
+                    &|| raw::send(Panics, b"x"),
+                    &|| raw::sendfile(&socket, Panics, 0, None),
+                    &|| socket.sendfile(&Panics, 0, None),
+                ];
+                for call in calls {
+                    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+                    assert!(panicked.is_err());
+                    assert!(!is_blocked());
+                    assert_eq!(crate::support::disposition(), libc::SIG_DFL);
+                }
+            },
+        ),
+        Scene::survives(
+            "bad input: an ICMP error is reported once, and not as a refusal",
+            || {
+                let Some((ours, std)) = with_icmp_error() else {
+                    return; // raw sockets need a right
+                };
+                let (ours, std) = (epipe::net::UdpSocket::from(ours), UdpSocket::from(std));
+                same(ours.send(&TEN), || std.send(&TEN));
+                same(ours.send(&TEN), || std.send(&TEN));
+            },
+        ),
         Scene::survives("bad input: arguments that the system refuses", || {
             let ours = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let std = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -291,9 +332,44 @@ pub fn scenes() -> Vec<Scene> {
     ]
 }
 
-fn ours_socket((ours, _theirs): (OwnedFd, OwnedFd)) -> OwnedFd {
-    std::mem::forget(_theirs);
+/// One end of a connection whose other end stays open.
+fn one_end() -> OwnedFd {
+    let (ours, theirs) = unix_pair().unwrap();
+    std::mem::forget(theirs);
     ours
+}
+
+/// Two connected UDP sockets, each with an ICMP "protocol unreachable" waiting to be reported.
+fn with_icmp_error() -> Option<(OwnedFd, OwnedFd)> {
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    let icmp = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).ok()?;
+    let make = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(peer.local_addr().unwrap()).unwrap();
+        let port = |socket: &UdpSocket| socket.local_addr().unwrap().port().to_be_bytes();
+
+        // ICMP: destination unreachable, protocol; then the head of what was refused.
+        let mut packet = vec![3, 2, 0, 0, 0, 0, 0, 0];
+        packet.extend([
+            0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1,
+        ]);
+        packet.extend(port(&socket));
+        packet.extend(port(&peer));
+        packet.extend([0, 8, 0, 0]);
+        let words = packet
+            .chunks(2)
+            .map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
+        let sum: u32 = words.sum();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        packet[2..4].copy_from_slice(&sum.to_be_bytes());
+        let here = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        icmp.send_to(&packet, &here.into()).unwrap();
+        crate::support::wait(socket.as_raw_fd(), 0);
+        OwnedFd::from(socket)
+    };
+    Some((make(), make()))
 }
 
 /// Fills what `write` writes to, then interrupts the next, blocking write.

@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use epipe::io::PipeWriter;
 use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
 
+use socket2::{Domain, Type};
+
 use crate::Scene;
 use crate::support::{self, dispose, foreign_write, is_blocked, is_pending, mask, spell};
 
@@ -239,9 +241,23 @@ fn masks() -> Vec<Scene> {
             PipeWriter::from(broken()).write(b"x").unwrap_err();
         })
         .unwrap();
-        assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
         assert!(is_blocked() && is_pending());
         assert!(take_pending());
+    }
+
+    /// The same for a call of our own, which knows that it has raised: one is left, not two.
+    fn pending_before_our_own(raise: fn()) {
+        mask(libc::SIG_BLOCK);
+        raise();
+        let (socket, peer) = epipe::Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        drop(peer);
+        // No flag covers sendfile: it raises.
+        let sent = socket.sendfile(&crate::support::file(10), 0, None);
+        assert_eq!(spell(&sent), "EPIPE");
+        assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
+        assert!(is_blocked() && take_pending(), "the host's");
+        assert!(!take_pending(), "ours");
+        mask(libc::SIG_UNBLOCK);
     }
 
     vec![
@@ -252,6 +268,28 @@ fn masks() -> Vec<Scene> {
         Scene::survives("pending before, on the process: stays pending", || {
             pending_before(raise_at_process);
         }),
+        Scene::survives(
+            "pending before, on the thread: our own is not added",
+            || {
+                pending_before_our_own(raise_at_thread);
+            },
+        ),
+        Scene::survives(
+            "pending before, on the process: our own is not added",
+            || {
+                pending_before_our_own(raise_at_process);
+            },
+        ),
+        Scene::dies(
+            "pending before, on the process: our own is not added: control",
+            || {
+                mask(libc::SIG_BLOCK);
+                raise_at_process();
+                foreign_epipe();
+                assert!(take_pending());
+                mask(libc::SIG_UNBLOCK);
+            },
+        ),
         Scene::dies(
             "pending before: it is the host's, and strikes when the host unblocks",
             || {

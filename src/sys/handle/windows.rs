@@ -61,7 +61,8 @@ macro_rules! socket_handles {
 }
 pub(crate) use socket_handles;
 
-/// `AsHandle` and its kin for a pipe end, and the ends that a child process left with us.
+/// `AsHandle` and its kin for a pipe end. Not the ends that a child process left with us: std
+/// opens them for overlapped I/O, and its pipe types abort the process where two calls overlap.
 macro_rules! pipe_handles {
     ($ours:ident, $std:ty, $($child:ident)+) => {
         impl std::os::windows::io::AsHandle for $ours {
@@ -103,14 +104,6 @@ macro_rules! pipe_handles {
                 ours.std.into()
             }
         }
-
-        $(
-            impl From<std::process::$child> for $ours {
-                fn from(child: std::process::$child) -> Self {
-                    std::os::windows::io::OwnedHandle::from(child).into()
-                }
-            }
-        )+
     };
 }
 pub(crate) use pipe_handles;
