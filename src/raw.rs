@@ -18,12 +18,18 @@
 //! }
 //! ```
 //!
+//! # Errors
+//!
+//! What the system call reports, untouched:
+//! [`ErrorKind::BrokenPipe`](std::io::ErrorKind::BrokenPipe) (`EPIPE`) if the peer is gone.
+//!
 //! # Platforms
 //!
 //! Nothing is remembered between two calls. On Apple, FreeBSD, NetBSD and DragonFly each call
-//! asks whether the socket carries `SO_NOSIGPIPE`, and sets it if not; [`write()`] to a pipe on
+//! asks whether the socket carries `SO_NOSIGPIPE`, and sets it if not; `write` to a pipe on
 //! Apple and NetBSD sets `F_SETNOSIGPIPE`, which every duplicate of the descriptor shares.
-//! Descriptors 0 to 2 are never changed. A type of this crate asks once.
+//! A borrowed descriptor from 0 to 2 is never changed, and is written to under the guard. A type of
+//! this crate asks once.
 
 use crate::sys;
 

@@ -26,8 +26,8 @@ use crate::sys::{self, ShieldCall, SocketShield, handle};
 ///
 /// # Limits
 ///
-/// [`Into<socket2::Socket>`](socket2::Socket) ends the protection, and so do the sending
-/// methods of a `SockRef`.
+/// `Into` socket2's or std's types, `Into<OwnedFd>` and `into_raw_fd` end the protection, and the
+/// sending methods of a `SockRef` are not protected.
 pub struct Socket {
     std: socket2::Socket,
     shield: SocketShield,

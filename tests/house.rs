@@ -83,38 +83,51 @@ fn only_sys_names_systems() {
         "target_pointer_width",
         "target_endian",
     ];
-    const SYSTEMS: [&str; 31] = [
-        "unix",
-        "windows",
-        "wasm",
-        "wasi",
-        "linux",
+    const SYSTEMS: [&str; 44] = [
+        "aix",
         "android",
         "apple",
-        "darwin",
-        "macos",
-        "ios",
-        "tvos",
-        "watchos",
-        "visionos",
-        "freebsd",
-        "netbsd",
-        "openbsd",
-        "dragonfly",
-        "illumos",
-        "solaris",
-        "haiku",
-        "hurd",
         "cygwin",
-        "aix",
-        "nto",
-        "redox",
-        "fuchsia",
+        "darwin",
+        "dragonfly",
         "emscripten",
         "espidf",
-        "vxworks",
+        "freebsd",
+        "fuchsia",
+        "haiku",
         "hermit",
+        "horizon",
+        "hurd",
+        "illumos",
+        "ios",
+        "l4re",
         "libc",
+        "linux",
+        "macos",
+        "motor",
+        "musl",
+        "netbsd",
+        "newlib",
+        "nto",
+        "nuttx",
+        "openbsd",
+        "redox",
+        "rtems",
+        "sgx",
+        "solaris",
+        "solid_asp3",
+        "trusty",
+        "tvos",
+        "uefi",
+        "unix",
+        "visionos",
+        "vita",
+        "vxworks",
+        "wasi",
+        "wasm",
+        "watchos",
+        "windows",
+        "xous",
     ];
     let mut named = Vec::new();
     for (file, code) in source() {
@@ -148,9 +161,6 @@ fn unsafe_stands_only_where_it_may_and_says_why() {
             || file.starts_with("sigpipe/")
             || file == "raw.rs"
             || file.starts_with("raw/")
-            // The feature files that call C or implement an unsafe trait.
-            || ["openssl.rs", "tokio.rs", "mio.rs", "async_io.rs"].contains(&file)
-            || file.starts_with("testing/")
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (file, code) in source() {

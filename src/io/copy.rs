@@ -5,9 +5,9 @@ use crate::sigpipe;
 /// Copies all of `reader` into `writer`, and reports a vanished peer as an error, never as a
 /// signal.
 ///
-/// Mirrors [`std::io::copy`], which it runs under [`sigpipe::guard`]: the guard covers std's
-/// own splice between two handles (which no flag covers) and the code of `reader` and
-/// `writer`, whatever it is.
+/// Mirrors [`std::io::copy`], which it runs under [`sigpipe::guard`]: the guard covers the code of
+/// `reader` and `writer`, whatever it is, and std's own splice between two of std's handles, which
+/// no flag covers.
 ///
 /// # Errors
 ///
@@ -16,8 +16,12 @@ use crate::sigpipe;
 ///
 /// # Limits
 ///
-/// The guard protects this thread: a thread that `reader` or `writer` starts while it runs
-/// inherits the blocked SIGPIPE (see [`sigpipe`]).
+/// * std splices only between its own types. Where one end is a type of this crate it reads and
+///   writes, 8 KiB at a time.
+/// * What `writer` keeps in a buffer is written later, outside the guard: so do `Stdout` and
+///   `BufWriter` of std's types.
+/// * The guard protects this thread: a thread or a process that `reader` or `writer` starts
+///   inherits the blocked SIGPIPE (see [`sigpipe`]).
 pub fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>
 where
     R: ?Sized + Read,

@@ -1,4 +1,8 @@
-//! Mirrors [`std::io`]: pipes and [`copy`] are ours, the rest is re-exported.
+//! Mirrors [`std::io`]: pipes and [`copy()`] are ours, the rest is re-exported.
+//!
+//! [`stdout`] and [`stderr`] are std's, and a write to a closed one raises: put
+//! [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it, or write with
+//! `raw::write`.
 
 mod copy;
 mod pipe;

@@ -37,14 +37,16 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 ///
 /// # Platforms
 ///
-/// On Linux 6.18 and later a write costs what `writev` does; elsewhere a pipe has no flag and
-/// a write costs three system calls, one on Apple and NetBSD. There the first write sets a
-/// flag in the open file description, which every duplicate shares, those in other processes
-/// included; an end that is passed to a child unwritten reaches it untouched.
+/// A write is one system call on Linux 6.18 and later and on Apple, two on NetBSD; elsewhere a pipe
+/// has no flag, and it is three. On Apple and NetBSD the first write sets a flag in the open file
+/// description, which every duplicate shares, those in other processes included; an end that is
+/// passed to a child unwritten reaches it untouched.
 ///
 /// # Limits
 ///
-/// `Into<std::io::PipeWriter>`, `Into<OwnedFd>` and `Into<Stdio>` end the protection.
+/// `Into` std's type, `Into<OwnedFd>`, `Into<Stdio>` and `into_raw_fd` end the protection.
+/// `From<ChildStdin>` is Unix's alone: Windows opens that end for overlapped I/O, which std's pipe
+/// type cannot do from two threads at once.
 pub struct PipeWriter {
     std: std::io::PipeWriter,
     shield: PipeShield,

@@ -13,7 +13,7 @@ use crate::sys::{SocketShield, handle};
 ///
 /// # Limits
 ///
-/// [`Into<std::net::TcpListener>`](std::net::TcpListener) ends the protection of what it
+/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection of what it
 /// accepts.
 pub struct TcpListener {
     std: std::net::TcpListener,

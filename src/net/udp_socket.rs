@@ -8,6 +8,10 @@ use crate::sys::{ShieldSocket, SocketShield, handle};
 /// A UDP socket that reports a vanished peer as an error, never as a signal.
 ///
 /// Mirrors [`std::net::UdpSocket`].
+///
+/// # Limits
+///
+/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection.
 pub struct UdpSocket {
     std: std::net::UdpSocket,
     shield: SocketShield,

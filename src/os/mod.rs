@@ -4,3 +4,8 @@
 pub mod linux;
 #[cfg(unix)]
 pub mod unix;
+
+#[cfg(any(unix, target_os = "wasi"))]
+pub use std::os::fd;
+#[cfg(windows)]
+pub use std::os::windows;

@@ -30,10 +30,6 @@ pub fn accept(listener: impl AsSocket) -> io::Result<(OwnedSocket, SockAddr)> {
 }
 
 /// `send(2)`.
-///
-/// # Errors
-///
-/// [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe) (`EPIPE`) if the peer is gone.
 pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
     send_with_flags(socket, buf, 0)
 }

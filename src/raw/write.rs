@@ -5,10 +5,6 @@ use crate::sys::handle::as_file;
 use crate::sys::{PipeShield, ShieldPipe};
 
 /// `write(2)` to a descriptor of any kind.
-///
-/// # Errors
-///
-/// [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe) (`EPIPE`) if the reader or peer is gone.
 pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
     let fd = fd.as_fd();
     PipeShield::default().write(&fd, &[IoSlice::new(buf)], || {
@@ -18,10 +14,6 @@ pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
 
 /// `writev(2)` to a descriptor of any kind; slices beyond the system's limit are cut, as std
 /// does.
-///
-/// # Errors
-///
-/// [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe) (`EPIPE`) if the reader or peer is gone.
 pub fn write_vectored(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let fd = fd.as_fd();
     PipeShield::default().write(&fd, bufs, || {

@@ -22,7 +22,7 @@ use crate::sys::{self, Guard as _};
 ///
 /// It blocks the signal on this thread, and takes back one that came before it unblocks: three
 /// system calls around foreign code. A SIGPIPE that was pending before stays pending; `errno`
-/// is left as the guarded code left it; it never waits.
+/// is left as the guarded code left it; it does not wait.
 ///
 /// # Errors
 ///
@@ -34,7 +34,8 @@ use crate::sys::{self, Guard as _};
 /// What breaks the protection of a thread:
 /// * guarded code that unblocks SIGPIPE, or a foreign guard that is dropped inside ours or
 ///   outlives it and restores its own mask. Every *new* guard asks the kernel again and
-///   protects; a plain pipe write of this crate under the broken guard is not protected;
+///   protects, and a socket's send carries its flag; but a plain pipe write of this crate counts
+///   on the guard that the thread has;
 /// * `siglongjmp` out of it, which restores an older mask;
 /// * `ppoll`, `pselect` and `epoll_pwait` with a mask that lets SIGPIPE through, while a signal
 ///   that *foreign* code raised is pending (this crate's own calls take theirs back at once).
@@ -48,19 +49,28 @@ use crate::sys::{self, Guard as _};
 ///   (std's `Command` resets the disposition, not the mask). A forked child has an empty queue
 ///   of its own;
 /// * tell its SIGPIPE from one that was sent to the process (`kill`) meanwhile: it takes back at
-///   most one.
+///   most one. Where a host has SIGPIPE blocked and one pending on the *process*, one that foreign
+///   code raises under the guard stays beside it;
+/// * keep `errno` on a Unix that this crate does not know.
 ///
-/// `mem::forget` leaves the thread blocked, which is safe.
+/// `mem::forget` leaves the thread blocked, which is safe until somebody unblocks it.
 ///
 /// # Platforms
 ///
 /// On Apple and NetBSD, which direct SIGPIPE at the *process*, a thread's mask protects nobody.
 /// There the first guard of the process puts a handler that does nothing in place of the
-/// default action, and the last one takes it out. The price: a poll, sleep or timed receive of
-/// another thread may return EINTR; a SIGPIPE of the host's own that is pending is discarded
-/// when the handler goes; a host that changes the disposition in that instant can be
-/// overwritten; the library must not be unloaded while a guard lives; and of two copies of this
-/// crate in one process the second relies on the first one's handler.
+/// default action, and the last one takes it out, by way of `SIG_IGN`. The price:
+/// * a poll, sleep or timed receive of another thread may return EINTR;
+/// * a SIGPIPE of the host's own that is pending is discarded when the handler goes;
+/// * a child that another thread starts in that instant may begin with SIGPIPE ignored (std's
+///   `Command` puts it right);
+/// * a host that changes the disposition in that instant can be overwritten;
+/// * a host's own handler is left in place, and runs;
+/// * the library must not be unloaded while a guard lives;
+/// * of two copies of this crate in one process, the second relies on the first one's handler.
+///
+/// On OpenBSD, which has no `sigtimedwait`, it could wait if a thread of the host's takes a SIGPIPE of
+/// the process's with `sigwait` in that instant.
 ///
 /// Where no SIGPIPE exists it does nothing.
 pub fn guard() -> io::Result<Guard> {

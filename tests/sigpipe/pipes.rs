@@ -66,6 +66,8 @@ fn assert_epipe<T>(answer: io::Result<T>) {
     assert!(!is_blocked() && !is_pending());
 }
 
+/// `name: expression, control expression;` makes two scenes. The first expression, of this crate,
+/// must be `Err(EPIPE)` and leave SIGPIPE neither blocked nor pending; the second must die.
 macro_rules! pairs {
     ($($name:literal: $ours:expr, control $control:expr;)+) => {
         vec![$(

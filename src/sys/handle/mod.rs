@@ -53,8 +53,7 @@ macro_rules! socket_conversions {
         }
 
         impl From<$ours> for $std {
-            /// Gives std's own type. **The protection ends here**: its vectored writes can
-            /// raise SIGPIPE again.
+            /// Gives the type that this one mirrors. **The protection ends here.**
             fn from(ours: $ours) -> Self {
                 ours.std
             }

@@ -13,7 +13,8 @@ use crate::sys::{self, ShieldSocket, SocketShield, handle, option};
 ///
 /// # Limits
 ///
-/// std's unstable methods for ancillary data are out of reach on stable Rust.
+/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection. std's
+/// unstable methods for ancillary data are out of reach on stable Rust.
 pub struct UnixDatagram {
     std: std::os::unix::net::UnixDatagram,
     shield: SocketShield,

@@ -13,7 +13,8 @@ use crate::sys::{SocketShield, handle};
 ///
 /// # Limits
 ///
-/// `Into<std::os::unix::net::UnixListener>` ends the protection of what it accepts.
+/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection of what it
+/// accepts.
 pub struct UnixListener {
     std: std::os::unix::net::UnixListener,
     #[allow(dead_code)] // a listener writes nothing; its option is inherited where there is one
