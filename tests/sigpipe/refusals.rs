@@ -259,11 +259,42 @@ fn remembered() -> Vec<Scene> {
     ]
 }
 
+/// Makes every call deadly that a guard or another way to write would make.
+fn nothing_else() {
+    for number in [
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_rt_sigpending,
+        libc::SYS_rt_sigtimedwait,
+        libc::SYS_rt_sigaction,
+        libc::SYS_getsockopt,
+        libc::SYS_setsockopt,
+        libc::SYS_fcntl,
+        libc::SYS_ioctl,
+        libc::SYS_write,
+        libc::SYS_writev,
+    ] {
+        filter(number, Which::All, DEADLY);
+    }
+}
+
 /// What is seen only where the rung is there.
 fn with_the_rung() -> Vec<Scene> {
     let mut scenes = Vec::new();
     if cfg!(not(epipe_refused = "send_flag")) {
         scenes.extend([
+            Scene::survives(
+                "a healthy write to a socket is one call, with the flag",
+                || {
+                    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+                    let mut stream = TcpStream::from(ours);
+                    nothing_else();
+                    let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
+                    assert_eq!(stream.write(b"xy").unwrap(), 2);
+                    assert_eq!(stream.write_vectored(&slices).unwrap(), 2);
+                    assert_eq!(raw::send(&stream, b"xy").unwrap(), 2);
+                    drop((stream, theirs));
+                },
+            ),
             Scene::survives(
                 "EPERM on a send is a firewall's answer, not a refusal",
                 || {
@@ -288,6 +319,20 @@ fn with_the_rung() -> Vec<Scene> {
         ]);
     }
     if cfg!(not(epipe_refused = "write_flag")) {
+        scenes.push(Scene::survives(
+            "a healthy write to a pipe is one call, with the flag",
+            || {
+                if !kernel_has_write_flag() {
+                    return;
+                }
+                let (reader, mut writer) = epipe::io::pipe().unwrap();
+                nothing_else();
+                assert_eq!(writer.write(b"x").unwrap(), 1);
+                assert_eq!(writer.write_vectored(&[IoSlice::new(b"x")]).unwrap(), 1);
+                assert_eq!(raw::write(&writer, b"x").unwrap(), 1);
+                drop((reader, writer));
+            },
+        ));
         scenes.extend([Scene::survives(
             "remembered: what an eventfd refuses is its own",
             || {
