@@ -292,7 +292,7 @@ fn with_the_rung() -> Vec<Scene> {
                     assert_eq!(stream.write(b"xy").unwrap(), 2);
                     assert_eq!(stream.write_vectored(&slices).unwrap(), 2);
                     assert_eq!(raw::send(&stream, b"xy").unwrap(), 2);
-                    drop((stream, theirs));
+                    std::mem::forget((stream, theirs)); // std asks again at drop
                 },
             ),
             Scene::survives(
@@ -330,7 +330,7 @@ fn with_the_rung() -> Vec<Scene> {
                 assert_eq!(writer.write(b"x").unwrap(), 1);
                 assert_eq!(writer.write_vectored(&[IoSlice::new(b"x")]).unwrap(), 1);
                 assert_eq!(raw::write(&writer, b"x").unwrap(), 1);
-                drop((reader, writer));
+                std::mem::forget((reader, writer)); // std asks again at drop
             },
         ));
         scenes.extend([Scene::survives(
