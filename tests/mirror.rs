@@ -387,3 +387,52 @@ program!(with_epipe, epipe);
 fn a_program_runs_the_same_with_epipe_in_its_use_lines() {
     assert_eq!(with_epipe().unwrap(), with_std().unwrap());
 }
+
+#[test]
+fn every_type_prints_as_its_twin() {
+    /// The same handle, printed as ours and as std's.
+    macro_rules! same_print {
+        ($($ours:expr => $std:ty;)+) => {$({
+            let ours = $ours;
+            let printed = format!("{ours:?}");
+            assert_eq!(printed, format!("{:?}", <$std>::from(ours)));
+        })+};
+    }
+    let listener = epipe::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (unix, _peer) = epipe::os::unix::net::UnixStream::pair().unwrap();
+    let (datagram, _peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();
+    let (reader, writer) = epipe::io::pipe().unwrap();
+    let path = std::env::temp_dir().join(format!("epipe-print-{}", std::process::id()));
+    let unix_listener = epipe::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+
+    // The iterators of std are named and shaped alike.
+    let ours = format!("{:?}", listener.incoming());
+    let std = std::net::TcpListener::from(listener);
+    assert_eq!(ours, format!("{:?}", std.incoming()));
+    let ours = unix_listener.incoming();
+    let (printed, hint) = (format!("{ours:?}"), ours.size_hint());
+    let std = std::os::unix::net::UnixListener::from(unix_listener);
+    let std = std.incoming();
+    assert_eq!((printed, hint), (format!("{std:?}"), std.size_hint()));
+
+    same_print! {
+        epipe::net::TcpStream::connect(epipe_listening()).unwrap() => std::net::TcpStream;
+        epipe::net::TcpListener::bind("127.0.0.1:0").unwrap() => std::net::TcpListener;
+        epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap() => std::net::UdpSocket;
+        unix => std::os::unix::net::UnixStream;
+        datagram => std::os::unix::net::UnixDatagram;
+        reader => std::io::PipeReader;
+        writer => std::io::PipeWriter;
+        epipe::Socket::from(epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+            => socket2::Socket;
+    }
+}
+
+/// The address of a listener that stays for the rest of the test.
+fn epipe_listening() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::mem::forget(listener);
+    address
+}

@@ -38,13 +38,6 @@ fn reads_and_writes_as_std_does() {
     a.flush().unwrap();
 }
 
-#[test]
-fn debug_output_is_stds() {
-    let (ours, _peer) = pair();
-    let printed = format!("{ours:?}");
-    assert_eq!(printed, format!("{:?}", std::net::TcpStream::from(ours)));
-}
-
 #[cfg(unix)]
 #[test]
 fn a_handle_keeps_its_number_through_every_conversion() {

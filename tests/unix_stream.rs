@@ -37,13 +37,3 @@ fn a_mark_is_set_or_needs_a_right() {
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
 }
-
-#[test]
-fn debug_output_is_stds() {
-    let (ours, _peer) = UnixStream::pair().unwrap();
-    let printed = format!("{ours:?}");
-    assert_eq!(
-        printed,
-        format!("{:?}", std::os::unix::net::UnixStream::from(ours))
-    );
-}
