@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 
 use socket2::SockRef;
 
-use super::{Guard, ShieldCall, ShieldPipe, ShieldSocket, UNKNOWN_LENGTH, handle, total};
+use super::{Guard, ShieldCall, ShieldPipe, ShieldSocket, UNKNOWN_LENGTH, handle, send, total};
 
 /// A technique for sockets. It may refuse a call (`None`) and hand it to the next rung.
 pub(crate) trait SocketRung {
@@ -89,6 +89,7 @@ impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
         L::arm(&memory.1, socket);
     }
 
+    #[inline]
     fn send(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
@@ -209,6 +210,7 @@ impl<L: PipeLadder> Default for ClimbPipe<L> {
 impl<L: SocketLadder> ClimbSocket<L> {
     /// Some of std's calls are write or writev and take any descriptor, a file that somebody
     /// made a socket type of included. So do ours.
+    #[inline]
     fn unless_no_socket<S: handle::Socket>(
         &self,
         socket: &S,
@@ -227,13 +229,14 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         L::arm(&self.0, socket.as_fd());
     }
 
+    #[inline]
     fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize> {
-        let socket = SockRef::from(stream);
         self.call(stream, buf.len(), |flags| {
-            socket.send_with_flags(buf, flags)
+            send::send(stream.as_fd(), buf, flags)
         })
     }
 
+    #[inline]
     fn write_vectored<S: handle::Stream>(
         &self,
         stream: &S,
@@ -254,9 +257,8 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         buf: &[u8],
         plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let reference = SockRef::from(socket);
         let answer = self.call(socket, buf.len(), |flags| {
-            reference.send_with_flags(buf, flags)
+            send::send(socket.as_fd(), buf, flags)
         });
         self.unless_no_socket(socket, answer, plain)
     }
@@ -283,9 +285,8 @@ cfg_if::cfg_if! {
             stream: &S,
             bufs: &[IoSlice<'_>],
         ) -> io::Result<usize> {
-            let socket = SockRef::from(stream);
             shield.call(stream, total(bufs), |flags| {
-                socket.send_vectored_with_flags(bufs, flags)
+                send::send_vectored(stream.as_fd(), bufs, flags)
             })
         }
     } else {
@@ -301,6 +302,7 @@ cfg_if::cfg_if! {
 }
 
 impl<L: SocketLadder> ShieldCall for ClimbSocket<L> {
+    #[inline]
     fn call<S: handle::Socket>(
         &self,
         socket: &S,

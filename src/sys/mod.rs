@@ -142,6 +142,7 @@ cfg_if! {
         mod errno;
         mod process_handler;
         mod refusal;
+        mod send;
 
         pub(crate) use process_handler::{disposition, ignore};
 

@@ -28,6 +28,7 @@ impl SocketRung for SendFlag {
 
     fn arm((): &(), _: BorrowedFd<'_>) {}
 
+    #[inline]
     fn send(
         (): &(),
         _: BorrowedFd<'_>,
@@ -46,20 +47,28 @@ impl SocketRung for SendFlag {
 }
 
 /// The call with the flag; `None` where the flag is refused.
+#[inline]
 fn flagged(call: &impl Fn(c_int) -> io::Result<usize>) -> Option<io::Result<usize>> {
     if VERDICT.is_refused() {
         return None;
     }
     match call(MSG_NOSIGNAL) {
-        Err(error) if is_refusal(&error) => {
-            VERDICT.ask(question, is_refusal);
-            // A datagram socket reports an ICMP "protocol unreachable" so, once: where the flag
-            // is honoured this is no refusal, and a second call would hide it.
-            let reported = error.raw_os_error() == Some(libc::ENOPROTOOPT);
-            (reported && VERDICT.is_honoured()).then_some(Err(error))
-        }
-        answer => Some(answer),
+        Err(error) => unless_refused(error).map(Err),
+        sent => Some(sent),
     }
+}
+
+/// The error, unless it means that the flag is refused.
+#[cold]
+fn unless_refused(error: io::Error) -> Option<io::Error> {
+    if !is_refusal(&error) {
+        return Some(error);
+    }
+    VERDICT.ask(question, is_refusal);
+    // A datagram socket reports an ICMP "protocol unreachable" so, once: where the flag is
+    // honoured this is no refusal, and a second call would hide it.
+    let reported = error.raw_os_error() == Some(libc::ENOPROTOOPT);
+    (reported && VERDICT.is_honoured()).then_some(error)
 }
 
 /// Makes a call that something else protects already, with the flag where it is taken.
