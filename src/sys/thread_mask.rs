@@ -104,7 +104,8 @@ impl Before {
     /// Takes back what one call of our own has raised.
     fn take_back(self, len: usize, answer: &io::Result<usize>) {
         match answer {
-            // It has raised, beyond doubt.
+            // A stream or a pipe has raised with it. Where it has not (a Unix datagram socket),
+            // what is taken is given back.
             Err(error) if error.raw_os_error() == Some(libc::EPIPE) && self.pending => {
                 give_back_the_hosts();
             }
@@ -132,7 +133,7 @@ impl Before {
     }
 }
 
-/// One SIGPIPE was pending before, and a call of ours has raised another: leaves one. The
+/// One SIGPIPE was pending before, and a call of ours has raised another: one is left. The
 /// host's was the thread's, and ours has merged with it; or it was the process's, and there are
 /// two. The thread's own is taken first (Linux kernel/signal.c `dequeue_signal`).
 fn give_back_the_hosts() {
