@@ -242,11 +242,11 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         stream: &S,
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
+        let bufs = cut(bufs);
         // std's writev answers for an empty write without asking the peer.
         if bufs.iter().all(|buf| buf.is_empty()) {
             return self.run(stream, || stream.plain_write_vectored(bufs));
         }
-        let bufs = cut(bufs);
         let answer = send_vectored(self, stream, bufs);
         self.unless_no_socket(stream, answer, || stream.plain_write_vectored(bufs))
     }

@@ -19,7 +19,7 @@ pub(crate) enum SocketOption {}
 
 /// What one handle remembers: not asked yet, armed, or refused.
 ///
-/// On NetBSD armed is not remembered: `F_SETFL` of anybody who does not ask for the old flags
+/// On NetBSD "armed" is not remembered: `F_SETFL` of anybody who does not ask for the old flags
 /// first takes it away again (sys/fcntl.h, FNOSIGPIPE is one of FCNTLFLAGS).
 #[derive(Default)]
 pub(crate) struct Armed(AtomicU8);
@@ -35,7 +35,11 @@ impl Armed {
             REFUSED => false,
             _ => {
                 let armed = arm();
-                self.0.store(if armed { ARMED } else { REFUSED }, Ordering::Relaxed);
+                if !armed {
+                    self.0.store(REFUSED, Ordering::Relaxed);
+                } else if !cfg!(target_os = "netbsd") {
+                    self.0.store(ARMED, Ordering::Relaxed);
+                }
                 armed
             }
         }
