@@ -12,10 +12,10 @@ use std::io;
 use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -274,14 +274,22 @@ impl Break {
     }
 }
 
-/// A file without a name: `len` zeros.
+/// A file that is gone from its folder already: `len` zeros.
 pub fn file(len: u64) -> File {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!(
+        "epipe-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
+    let path = std::env::temp_dir().join(name);
     let file = OpenOptions::new()
         .read(true)
         .write(true)
-        .custom_flags(libc::O_TMPFILE)
-        .open(std::env::temp_dir())
+        .create_new(true)
+        .open(&path)
         .unwrap();
+    std::fs::remove_file(&path).unwrap();
     file.set_len(len).unwrap();
     file
 }
