@@ -252,7 +252,10 @@ mod unix {
         lines.push(match wrong {
             0 => "\nAs it should be: with epipe every call is an error that can be handled."
                 .to_owned(),
-            _ => format!("\n{wrong} cells are not as they should be."),
+            _ => format!(
+                "\nNot as it should be: {wrong} of {} cells.",
+                2 * ROWS.len()
+            ),
         });
         writeln!(out.lock(), "{}", lines.join("\n"))?;
         Ok(if wrong == 0 {

@@ -3,7 +3,7 @@
 //!
 //! The callback that a C library calls to write has a descriptor and nothing else. Here are the
 //! calls that it makes, by their names in `man 2`, on anything that lends a handle. What cannot
-//! raise (receive, connect, options) is [`socket2::SockRef`]'s.
+//! raise (bind, listen, connect, shutdown, receive, options) is [`socket2::SockRef`]'s.
 //!
 //! ```
 //! # #[cfg(unix)]

@@ -18,8 +18,8 @@ use crate::sigpipe;
 ///
 /// * std splices only between its own types. Where one end is a type of this crate it reads and
 ///   writes, 8 KiB at a time.
-/// * What `writer` keeps in a buffer is written later, outside the guard: so do `Stdout` and
-///   `BufWriter` of std's types.
+/// * A writer that buffers (`Stdout`, a `BufWriter` over std's type) may write what it kept later,
+///   outside the guard.
 /// * The guard protects this thread: a thread or a process that `reader` or `writer` starts
 ///   inherits the blocked SIGPIPE (see [`sigpipe`]).
 pub fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>

@@ -1,11 +1,8 @@
-//! Mirrors [`std::os`] where it has sockets.
+//! Mirrors [`std::os`]: what has sockets is ours, the rest is re-exported.
+
+pub use std::os::*;
 
 #[cfg(target_os = "linux")]
 pub mod linux;
 #[cfg(unix)]
 pub mod unix;
-
-#[cfg(any(unix, target_os = "wasi"))]
-pub use std::os::fd;
-#[cfg(windows)]
-pub use std::os::windows;

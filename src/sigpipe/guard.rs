@@ -69,8 +69,8 @@ use crate::sys::{self, Guard as _};
 /// * the library must not be unloaded while a guard lives;
 /// * of two copies of this crate in one process, the second relies on the first one's handler.
 ///
-/// On OpenBSD, which has no `sigtimedwait`, it could wait if a thread of the host's takes a SIGPIPE of
-/// the process's with `sigwait` in that instant.
+/// On OpenBSD, which has no `sigtimedwait`, the end of a guard may block if another thread of the
+/// host calls `sigwait` for SIGPIPE at the same moment.
 ///
 /// Where no SIGPIPE exists it does nothing.
 pub fn guard() -> io::Result<Guard> {

@@ -208,8 +208,8 @@ impl<L: PipeLadder> Default for ClimbPipe<L> {
 }
 
 impl<L: SocketLadder> ClimbSocket<L> {
-    /// Some of std's calls are write or writev and take any descriptor, a file that somebody
-    /// made a socket type of included. So do ours.
+    /// std makes some of these calls as write or writev, which also accept a descriptor that is no
+    /// socket (a file adopted as a `UnixDatagram`). Ours must too.
     #[inline]
     fn unless_no_socket<S: handle::Socket>(
         &self,

@@ -1,4 +1,5 @@
-//! `fd_flag`: F_SETNOSIGPIPE, for pipes and FIFOs on Apple (since 10.7) and NetBSD.
+//! `fd_flag`: F_SETNOSIGPIPE, for pipes and FIFOs on Apple since 10.7 (xnu sys_generic.c looks at
+//! it for all that is no socket) and on NetBSD (sys_generic.c looks at it for every file).
 //!
 //! The flag lives in the open file description, which dup, fork and SCM_RIGHTS share: so it
 //! is set at the first write and not before (an end that goes to a child must reach it

@@ -4,8 +4,8 @@
 //! rung that is refused at run time hands its call to the next one. This directory is the
 //! only place where code names systems; all other files ask it and know none.
 //!
-//! The facts behind the table, with their sources, stand in the README's platform table and
-//! in the file of each rung.
+//! The facts behind the table, with their sources, stand at the head of each rung's file; how each
+//! row was verified, in the README.
 
 // The table is checked whole where the tests run; another row needs less of what they share.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
@@ -119,15 +119,15 @@ pub(crate) trait Guard {
 cfg_if! {
     if #[cfg(any(
         not(unix),
-        // Read in source: none of these raises SIGPIPE (platforms in the README).
+        // Read in their source: none of these raises SIGPIPE.
         target_os = "emscripten",
         target_os = "espidf",
-        target_os = "fuchsia",
         target_os = "hermit",
         target_os = "horizon",
         target_os = "nuttx",
         target_os = "vita",
-        // Their stacks were not seen; std and libc treat them as having no SIGPIPE.
+        // Not seen; std resets no SIGPIPE there.
+        target_os = "fuchsia",
         target_os = "rtems",
         target_os = "vxworks",
     ))] {
@@ -188,7 +188,7 @@ cfg_if! {
                 // without the option it is trusted only inside the guard.
                 type Sockets = (
                     socket_option::SocketOption,
-                    send_flag::Inside<ThreadGuard>,
+                    send_flag::Inside,
                 );
                 type Pipes = (
                     socket_option::SocketOption,
@@ -235,7 +235,7 @@ cfg_if! {
                 mod send_flag;
                 // AIX documents no such flag, and QNX's value depends on the network stack:
                 // belt and braces.
-                type Sockets = send_flag::Inside<ThreadGuard>;
+                type Sockets = send_flag::Inside;
                 type Pipes = ThreadGuard;
             } else {
                 // Redox (its libc rejected the flag in mid-2026), and every Unix that this

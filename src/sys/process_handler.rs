@@ -76,7 +76,8 @@ impl LastRung for ProcessHandler {
     }
 
     fn held() -> bool {
-        // Another thread's guard is no promise, and asking is cheap beside four calls.
+        // The count is the process's: another thread may drop the last guard in the middle of our
+        // call. So each call enters by itself.
         false
     }
 }
@@ -105,8 +106,7 @@ fn find() -> io::Result<Disposition> {
     })
 }
 
-/// A panic under the lock is not to be had (nothing in here panics); if it were, the count
-/// would still be right.
+/// Nothing panics under this lock; a poisoned one is used all the same.
 fn lock() -> MutexGuard<'static, usize> {
     GUARDS.lock().unwrap_or_else(PoisonError::into_inner)
 }

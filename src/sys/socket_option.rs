@@ -1,7 +1,9 @@
 //! `socket_option`: SO_NOSIGPIPE, set once for the life of a socket.
 //!
-//! Apple since 10.2, FreeBSD, NetBSD 6, DragonFly. It covers every write, foreign code's
-//! writev and splice included, and accepted sockets inherit it from their listener.
+//! Apple since 10.2 (xnu uipc_socket.c, sys_socket.c `soo_write`), FreeBSD (`soo_write`,
+//! `sousrsend`), DragonFly (`kern_sendmsg`, `soo_write`) and NetBSD (`sys_setsockopt` copies it into
+//! the file's flags). It covers every write, foreign code's writev included, and accepted sockets
+//! inherit it from their listener (xnu uipc_socket2.c; BSD's `sonewconn`).
 
 #![allow(unsafe_code, reason = "the value of a socket option has the type we say")]
 

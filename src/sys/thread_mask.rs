@@ -239,7 +239,7 @@ cfg_if! {
     } else {
         /// OpenBSD and the unknown have only `sigwait`, which waits: so it is asked for what is
         /// pending, under a lock, lest another thread of ours takes a signal of the process's in
-        /// between. A host's own `sigwait` for SIGPIPE could; then this thread waits for the next.
+        /// between. If a thread of the host's does, this one waits for the next.
         fn sigtimedwait(_: &libc::timespec) -> c_int {
             static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
             let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
