@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread;
 
 use epipe::io::PipeWriter;
 use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
@@ -54,13 +56,17 @@ pub fn scenes() -> Vec<Scene> {
             let inner = guard().unwrap();
             foreign_epipe();
             drop(inner);
+            assert!(
+                !is_pending(),
+                "an inner guard takes back what came under it"
+            );
             foreign_epipe();
             suppressed(foreign_epipe).unwrap();
             foreign_epipe();
             drop(outer);
             assert_restored();
         }),
-        Scene::dies("nested guards: control", || {
+        Scene::dies("after nested guards the default is back", || {
             let outer = guard().unwrap();
             drop(guard().unwrap());
             drop(outer);
@@ -114,6 +120,12 @@ pub fn scenes() -> Vec<Scene> {
             });
             assert_eq!(answer.unwrap().unwrap_err().raw_os_error(), None);
             assert_restored();
+        }),
+        Scene::dies("a closure that swallows the EPIPE: control", || {
+            drop(foreign_write(broken(), b"x"));
+        }),
+        Scene::dies("a closure that wraps the EPIPE: control", || {
+            let _ = foreign_write(broken(), b"x").map_err(io::Error::other);
         }),
         Scene::survives("many EPIPEs under one guard", || {
             suppressed(|| (0..10).for_each(|_| foreign_epipe())).unwrap();
@@ -339,8 +351,15 @@ fn masks() -> Vec<Scene> {
             },
         ),
         Scene::survives("a guard blocks the signal on its own thread alone", || {
+            let (ask, asked) = mpsc::channel::<()>();
+            let other = thread::spawn(move || {
+                asked.recv().unwrap();
+                is_blocked()
+            });
             let _guard = guard().unwrap();
             assert!(is_blocked());
+            ask.send(()).unwrap();
+            assert!(!other.join().unwrap());
         }),
     ]
 }

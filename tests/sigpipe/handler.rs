@@ -85,6 +85,14 @@ pub fn scenes() -> Vec<Scene> {
                 mask(libc::SIG_UNBLOCK);
             },
         ),
+        Scene::survives(
+            "process_handler: it restarts calls, on the alternate stack",
+            || {
+                let _guard = guard().unwrap();
+                let wanted = libc::SA_RESTART | libc::SA_ONSTACK;
+                assert_eq!(support::action().sa_flags & wanted, wanted);
+            },
+        ),
         Scene::survives("process_handler: disposition sees through it", || {
             let guard = guard().unwrap();
             assert_ne!(support::disposition(), libc::SIG_DFL);

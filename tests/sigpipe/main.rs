@@ -14,6 +14,7 @@
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod bad_input;
+        mod creations;
         mod guards;
         mod handler;
         mod pipes;
@@ -28,6 +29,7 @@ cfg_if::cfg_if! {
         fn main() -> std::process::ExitCode {
             let scenes = [
                 sockets::scenes(),
+                creations::scenes(),
                 pipes::scenes(),
                 guards::scenes(),
                 handler::scenes(),

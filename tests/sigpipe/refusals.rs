@@ -20,38 +20,20 @@ enum Which {
     Without(usize, libc::c_int),
 }
 
-/// From here on those calls end with a seccomp `action`. Cannot be taken back.
-fn filter(number: libc::c_long, which: Which, action: u32) {
-    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
-    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-    fn step(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
-        libc::sock_filter {
-            code: code as u16,
-            jt,
-            jf,
-            k,
-        }
-    }
+const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+const DEADLY: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 
-    // struct seccomp_data: nr, arch, instruction pointer, arguments of 64 bits.
-    let low_word = if cfg!(target_endian = "big") { 4 } else { 0 };
-    let (index, bit) = match which {
-        Which::All => (0, 0),
-        Which::With(index, bit) | Which::Without(index, bit) => (index, bit),
-    };
-    // The masked argument is 0: is that one of them? With `All` it always is.
-    let passes_if_zero = u8::from(matches!(which, Which::With(..)));
-    let mut program = [
-        step(LOAD, 0, 0, 0),
-        step(JUMP_IF_EQUAL, number as u32, 0, 4),
-        step(LOAD, 16 + 8 * index as u32 + low_word, 0, 0),
-        step(AND, bit as u32, 0, 0),
-        step(JUMP_IF_EQUAL, 0, passes_if_zero, 1 - passes_if_zero),
-        step(RETURN, action, 0, 0),
-        step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-    ];
+/// One step of a filter; `jt` and `jf` are how many steps it skips if true or false.
+fn step(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    let code = code as u16;
+    libc::sock_filter { code, jt, jf, k }
+}
+
+/// Filters this process's system calls from here on. Cannot be taken back.
+fn install(mut program: Vec<libc::sock_filter>) {
     let program = libc::sock_fprog {
         len: program.len() as u16,
         filter: program.as_mut_ptr(),
@@ -66,11 +48,39 @@ fn filter(number: libc::c_long, which: Which, action: u32) {
     }
 }
 
+/// From here on those calls of that number end with a seccomp `action`.
+fn filter(number: libc::c_long, which: Which, action: u32) {
+    // struct seccomp_data: nr, arch, instruction pointer, arguments of 64 bits.
+    let low_word = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let (index, bit) = match which {
+        Which::All => (0, 0),
+        Which::With(index, bit) | Which::Without(index, bit) => (index, bit),
+    };
+    // The masked argument is 0: is that one of them? With `All` it always is.
+    let passes_if_zero = u8::from(matches!(which, Which::With(..)));
+    install(vec![
+        step(LOAD, 0, 0, 0),
+        step(JUMP_IF_EQUAL, number as u32, 0, 4),
+        step(LOAD, 16 + 8 * index as u32 + low_word, 0, 0),
+        step(AND, bit as u32, 0, 0),
+        step(JUMP_IF_EQUAL, 0, passes_if_zero, 1 - passes_if_zero),
+        step(RETURN, action, 0, 0),
+        step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ]);
+}
+
 const NOSIGNAL_OF_SENDTO: (usize, libc::c_int) = (3, libc::MSG_NOSIGNAL);
 const NOSIGNAL_OF_SENDMSG: (usize, libc::c_int) = (2, libc::MSG_NOSIGNAL);
 
 fn refusing(error: libc::c_int) -> u32 {
     libc::SECCOMP_RET_ERRNO | error as u32
+}
+
+fn unflagged_sends_are_deadly() {
+    let (index, bit) = NOSIGNAL_OF_SENDTO;
+    filter(libc::SYS_sendto, Which::Without(index, bit), DEADLY);
+    let (index, bit) = NOSIGNAL_OF_SENDMSG;
+    filter(libc::SYS_sendmsg, Which::Without(index, bit), DEADLY);
 }
 
 fn refuse_write_flag(error: libc::c_int) {
@@ -193,6 +203,10 @@ pub fn scenes() -> Vec<Scene> {
             refuse_write_flag(libc::ENOSYS);
             let _ = foreign_write(broken_pipe(), b"x");
         }),
+        Scene::dies("refused: MSG_NOSIGNAL: control", || {
+            refuse_send_flag(libc::EINVAL);
+            let _ = socket2::Socket::from(broken_stream()).send(b"x");
+        }),
         Scene::survives("refused: both at once", || {
             refuse_write_flag(libc::ENOSYS);
             refuse_send_flag(libc::EINVAL);
@@ -233,8 +247,6 @@ pub fn scenes() -> Vec<Scene> {
     scenes
 }
 
-const DEADLY: u32 = libc::SECCOMP_RET_KILL_PROCESS;
-
 /// What is remembered of a refusal: seen by making the calls deadly that should not be made.
 fn remembered() -> Vec<Scene> {
     vec![
@@ -259,22 +271,25 @@ fn remembered() -> Vec<Scene> {
     ]
 }
 
-/// Makes every call deadly that a guard or another way to write would make.
-fn nothing_else() {
-    for number in [
-        libc::SYS_rt_sigprocmask,
-        libc::SYS_rt_sigpending,
-        libc::SYS_rt_sigtimedwait,
-        libc::SYS_rt_sigaction,
-        libc::SYS_getsockopt,
-        libc::SYS_setsockopt,
-        libc::SYS_fcntl,
-        libc::SYS_ioctl,
-        libc::SYS_write,
-        libc::SYS_writev,
-    ] {
-        filter(number, Which::All, DEADLY);
+/// Allows the calls of these numbers, and to end; every other call is deadly.
+fn allow_only(numbers: &[libc::c_long]) {
+    let ending = [libc::SYS_exit_group];
+    let allowed: Vec<_> = numbers.iter().chain(&ending).collect();
+    let mut program = vec![step(LOAD, 0, 0, 0)];
+    for (passed, number) in allowed.iter().enumerate() {
+        // To the last step, which allows.
+        let to_the_end = allowed.len() - passed;
+        program.push(step(JUMP_IF_EQUAL, **number as u32, to_the_end as u8, 0));
     }
+    program.push(step(RETURN, DEADLY, 0, 0));
+    program.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+    install(program);
+}
+
+/// Ends the scene well, by one system call.
+fn end() -> ! {
+    // SAFETY: nothing of this process is needed any more.
+    unsafe { libc::_exit(0) }
 }
 
 /// What is seen only where the rung is there.
@@ -285,14 +300,15 @@ fn with_the_rung() -> Vec<Scene> {
             Scene::survives(
                 "a healthy write to a socket is one call, with the flag",
                 || {
-                    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+                    let (ours, _theirs) = tcp_pair("127.0.0.1:0").unwrap();
                     let mut stream = TcpStream::from(ours);
-                    nothing_else();
+                    unflagged_sends_are_deadly();
+                    allow_only(&[libc::SYS_sendto, libc::SYS_sendmsg]);
                     let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
                     assert_eq!(stream.write(b"xy").unwrap(), 2);
                     assert_eq!(stream.write_vectored(&slices).unwrap(), 2);
                     assert_eq!(raw::send(&stream, b"xy").unwrap(), 2);
-                    std::mem::forget((stream, theirs)); // std asks again at drop
+                    end()
                 },
             ),
             Scene::survives(
@@ -309,52 +325,45 @@ fn with_the_rung() -> Vec<Scene> {
                     let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
                     let error = socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
                     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
-                    let (index, bit) = NOSIGNAL_OF_SENDTO;
-                    filter(libc::SYS_sendto, Which::Without(index, bit), DEADLY);
-                    let (index, bit) = NOSIGNAL_OF_SENDMSG;
-                    filter(libc::SYS_sendmsg, Which::Without(index, bit), DEADLY);
+                    unflagged_sends_are_deadly();
                     socket_writes();
                 },
             ),
         ]);
     }
     if cfg!(not(epipe_refused = "write_flag")) {
-        scenes.push(Scene::survives(
-            "a healthy write to a pipe is one call, with the flag",
-            || {
-                if !kernel_has_write_flag() {
-                    return;
-                }
-                let (reader, mut writer) = epipe::io::pipe().unwrap();
-                nothing_else();
-                assert_eq!(writer.write(b"x").unwrap(), 1);
-                assert_eq!(writer.write_vectored(&[IoSlice::new(b"x")]).unwrap(), 1);
-                assert_eq!(raw::write(&writer, b"x").unwrap(), 1);
-                std::mem::forget((reader, writer)); // std asks again at drop
-            },
-        ));
-        scenes.extend([Scene::survives(
-            "remembered: what an eventfd refuses is its own",
-            || {
-                if !kernel_has_write_flag() {
-                    return;
-                }
-                // SAFETY: eventfd makes a descriptor that nobody else owns.
-                let eventfd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
-                let mut eventfd = PipeWriter::from(eventfd);
+        let with_the_flag = [
+            Scene::survives(
+                "a healthy write to a pipe is one call, with the flag",
+                || {
+                    let (_reader, mut writer) = epipe::io::pipe().unwrap();
+                    allow_only(&[libc::SYS_pwritev2]);
+                    assert_eq!(writer.write(b"x").unwrap(), 1);
+                    assert_eq!(writer.write_vectored(&[IoSlice::new(b"x")]).unwrap(), 1);
+                    assert_eq!(raw::write(&writer, b"x").unwrap(), 1);
+                    end()
+                },
+            ),
+            Scene::survives("remembered: what an eventfd refuses is its own", || {
+                let mut eventfd = eventfd();
                 for _ in 0..3 {
                     assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
                 }
-                let (mut pipe, mut slices) = (
-                    PipeWriter::from(broken_pipe()),
-                    PipeWriter::from(broken_pipe()),
-                );
-                filter(libc::SYS_write, Which::All, DEADLY);
-                filter(libc::SYS_writev, Which::All, DEADLY);
-                assert_epipe(pipe.write(b"x"));
-                assert_epipe(slices.write_vectored(&[IoSlice::new(b"x")]));
-            },
-        )]);
+                plain_writes_are_deadly_and_not_made();
+            }),
+            Scene::survives(
+                "remembered: nothing, where the question could not be asked",
+                || {
+                    let mut eventfd = eventfd();
+                    without_descriptors(|| {
+                        assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
+                    });
+                    plain_writes_are_deadly_and_not_made();
+                },
+            ),
+        ];
+        let can_be_played = kernel_has_write_flag();
+        scenes.extend(with_the_flag.map(|scene| scene.only_if(can_be_played)));
     }
     if cfg!(not(epipe_refused = "thread_mask")) {
         scenes.extend([
@@ -385,4 +394,20 @@ fn with_the_rung() -> Vec<Scene> {
         ]);
     }
     scenes
+}
+
+/// A descriptor of the caller's that refuses the write flag.
+fn eventfd() -> PipeWriter {
+    // SAFETY: eventfd makes a descriptor that nobody else owns.
+    let eventfd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
+    PipeWriter::from(eventfd)
+}
+
+/// The write flag is still in use: a pipe is written to without `write` and `writev`.
+fn plain_writes_are_deadly_and_not_made() {
+    let mut pipe = PipeWriter::from(broken_pipe());
+    filter(libc::SYS_write, Which::All, DEADLY);
+    filter(libc::SYS_writev, Which::All, DEADLY);
+    assert_epipe(pipe.write(b"x"));
+    assert_epipe(pipe.write_vectored(&[IoSlice::new(b"x")]));
 }

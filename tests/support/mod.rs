@@ -80,6 +80,11 @@ pub fn dispose(disposition: libc::sighandler_t) {
 
 /// What SIGPIPE does in this process.
 pub fn disposition() -> libc::sighandler_t {
+    action().sa_sigaction
+}
+
+/// The same, whole.
+pub fn action() -> libc::sigaction {
     // SAFETY: sigaction writes the action that it is given.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
@@ -87,7 +92,7 @@ pub fn disposition() -> libc::sighandler_t {
             libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action),
             0
         );
-        action.sa_sigaction
+        action
     }
 }
 

@@ -1,0 +1,140 @@
+//! Every way to get a stream: its vectored write survives, and that of the twin which came the same
+//! way dies.
+
+use std::io::{IoSlice, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr as UnixAddr;
+use std::time::Duration;
+
+use epipe::raw;
+use socket2::{Domain, SockRef, Type};
+
+use crate::Scene;
+use crate::support::{Break, spell};
+
+/// Breaks the connection, and writes until the peer is known to be gone.
+fn write_to_the_gone<S: AsFd + Write>(mut stream: S, peer: impl Into<OwnedFd>) {
+    let is_unix = SockRef::from(&stream).local_addr().unwrap().is_unix();
+    let broken = if is_unix { Break::Closed } else { Break::Rst };
+    broken.apply(stream.as_fd(), peer.into()).unwrap();
+    let slices = [IoSlice::new(b"header"), IoSlice::new(b"body")];
+    let answers: Vec<String> = broken
+        .answers()
+        .iter()
+        .map(|_| spell(&stream.write_vectored(&slices)))
+        .collect();
+    assert_eq!(answers, broken.answers());
+}
+
+/// An abstract name: nothing to clean up.
+fn unix_name() -> UnixAddr {
+    UnixAddr::from_abstract_name(format!("epipe-test-{}", std::process::id())).unwrap()
+}
+
+/// The same ways for two crates: ours, and the twins.
+macro_rules! ways {
+    ($scene:path, $suffix:literal, $root:ident, $socket:ty) => {{
+        use ::$root::net::{TcpListener, TcpStream};
+        use ::$root::os::unix::net::{UnixListener, UnixStream};
+        type Socket = $socket;
+
+        fn listening() -> (TcpListener, SocketAddr) {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            (listener, address)
+        }
+
+        vec![
+            $scene(concat!("TcpStream::connect", $suffix), || {
+                let (listener, address) = listening();
+                let stream = TcpStream::connect(address).unwrap();
+                write_to_the_gone(stream, listener.accept().unwrap().0);
+            }),
+            $scene(concat!("TcpStream::connect_timeout", $suffix), || {
+                let (listener, address) = listening();
+                let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
+                write_to_the_gone(stream, listener.accept().unwrap().0);
+            }),
+            $scene(concat!("TcpListener::accept", $suffix), || {
+                let (listener, address) = listening();
+                let peer = TcpStream::connect(address).unwrap();
+                write_to_the_gone(listener.accept().unwrap().0, peer);
+            }),
+            $scene(concat!("TcpListener::incoming", $suffix), || {
+                let (listener, address) = listening();
+                let peer = TcpStream::connect(address).unwrap();
+                write_to_the_gone(listener.incoming().next().unwrap().unwrap(), peer);
+            }),
+            $scene(concat!("UnixStream::pair", $suffix), || {
+                let (stream, peer) = UnixStream::pair().unwrap();
+                write_to_the_gone(stream, peer);
+            }),
+            $scene(concat!("UnixStream::connect_addr", $suffix), || {
+                let listener = UnixListener::bind_addr(&unix_name()).unwrap();
+                let stream = UnixStream::connect_addr(&unix_name()).unwrap();
+                write_to_the_gone(stream, listener.accept().unwrap().0);
+            }),
+            $scene(concat!("UnixListener::accept", $suffix), || {
+                let listener = UnixListener::bind_addr(&unix_name()).unwrap();
+                let peer = UnixStream::connect_addr(&unix_name()).unwrap();
+                write_to_the_gone(listener.accept().unwrap().0, peer);
+            }),
+            $scene(concat!("UnixListener by reference", $suffix), || {
+                let listener = UnixListener::bind_addr(&unix_name()).unwrap();
+                let peer = UnixStream::connect_addr(&unix_name()).unwrap();
+                write_to_the_gone((&listener).into_iter().next().unwrap().unwrap(), peer);
+            }),
+            $scene(concat!("Socket::new, connect and accept", $suffix), || {
+                let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+                listener.bind(&nowhere.into()).unwrap();
+                listener.listen(1).unwrap();
+                let stream = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                stream.connect(&listener.local_addr().unwrap()).unwrap();
+                write_to_the_gone(stream, listener.accept().unwrap().0);
+            }),
+            $scene(concat!("Socket::accept", $suffix), || {
+                let (listener, address) = listening();
+                let peer = TcpStream::connect(address).unwrap();
+                write_to_the_gone(Socket::from(listener).accept().unwrap().0, peer);
+            }),
+            $scene(concat!("Socket::pair", $suffix), || {
+                let (stream, peer) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+                write_to_the_gone(stream, peer);
+            }),
+        ]
+    }};
+}
+
+/// What has no twin; the controls are those of `accept` and `pair` above.
+fn ours_alone() -> Vec<Scene> {
+    use epipe::net::{TcpListener, TcpStream};
+    use epipe::os::unix::net::UnixStream;
+
+    vec![
+        Scene::survives("TcpListener::into_incoming", || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            write_to_the_gone(listener.into_incoming().next().unwrap().unwrap(), peer);
+        }),
+        Scene::survives("raw::accept", || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = raw::accept(&listener).unwrap();
+            write_to_the_gone(TcpStream::from(accepted), peer);
+        }),
+        Scene::survives("raw::socket_pair", || {
+            let (stream, peer) = raw::socket_pair(Domain::UNIX, Type::STREAM, None).unwrap();
+            write_to_the_gone(UnixStream::from(stream), peer);
+        }),
+    ]
+}
+
+pub fn scenes() -> Vec<Scene> {
+    let mut scenes = ways!(Scene::survives, "", epipe, epipe::Socket);
+    scenes.extend(ways!(Scene::dies, ": control", std, socket2::Socket));
+    scenes.extend(ours_alone());
+    scenes
+}
