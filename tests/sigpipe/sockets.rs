@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IoSlice, Write};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::process::{ChildStdout, Command, Stdio};
 
 use epipe::raw;
