@@ -13,7 +13,7 @@ use epipe::raw;
 use epipe::sigpipe::suppressed;
 
 use crate::Scene;
-use crate::support::{Break, file, is_blocked, is_pending, tcp_pair, unix_pair};
+use crate::support::{Break, eventfd, file, is_blocked, is_pending, tcp_pair, unix_pair};
 
 /// Ours and std's answers are the same. std's is asked for under a guard, which it may need.
 #[track_caller]
@@ -31,11 +31,6 @@ fn same<T: std::fmt::Debug + PartialEq>(ours: io::Result<T>, std: impl FnOnce() 
         _ => panic!("ours: {ours:?}, std: {std:?}"),
     }
     assert!(!is_blocked() && !is_pending());
-}
-
-fn eventfd() -> OwnedFd {
-    // SAFETY: eventfd makes a descriptor that nobody else owns.
-    unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) }
 }
 
 fn write_only(path: &str) -> OwnedFd {

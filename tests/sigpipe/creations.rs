@@ -1,7 +1,7 @@
 //! Every way to get a stream: its vectored write survives, and that of the twin which came the same
 //! way dies.
 
-use std::io::{IoSlice, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -12,18 +12,17 @@ use epipe::raw;
 use socket2::{Domain, SockRef, Type};
 
 use crate::Scene;
-use crate::support::{Break, spell};
+use crate::support::{Break, slices, spell};
 
 /// Breaks the connection, and writes until the peer is known to be gone.
 fn write_to_the_gone<S: AsFd + Write>(mut stream: S, peer: impl Into<OwnedFd>) {
     let is_unix = SockRef::from(&stream).local_addr().unwrap().is_unix();
     let broken = if is_unix { Break::Closed } else { Break::Rst };
     broken.apply(stream.as_fd(), peer.into()).unwrap();
-    let slices = [IoSlice::new(b"header"), IoSlice::new(b"body")];
     let answers: Vec<String> = broken
         .answers()
         .iter()
-        .map(|_| spell(&stream.write_vectored(&slices)))
+        .map(|_| spell(&stream.write_vectored(&slices())))
         .collect();
     assert_eq!(answers, broken.answers());
 }

@@ -11,19 +11,14 @@ use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
 use socket2::{Domain, Type};
 
 use crate::Scene;
-use crate::support::{self, dispose, foreign_write, is_blocked, is_pending, mask, spell};
-
-/// A pipe whose reader is gone.
-fn broken() -> io::PipeWriter {
-    let (reader, writer) = io::pipe().unwrap();
-    drop(reader);
-    writer
-}
+use crate::support::{
+    self, broken_pipe, dispose, foreign_write, hosts_handler, is_blocked, is_pending, mask, spell,
+};
 
 /// Somebody else's write, which raises.
 #[track_caller]
 fn foreign_epipe() {
-    assert_eq!(spell(&foreign_write(broken(), b"x")), "EPIPE");
+    assert_eq!(spell(&foreign_write(broken_pipe(), b"x")), "EPIPE");
 }
 
 /// Nothing is left behind, and the default would kill again.
@@ -32,12 +27,6 @@ fn assert_restored() {
     assert!(!is_blocked(), "SIGPIPE is still blocked");
     assert!(!is_pending(), "a SIGPIPE is still pending");
     assert_eq!(support::disposition(), libc::SIG_DFL);
-}
-
-extern "C" fn hosts_handler(_: libc::c_int) {}
-
-fn hosts_handler_address() -> libc::sighandler_t {
-    hosts_handler as extern "C" fn(libc::c_int) as usize
 }
 
 pub fn scenes() -> Vec<Scene> {
@@ -111,21 +100,22 @@ pub fn scenes() -> Vec<Scene> {
             let _ = catch_unwind(|| foreign_epipe());
         }),
         Scene::survives("a closure that swallows the EPIPE", || {
-            suppressed(|| drop(foreign_write(broken(), b"x"))).unwrap();
+            suppressed(|| drop(foreign_write(broken_pipe(), b"x"))).unwrap();
             assert_restored();
         }),
         Scene::survives("a closure that wraps the EPIPE", || {
             let answer = suppressed(|| {
-                foreign_write(broken(), b"x").map_err(|error| io::Error::other(error.to_string()))
+                foreign_write(broken_pipe(), b"x")
+                    .map_err(|error| io::Error::other(error.to_string()))
             });
             assert_eq!(answer.unwrap().unwrap_err().raw_os_error(), None);
             assert_restored();
         }),
         Scene::dies("a closure that swallows the EPIPE: control", || {
-            drop(foreign_write(broken(), b"x"));
+            drop(foreign_write(broken_pipe(), b"x"));
         }),
         Scene::dies("a closure that wraps the EPIPE: control", || {
-            let _ = foreign_write(broken(), b"x").map_err(io::Error::other);
+            let _ = foreign_write(broken_pipe(), b"x").map_err(io::Error::other);
         }),
         Scene::survives("many EPIPEs under one guard", || {
             suppressed(|| (0..10).for_each(|_| foreign_epipe())).unwrap();
@@ -176,7 +166,7 @@ pub fn scenes() -> Vec<Scene> {
         ),
         Scene::survives("our own pipe write under a guard", || {
             let guard = guard().unwrap();
-            assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
+            assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
             assert!(!is_pending(), "our own signal is taken back at once");
             drop(guard);
             assert_restored();
@@ -185,7 +175,7 @@ pub fn scenes() -> Vec<Scene> {
             "ppoll with an empty mask after our own EPIPE under a guard",
             || {
                 let _guard = guard().unwrap();
-                assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
+                assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
                 ppoll_with_empty_mask();
             },
         ),
@@ -214,10 +204,10 @@ pub fn scenes() -> Vec<Scene> {
             foreign_epipe();
         }),
         Scene::survives("ignore: a host's handler stays", || {
-            dispose(hosts_handler_address());
+            dispose(hosts_handler());
             assert_eq!(disposition().unwrap(), Disposition::Handled);
             assert_eq!(ignore().unwrap(), Disposition::Handled);
-            assert_eq!(support::disposition(), hosts_handler_address());
+            assert_eq!(support::disposition(), hosts_handler());
         }),
     ];
     if cfg!(not(epipe_refused = "thread_mask")) {
@@ -250,7 +240,7 @@ fn masks() -> Vec<Scene> {
         suppressed(foreign_epipe).unwrap();
         suppressed(|| {
             let _inner = guard().unwrap();
-            PipeWriter::from(broken()).write(b"x").unwrap_err();
+            PipeWriter::from(broken_pipe()).write(b"x").unwrap_err();
         })
         .unwrap();
         assert!(is_blocked() && is_pending());
@@ -266,7 +256,7 @@ fn masks() -> Vec<Scene> {
         // No flag covers sendfile: it raises.
         let sent = socket.sendfile(&crate::support::file(10), 0, None);
         assert_eq!(spell(&sent), "EPIPE");
-        assert_eq!(spell(&PipeWriter::from(broken()).write(b"x")), "EPIPE");
+        assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
         assert!(is_blocked() && take_pending(), "the host's");
         assert!(!take_pending(), "ours");
         mask(libc::SIG_UNBLOCK);

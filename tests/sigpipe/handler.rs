@@ -4,14 +4,15 @@
 //! another thread is busy and takes it.
 
 use std::hint::spin_loop;
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use epipe::sigpipe::{Disposition, disposition, guard, ignore};
 
 use crate::Scene;
-use crate::support::{self, dispose, is_pending, mask, raise_at_process};
+use crate::support::{
+    self, broken_pipe, dispose, foreign_write, hosts_handler, is_pending, mask, raise_at_process,
+};
 
 const ROUNDS: usize = 200;
 
@@ -38,11 +39,6 @@ fn with_a_busy_thread(round: impl Fn()) {
     busy.join().unwrap();
 }
 
-extern "C" fn do_nothing(_: libc::c_int) {}
-fn handler() -> libc::sighandler_t {
-    do_nothing as extern "C" fn(libc::c_int) as usize
-}
-
 pub fn scenes() -> Vec<Scene> {
     if cfg!(not(epipe_refused = "thread_mask")) {
         return Vec::new();
@@ -67,7 +63,7 @@ pub fn scenes() -> Vec<Scene> {
             "process_handler: control, removed straight to SIG_DFL",
             || {
                 with_a_busy_thread(|| {
-                    dispose(handler());
+                    dispose(hosts_handler());
                     raise_at_process();
                     dispose(libc::SIG_DFL);
                 });
@@ -107,15 +103,15 @@ pub fn scenes() -> Vec<Scene> {
             assert_eq!(support::disposition(), libc::SIG_IGN);
         }),
         Scene::survives("process_handler: a host's handler is not touched", || {
-            dispose(handler());
+            dispose(hosts_handler());
             drop(guard().unwrap());
-            assert_eq!(support::disposition(), handler());
+            assert_eq!(support::disposition(), hosts_handler());
 
             dispose(libc::SIG_DFL);
             let guard = guard().unwrap();
-            dispose(handler());
+            dispose(hosts_handler());
             drop(guard);
-            assert_eq!(support::disposition(), handler());
+            assert_eq!(support::disposition(), hosts_handler());
         }),
         Scene::survives(
             "process_handler: the last guard of the process removes it",
@@ -133,10 +129,8 @@ pub fn scenes() -> Vec<Scene> {
             || {
                 let outer = guard().unwrap();
                 dispose(libc::SIG_DFL);
-                let (reader, mut writer) = io::pipe().unwrap();
-                drop(reader);
                 let inner = guard().unwrap();
-                writer.write(b"x").unwrap_err();
+                foreign_write(broken_pipe(), b"x").unwrap_err();
                 drop((outer, inner));
                 assert_eq!(support::disposition(), libc::SIG_DFL);
             },

@@ -14,14 +14,9 @@ use epipe::io::PipeWriter;
 use epipe::raw;
 
 use crate::Scene;
-use crate::support::{file, foreign_write, is_blocked, is_pending, spell, tcp_pair};
-
-/// A pipe whose reader is gone.
-fn broken() -> OwnedFd {
-    let (reader, writer) = io::pipe().unwrap();
-    drop(reader);
-    writer.into()
-}
+use crate::support::{
+    assert_epipe, broken_pipe, file, foreign_write, is_blocked, is_pending, slices, tcp_pair,
+};
 
 /// A FIFO whose reader is gone.
 fn broken_fifo() -> OwnedFd {
@@ -48,22 +43,11 @@ fn broken_child() -> ChildStdin {
     stdin
 }
 
-fn slices() -> [IoSlice<'static>; 2] {
-    [IoSlice::new(b"header"), IoSlice::new(b"body")]
-}
-
 /// A connection with something to read, then its end.
 fn readable_stream() -> TcpStream {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
     TcpStream::from(theirs).write_all(b"record").unwrap();
     ours.into()
-}
-
-/// EPIPE, and the thread is as it was.
-#[track_caller]
-fn assert_epipe<T>(answer: io::Result<T>) {
-    assert_eq!(spell(&answer), "EPIPE");
-    assert!(!is_blocked() && !is_pending());
 }
 
 /// `name: expression, control expression;` makes two scenes. The first expression, of this crate,
@@ -80,29 +64,29 @@ macro_rules! pairs {
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = pairs! {
         "pipe: write":
-            PipeWriter::from(broken()).write(b"x"),
-            control io::PipeWriter::from(broken()).write(b"x");
+            PipeWriter::from(broken_pipe()).write(b"x"),
+            control io::PipeWriter::from(broken_pipe()).write(b"x");
         "pipe: write by reference":
-            (&PipeWriter::from(broken())).write(b"x"),
-            control (&io::PipeWriter::from(broken())).write(b"x");
+            (&PipeWriter::from(broken_pipe())).write(b"x"),
+            control (&io::PipeWriter::from(broken_pipe())).write(b"x");
         "pipe: write_all":
-            PipeWriter::from(broken()).write_all(b"x"),
-            control io::PipeWriter::from(broken()).write_all(b"x");
+            PipeWriter::from(broken_pipe()).write_all(b"x"),
+            control io::PipeWriter::from(broken_pipe()).write_all(b"x");
         "pipe: write_fmt":
-            write!(PipeWriter::from(broken()), "{}", 1),
-            control write!(io::PipeWriter::from(broken()), "{}", 1);
+            write!(PipeWriter::from(broken_pipe()), "{}", 1),
+            control write!(io::PipeWriter::from(broken_pipe()), "{}", 1);
         "pipe: write_vectored":
-            PipeWriter::from(broken()).write_vectored(&slices()),
-            control io::PipeWriter::from(broken()).write_vectored(&slices());
+            PipeWriter::from(broken_pipe()).write_vectored(&slices()),
+            control io::PipeWriter::from(broken_pipe()).write_vectored(&slices());
         "pipe: write_vectored by reference":
-            (&PipeWriter::from(broken())).write_vectored(&slices()),
-            control (&io::PipeWriter::from(broken())).write_vectored(&slices());
+            (&PipeWriter::from(broken_pipe())).write_vectored(&slices()),
+            control (&io::PipeWriter::from(broken_pipe())).write_vectored(&slices());
         "pipe: BufWriter":
-            BufWriter::new(PipeWriter::from(broken())).write_all(&[0; 10_000]),
-            control BufWriter::new(io::PipeWriter::from(broken())).write_all(&[0; 10_000]);
+            BufWriter::new(PipeWriter::from(broken_pipe())).write_all(&[0; 10_000]),
+            control BufWriter::new(io::PipeWriter::from(broken_pipe())).write_all(&[0; 10_000]);
         "pipe: a clone's write":
-            PipeWriter::from(broken()).try_clone().unwrap().write(b"x"),
-            control io::PipeWriter::from(broken()).try_clone().unwrap().write(b"x");
+            PipeWriter::from(broken_pipe()).try_clone().unwrap().write(b"x"),
+            control io::PipeWriter::from(broken_pipe()).try_clone().unwrap().write(b"x");
         "pipe: io::pipe": {
             let (reader, mut writer) = epipe::io::pipe().unwrap();
             drop(reader);
@@ -114,17 +98,17 @@ pub fn scenes() -> Vec<Scene> {
                 writer.write(b"x")
             };
         "pipe: From<std::io::PipeWriter>":
-            PipeWriter::from(io::PipeWriter::from(broken())).write(b"x"),
-            control io::PipeWriter::from(broken()).write(b"x");
+            PipeWriter::from(io::PipeWriter::from(broken_pipe())).write(b"x"),
+            control io::PipeWriter::from(broken_pipe()).write(b"x");
         "pipe: larger than its buffer":
-            PipeWriter::from(broken()).write(&[0; 1 << 20]),
-            control io::PipeWriter::from(broken()).write(&[0; 1 << 20]);
+            PipeWriter::from(broken_pipe()).write(&[0; 1 << 20]),
+            control io::PipeWriter::from(broken_pipe()).write(&[0; 1 << 20]);
         "pipe: raw::write":
-            raw::write(broken(), b"x"),
-            control foreign_write(broken(), b"x");
+            raw::write(broken_pipe(), b"x"),
+            control foreign_write(broken_pipe(), b"x");
         "pipe: raw::write_vectored":
-            raw::write_vectored(broken(), &slices()),
-            control File::from(broken()).write_vectored(&slices());
+            raw::write_vectored(broken_pipe(), &slices()),
+            control File::from(broken_pipe()).write_vectored(&slices());
         "fifo: write":
             PipeWriter::from(broken_fifo()).write(b"x"),
             control File::from(broken_fifo()).write(b"x");
@@ -144,14 +128,14 @@ pub fn scenes() -> Vec<Scene> {
             epipe::io::copy(&mut readable_stream(), &mut broken_child()),
             control io::copy(&mut readable_stream(), &mut broken_child());
         "pipe: io::copy from a file":
-            epipe::io::copy(&mut file(100), &mut PipeWriter::from(broken())),
-            control io::copy(&mut file(100), &mut io::PipeWriter::from(broken()));
+            epipe::io::copy(&mut file(100), &mut PipeWriter::from(broken_pipe())),
+            control io::copy(&mut file(100), &mut io::PipeWriter::from(broken_pipe()));
         "pipe: io::copy by dyn": {
-            let mut writer = PipeWriter::from(broken());
+            let mut writer = PipeWriter::from(broken_pipe());
             epipe::io::copy(&mut file(100) as &mut dyn Read, &mut writer as &mut dyn Write)
         },
             control {
-                let mut writer = io::PipeWriter::from(broken());
+                let mut writer = io::PipeWriter::from(broken_pipe());
                 io::copy(&mut file(100) as &mut dyn Read, &mut writer as &mut dyn Write)
             };
     };

@@ -2,22 +2,26 @@
 //! and the stack that does not know the flag.
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use epipe::io::PipeWriter;
 use epipe::net::TcpStream;
 use epipe::raw;
 
 use crate::Scene;
-use crate::support::{Break, foreign_write, is_blocked, is_pending, mask, spell, tcp_pair};
+use crate::support::{
+    Break, assert_epipe, broken_pipe, eventfd, foreign_write, mask, spell, tcp_pair,
+};
 
-/// Which calls a filter is about: all of that number, or those with or without a bit in the
-/// argument at an index.
+/// A bit in the argument at an index.
+type Bit = (usize, libc::c_int);
+
+/// Which calls a filter is about: all of that number, or those with or without a bit.
 #[derive(Clone, Copy)]
 enum Which {
     All,
-    With(usize, libc::c_int),
-    Without(usize, libc::c_int),
+    With(Bit),
+    Without(Bit),
 }
 
 const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
@@ -54,7 +58,7 @@ fn filter(number: libc::c_long, which: Which, action: u32) {
     let low_word = if cfg!(target_endian = "big") { 4 } else { 0 };
     let (index, bit) = match which {
         Which::All => (0, 0),
-        Which::With(index, bit) | Which::Without(index, bit) => (index, bit),
+        Which::With(bit) | Which::Without(bit) => bit,
     };
     // The masked argument is 0: is that one of them? With `All` it always is.
     let passes_if_zero = u8::from(matches!(which, Which::With(..)));
@@ -69,18 +73,14 @@ fn filter(number: libc::c_long, which: Which, action: u32) {
     ]);
 }
 
-const NOSIGNAL_OF_SENDTO: (usize, libc::c_int) = (3, libc::MSG_NOSIGNAL);
-const NOSIGNAL_OF_SENDMSG: (usize, libc::c_int) = (2, libc::MSG_NOSIGNAL);
-
 fn refusing(error: libc::c_int) -> u32 {
     libc::SECCOMP_RET_ERRNO | error as u32
 }
 
-fn unflagged_sends_are_deadly() {
-    let (index, bit) = NOSIGNAL_OF_SENDTO;
-    filter(libc::SYS_sendto, Which::Without(index, bit), DEADLY);
-    let (index, bit) = NOSIGNAL_OF_SENDMSG;
-    filter(libc::SYS_sendmsg, Which::Without(index, bit), DEADLY);
+/// Both calls of the send family that this crate makes, `With` or `Without` MSG_NOSIGNAL.
+fn filter_sends(which: fn(Bit) -> Which, action: u32) {
+    filter(libc::SYS_sendto, which((3, libc::MSG_NOSIGNAL)), action);
+    filter(libc::SYS_sendmsg, which((2, libc::MSG_NOSIGNAL)), action);
 }
 
 fn refuse_write_flag(error: libc::c_int) {
@@ -88,10 +88,7 @@ fn refuse_write_flag(error: libc::c_int) {
 }
 
 fn refuse_send_flag(error: libc::c_int) {
-    let (index, bit) = NOSIGNAL_OF_SENDTO;
-    filter(libc::SYS_sendto, Which::With(index, bit), refusing(error));
-    let (index, bit) = NOSIGNAL_OF_SENDMSG;
-    filter(libc::SYS_sendmsg, Which::With(index, bit), refusing(error));
+    filter_sends(Which::With, refusing(error));
 }
 
 /// Whether this kernel knows RWF_NOSIGNAL (Linux 6.18).
@@ -112,22 +109,10 @@ fn kernel_has_write_flag() -> bool {
     }
 }
 
-fn broken_pipe() -> OwnedFd {
-    let (reader, writer) = io::pipe().unwrap();
-    drop(reader);
-    writer.into()
-}
-
 fn broken_stream() -> OwnedFd {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
     Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
     ours
-}
-
-#[track_caller]
-fn assert_epipe<T>(answer: io::Result<T>) {
-    assert_eq!(spell(&answer), "EPIPE");
-    assert!(!is_blocked() && !is_pending());
 }
 
 fn pipe_writes() {
@@ -262,10 +247,7 @@ fn remembered() -> Vec<Scene> {
         Scene::survives("remembered: a refused send flag is not tried again", || {
             refuse_send_flag(libc::EINVAL);
             socket_writes();
-            let (index, bit) = NOSIGNAL_OF_SENDTO;
-            filter(libc::SYS_sendto, Which::With(index, bit), DEADLY);
-            let (index, bit) = NOSIGNAL_OF_SENDMSG;
-            filter(libc::SYS_sendmsg, Which::With(index, bit), DEADLY);
+            filter_sends(Which::With, DEADLY);
             socket_writes();
         }),
     ]
@@ -302,7 +284,7 @@ fn with_the_rung() -> Vec<Scene> {
                 || {
                     let (ours, _theirs) = tcp_pair("127.0.0.1:0").unwrap();
                     let mut stream = TcpStream::from(ours);
-                    unflagged_sends_are_deadly();
+                    filter_sends(Which::Without, DEADLY);
                     allow_only(&[libc::SYS_sendto, libc::SYS_sendmsg]);
                     let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
                     assert_eq!(stream.write(b"xy").unwrap(), 2);
@@ -325,7 +307,7 @@ fn with_the_rung() -> Vec<Scene> {
                     let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
                     let error = socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
                     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
-                    unflagged_sends_are_deadly();
+                    filter_sends(Which::Without, DEADLY);
                     socket_writes();
                 },
             ),
@@ -345,7 +327,7 @@ fn with_the_rung() -> Vec<Scene> {
                 },
             ),
             Scene::survives("remembered: what an eventfd refuses is its own", || {
-                let mut eventfd = eventfd();
+                let mut eventfd = PipeWriter::from(eventfd());
                 for _ in 0..3 {
                     assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
                 }
@@ -354,7 +336,7 @@ fn with_the_rung() -> Vec<Scene> {
             Scene::survives(
                 "remembered: nothing, where the question could not be asked",
                 || {
-                    let mut eventfd = eventfd();
+                    let mut eventfd = PipeWriter::from(eventfd());
                     without_descriptors(|| {
                         assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
                     });
@@ -394,13 +376,6 @@ fn with_the_rung() -> Vec<Scene> {
         ]);
     }
     scenes
-}
-
-/// A descriptor of the caller's that refuses the write flag.
-fn eventfd() -> PipeWriter {
-    // SAFETY: eventfd makes a descriptor that nobody else owns.
-    let eventfd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
-    PipeWriter::from(eventfd)
 }
 
 /// The write flag is still in use: a pipe is written to without `write` and `writev`.

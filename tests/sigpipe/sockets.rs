@@ -10,7 +10,7 @@ use epipe::raw;
 use socket2::{MsgHdr, SockAddr};
 
 use crate::Scene;
-use crate::support::{Break, spell, tcp_pair, unix_pair, wait};
+use crate::support::{Break, slices, spell, tcp_pair, unix_pair, wait};
 
 /// A call that can be made again and again.
 type Call = Box<dyn FnMut() -> io::Result<u64>>;
@@ -34,10 +34,6 @@ macro_rules! call {
 }
 
 const DATA: &[u8] = b"a record";
-
-fn slices() -> [IoSlice<'static>; 2] {
-    [IoSlice::new(b"header"), IoSlice::new(b"body")]
-}
 
 fn eight_slices() -> [IoSlice<'static>; 8] {
     [IoSlice::new(b"slice"); 8]
@@ -67,8 +63,8 @@ fn child() -> ChildStdout {
     stdout
 }
 
-/// std's calls that its own stream types protect or not. Controls: what dies is std's own
-/// call where it dies, and socket2's (flags 0) where std's survives.
+/// The calls of a stream type. The control is std's own call where that dies, and socket2's, which
+/// carries no flag, where std's survives.
 macro_rules! stream_rows {
     ($ours:ty, $std:ty) => {
         vec![

@@ -8,10 +8,10 @@
 #![allow(unsafe_code, reason = "signals and poll have no safe form")]
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
@@ -94,6 +94,12 @@ pub fn action() -> libc::sigaction {
         );
         action
     }
+}
+
+/// A handler that a host has installed.
+pub fn hosts_handler() -> libc::sighandler_t {
+    extern "C" fn hosts_own(_: libc::c_int) {}
+    hosts_own as extern "C" fn(libc::c_int) as usize
 }
 
 fn sigpipe() -> libc::sigset_t {
@@ -279,6 +285,24 @@ impl Break {
     }
 }
 
+/// A pipe whose reader is gone.
+pub fn broken_pipe() -> OwnedFd {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// A descriptor that is written to and is no pipe.
+pub fn eventfd() -> OwnedFd {
+    // SAFETY: eventfd makes a descriptor that nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) }
+}
+
+/// What a vectored write takes.
+pub fn slices() -> [IoSlice<'static>; 2] {
+    [IoSlice::new(b"header"), IoSlice::new(b"body")]
+}
+
 /// A file that is gone from its folder already: `len` zeros.
 pub fn file(len: u64) -> File {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -309,4 +333,11 @@ pub fn spell<T>(answer: &io::Result<T>) -> String {
             _ => format!("{error:?}"),
         },
     }
+}
+
+/// EPIPE, and the thread is as it was.
+#[track_caller]
+pub fn assert_epipe<T>(answer: io::Result<T>) {
+    assert_eq!(spell(&answer), "EPIPE");
+    assert!(!is_blocked() && !is_pending());
 }
