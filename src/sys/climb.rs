@@ -1,7 +1,7 @@
 //! Climbing: each call is offered to the first rung, and what it refuses to the next.
 //!
 //! A ladder is written as nested pairs that end in a guard, which never refuses:
-//! `(SocketOption, (SendFlag, ThreadMask))`.
+//! `(SendFlag, (SocketOption, ThreadMask))`.
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
@@ -243,11 +243,12 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         let bufs = cut(bufs);
+        let len = total(bufs);
         // std's writev answers for an empty write without asking the peer.
-        if bufs.iter().all(|buf| buf.is_empty()) {
+        if len == 0 {
             return self.run(stream, || stream.plain_write_vectored(bufs));
         }
-        let answer = send_vectored(self, stream, bufs);
+        let answer = send_vectored(self, stream, bufs, len);
         self.unless_no_socket(stream, answer, || stream.plain_write_vectored(bufs))
     }
 
@@ -284,8 +285,9 @@ cfg_if::cfg_if! {
             shield: &ClimbSocket<L>,
             stream: &S,
             bufs: &[IoSlice<'_>],
+            len: usize,
         ) -> io::Result<usize> {
-            shield.call(stream, total(bufs), |flags| {
+            shield.call(stream, len, |flags| {
                 send::send_vectored(stream.as_fd(), bufs, flags)
             })
         }
@@ -295,6 +297,7 @@ cfg_if::cfg_if! {
             shield: &ClimbSocket<L>,
             stream: &S,
             bufs: &[IoSlice<'_>],
+            _: usize,
         ) -> io::Result<usize> {
             shield.run(stream, || stream.plain_write_vectored(bufs))
         }

@@ -215,15 +215,7 @@ cfg_if! {
 /// # Safety
 ///
 /// `T` must be the option's type, and valid as all zeros.
-#[cfg(any(
-    target_os = "android",
-    target_os = "cygwin",
-    target_os = "linux",
-    target_vendor = "apple",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "dragonfly"
-))]
+#[cfg(unix)]
 pub(crate) unsafe fn get<T: Copy>(
     socket: std::os::fd::BorrowedFd<'_>,
     level: std::ffi::c_int,
@@ -255,14 +247,7 @@ pub(crate) unsafe fn get<T: Copy>(
 /// # Safety
 ///
 /// `T` must be the option's type.
-#[cfg(any(
-    target_os = "linux",
-    target_os = "openbsd",
-    target_vendor = "apple",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "dragonfly"
-))]
+#[cfg(unix)]
 pub(crate) unsafe fn set<T: Copy>(
     socket: std::os::fd::BorrowedFd<'_>,
     level: std::ffi::c_int,

@@ -1,6 +1,6 @@
 //! `send` and `sendmsg` as std's `write` and `write_vectored` would make them, with flags.
 //!
-//! socket2 makes the same calls, in twice as many instructions around them.
+//! By libc and not by socket2, which makes the same calls with more instructions round them.
 
 #![allow(unsafe_code, reason = "both calls take pointers")]
 

@@ -9,15 +9,15 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use libc::MSG_NOSIGNAL;
-use socket2::SockRef;
 
 use super::ThreadGuard;
 use super::climb::{LastRung, SocketLadder, SocketRung};
 use super::refusal::{Verdict, is_refusal};
+use super::send;
 
 static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "send_flag"));
 
@@ -109,6 +109,5 @@ impl SocketLadder for Inside {
 fn question() -> io::Result<io::Result<usize>> {
     let (socket, peer) = UnixStream::pair()?;
     drop(peer);
-    let socket = SockRef::from(&socket);
-    Ok(ThreadGuard::own(1, || socket.send_with_flags(&[0], MSG_NOSIGNAL)))
+    Ok(ThreadGuard::own(1, || send::send(socket.as_fd(), &[0], MSG_NOSIGNAL)))
 }

@@ -106,10 +106,13 @@ impl Before {
         match answer {
             // A stream or a pipe has raised with it. Where it has not (a Unix datagram socket),
             // what is taken is given back.
-            Err(error) if error.raw_os_error() == Some(libc::EPIPE) && self.pending => {
-                give_back_the_hosts();
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
+                if self.pending {
+                    give_back_the_hosts();
+                } else {
+                    self.take_back_what_came();
+                }
             }
-            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => self.take_back_what_came(),
             // A short count may hide one.
             Ok(taken) if *taken < len => self.take_back_what_came(),
             _ => {}
