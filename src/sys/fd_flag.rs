@@ -12,16 +12,8 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::climb::PipeRung;
+use super::constant::F_SETNOSIGPIPE;
 use super::socket_option::Armed;
-
-cfg_if::cfg_if! {
-    if #[cfg(target_vendor = "apple")] {
-        // xnu bsd/sys/fcntl.h; in the libc crate only since 0.2.191.
-        const F_SETNOSIGPIPE: c_int = 73;
-    } else {
-        use libc::F_SETNOSIGPIPE;
-    }
-}
 
 pub(crate) enum FdFlag {}
 

@@ -139,6 +139,7 @@ cfg_if! {
         pub(crate) use not_needed::{disposition, ignore};
     } else {
         mod climb;
+        mod constant;
         mod errno;
         mod process_handler;
         mod refusal;

@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code, reason = "a raw system call")]
 
-use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -14,10 +13,8 @@ use libc::{c_long, syscall};
 
 use super::ThreadGuard;
 use super::climb::{LastRung, PipeRung};
+use super::constant::RWF_NOSIGNAL;
 use super::refusal::{self, Verdict};
-
-/// Linux include/uapi/linux/fs.h, from 6.18.
-const RWF_NOSIGNAL: c_int = 0x100;
 
 static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "write_flag"));
 

@@ -1,0 +1,33 @@
+# Sourced by the scripts beside it: compilers for other systems.
+
+# install PACKAGE...: from Debian, with fresh lists if the old ones know no such package.
+install() {
+    apt-get install -y --no-install-recommends "$@" ||
+        { apt-get update && apt-get install -y --no-install-recommends "$@"; }
+}
+
+# has_std TARGET: whether rustup has a std for the target; installs it.
+has_std() {
+    timeout 120 rustup target add "$1"
+}
+
+# cargo_building_std COMMAND TARGET ARGUMENT...: Debian's cargo (rustc-web, rust-web-src), which builds
+# the target's std from source. For the targets that rustup has no std for.
+cargo_building_std() {
+    local command=$1 target=$2
+    shift 2
+    if [ ! -x /usr/bin/cargo ] || [ ! -d /usr/lib/rustlib/src ]; then
+        install rustc-web cargo-web rust-web-src
+    fi
+    local features=-Zbuild-std-features=
+    case $target in
+    *-fuchsia) # std does not build without its default features
+        features=
+        ;;
+    *-windows-gnu) # std's import libraries are made by dlltool, also for a check
+        command -v x86_64-w64-mingw32-dlltool >/dev/null || install binutils-mingw-w64-x86-64
+        ;;
+    esac
+    env -u RUSTUP_TOOLCHAIN PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+        /usr/bin/cargo "$command" -Zbuild-std=std,panic_abort $features --target "$target" "$@"
+}
