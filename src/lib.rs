@@ -8,6 +8,9 @@ pub mod io;
 pub mod net;
 pub mod os;
 pub mod sigpipe;
+pub mod verify;
+
+pub use verify::{protection, verify};
 
 sys::only_socket2! {
     mod socket;

@@ -9,12 +9,28 @@ use std::os::fd::BorrowedFd;
 
 use socket2::SockRef;
 
-use super::{Guard, ShieldCall, ShieldPipe, ShieldSocket, UNKNOWN_LENGTH, handle, send, total};
+use super::rung::{Call, Rung};
+use super::{Guard, ShieldCall, ShieldPipe, ShieldSocket, UNKNOWN_LENGTH, call, handle, total};
+use crate::verify::{self, Protection};
 
 /// A technique for sockets. It may refuse a call (`None`) and hand it to the next rung.
 pub(crate) trait SocketRung {
+    const RUNG: Rung;
+
+    /// Whether it protects every write to the socket, also one that foreign code makes.
+    const COVERS_ALL: bool;
+
     /// What one socket has to remember, `()` where that is nothing.
     type Memory: Default;
+
+    /// Whether it is in use in this process.
+    fn is_trusted() -> bool;
+
+    /// Asks the system which call raises in spite of the rung's flag, if it has one. A liar is
+    /// trusted no more.
+    fn verify() -> io::Result<Option<Call>> {
+        Ok(None)
+    }
 
     /// A socket comes into care.
     fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>);
@@ -36,8 +52,18 @@ pub(crate) trait SocketRung {
 
 /// A technique for pipes, and for descriptors of unknown kind. It may refuse as well.
 pub(crate) trait PipeRung {
+    const RUNG: Rung;
+
     /// What one descriptor has to remember, `()` where that is nothing.
     type Memory: Default;
+
+    /// Whether it protects pipes in this process.
+    fn is_trusted() -> bool;
+
+    /// As that of a [`SocketRung`].
+    fn verify() -> io::Result<Option<Call>> {
+        Ok(None)
+    }
 
     /// One write of `bufs`; `call` is the plain one.
     fn write(
@@ -50,6 +76,8 @@ pub(crate) trait PipeRung {
 
 /// A guard as the last rung, which never refuses.
 pub(crate) trait LastRung: Guard {
+    const RUNG: Rung;
+
     /// Runs one system call of this crate that offers `len` bytes.
     ///
     /// The call may have raised SIGPIPE where it reports EPIPE *or fewer than `len` bytes*:
@@ -79,6 +107,12 @@ pub(crate) trait SocketLadder {
         socket: BorrowedFd<'_>,
         call: &impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize>;
+
+    /// Names the rungs that are in use, in their order.
+    fn tell(protection: &mut Protection);
+
+    /// Asks every rung.
+    fn verify(findings: &mut Findings);
 }
 
 impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
@@ -106,6 +140,22 @@ impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
     ) -> io::Result<usize> {
         R::run(&memory.0, socket, call).unwrap_or_else(|| L::run(&memory.1, socket, call))
     }
+
+    fn tell(protection: &mut Protection) {
+        if R::is_trusted() {
+            protection.socket_send.push(R::RUNG);
+            if R::COVERS_ALL {
+                protection.foreign_write.push(R::RUNG);
+                protection.sendfile.push(R::RUNG);
+            }
+        }
+        L::tell(protection);
+    }
+
+    fn verify(findings: &mut Findings) {
+        findings.add(R::RUNG, R::verify());
+        L::verify(findings);
+    }
 }
 
 impl<G: LastRung> SocketLadder for G {
@@ -125,6 +175,13 @@ impl<G: LastRung> SocketLadder for G {
     fn run((): &(), _: BorrowedFd<'_>, call: &impl Fn() -> io::Result<usize>) -> io::Result<usize> {
         G::own(UNKNOWN_LENGTH, call)
     }
+
+    fn tell(protection: &mut Protection) {
+        protection.socket_send.push(G::RUNG);
+        protection.sendfile.push(G::RUNG);
+    }
+
+    fn verify(_: &mut Findings) {}
 }
 
 /// Rungs for pipes, down to a guard: it always answers.
@@ -137,6 +194,12 @@ pub(crate) trait PipeLadder {
         bufs: &[IoSlice<'_>],
         call: &impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize>;
+
+    /// Names the rungs that are in use, in their order.
+    fn tell(protection: &mut Protection);
+
+    /// Asks every rung.
+    fn verify(findings: &mut Findings);
 }
 
 impl<R: PipeRung, L: PipeLadder> PipeLadder for (R, L) {
@@ -150,6 +213,18 @@ impl<R: PipeRung, L: PipeLadder> PipeLadder for (R, L) {
     ) -> io::Result<usize> {
         R::write(&memory.0, fd, bufs, call).unwrap_or_else(|| L::write(&memory.1, fd, bufs, call))
     }
+
+    fn tell(protection: &mut Protection) {
+        if R::is_trusted() {
+            protection.pipe_write.push(R::RUNG);
+        }
+        L::tell(protection);
+    }
+
+    fn verify(findings: &mut Findings) {
+        findings.add(R::RUNG, R::verify());
+        L::verify(findings);
+    }
 }
 
 impl<G: LastRung> PipeLadder for G {
@@ -162,6 +237,54 @@ impl<G: LastRung> PipeLadder for G {
         call: &impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
         G::own(total(bufs), call)
+    }
+
+    fn tell(protection: &mut Protection) {
+        protection.pipe_write.push(G::RUNG);
+    }
+
+    fn verify(_: &mut Findings) {}
+}
+
+/// What the rungs answered: the first lie and the first error.
+#[derive(Default)]
+pub(crate) struct Findings {
+    lie: Option<(Rung, Call)>,
+    error: Option<io::Error>,
+}
+
+impl Findings {
+    fn add(&mut self, rung: Rung, answer: io::Result<Option<Call>>) {
+        match answer {
+            Ok(None) => {}
+            Ok(Some(call)) => self.lie = self.lie.or(Some((rung, call))),
+            Err(error) => self.error = self.error.take().or(Some(error)),
+        }
+    }
+}
+
+/// What protects this process.
+pub(crate) fn protection<S: SocketLadder, P: PipeLadder>() -> Protection {
+    let mut protection = Protection::default();
+    S::tell(&mut protection);
+    P::tell(&mut protection);
+    protection
+}
+
+/// Asks every rung, also after a lie: none of them is to be trusted unasked.
+pub(crate) fn verify<S: SocketLadder, P: PipeLadder>() -> Result<Protection, verify::Error> {
+    let mut findings = Findings::default();
+    S::verify(&mut findings);
+    P::verify(&mut findings);
+    match findings {
+        Findings {
+            lie: Some((rung, call)),
+            ..
+        } => Err(verify::Error::Lies { rung, call }),
+        Findings {
+            error: Some(error), ..
+        } => Err(verify::Error::CannotAsk(error)),
+        Findings { .. } => Ok(protection::<S, P>()),
     }
 }
 
@@ -232,7 +355,7 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
     #[inline]
     fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize> {
         self.call(stream, buf.len(), |flags| {
-            send::send(stream.as_fd(), buf, flags)
+            call::send(stream.as_fd(), buf, flags)
         })
     }
 
@@ -259,7 +382,7 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
         let answer = self.call(socket, buf.len(), |flags| {
-            send::send(socket.as_fd(), buf, flags)
+            call::send(socket.as_fd(), buf, flags)
         });
         self.unless_no_socket(socket, answer, plain)
     }
@@ -288,7 +411,7 @@ cfg_if::cfg_if! {
             len: usize,
         ) -> io::Result<usize> {
             shield.call(stream, len, |flags| {
-                send::send_vectored(stream.as_fd(), bufs, flags)
+                call::send_vectored(stream.as_fd(), bufs, flags)
             })
         }
     } else {

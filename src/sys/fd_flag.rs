@@ -13,12 +13,18 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::climb::PipeRung;
 use super::constant::F_SETNOSIGPIPE;
+use super::rung::Rung;
 use super::socket_option::Armed;
 
 pub(crate) enum FdFlag {}
 
 impl PipeRung for FdFlag {
+    const RUNG: Rung = Rung::FdFlag;
     type Memory = Armed;
+
+    fn is_trusted() -> bool {
+        cfg!(not(epipe_refused = "fd_flag"))
+    }
 
     fn write(
         memory: &Armed,

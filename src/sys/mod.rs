@@ -18,6 +18,7 @@ use cfg_if::cfg_if;
 pub(crate) mod handle;
 mod only;
 pub(crate) mod option;
+pub(crate) mod rung;
 
 pub(crate) use only::*;
 
@@ -136,19 +137,36 @@ cfg_if! {
         pub(crate) type SocketShield = not_needed::NotNeeded;
         pub(crate) type PipeShield = not_needed::NotNeeded;
         pub(crate) type ThreadGuard = not_needed::NotNeeded;
-        pub(crate) use not_needed::{disposition, ignore};
+        pub(crate) use not_needed::{disposition, ignore, protection, verify};
     } else {
+        mod call;
         mod climb;
         mod constant;
         mod errno;
         mod process_handler;
         mod refusal;
-        mod send;
+        mod signal;
 
         pub(crate) use process_handler::{disposition, ignore};
+        use crate::verify::{self, Protection};
 
         pub(crate) type SocketShield = climb::ClimbSocket<Sockets>;
         pub(crate) type PipeShield = climb::ClimbPipe<Pipes>;
+
+        pub(crate) fn protection() -> Protection {
+            climb::protection::<Sockets, Pipes>()
+        }
+
+        pub(crate) fn verify() -> Result<Protection, verify::Error> {
+            if RAISED_AT_THREAD {
+                return climb::verify::<Sockets, Pipes>();
+            }
+            // A question is a SIGPIPE that another thread of the host could die of.
+            Err(verify::Error::CannotAsk(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this system directs SIGPIPE at the process, not at the thread that asks",
+            )))
+        }
 
         cfg_if! {
             // SIGPIPE goes to the *process* here: a thread's mask protects nobody
@@ -159,15 +177,18 @@ cfg_if! {
                     "epipe: `process_handler` is the only guard of this system and is refused"
                 );
                 pub(crate) type ThreadGuard = process_handler::ProcessHandler;
+                const RAISED_AT_THREAD: bool = false;
             } else if #[cfg(epipe_refused = "thread_mask")] {
                 #[cfg(epipe_refused = "process_handler")]
                 compile_error!(
                     "epipe: every guard is refused (`thread_mask` and `process_handler`); leave one"
                 );
                 pub(crate) type ThreadGuard = process_handler::ProcessHandler;
+                const RAISED_AT_THREAD: bool = true;
             } else {
                 mod thread_mask;
                 pub(crate) type ThreadGuard = thread_mask::ThreadMask;
+                const RAISED_AT_THREAD: bool = true;
             }
         }
 
@@ -177,12 +198,14 @@ cfg_if! {
                 target_os = "linux",
                 not(all(target_arch = "x86_64", target_pointer_width = "32")),
             ))] {
+                mod probe;
                 mod send_flag;
                 mod write_flag;
                 type Sockets = (send_flag::SendFlag, ThreadGuard);
                 type Pipes = (write_flag::WriteFlag, ThreadGuard);
             } else if #[cfg(target_vendor = "apple")] {
                 mod fd_flag;
+                mod probe;
                 mod send_flag;
                 mod socket_option;
                 // The flag is silently ignored before macOS 11, iOS and tvOS 14, watchOS 7:
@@ -197,6 +220,7 @@ cfg_if! {
                 );
             } else if #[cfg(target_os = "netbsd")] {
                 mod fd_flag;
+                mod probe;
                 mod send_flag;
                 mod socket_option;
                 type Sockets = (
@@ -210,6 +234,7 @@ cfg_if! {
                     (fd_flag::FdFlag, ThreadGuard),
                 );
             } else if #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))] {
+                mod probe;
                 mod send_flag;
                 mod socket_option;
                 type Sockets = (
@@ -229,10 +254,12 @@ cfg_if! {
                 target_os = "openbsd",
                 target_os = "solaris",
             ))] {
+                mod probe;
                 mod send_flag;
                 type Sockets = (send_flag::SendFlag, ThreadGuard);
                 type Pipes = ThreadGuard;
             } else if #[cfg(any(target_os = "aix", target_os = "nto"))] {
+                mod probe;
                 mod send_flag;
                 // AIX documents no such flag, and QNX's value depends on the network stack:
                 // belt and braces.

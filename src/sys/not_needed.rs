@@ -4,8 +4,10 @@
 
 use std::io::{self, IoSlice};
 
+use super::rung::Rung;
 use super::{Guard, ShieldPipe, ShieldSocket, handle};
 use crate::sigpipe::Disposition;
+use crate::verify::{self, Protection};
 
 /// Does nothing, and is nothing: zero bytes.
 #[derive(Debug, Default)]
@@ -92,4 +94,17 @@ pub(crate) fn disposition() -> io::Result<Disposition> {
 
 pub(crate) fn ignore() -> io::Result<Disposition> {
     Ok(Disposition::Ignored)
+}
+
+pub(crate) fn protection() -> Protection {
+    Protection {
+        socket_send: vec![Rung::NotNeeded],
+        foreign_write: vec![Rung::NotNeeded],
+        pipe_write: vec![Rung::NotNeeded],
+        sendfile: vec![Rung::NotNeeded],
+    }
+}
+
+pub(crate) fn verify() -> Result<Protection, verify::Error> {
+    Ok(protection())
 }

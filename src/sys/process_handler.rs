@@ -23,6 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use libc::{SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
 
 use super::climb::LastRung;
+use super::rung::Rung;
 use super::{Guard, errno};
 use crate::sigpipe::Disposition;
 
@@ -68,6 +69,8 @@ impl Guard for ProcessHandler {
 }
 
 impl LastRung for ProcessHandler {
+    const RUNG: Rung = Rung::ProcessHandler;
+
     fn own(_: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         Self::enter()?;
         let answer = call();

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::rung::Call;
+
 /// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall
 /// answers a send so. `ENOSYS`, EINVAL and the rest may also be about the caller's own
 /// arguments; the call is repeated without the flag either way, and nothing was sent.
@@ -57,6 +59,26 @@ impl Verdict {
             Ok(Err(error)) if is_refusal(&error) => REFUSED,
             _ => return,
         };
-        self.0.store(verdict, Ordering::Relaxed);
+        // Unless another thread has found a lie since.
+        let _ = self
+            .0
+            .compare_exchange(UNASKED, verdict, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Asks whether the rung lies, and if not, whether it is refused. A liar is not used again,
+    /// whatever was found before.
+    pub(crate) fn verify(
+        &self,
+        probe: impl FnOnce() -> io::Result<Option<Call>>,
+        question: impl FnOnce() -> io::Result<io::Result<usize>>,
+        is_refusal: impl FnOnce(&io::Error) -> bool,
+    ) -> io::Result<Option<Call>> {
+        let lie = probe();
+        if matches!(lie, Ok(Some(_))) {
+            self.0.store(REFUSED, Ordering::Relaxed);
+        } else {
+            self.ask(question, is_refusal);
+        }
+        lie
     }
 }

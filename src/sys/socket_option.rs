@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use libc::{SO_NOSIGPIPE, SOL_SOCKET};
 
 use super::climb::{PipeRung, SocketRung};
+use super::rung::Rung;
 use super::{option, send_flag};
 
 pub(crate) enum SocketOption {}
@@ -49,7 +50,13 @@ impl Armed {
 }
 
 impl SocketRung for SocketOption {
+    const RUNG: Rung = Rung::SocketOption;
+    const COVERS_ALL: bool = true;
     type Memory = Armed;
+
+    fn is_trusted() -> bool {
+        cfg!(not(epipe_refused = "socket_option"))
+    }
 
     fn arm(memory: &Armed, socket: BorrowedFd<'_>) {
         memory.or_arm(|| arm(socket));
@@ -60,7 +67,7 @@ impl SocketRung for SocketOption {
         socket: BorrowedFd<'_>,
         call: &impl Fn(c_int) -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
-        memory.or_arm(|| arm_borrowed(socket)).then(|| send_flag::offer(call))
+        memory.or_arm(|| arm_borrowed(socket)).then(|| send_flag::offer(socket, call))
     }
 
     fn run(
@@ -73,7 +80,13 @@ impl SocketRung for SocketOption {
 }
 
 impl PipeRung for SocketOption {
+    const RUNG: Rung = Rung::SocketOption;
     type Memory = Armed;
+
+    /// It stands before the flag of pipes, for sockets among the descriptors of unknown kind.
+    fn is_trusted() -> bool {
+        false
+    }
 
     fn write(
         memory: &Armed,

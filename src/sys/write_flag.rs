@@ -4,24 +4,34 @@
 //! 4.6 ENOSYS, a seccomp filter EPERM or EACCES. It does nothing for splice, tee, vmsplice
 //! and sendfile.
 
-#![allow(unsafe_code, reason = "a raw system call")]
-
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use libc::{c_long, syscall};
-
-use super::ThreadGuard;
+use super::call::pwritev2;
 use super::climb::{LastRung, PipeRung};
 use super::constant::RWF_NOSIGNAL;
 use super::refusal::{self, Verdict};
+use super::rung::{Call, Rung};
+use super::{ThreadGuard, probe};
 
 static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "write_flag"));
 
 pub(crate) enum WriteFlag {}
 
 impl PipeRung for WriteFlag {
+    const RUNG: Rung = Rung::WriteFlag;
     type Memory = ();
+
+    fn is_trusted() -> bool {
+        !VERDICT.is_refused()
+    }
+
+    fn verify() -> io::Result<Option<Call>> {
+        if cfg!(epipe_refused = "write_flag") {
+            return Ok(None);
+        }
+        VERDICT.verify(probe::write_flag, question, is_refusal)
+    }
 
     fn write(
         (): &(),
@@ -35,7 +45,7 @@ impl PipeRung for WriteFlag {
         if VERDICT.is_refused() || ThreadGuard::held() || empty {
             return None;
         }
-        match write_nosignal(fd, bufs) {
+        match pwritev2(fd, bufs, RWF_NOSIGNAL) {
             Err(error) if is_refusal(&error) => {
                 VERDICT.ask(question, is_refusal);
                 None
@@ -45,36 +55,13 @@ impl PipeRung for WriteFlag {
     }
 }
 
-/// The raw system call: musl before 1.2.5 and glibc before 2.26 have no `pwritev2`, and a
-/// program that asks for it would not load.
-fn write_nosignal(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    // Offset -1, in two words: the file's own position, O_APPEND and all, as write has it.
-    const CURRENT: c_long = -1;
-    // SAFETY: IoSlice is ABI-compatible with iovec, and `bufs` holds `bufs.len()` of them,
-    // borrowed for the call.
-    let written = unsafe {
-        syscall(
-            libc::SYS_pwritev2,
-            fd.as_raw_fd(),
-            bufs.as_ptr(),
-            bufs.len() as c_long,
-            CURRENT,
-            CURRENT,
-            RWF_NOSIGNAL,
-        )
-    };
-    usize::try_from(written).map_err(|_| io::Error::last_os_error())
-}
-
 fn is_refusal(error: &io::Error) -> bool {
     refusal::is_refusal(error) || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
 }
 
 /// The same call, on a pipe of our own whose reader is gone.
 fn question() -> io::Result<io::Result<usize>> {
-    let (reader, writer) = io::pipe()?;
-    drop(reader);
-    Ok(ThreadGuard::own(1, || {
-        write_nosignal(writer.as_fd(), &[IoSlice::new(&[0])])
-    }))
+    let pipe = probe::broken_pipe()?;
+    let slices = [IoSlice::new(&[0])];
+    Ok(ThreadGuard::own(1, || pwritev2(pipe.as_fd(), &slices, RWF_NOSIGNAL)))
 }

@@ -1,0 +1,154 @@
+//! The questions: does a call raise SIGPIPE in spite of the flag that should prevent it?
+//!
+//! One file for three: `build.rs`, `verify` and the tests. Each question is asked on a private,
+//! broken connection, with SIGPIPE blocked on this thread. So it is for systems that direct the
+//! signal at the thread, or for whoever owns the process.
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::rung::Call;
+use super::{call, signal};
+
+/// The calls on which `send_flag` passes its flag.
+pub(crate) const SENDS: [Call; 3] = [Call::Send, Call::SendTo, Call::SendMsg];
+
+/// Which call raises in spite of MSG_NOSIGNAL, if one does, on a Unix pair or on TCP.
+///
+/// A lie that was seen counts even if a later question could not be asked.
+pub(crate) fn send_flag() -> io::Result<Option<Call>> {
+    let on_unix = broken_unix().and_then(|socket| lying_send(socket.as_fd()));
+    let mut on_tcp: Vec<_> = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        .into_iter()
+        .map(|loopback| broken_tcp(loopback).and_then(|socket| lying_send(socket.as_fd())))
+        .collect();
+    // One of the two may be missing here.
+    if on_tcp.iter().any(Result::is_ok) {
+        on_tcp.retain(Result::is_ok);
+    }
+    first_lie(on_tcp.into_iter().chain([on_unix]))
+}
+
+/// The first lie; else the first error.
+fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Result<Option<Call>> {
+    let mut error = None;
+    for answer in answers {
+        match answer {
+            Ok(None) => {}
+            Ok(Some(call)) => return Ok(Some(call)),
+            Err(found) => error = error.or(Some(found)),
+        }
+    }
+    error.map_or(Ok(None), Err)
+}
+
+fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
+    let watch = Watch::begin()?;
+    for call in SENDS {
+        if watch.raises(|| drop(send(socket, call, libc::MSG_NOSIGNAL))) {
+            return Ok(Some(call));
+        }
+    }
+    watch.expects(|| drop(send(socket, Call::Send, 0)))?;
+    Ok(None)
+}
+
+/// One byte by one of [`SENDS`].
+pub(crate) fn send(socket: BorrowedFd<'_>, by: Call, flags: c_int) -> io::Result<usize> {
+    match by {
+        Call::Send => call::send(socket, &[0], flags),
+        Call::SendTo => call::send_to(socket, &[0], flags),
+        _ => call::send_vectored(socket, &[IoSlice::new(&[0])], flags),
+    }
+}
+
+/// A Unix stream whose peer is gone.
+pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
+    UnixStream::pair().map(|(socket, _)| socket.into())
+}
+
+/// A TCP connection that has ended: by our own hand, so that nothing is waited for. To the
+/// sender the two are the same (POSIX: shut down for writing, or no longer connected).
+fn broken_tcp(loopback: IpAddr) -> io::Result<OwnedFd> {
+    let listener = TcpListener::bind((loopback, 0))?;
+    // A firewall that drops packets must not hold up a build.
+    let stream = TcpStream::connect_timeout(&listener.local_addr()?, Duration::from_secs(1))?;
+    stream.shutdown(Shutdown::Write)?;
+    Ok(stream.into())
+}
+
+/// Whether `pwritev2` raises in spite of RWF_NOSIGNAL.
+#[cfg(target_os = "linux")]
+#[allow(dead_code)] // not where the offset is one word (x32)
+pub(crate) fn write_flag() -> io::Result<Option<Call>> {
+    use std::io::Write;
+
+    use super::constant::RWF_NOSIGNAL;
+
+    let mut pipe = broken_pipe()?;
+    let watch = Watch::begin()?;
+    let slices = [IoSlice::new(&[0])];
+    if watch.raises(|| drop(call::pwritev2(pipe.as_fd(), &slices, RWF_NOSIGNAL))) {
+        return Ok(Some(Call::Pwritev2));
+    }
+    watch.expects(|| drop(pipe.write(&[0])))?;
+    Ok(None)
+}
+
+/// A pipe whose reader is gone.
+#[cfg(target_os = "linux")]
+#[allow(dead_code)] // not where the offset is one word (x32)
+pub(crate) fn broken_pipe() -> io::Result<io::PipeWriter> {
+    io::pipe().map(|(_, writer)| writer)
+}
+
+/// SIGPIPE is blocked on this thread, and none is pending.
+struct Watch {
+    was_blocked: bool,
+}
+
+impl Watch {
+    fn begin() -> io::Result<Watch> {
+        let watch = Watch {
+            was_blocked: signal::block()?,
+        };
+        if signal::is_pending() {
+            return Err(io::Error::other(
+                "a SIGPIPE is pending already, and another could not be told from it",
+            ));
+        }
+        Ok(watch)
+    }
+
+    /// Whether `call` raises SIGPIPE. Takes it back.
+    fn raises(&self, call: impl FnOnce()) -> bool {
+        call();
+        let raised = signal::is_pending();
+        if raised {
+            signal::take_one();
+        }
+        raised
+    }
+
+    /// The control: a call without the flag. If this raises nothing, what was seen tells nothing.
+    fn expects(&self, call: impl FnOnce()) -> io::Result<()> {
+        if self.raises(call) {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            "a write without the flag raised no SIGPIPE here, so nothing can be told",
+        ))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.was_blocked {
+            signal::unblock();
+        }
+    }
+}

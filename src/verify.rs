@@ -1,0 +1,156 @@
+//! What protects this process ([`protection`]), and whether it holds here ([`verify()`]).
+//!
+//! The build has chosen by the name of the system. A system can still ignore in silence a flag that
+//! its headers define: an emulator, a sandbox's kernel, a library that is loaded before libc. Only
+//! its behaviour shows that, so it is asked.
+
+use std::fmt;
+use std::io;
+
+pub use crate::sys::rung::{Call, Rung};
+
+/// What protects each kind of write of this process, as far as it is known now.
+///
+/// Each seat names its rungs in the order in which they are tried: the first one protects, and a
+/// call that it refuses falls to the next. [`Display`](fmt::Display) is a small table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protection {
+    pub(crate) socket_send: Vec<Rung>,
+    pub(crate) foreign_write: Vec<Rung>,
+    pub(crate) pipe_write: Vec<Rung>,
+    pub(crate) sendfile: Vec<Rung>,
+}
+
+impl Protection {
+    /// A write of this crate to a socket: of its types, and of `raw`'s send family.
+    pub fn socket_send(&self) -> &[Rung] {
+        &self.socket_send
+    }
+
+    /// A write that foreign code makes to a socket of this crate. Where this is empty nothing
+    /// protects it but [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it.
+    pub fn foreign_write(&self) -> &[Rung] {
+        &self.foreign_write
+    }
+
+    /// A write of this crate to a pipe, and `raw::write`.
+    pub fn pipe_write(&self) -> &[Rung] {
+        &self.pipe_write
+    }
+
+    /// A call of this crate on a socket that takes no flags: `sendfile`, where there is one.
+    pub fn sendfile(&self) -> &[Rung] {
+        &self.sendfile
+    }
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Protection {
+            socket_send,
+            foreign_write,
+            pipe_write,
+            sendfile,
+        } = self;
+        let seats = [
+            ("socket send", socket_send),
+            ("foreign write", foreign_write),
+            ("pipe write", pipe_write),
+            ("sendfile", sendfile),
+        ];
+        for (number, (seat, rungs)) in seats.into_iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{seat:<15}")?;
+            if rungs.is_empty() {
+                f.write_str("nothing: put sigpipe::suppressed around it")?;
+            }
+            for (number, rung) in rungs.iter().enumerate() {
+                let or = if number > 0 { ", else " } else { "" };
+                write!(f, "{or}{rung}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why [`verify()`] does not say that all is well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The call raised SIGPIPE in spite of the rung's flag. The rung is not used again in this
+    /// process, so what this crate writes is protected all the same.
+    #[error("{rung} lies: {call} raises SIGPIPE in spite of it; it is not used again here")]
+    Lies {
+        /// The technique that the system only pretends to have.
+        rung: Rung,
+        /// The first call that showed it.
+        call: Call,
+    },
+    /// The system could not be asked: what the build has chosen stands, unverified.
+    #[error("what protects from SIGPIPE cannot be verified: {0}")]
+    CannotAsk(#[source] io::Error),
+}
+
+/// Tells what protects this process now. It asks the system nothing.
+///
+/// What the build refused, and what has been refused or found lying since, is not among it. A rung
+/// that has not met its system yet is: on Linux before 6.18 the first pipe write (or
+/// [`verify()`]) finds out that there is no `write_flag`.
+///
+/// ```
+/// println!("{}", epipe::protection());
+/// ```
+pub fn protection() -> Protection {
+    crate::sys::protection()
+}
+
+/// Asks the running system whether it keeps what its flags promise; tells what protects this
+/// process.
+///
+/// Each call that carries a flag is made on a broken connection of this function's own, SIGPIPE
+/// blocked on this thread, and must not raise; the same write without the flag must. Asked are
+/// `send`, `sendto` and `sendmsg` on a Unix socket pair and on TCP over loopback (IPv4 and IPv6,
+/// where they are), and `pwritev2` on a pipe. A rung that is *refused* is no lie: calls fall to
+/// the next one, with or without this function.
+///
+/// # When to call it
+///
+/// Once, where a library is initialised, before it meets its first peer, if it may run on a
+/// system that its build did not know: a portable binary, an emulator, a container on somebody
+/// else's kernel, a process with an `LD_PRELOAD`. It may be called from any thread and again; each
+/// time it asks, about 60 system calls, and a system that does not change gives the same answer.
+///
+/// ```
+/// # fn log(_: impl std::fmt::Display) {}
+/// match epipe::verify() {
+///     Ok(protection) => log(protection),
+///     Err(error) => log(error), // protected all the same, if it is a lie
+/// }
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Lies`] names the first rung and call that lie; each rung that lies is not used
+/// again in this process, whatever this returns. [`Error::CannotAsk`] if a question could not
+/// be asked: no descriptor is free, a sandbox forbids sockets or there is no loopback network,
+/// SIGPIPE is already pending on this thread or this system raises none for the control.
+///
+/// # Limits
+///
+/// It finds a liar by the calls and families that it asked, with one byte. A system that lies about
+/// longer messages, more slices, other flags, other families (vsock, SCTP, MPTCP) or only later can
+/// still kill: there [`sigpipe::suppressed`](crate::sigpipe::suppressed) protects. It says nothing of
+/// what foreign code passes to `sendmmsg`. A sandbox that *kills* on `socket`, `socketpair`, `bind`,
+/// `listen` or `connect` kills here.
+///
+/// # Platforms
+///
+/// Apple and NetBSD direct SIGPIPE at the process, where a question would endanger the host's other
+/// threads: nothing is asked, and the answer is [`Error::CannotAsk`]. There, and on AIX and QNX, no
+/// flag is trusted alone. `socket_option` and `fd_flag` are never asked. Where no SIGPIPE exists
+/// there is nothing to ask.
+pub fn verify() -> Result<Protection, Error> {
+    crate::sys::verify()
+}
