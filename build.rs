@@ -1,51 +1,193 @@
-//! Takes rungs away from the table of `src/sys/mod.rs` at the packager's word.
+//! Takes trust away from rungs of THE table (`src/sys/mod.rs`); it never gives any. Without this
+//! script the crate is still right on honest systems.
 //!
-//! Two ways to say it: `EPIPE_REFUSE="send_flag,write_flag"` in the environment, or
-//! `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`. Without this script the crate is
-//! still right on honest systems.
+//! For three reasons, in this order:
+//! 1. the packager's word: `EPIPE_REFUSE="send_flag,write_flag"` in the environment, or
+//!    `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
+//! 2. known liars, by the target's name;
+//! 3. behaviour, where this machine is the target: a flag that does not keep the signal away.
+//!
+//! `EPIPE_REFUSE` set to nothing turns 2 and 3 off. What cannot be asked (a sandbox, no
+//! loopback) takes nothing away; neither does a flag that is rejected: the kernel of the build is
+//! not the user's, and at run time a call falls to the next rung.
 
 use std::env;
 use std::process::ExitCode;
 
-/// Every rung that can be refused, as `src/sys/` names them. `not_needed` is none of them:
-/// a signal that does not exist cannot be refused.
-const RUNGS: [&str; 6] = [
-    "send_flag",
-    "socket_option",
-    "fd_flag",
-    "write_flag",
-    "thread_mask",
-    "process_handler",
+use sys::rung::Rung;
+
+#[path = "src/sys"]
+mod sys {
+    #[allow(dead_code, reason = "not_needed is never refused")]
+    pub mod rung;
+
+    cfg_if::cfg_if! {
+        // Where a rung carries a flag. The machine that runs this script, not the target.
+        if #[cfg(any(
+            target_vendor = "apple",
+            target_os = "android",
+            target_os = "dragonfly",
+            target_os = "freebsd",
+            target_os = "haiku",
+            target_os = "illumos",
+            target_os = "linux",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "solaris",
+        ))] {
+            #[allow(dead_code, reason = "the library needs more of it")]
+            mod call;
+            mod constant;
+            #[allow(dead_code, reason = "the library needs more of it")]
+            mod probe;
+            mod signal;
+
+            use rung::{Call, Rung};
+
+            /// The rungs that lie on this machine, each with the call that showed it.
+            pub fn liars() -> Vec<(Rung, Call)> {
+                // For good: this process is the script's own.
+                if signal::block().is_err() {
+                    return Vec::new();
+                }
+                // Rust starts with the signal ignored, and some systems queue no ignored signal.
+                #[allow(unsafe_code, reason = "a disposition has no safe form")]
+                // SAFETY: the default action is a valid disposition.
+                unsafe {
+                    libc::signal(libc::SIGPIPE, libc::SIG_DFL)
+                };
+                let answers = [
+                    (Rung::SendFlag, probe::send_flag()),
+                    #[cfg(target_os = "linux")]
+                    (Rung::WriteFlag, probe::write_flag()),
+                ];
+                let lies = answers.into_iter().filter_map(|(rung, answer)| Some((rung, answer.ok()??)));
+                lies.collect()
+            }
+        } else {
+            pub fn liars() -> Vec<(rung::Rung, rung::Call)> {
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// How to say that a liar is none.
+const TRUST_THE_TABLE: &str = "to trust it all the same, build with EPIPE_REFUSE set to nothing";
+
+/// The oldest releases that honour MSG_NOSIGNAL; older ones ignore it in silence (xnu-6153 has no
+/// such flag, xnu-7195 has).
+const SEND_FLAG_SINCE: [(&str, &str, u32); 4] = [
+    ("macos", "MACOSX_DEPLOYMENT_TARGET", 11),
+    ("ios", "IPHONEOS_DEPLOYMENT_TARGET", 14),
+    ("tvos", "TVOS_DEPLOYMENT_TARGET", 14),
+    ("watchos", "WATCHOS_DEPLOYMENT_TARGET", 7),
 ];
 
-fn main() -> ExitCode {
+/// What this script has refused so far.
+struct Refused(Vec<Rung>);
+
+impl Refused {
+    /// Refuses a rung, and says so once.
+    fn add(&mut self, rung: Rung, why: &str, overrule: &str) {
+        if !self.0.contains(&rung) {
+            self.0.push(rung);
+            println!("cargo::rustc-cfg=epipe_refused=\"{rung}\"");
+            println!("cargo::warning=the rung `{rung}` is refused: {why}; {overrule}");
+        }
+    }
+}
+
+/// The script. `tests/build_script.rs` calls it too.
+pub fn main() -> ExitCode {
+    for file in ["call", "constant", "probe", "rung", "signal"] {
+        println!("cargo::rerun-if-changed=src/sys/{file}.rs");
+    }
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=EPIPE_REFUSE");
-    let values = RUNGS.map(|rung| format!("\"{rung}\"")).join(", ");
+    // A library that is loaded before libc may lie.
+    for variable in ["EPIPE_REFUSE", "LD_PRELOAD"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    for (_, variable, _) in SEND_FLAG_SINCE {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    let values = Rung::REFUSABLE.map(|rung| format!("\"{rung}\"")).join(", ");
     println!("cargo::rustc-check-cfg=cfg(epipe_refused, values({values}))");
 
-    let environment = env::var("EPIPE_REFUSE").unwrap_or_default();
-    // Cargo joins the values of one cfg name with commas; rustc itself never checks them.
-    let cfg = env::var("CARGO_CFG_EPIPE_REFUSED").ok();
-
-    // An empty variable says "trust the table"; an empty cfg is a slip of the pen.
-    let from_environment = environment
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    let from_cfg = cfg.iter().flat_map(|names| names.split(',')).map(str::trim);
-    for (name, source) in from_environment
-        .map(|name| (name, "EPIPE_REFUSE"))
-        .chain(from_cfg.map(|name| (name, "--cfg epipe_refused")))
-    {
-        if !RUNGS.contains(&name) {
-            println!(
-                "cargo::error={source}: `{name}` is no rung that can be refused; the rungs are {}",
-                RUNGS.join(", ")
-            );
-            return ExitCode::FAILURE;
+    let word = env::var_os("EPIPE_REFUSE").map(|word| word.to_string_lossy().into_owned());
+    let mut refused = Refused(Vec::new());
+    if let Err(error) = packagers_word(&mut refused, word.as_deref()) {
+        println!("cargo::error={error}");
+        return ExitCode::FAILURE;
+    }
+    if word.is_none_or(|word| !word.trim().is_empty()) {
+        known_liars(&mut refused);
+        if env::var_os("HOST") == env::var_os("TARGET") {
+            for (rung, call) in sys::liars() {
+                let why = format!("on this machine {call} raises SIGPIPE in spite of its flag");
+                refused.add(rung, &why, TRUST_THE_TABLE);
+            }
         }
-        println!("cargo::rustc-cfg=epipe_refused=\"{name}\"");
     }
     ExitCode::SUCCESS
+}
+
+fn packagers_word(refused: &mut Refused, word: Option<&str>) -> Result<(), String> {
+    let from_environment = word
+        .unwrap_or_default()
+        .split(',')
+        .filter(|name| !name.trim().is_empty())
+        .map(|name| (name, "EPIPE_REFUSE", "unset it to overrule"));
+    // Cargo joins the values of one cfg name with commas; rustc itself never checks them. An empty
+    // one is a slip of the pen.
+    let cfg = env::var("CARGO_CFG_EPIPE_REFUSED").ok();
+    let from_cfg = cfg.iter().flat_map(|names| names.split(',')).map(|name| {
+        let overrule = "take it out of the compiler's flags to overrule";
+        (name, "--cfg epipe_refused", overrule)
+    });
+    for (name, source, overrule) in from_environment.chain(from_cfg) {
+        let name = name.trim();
+        let known = Rung::REFUSABLE
+            .into_iter()
+            .find(|rung| rung.to_string() == name);
+        let Some(rung) = known else {
+            return Err(format!(
+                "{source}: `{name}` is no rung that can be refused; the rungs are {}",
+                Rung::REFUSABLE.map(|rung| rung.to_string()).join(", ")
+            ));
+        };
+        refused.add(rung, &format!("{source} says so"), overrule);
+    }
+    Ok(())
+}
+
+/// Constants that headers or bindings define and the system lacks, and flags that it rejects or
+/// is too old for.
+fn known_liars(refused: &mut Refused) {
+    let of_target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
+    let (os, libc) = (of_target("OS"), of_target("ENV"));
+
+    if libc == "newlib" {
+        let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and this system lacks it";
+        refused.add(Rung::SocketOption, why, TRUST_THE_TABLE);
+    }
+    if os == "espidf" {
+        let why = "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg";
+        refused.add(Rung::SendFlag, why, TRUST_THE_TABLE);
+    }
+    if os == "wasi" {
+        let why = "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)";
+        refused.add(Rung::SendFlag, why, TRUST_THE_TABLE);
+    }
+    for (system, variable, since) in SEND_FLAG_SINCE {
+        let target = env::var(variable).unwrap_or_default();
+        let major = target
+            .split('.')
+            .next()
+            .and_then(|major| major.trim().parse::<u32>().ok());
+        if os == system && major.is_some_and(|major| major < since) {
+            let why = format!("{variable} is {target}, and MSG_NOSIGNAL is ignored before {since}");
+            refused.add(Rung::SendFlag, &why, TRUST_THE_TABLE);
+        }
+    }
 }

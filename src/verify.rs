@@ -120,7 +120,7 @@ pub fn protection() -> Protection {
 /// Once, where a library is initialised, before it meets its first peer, if it may run on a
 /// system that its build did not know: a portable binary, an emulator, a container on somebody
 /// else's kernel, a process with an `LD_PRELOAD`. It may be called from any thread and again; each
-/// time it asks, about 60 system calls, and a system that does not change gives the same answer.
+/// time it asks, about a hundred system calls, and a system that does not change gives the same answer.
 ///
 /// ```
 /// # fn log(_: impl std::fmt::Display) {}

@@ -24,7 +24,9 @@ pub(crate) fn send_flag() -> io::Result<Option<Call>> {
     let on_unix = broken_unix().and_then(|socket| lying_send(socket.as_fd()));
     let mut on_tcp: Vec<_> = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         .into_iter()
-        .map(|loopback| broken_tcp(loopback).and_then(|socket| lying_send(socket.as_fd())))
+        .map(|loopback| {
+            broken_tcp(loopback).and_then(|(socket, _listener)| lying_send(socket.as_fd()))
+        })
         .collect();
     // One of the two may be missing here.
     if on_tcp.iter().any(Result::is_ok) {
@@ -48,12 +50,12 @@ fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Res
 
 fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     let watch = Watch::begin()?;
-    for call in SENDS {
-        if watch.raises(|| drop(send(socket, call, libc::MSG_NOSIGNAL))) {
-            return Ok(Some(call));
+    for by in SENDS {
+        let call = |flags| drop(send(socket, by, flags));
+        if watch.lies(|| call(0), || call(libc::MSG_NOSIGNAL))? {
+            return Ok(Some(by));
         }
     }
-    watch.expects(|| drop(send(socket, Call::Send, 0)))?;
     Ok(None)
 }
 
@@ -72,13 +74,14 @@ pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
 }
 
 /// A TCP connection that has ended: by our own hand, so that nothing is waited for. To the
-/// sender the two are the same (POSIX: shut down for writing, or no longer connected).
-fn broken_tcp(loopback: IpAddr) -> io::Result<OwnedFd> {
+/// sender the two are the same (POSIX: shut down for writing, or no longer connected). It lasts as
+/// long as the listener, whose end resets it.
+pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(TcpStream, TcpListener)> {
     let listener = TcpListener::bind((loopback, 0))?;
     // A firewall that drops packets must not hold up a build.
     let stream = TcpStream::connect_timeout(&listener.local_addr()?, Duration::from_secs(1))?;
     stream.shutdown(Shutdown::Write)?;
-    Ok(stream.into())
+    Ok((stream, listener))
 }
 
 /// Whether `pwritev2` raises in spite of RWF_NOSIGNAL.
@@ -89,14 +92,19 @@ pub(crate) fn write_flag() -> io::Result<Option<Call>> {
 
     use super::constant::RWF_NOSIGNAL;
 
-    let mut pipe = broken_pipe()?;
-    let watch = Watch::begin()?;
-    let slices = [IoSlice::new(&[0])];
-    if watch.raises(|| drop(call::pwritev2(pipe.as_fd(), &slices, RWF_NOSIGNAL))) {
-        return Ok(Some(Call::Pwritev2));
-    }
-    watch.expects(|| drop(pipe.write(&[0])))?;
-    Ok(None)
+    let pipe = broken_pipe()?;
+    // Not pwritev2 without the flag: a sandbox may refuse it whole, and that is no lie.
+    let plain = || drop((&pipe).write(&[0]));
+    let flagged = || {
+        drop(call::pwritev2(
+            pipe.as_fd(),
+            &[IoSlice::new(&[0])],
+            RWF_NOSIGNAL,
+        ))
+    };
+    Ok(Watch::begin()?
+        .lies(plain, flagged)?
+        .then_some(Call::Pwritev2))
 }
 
 /// A pipe whose reader is gone.
@@ -124,25 +132,26 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Whether `call` raises SIGPIPE. Takes it back.
-    fn raises(&self, call: impl FnOnce()) -> bool {
-        call();
-        let raised = signal::is_pending();
-        if raised {
-            signal::take_one();
+    /// Whether the flagged call raises. The plain one must, and goes first: otherwise this is not
+    /// broken, or its signal is not seen, and nothing can be told.
+    fn lies(&self, plain: impl FnOnce(), flagged: impl FnOnce()) -> io::Result<bool> {
+        if !raises(plain) {
+            return Err(io::Error::other(
+                "a write without the flag raised no SIGPIPE here, so nothing can be told",
+            ));
         }
-        raised
+        Ok(raises(flagged))
     }
+}
 
-    /// The control: a call without the flag. If this raises nothing, what was seen tells nothing.
-    fn expects(&self, call: impl FnOnce()) -> io::Result<()> {
-        if self.raises(call) {
-            return Ok(());
-        }
-        Err(io::Error::other(
-            "a write without the flag raised no SIGPIPE here, so nothing can be told",
-        ))
+/// Whether `call` raises SIGPIPE. Takes it back.
+fn raises(call: impl FnOnce()) -> bool {
+    call();
+    let raised = signal::is_pending();
+    if raised {
+        signal::take_one();
     }
+    raised
 }
 
 impl Drop for Watch {
