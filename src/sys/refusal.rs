@@ -54,10 +54,9 @@ impl Verdict {
         if self.0.load(Ordering::Relaxed) != UNASKED {
             return;
         }
-        let verdict = match question() {
-            Ok(Err(error)) if error.raw_os_error() == Some(libc::EPIPE) => HONOURED,
-            Ok(Err(error)) if is_refusal(&error) => REFUSED,
-            _ => return,
+        let verdict = match answer(question, is_refusal) {
+            Some(verdict) => verdict,
+            None => return,
         };
         // Unless another thread has found a lie since.
         let _ = self
@@ -74,11 +73,22 @@ impl Verdict {
         is_refusal: impl FnOnce(&io::Error) -> bool,
     ) -> io::Result<Option<Call>> {
         let lie = probe();
-        if matches!(lie, Ok(Some(_))) {
+        // Honest now is no verdict: a sandbox may come later, and the first refusal asks then.
+        if matches!(lie, Ok(Some(_))) || answer(question, is_refusal) == Some(REFUSED) {
             self.0.store(REFUSED, Ordering::Relaxed);
-        } else {
-            self.ask(question, is_refusal);
         }
         lie
+    }
+}
+
+/// What the private question tells, if it could be asked.
+fn answer(
+    question: impl FnOnce() -> io::Result<io::Result<usize>>,
+    is_refusal: impl FnOnce(&io::Error) -> bool,
+) -> Option<u8> {
+    match question() {
+        Ok(Err(error)) if error.raw_os_error() == Some(libc::EPIPE) => Some(HONOURED),
+        Ok(Err(error)) if is_refusal(&error) => Some(REFUSED),
+        _ => None,
     }
 }

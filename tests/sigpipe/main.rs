@@ -17,16 +17,32 @@ cfg_if::cfg_if! {
         mod creations;
         mod guards;
         mod handler;
+        #[path = "../support/liar.rs"]
+        mod liar;
+        mod liars;
         mod pipes;
         mod refusals;
         mod scene;
         mod sockets;
         #[path = "../support/mod.rs"]
         mod support;
+        /// The questions of the library and of its build script.
+        #[allow(dead_code, reason = "the library's own")]
+        #[path = "../../src/sys"]
+        mod sys {
+            pub mod call;
+            pub mod constant;
+            pub mod probe;
+            pub mod rung;
+            pub mod signal;
+        }
 
         use scene::Scene;
 
         fn main() -> std::process::ExitCode {
+            if let Some(code) = liars::begin() {
+                return code;
+            }
             let scenes = [
                 sockets::scenes(),
                 creations::scenes(),
@@ -35,6 +51,7 @@ cfg_if::cfg_if! {
                 handler::scenes(),
                 bad_input::scenes(),
                 refusals::scenes(),
+                liars::scenes(),
             ];
             scene::run(scenes.into_iter().flatten().collect())
         }

@@ -46,7 +46,7 @@ fn broken_child() -> ChildStdin {
 /// A connection with something to read, then its end.
 fn readable_stream() -> TcpStream {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
-    TcpStream::from(theirs).write_all(b"record").unwrap();
+    foreign_write(theirs, b"record").unwrap();
     ours.into()
 }
 

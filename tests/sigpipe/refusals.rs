@@ -2,13 +2,14 @@
 //! and the stack that does not know the flag.
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use epipe::io::PipeWriter;
 use epipe::net::TcpStream;
 use epipe::raw;
 
 use crate::Scene;
+use crate::liars::{has_send_flag, has_write_flag};
 use crate::support::{
     Break, assert_epipe, broken_pipe, eventfd, foreign_write, mask, spell, tcp_pair,
 };
@@ -83,7 +84,7 @@ fn filter_sends(which: fn(Bit) -> Which, action: u32) {
     filter(libc::SYS_sendmsg, which((2, libc::MSG_NOSIGNAL)), action);
 }
 
-fn refuse_write_flag(error: libc::c_int) {
+pub fn refuse_write_flag(error: libc::c_int) {
     filter(libc::SYS_pwritev2, Which::All, refusing(error));
 }
 
@@ -91,25 +92,7 @@ fn refuse_send_flag(error: libc::c_int) {
     filter_sends(Which::With, refusing(error));
 }
 
-/// Whether this kernel knows RWF_NOSIGNAL (Linux 6.18).
-fn kernel_has_write_flag() -> bool {
-    let (_reader, writer) = io::pipe().unwrap();
-    let buf = IoSlice::new(b"x");
-    // SAFETY: one slice, valid for the call.
-    unsafe {
-        libc::syscall(
-            libc::SYS_pwritev2,
-            writer.as_raw_fd(),
-            &buf,
-            1,
-            -1_i64,
-            -1_i64,
-            0x100,
-        ) == 1
-    }
-}
-
-fn broken_stream() -> OwnedFd {
+pub fn broken_stream() -> OwnedFd {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
     Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
     ours
@@ -123,7 +106,7 @@ fn pipe_writes() {
     }
 }
 
-fn socket_writes() {
+pub fn socket_writes() {
     for _ in 0..3 {
         let mut stream = TcpStream::from(broken_stream());
         assert_epipe(stream.write(b"x"));
@@ -133,7 +116,7 @@ fn socket_writes() {
 }
 
 /// Runs `f` where no descriptor can be opened.
-fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
+pub fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -277,8 +260,8 @@ fn end() -> ! {
 /// What is seen only where the rung is there.
 fn with_the_rung() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    if cfg!(not(epipe_refused = "send_flag")) {
-        scenes.extend([
+    {
+        let with_the_flag = [
             Scene::survives(
                 "a healthy write to a socket is one call, with the flag",
                 || {
@@ -311,9 +294,10 @@ fn with_the_rung() -> Vec<Scene> {
                     socket_writes();
                 },
             ),
-        ]);
+        ];
+        scenes.extend(with_the_flag.map(|scene| scene.only_if(has_send_flag())));
     }
-    if cfg!(not(epipe_refused = "write_flag")) {
+    {
         let with_the_flag = [
             Scene::survives(
                 "a healthy write to a pipe is one call, with the flag",
@@ -344,8 +328,7 @@ fn with_the_rung() -> Vec<Scene> {
                 },
             ),
         ];
-        let can_be_played = kernel_has_write_flag();
-        scenes.extend(with_the_flag.map(|scene| scene.only_if(can_be_played)));
+        scenes.extend(with_the_flag.map(|scene| scene.only_if(has_write_flag())));
     }
     if cfg!(not(epipe_refused = "thread_mask")) {
         scenes.extend([

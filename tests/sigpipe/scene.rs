@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::support;
+use crate::liar::Liar;
+use crate::{liars, support};
 
 /// What a scene's child must do.
 #[derive(Clone, Copy, PartialEq)]
@@ -18,6 +19,7 @@ pub struct Scene {
     pub name: String,
     ending: Ending,
     play: Box<dyn Fn() + Send + Sync>,
+    liar: Option<Liar>,
     can_be_played: bool,
 }
 
@@ -27,6 +29,7 @@ impl Scene {
             name: name.into(),
             ending: Ending::Survives,
             play: Box::new(play),
+            liar: None,
             can_be_played: true,
         }
     }
@@ -36,8 +39,15 @@ impl Scene {
             name: name.into(),
             ending: Ending::Dies,
             play: Box::new(play),
+            liar: None,
             can_be_played: true,
         }
+    }
+
+    /// The scene is played with a liar loaded before libc.
+    pub fn under(mut self, liar: &Liar) -> Scene {
+        self.liar = Some(liar.clone());
+        self
     }
 
     /// A scene that this machine cannot play counts as ignored, not as passed.
@@ -46,8 +56,9 @@ impl Scene {
         self
     }
 
-    fn judge(name: &str, ending: Ending) -> Result<(), Failed> {
-        let fate = support::fate_of(name)?;
+    fn judge(name: &str, ending: Ending, liar: Option<&Liar>) -> Result<(), Failed> {
+        let library = liar.map(Liar::build).transpose()?;
+        let fate = support::fate_of(name, library.as_deref())?;
         let as_told = match ending {
             Ending::Survives => fate.survived(),
             Ending::Dies => fate.killed_by_sigpipe(),
@@ -63,7 +74,8 @@ impl Scene {
     }
 }
 
-/// Plays the scene that the environment names; else judges all of them, as libtest would.
+/// Plays the scene that the environment names; else judges all of them, as libtest would, and
+/// once more with each liar.
 pub fn run(scenes: Vec<Scene>) -> ExitCode {
     if let Ok(name) = std::env::var(support::SCENE) {
         let scene = scenes
@@ -71,17 +83,25 @@ pub fn run(scenes: Vec<Scene>) -> ExitCode {
             .find(|scene| scene.name == name)
             .expect("a scene's name");
         support::become_a_foreign_host();
+        liars::verify_if_told();
         (scene.play)();
         return ExitCode::SUCCESS;
     }
 
-    let trials = scenes
-        .iter()
+    let lied_to = liars::is_lied_to();
+    let mut trials: Vec<_> = scenes
+        .into_iter()
         .map(|scene| {
-            let (name, ending) = (scene.name.clone(), scene.ending);
-            Trial::test(name.clone(), move || Scene::judge(&name, ending))
-                .with_ignored_flag(!scene.can_be_played)
+            let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
+            let name = scene.name.clone();
+            Trial::test(name, move || {
+                Scene::judge(&scene.name, scene.ending, scene.liar.as_ref())
+            })
+            .with_ignored_flag(!can_be_played)
         })
         .collect();
+    if !lied_to {
+        trials.extend(liars::suites());
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

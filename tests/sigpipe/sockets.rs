@@ -10,6 +10,7 @@ use epipe::raw;
 use socket2::{MsgHdr, SockAddr};
 
 use crate::Scene;
+use crate::bad_input::same;
 use crate::support::{Break, slices, spell, tcp_pair, unix_pair, wait};
 
 /// A call that can be made again and again.
@@ -391,10 +392,6 @@ pub fn scenes() -> Vec<Scene> {
 fn datagrams() -> Vec<Scene> {
     use std::net::Shutdown;
 
-    fn same<T>(ours: io::Result<T>, std: io::Result<T>) {
-        assert_eq!(spell(&ours), spell(&std));
-    }
-
     vec![
         Scene::survives("UdpSocket: the peer is gone", || {
             let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -402,29 +399,28 @@ fn datagrams() -> Vec<Scene> {
             drop(peer);
             let ours = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let std = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-            same(ours.send_to(DATA, address), std.send_to(DATA, address));
+            same(ours.send_to(DATA, address), || std.send_to(DATA, address));
             ours.connect(address).unwrap();
             std.connect(address).unwrap();
             for _ in 0..3 {
-                same(ours.send(DATA), std.send(DATA));
+                same(ours.send(DATA), || std.send(DATA));
             }
         }),
         Scene::survives("UnixDatagram: the peer is gone", || {
             let (ours, peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();
             let (std, other) = std::os::unix::net::UnixDatagram::pair().unwrap();
             drop((peer, other));
-            same(ours.send(DATA), std.send(DATA));
-            same(
-                ours.send_to(DATA, "/nowhere"),
-                std.send_to(DATA, "/nowhere"),
-            );
+            same(ours.send(DATA), || std.send(DATA));
+            same(ours.send_to(DATA, "/nowhere"), || {
+                std.send_to(DATA, "/nowhere")
+            });
         }),
         Scene::survives("UnixDatagram: own shutdown", || {
             let (ours, _peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();
             let (std, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
             ours.shutdown(Shutdown::Write).unwrap();
             std.shutdown(Shutdown::Write).unwrap();
-            same(ours.send(DATA), std.send(DATA));
+            same(ours.send(DATA), || std.send(DATA));
         }),
     ]
 }

@@ -14,6 +14,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -41,12 +42,14 @@ impl Fate {
     }
 }
 
-/// Plays a scene in a child: this same program, told its name.
-pub fn fate_of(scene: &str) -> io::Result<Fate> {
-    let output = Command::new(std::env::current_exe()?)
-        .env(SCENE, scene)
-        .stdin(Stdio::null())
-        .output()?;
+/// Plays a scene in a child: this same program, told its name. `preload` is loaded before libc.
+pub fn fate_of(scene: &str, preload: Option<&Path>) -> io::Result<Fate> {
+    let mut child = Command::new(std::env::current_exe()?);
+    child.env(SCENE, scene).stdin(Stdio::null());
+    if let Some(library) = preload {
+        child.env("LD_PRELOAD", library);
+    }
+    let output = child.output()?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
     Ok(Fate {
@@ -254,8 +257,7 @@ impl Break {
                 assert_eq!(error.and_then(|e| e.raw_os_error()), Some(libc::ECONNRESET));
             }
             Break::Unread => {
-                // The protected call: this is not what the scene is about.
-                SockRef::from(&ours).send_with_flags(b"unread", libc::MSG_NOSIGNAL)?;
+                SockRef::from(&ours).send(b"unread")?; // not broken yet
                 wait(theirs.as_raw_fd(), libc::POLLIN);
                 drop(theirs);
                 wait(fd, SEEN_RESET);
@@ -277,7 +279,7 @@ impl Break {
             }
             Break::Closed => drop(theirs),
             Break::ClosedUnread => {
-                SockRef::from(&ours).send_with_flags(b"unread", libc::MSG_NOSIGNAL)?;
+                SockRef::from(&ours).send(b"unread")?;
                 drop(theirs);
             }
         }

@@ -1,0 +1,421 @@
+//! Systems that lie: a library loaded before libc strips the flag in silence, or rejects it in
+//! some calls; a seccomp filter rejects what walks past such a library.
+//!
+//! Beside scenes of their own, the whole proof is played once more under each: after `verify()`
+//! where the lie is silent, and without it where an error shows it.
+
+use std::env;
+use std::io::{IoSlice, Write};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
+
+use epipe::io::PipeWriter;
+use epipe::net::TcpStream;
+use epipe::verify::{Call, Error, Rung};
+use epipe::{raw, verify};
+use libtest_mimic::{Failed, Trial};
+
+use crate::Scene;
+use crate::liar::Liar;
+use crate::refusals::{broken_stream, refuse_write_flag, socket_writes, without_descriptors};
+use crate::support::{
+    self, SCENE, assert_epipe, broken_pipe, dispose, hosts_handler, is_blocked, is_pending, mask,
+    raise_at_thread, spell, take_pending, tcp_pair,
+};
+use crate::sys::constant::RWF_NOSIGNAL;
+use crate::sys::{call, probe};
+
+/// Tells a suite that it is played under a liar.
+const LIED_TO: &str = "EPIPE_LIED_TO";
+/// Tells its scenes to ask first.
+const VERIFY: &str = "EPIPE_VERIFY";
+/// Tells it an error with which every pwritev2 is answered.
+const REFUSE: &str = "EPIPE_REFUSE_PWRITEV2";
+/// Asks a child whether a liar is loaded.
+const IS_LOADED: &str = "EPIPE_IS_LOADED";
+
+pub fn is_lied_to() -> bool {
+    env::var_os(LIED_TO).is_some()
+}
+
+/// Asks the system, as a library would before it begins.
+pub fn verify_if_told() {
+    if env::var_os(VERIFY).is_some() {
+        let _ = verify();
+        assert!(!is_blocked() && !is_pending());
+    }
+}
+
+/// What is done before all else: a suite's filter, which its scenes inherit; and an answer for
+/// [`can_preload`].
+pub fn begin() -> Option<ExitCode> {
+    if env::var_os(IS_LOADED).is_some() {
+        return Some(ExitCode::from(u8::from(counter().is_none())));
+    }
+    if env::var_os(SCENE).is_none() {
+        if let Ok(error) = env::var(REFUSE) {
+            refuse_write_flag(error.parse().expect("a number"));
+        }
+    }
+    None
+}
+
+/// Whether this machine keeps MSG_NOSIGNAL, and accepts it in every call: asked by the probe, not
+/// by what the library believes.
+pub fn machine_keeps_send_flag() -> bool {
+    asked_once(&SEND_FLAG, || {
+        let unix = probe::broken_unix().unwrap();
+        let (tcp, _listener) = probe::broken_tcp(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let accepts = |by| {
+            [unix.as_fd(), tcp.as_fd()]
+                .into_iter()
+                .all(|socket| spell(&probe::send(socket, by, libc::MSG_NOSIGNAL)) == "EPIPE")
+        };
+        probe::SENDS.into_iter().all(accepts) && matches!(probe::send_flag(), Ok(None))
+    })
+}
+
+/// The same of RWF_NOSIGNAL, which Linux has from 6.18.
+fn machine_keeps_write_flag() -> bool {
+    asked_once(&WRITE_FLAG, || {
+        let pipe = probe::broken_pipe().unwrap();
+        let answer = call::pwritev2(pipe.as_fd(), &[IoSlice::new(b"x")], RWF_NOSIGNAL);
+        spell(&answer) == "EPIPE" && matches!(probe::write_flag(), Ok(None))
+    })
+}
+
+static SEND_FLAG: OnceLock<bool> = OnceLock::new();
+static WRITE_FLAG: OnceLock<bool> = OnceLock::new();
+
+/// The runner decides what is played; a scene's child must not ask what its scene does not.
+fn asked_once(answer: &OnceLock<bool>, ask: impl FnOnce() -> bool) -> bool {
+    env::var_os(SCENE).is_some() || *answer.get_or_init(ask)
+}
+
+pub fn has_send_flag() -> bool {
+    cfg!(not(epipe_refused = "send_flag")) && machine_keeps_send_flag()
+}
+
+pub fn has_write_flag() -> bool {
+    cfg!(not(epipe_refused = "write_flag")) && machine_keeps_write_flag()
+}
+
+// ------------------------------------------------------------------------- the liars ----
+
+/// A liar that strips in silence, the rung and call that `verify` should name, and a write of this
+/// crate that kills without it.
+type Stripper = (Liar, Rung, Call, fn());
+
+fn strippers() -> Vec<Stripper> {
+    let write = || drop(TcpStream::from(broken_stream()).write(b"x"));
+    let write_vectored = || {
+        let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
+        drop(TcpStream::from(broken_stream()).write_vectored(&slices));
+    };
+    let send_to = || {
+        // TCP takes an address, and pays no heed to it.
+        let anywhere = "127.0.0.1:9".parse::<std::net::SocketAddr>().unwrap();
+        drop(raw::send_to(broken_stream(), b"x", &anywhere.into()));
+    };
+    let pipe = || drop(PipeWriter::from(broken_pipe()).write(b"x"));
+    let strips = Liar::strips;
+    vec![
+        (strips("all", &[]), Rung::SendFlag, Call::Send, write),
+        (
+            strips("send", &["ONLY=SEND"]),
+            Rung::SendFlag,
+            Call::Send,
+            write,
+        ),
+        (
+            strips("sendto", &["ONLY=SENDTO"]),
+            Rung::SendFlag,
+            Call::SendTo,
+            send_to,
+        ),
+        (
+            strips("sendmsg", &["ONLY=SENDMSG"]),
+            Rung::SendFlag,
+            Call::SendMsg,
+            write_vectored,
+        ),
+        (
+            strips("TCP", &["ONLY_TCP"]),
+            Rung::SendFlag,
+            Call::Send,
+            write,
+        ),
+        (
+            strips("sendmsg on TCP", &["ONLY=SENDMSG", "ONLY_TCP"]),
+            Rung::SendFlag,
+            Call::SendMsg,
+            write_vectored,
+        ),
+        (
+            strips("pwritev2", &["ONLY=PWRITEV2"]),
+            Rung::WriteFlag,
+            Call::Pwritev2,
+            pipe,
+        ),
+    ]
+}
+
+/// This crate makes no sendmmsg: who strips it strips nothing of ours.
+fn strips_sendmmsg() -> Liar {
+    Liar::strips("sendmmsg", &["ONLY=SENDMMSG"])
+}
+
+const ERRORS: [&str; 3] = ["EINVAL", "EOPNOTSUPP", "ENOPROTOOPT"];
+
+/// What rejects the flag of sends: everywhere, in one call, on one family.
+fn rejecters(error: &str) -> Vec<Liar> {
+    vec![
+        Liar::rejects("all", error, &[]),
+        Liar::rejects("send", error, &["ONLY=SEND"]),
+        Liar::rejects("sendto", error, &["ONLY=SENDTO"]),
+        Liar::rejects("sendmsg", error, &["ONLY=SENDMSG"]),
+        Liar::rejects("TCP", error, &["ONLY_TCP"]),
+    ]
+}
+
+/// The liar's own count of what it has rejected, if it is loaded.
+fn counter() -> Option<extern "C" fn() -> i32> {
+    // SAFETY: the name is a C string, and the liar defines such a function by it.
+    unsafe {
+        let found = libc::dlsym(libc::RTLD_DEFAULT, c"liar_rejected".as_ptr());
+        (!found.is_null()).then(|| std::mem::transmute(found))
+    }
+}
+
+/// How many calls a liar has rejected in this process.
+pub fn rejected() -> i32 {
+    counter().map_or(0, |count| count())
+}
+
+/// Whether a library can be built and loaded before libc here: not without a C compiler, and not
+/// into a static program.
+fn can_preload() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    asked_once(&ANSWER, || {
+        let Ok(library) = strips_sendmmsg().build() else {
+            return false;
+        };
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.env(IS_LOADED, "?").env("LD_PRELOAD", library);
+        child.status().is_ok_and(|status| status.success())
+    })
+}
+
+// ------------------------------------------------------------------------ the scenes ----
+
+pub fn scenes() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    let (send_flag, write_flag) = (
+        has_send_flag() && can_preload(),
+        has_write_flag() && can_preload(),
+    );
+    for (liar, rung, call, kills) in strippers() {
+        let can_be_played = if rung == Rung::SendFlag {
+            send_flag
+        } else {
+            write_flag
+        };
+        scenes.extend(
+            [
+                Scene::dies(format!("liar {}: control", liar.name), kills),
+                Scene::survives(format!("liar {}: verify names it", liar.name), move || {
+                    names(rung, call);
+                    kills();
+                }),
+            ]
+            .map(|scene| scene.under(&liar).only_if(can_be_played)),
+        );
+    }
+    for error in ERRORS {
+        for liar in rejecters(error) {
+            let name = format!("liar {}: failing calls are few", liar.name);
+            let every_call = liar.name.contains("all");
+            let scene = Scene::survives(name, move || failing_calls_are_few(every_call));
+            scenes.push(scene.under(&liar).only_if(send_flag));
+        }
+    }
+    for error in ["ENOSYS", "EOPNOTSUPP", "EPERM", "EACCES", "EINVAL"] {
+        let liar = Liar::rejects("pwritev2", error, &["ONLY=PWRITEV2"]);
+        let name = format!("liar {}: failing calls are two", liar.name);
+        let scene = Scene::survives(name, || {
+            for _ in 0..50 {
+                assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
+                assert_epipe(raw::write(broken_pipe(), b"x"));
+            }
+            // The first write, and the private question.
+            assert_eq!(rejected(), 2);
+        });
+        scenes.push(scene.under(&liar).only_if(write_flag));
+    }
+    let sendmmsg = Scene::survives("verify: sendmmsg is not ours", || drop(verify().unwrap()));
+    scenes.push(sendmmsg.under(&strips_sendmmsg()).only_if(can_preload()));
+    scenes.extend(of_verify());
+    scenes
+}
+
+/// `verify` tells the lie, each time and on each thread; what it names is out of use.
+fn names(rung: Rung, call: Call) {
+    let tells_it = move || {
+        match verify() {
+            Err(Error::Lies { rung: r, call: c }) => assert_eq!((r, c), (rung, call)),
+            answer => panic!("{answer:?}"),
+        }
+        let protection = epipe::protection();
+        assert!(!protection.socket_send().contains(&rung), "{protection}");
+        assert!(!protection.pipe_write().contains(&rung), "{protection}");
+        assert!(!is_blocked() && !is_pending());
+    };
+    tells_it();
+    std::thread::spawn(tells_it).join().unwrap();
+    tells_it();
+    let told = verify().unwrap_err().to_string();
+    assert!(
+        told.contains(&rung.to_string()) && told.contains(&format!(" {call} ")),
+        "{told}"
+    );
+}
+
+/// Writes go through, or report EPIPE, and cost few calls that fail.
+fn failing_calls_are_few(every_call: bool) {
+    const ROUNDS: i32 = 50;
+    let (ours, _theirs) = tcp_pair("127.0.0.1:0").unwrap();
+    let mut healthy = TcpStream::from(ours);
+    let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
+    for _ in 0..ROUNDS {
+        assert_eq!(healthy.write(b"xy").unwrap(), 2);
+        assert_eq!(healthy.write_vectored(&slices).unwrap(), 2);
+        socket_writes();
+    }
+    if every_call {
+        // The first call, and the private question.
+        assert_eq!(rejected(), 2);
+    } else {
+        // Nobody can remember for whom it was: the call itself, and once more where ENOPROTOOPT may
+        // be another's report. `socket_writes` makes nine.
+        assert!(rejected() <= 2 * 11 * ROUNDS, "{}", rejected());
+    }
+}
+
+/// `verify` where nobody lies, and where nothing can be asked.
+fn of_verify() -> Vec<Scene> {
+    let scenes = [
+        Scene::survives(
+            "verify: an honest system is protected as protection says",
+            || {
+                let protection = verify().unwrap();
+                assert_eq!(protection, epipe::protection());
+                assert_eq!(protection, verify().unwrap());
+                socket_writes();
+                assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
+            },
+        ),
+        Scene::survives("verify: a system that refuses is no liar", || {
+            refuse_write_flag(libc::EOPNOTSUPP);
+            let protection = verify().unwrap();
+            assert!(
+                !protection.pipe_write().contains(&Rung::WriteFlag),
+                "{protection}"
+            );
+        }),
+        Scene::survives("verify: eight threads at once", || {
+            let threads: Vec<_> = (0..8)
+                .map(|_| std::thread::spawn(|| (0..20).all(|_| verify().is_ok())))
+                .collect();
+            assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+        }),
+        Scene::survives(
+            "verify: a pending signal of the host's stays, and is told",
+            || {
+                mask(libc::SIG_BLOCK);
+                raise_at_thread();
+                cannot_ask();
+                assert!(take_pending() && !is_pending());
+            },
+        ),
+        Scene::survives("verify: a blocked signal stays blocked", || {
+            mask(libc::SIG_BLOCK);
+            verify().unwrap();
+            assert!(is_blocked() && !is_pending());
+        }),
+        Scene::survives("verify: the disposition is the host's", || {
+            for disposition in [libc::SIG_IGN, hosts_handler()] {
+                dispose(disposition);
+                verify().unwrap();
+                assert_eq!(support::disposition(), disposition);
+            }
+        }),
+        Scene::survives("verify: no descriptor is free", || {
+            without_descriptors(cannot_ask)
+        }),
+    ];
+    scenes
+        .into_iter()
+        .map(|scene| scene.only_if(!is_lied_to()))
+        .collect()
+}
+
+#[track_caller]
+fn cannot_ask() {
+    match verify() {
+        // A build without flags has nothing to ask.
+        Ok(_) => assert!(!has_send_flag() && !has_write_flag()),
+        Err(Error::CannotAsk(_)) => {}
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+// ------------------------------------------------------------------------ the suites ----
+
+/// The whole proof once more, under each liar.
+pub fn suites() -> Vec<Trial> {
+    let mut under_liars = Vec::new();
+    let silent = strippers().into_iter().map(|(liar, ..)| liar);
+    for liar in silent.chain([strips_sendmmsg()]) {
+        let name = format!("liar {}: all scenes, after verify", liar.name);
+        under_liars.push(Trial::test(name, move || suite(Some(&liar), VERIFY, "1")));
+    }
+    for liar in ERRORS.into_iter().flat_map(rejecters) {
+        let name = format!("liar {}: all scenes", liar.name);
+        under_liars.push(Trial::test(name, move || suite(Some(&liar), LIED_TO, "1")));
+    }
+    let under_filters = [
+        ("ENOSYS", libc::ENOSYS),
+        ("EOPNOTSUPP", libc::EOPNOTSUPP),
+        ("EPERM", libc::EPERM),
+        ("EACCES", libc::EACCES),
+    ]
+    .map(|(name, error)| {
+        let name = format!("seccomp answers {name} to pwritev2: all scenes");
+        Trial::test(name, move || suite(None, REFUSE, &error.to_string()))
+    });
+    under_liars
+        .into_iter()
+        .map(|suite| suite.with_ignored_flag(!can_preload()))
+        .chain(under_filters)
+        .collect()
+}
+
+/// Runs the suite of all scenes, and looks that it was not empty.
+fn suite(liar: Option<&Liar>, variable: &str, value: &str) -> Result<(), Failed> {
+    let mut child = Command::new(env::current_exe()?);
+    child.arg("--quiet").env(LIED_TO, "1").env(variable, value);
+    if let Some(liar) = liar {
+        child.env("LD_PRELOAD", liar.build()?);
+    }
+    let output = child.output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let played = text
+        .split_once("test result: ok. ")
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse::<usize>().ok());
+    if output.status.success() && played.is_some_and(|played| played > 800) {
+        return Ok(());
+    }
+    Err(format!("{text}\n{}", String::from_utf8_lossy(&output.stderr)).into())
+}

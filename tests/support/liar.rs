@@ -1,0 +1,53 @@
+//! Builds the liars of `tests/liars/`: libraries that are loaded before libc.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One liar: how its trials call it, and what it is built with.
+#[derive(Clone, Debug)]
+pub struct Liar {
+    pub name: String,
+    definitions: Vec<String>,
+}
+
+impl Liar {
+    /// One that strips the flag in silence; `definitions` as the source lists them.
+    pub fn strips(what: &str, definitions: &[&str]) -> Liar {
+        Liar {
+            name: format!("strips {what}"),
+            definitions: definitions.iter().map(|&word| word.into()).collect(),
+        }
+    }
+
+    /// One that rejects the flag by an error.
+    pub fn rejects(what: &str, error: &str, definitions: &[&str]) -> Liar {
+        let mut liar = Liar::strips(what, definitions);
+        liar.name = format!("rejects {what} by {error}");
+        liar.definitions.push(format!("REJECTS={error}"));
+        liar
+    }
+
+    /// The library's path. Needs a C compiler.
+    pub fn build(&self) -> Result<PathBuf, String> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/liars/preload.c");
+        let name = self.name.replace(' ', "-");
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
+        // Somebody else may have the old one loaded, or make the same.
+        let new = library.with_extension(std::process::id().to_string());
+        let output = Command::new("cc")
+            .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(&new)
+            .args(self.definitions.iter().map(|word| format!("-D{word}")))
+            .arg(source)
+            .arg("-ldl")
+            // The compiler itself must not be lied to.
+            .env_remove("LD_PRELOAD")
+            .output()
+            .map_err(|error| format!("cc: {error}"))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        std::fs::rename(&new, &library).map_err(|error| error.to_string())?;
+        Ok(library)
+    }
+}
