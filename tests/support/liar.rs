@@ -1,7 +1,9 @@
 //! Builds the liars of `tests/liars/`: libraries that are loaded before libc.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 /// One liar: how its trials call it, and what it is built with.
 #[derive(Clone, Debug)]
@@ -27,12 +29,17 @@ impl Liar {
         liar
     }
 
-    /// The library's path. Needs a C compiler.
+    /// The library's path. Needs a C compiler; built once in each run of the tests.
     pub fn build(&self) -> Result<PathBuf, String> {
+        static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+        let mut built = BUILT.lock().unwrap();
+        if let Some(library) = built.get(&self.name) {
+            return Ok(library.clone());
+        }
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/liars/preload.c");
         let name = self.name.replace(' ', "-");
         let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
-        // Somebody else may have the old one loaded, or make the same.
+        // Another process may have the old one loaded, or make the same.
         let new = library.with_extension(std::process::id().to_string());
         let output = Command::new("cc")
             .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"])
@@ -48,6 +55,7 @@ impl Liar {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
         std::fs::rename(&new, &library).map_err(|error| error.to_string())?;
+        built.insert(self.name.clone(), library.clone());
         Ok(library)
     }
 }
