@@ -40,6 +40,7 @@ mod sys {
             mod constant;
             #[allow(dead_code, reason = "the library needs more of it")]
             mod probe;
+            #[allow(dead_code, reason = "the library needs more of it")]
             mod signal;
 
             use rung::{Call, Rung};

@@ -46,22 +46,38 @@ pub(crate) fn unblock() {
 }
 
 /// Whether a SIGPIPE is pending on this thread, or on the process.
-pub(crate) fn is_pending() -> bool {
+pub(crate) fn pending() -> io::Result<bool> {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: sigpending writes the set if it succeeds, and only then is it read.
-    unsafe { libc::sigpending(set.as_mut_ptr()) == 0 && contains_sigpipe(set.assume_init_ref()) }
+    // SAFETY: sigpending writes the set if it succeeds.
+    if unsafe { libc::sigpending(set.as_mut_ptr()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: written by the successful call.
+    Ok(contains_sigpipe(unsafe { set.assume_init_ref() }))
+}
+
+/// The same; where the question is forbidden, nothing is known to be pending.
+pub(crate) fn is_pending() -> bool {
+    pending().unwrap_or(false)
 }
 
 /// Takes one pending SIGPIPE, if there is one. It does not wait.
-pub(crate) fn take_one() {
+pub(crate) fn take_one() -> io::Result<()> {
     let zero = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // EINTR: another signal's handler ran first. EAGAIN: another thread took it.
-    while sigtimedwait(&zero) == -1
-        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-    {}
+    while sigtimedwait(&zero) == -1 {
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            // Another signal's handler ran first.
+            io::ErrorKind::Interrupted => {}
+            // There was none, or another thread took it.
+            io::ErrorKind::WouldBlock => break,
+            _ => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 cfg_if! {
@@ -119,7 +135,7 @@ cfg_if! {
             static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
             let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let mut signal: c_int = 0;
-            if is_pending() {
+            if pending().is_ok_and(|pending| pending) {
                 // SAFETY: set and result are valid for the call.
                 unsafe { libc::sigwait(&sigpipe(), &mut signal) };
             }

@@ -121,7 +121,7 @@ impl Before {
     /// pending before, what came has merged with it or cannot be told from it.
     fn take_back_what_came(self) {
         if !self.pending && is_pending() {
-            take_one();
+            let _ = take_one();
         }
     }
 
@@ -136,7 +136,7 @@ impl Before {
 /// host's was the thread's, and ours has merged with it; or it was the process's, and there are
 /// two. The thread's own is taken first (Linux kernel/signal.c `dequeue_signal`).
 fn give_back_the_hosts() {
-    take_one();
+    let _ = take_one();
     if !is_pending() {
         // SAFETY: the thread is this one, where the signal is blocked: it stays pending.
         unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) };

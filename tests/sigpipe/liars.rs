@@ -20,6 +20,7 @@ use libtest_mimic::{Failed, Trial};
 use crate::Scene;
 use crate::liar::Liar;
 use crate::refusals::{broken_stream, refuse_write_flag, socket_writes, without_descriptors};
+use crate::seccomp::{Which, filter, refusing};
 use crate::support::{
     self, SCENE, assert_epipe, broken_pipe, dispose, hosts_handler, is_blocked, is_pending, mask,
     raise_at_thread, spell, take_pending, tcp_pair,
@@ -357,10 +358,40 @@ fn of_verify() -> Vec<Scene> {
             without_descriptors(cannot_ask)
         }),
     ];
+    let scenes = scenes.into_iter().chain(in_sandboxes());
     scenes
         .into_iter()
         .map(|scene| scene.only_if(!is_lied_to()))
         .collect()
+}
+
+/// A sandbox that forbids one call: `verify` calls nobody a liar for it, and leaves no trace.
+fn in_sandboxes() -> impl Iterator<Item = Scene> {
+    [
+        ("socket", libc::SYS_socket),
+        ("socketpair", libc::SYS_socketpair),
+        ("bind", libc::SYS_bind),
+        ("listen", libc::SYS_listen),
+        ("connect", libc::SYS_connect),
+        ("shutdown", libc::SYS_shutdown),
+        ("sendto", libc::SYS_sendto),
+        ("sendmsg", libc::SYS_sendmsg),
+        ("pipe2", libc::SYS_pipe2),
+        ("write", libc::SYS_write),
+        ("pwritev2", libc::SYS_pwritev2),
+        ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+        ("rt_sigpending", libc::SYS_rt_sigpending),
+        ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait),
+    ]
+    .into_iter()
+    .map(|(name, number)| {
+        Scene::survives(format!("verify: a sandbox forbids {name}"), move || {
+            filter(number, Which::All, refusing(libc::EPERM));
+            assert!(!matches!(verify(), Err(Error::Lies { .. })));
+            assert!(matches!(number, libc::SYS_rt_sigprocmask) || !is_blocked());
+            assert!(!is_pending());
+        })
+    })
 }
 
 #[track_caller]

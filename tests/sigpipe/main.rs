@@ -23,6 +23,8 @@ cfg_if::cfg_if! {
         mod pipes;
         mod refusals;
         mod scene;
+        #[path = "../support/seccomp.rs"]
+        mod seccomp;
         mod sockets;
         #[path = "../support/mod.rs"]
         mod support;
