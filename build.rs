@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use sys::rung::Rung;
 
+#[allow(dead_code, reason = "the library needs more of it")]
 #[path = "src/sys"]
 mod sys {
-    #[allow(dead_code, reason = "not_needed is never refused")]
     pub mod rung;
 
     cfg_if::cfg_if! {
@@ -35,12 +35,10 @@ mod sys {
             target_os = "openbsd",
             target_os = "solaris",
         ))] {
-            #[allow(dead_code, reason = "the library needs more of it")]
             mod call;
+            #[cfg(target_os = "linux")]
             mod constant;
-            #[allow(dead_code, reason = "the library needs more of it")]
             mod probe;
-            #[allow(dead_code, reason = "the library needs more of it")]
             mod signal;
 
             use rung::{Call, Rung};

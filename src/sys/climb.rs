@@ -10,7 +10,10 @@ use std::os::fd::BorrowedFd;
 use socket2::SockRef;
 
 use super::rung::{Call, Rung};
-use super::{Guard, ShieldCall, ShieldPipe, ShieldSocket, UNKNOWN_LENGTH, call, handle, total};
+use super::{
+    Guard, Pipes, RAISED_AT_THREAD, ShieldCall, ShieldPipe, ShieldSocket, Sockets, UNKNOWN_LENGTH,
+    call, handle, total,
+};
 use crate::verify::{self, Protection};
 
 /// A technique for sockets. It may refuse a call (`None`) and hand it to the next rung.
@@ -264,18 +267,25 @@ impl Findings {
 }
 
 /// What protects this process.
-pub(crate) fn protection<S: SocketLadder, P: PipeLadder>() -> Protection {
+pub(crate) fn protection() -> Protection {
     let mut protection = Protection::default();
-    S::tell(&mut protection);
-    P::tell(&mut protection);
+    <Sockets as SocketLadder>::tell(&mut protection);
+    <Pipes as PipeLadder>::tell(&mut protection);
     protection
 }
 
 /// Asks every rung, also after a lie: none of them is to be trusted unasked.
-pub(crate) fn verify<S: SocketLadder, P: PipeLadder>() -> Result<Protection, verify::Error> {
+pub(crate) fn verify() -> Result<Protection, verify::Error> {
+    if !RAISED_AT_THREAD {
+        // A question is a SIGPIPE that another thread of the host could die of.
+        return Err(verify::Error::CannotAsk(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this system directs SIGPIPE at the process, not at the thread that asks",
+        )));
+    }
     let mut findings = Findings::default();
-    S::verify(&mut findings);
-    P::verify(&mut findings);
+    <Sockets as SocketLadder>::verify(&mut findings);
+    <Pipes as PipeLadder>::verify(&mut findings);
     match findings {
         Findings {
             lie: Some((rung, call)),
@@ -284,7 +294,7 @@ pub(crate) fn verify<S: SocketLadder, P: PipeLadder>() -> Result<Protection, ver
         Findings {
             error: Some(error), ..
         } => Err(verify::Error::CannotAsk(error)),
-        Findings { .. } => Ok(protection::<S, P>()),
+        Findings { .. } => Ok(protection()),
     }
 }
 

@@ -116,8 +116,13 @@ pub(crate) trait Guard {
 }
 
 // --------------------------------------------------------------------- THE table ----
+//
+// Three questions: is there a SIGPIPE; whom does it go to, which decides the guard; which rungs
+// come before the guard. `Sockets` is for what this crate sends on a socket, `Pipes` for what it
+// writes to anything else. `(A, (B, ThreadGuard))` reads: A; where A is refused, B; else the guard.
 
 cfg_if! {
+    // No SIGPIPE: every call is std's own.
     if #[cfg(any(
         not(unix),
         // Read in their source: none of these raises SIGPIPE.
@@ -147,27 +152,13 @@ cfg_if! {
         mod refusal;
         mod signal;
 
+        pub(crate) use climb::{protection, verify};
         pub(crate) use process_handler::{disposition, ignore};
-        use crate::verify::{self, Protection};
 
         pub(crate) type SocketShield = climb::ClimbSocket<Sockets>;
         pub(crate) type PipeShield = climb::ClimbPipe<Pipes>;
 
-        pub(crate) fn protection() -> Protection {
-            climb::protection::<Sockets, Pipes>()
-        }
-
-        pub(crate) fn verify() -> Result<Protection, verify::Error> {
-            if RAISED_AT_THREAD {
-                return climb::verify::<Sockets, Pipes>();
-            }
-            // A question is a SIGPIPE that another thread of the host could die of.
-            Err(verify::Error::CannotAsk(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this system directs SIGPIPE at the process, not at the thread that asks",
-            )))
-        }
-
+        // The guard, which is the last rung.
         cfg_if! {
             // SIGPIPE goes to the *process* here: a thread's mask protects nobody
             // (XNU uipc_syscalls.c psignal; NetBSD uipc_syscalls.c psignal).
@@ -192,6 +183,7 @@ cfg_if! {
             }
         }
 
+        // The rungs before it.
         cfg_if! {
             // x32 passes pwritev2's offset in one word, not two: no write_flag there.
             if #[cfg(all(
