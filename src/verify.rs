@@ -112,7 +112,7 @@ pub fn protection() -> Protection {
 /// Each call that carries a flag is made on a broken connection of this function's own, SIGPIPE
 /// blocked on this thread, and must not raise; the same write without the flag must. Asked are
 /// `send`, `sendto` and `sendmsg` on a Unix socket pair and on TCP over loopback (IPv4 and IPv6,
-/// where they are), and `pwritev2` on a pipe. A rung that is *refused* is no lie: calls fall to
+/// where they are), and `pwritev2` on a pipe and a Unix socket. A rung that is *refused* is no lie: calls fall to
 /// the next one, with or without this function.
 ///
 /// # When to call it

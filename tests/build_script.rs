@@ -347,8 +347,13 @@ mod on_linux {
             .output()
             .is_ok_and(|output| output.status.success());
         let (can_be_filtered, can_preload) = (can_be_filtered(), can_preload());
-        let tests: [(&str, bool, fn()); 6] = [
+        let tests: [(&str, bool, fn()); 7] = [
             ("liars that strip in silence", can_preload, silent_liars),
+            (
+                "liars beside a packager's word",
+                can_preload,
+                liars_beside_a_word,
+            ),
             (
                 "liars that reject keep their trust",
                 can_preload,
@@ -414,6 +419,17 @@ mod on_linux {
         liar("sends and pwritev2", &["ONLY=31"])
             .play()
             .refuses(&["send_flag", "write_flag"], "");
+    }
+
+    /// A word that says something leaves the question open.
+    fn liars_beside_a_word() {
+        let script = liar("all", &[]).env("EPIPE_REFUSE", "fd_flag");
+        script.play().refuses(&["fd_flag", "send_flag"], "");
+        let script = liar("all", &[]).env("EPIPE_REFUSE", "");
+        let script = script.env("CARGO_CFG_EPIPE_REFUSED", "fd_flag");
+        script
+            .play()
+            .refuses(&["fd_flag"], "--cfg epipe_refused says so");
     }
 
     /// This kernel is not the user's: at run time a call falls to the next rung.

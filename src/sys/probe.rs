@@ -84,20 +84,25 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(TcpStream, TcpListener
     Ok((stream, listener))
 }
 
-/// Whether `pwritev2` raises in spite of RWF_NOSIGNAL.
+/// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a Unix socket.
 #[cfg(target_os = "linux")]
 #[allow(dead_code)] // not where the offset is one word (x32)
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
+    let descriptors = [broken_pipe().map(OwnedFd::from), broken_unix()];
+    first_lie(descriptors.into_iter().map(|fd| lying_write(fd?.into())))
+}
+
+#[cfg(target_os = "linux")]
+fn lying_write(file: std::fs::File) -> io::Result<Option<Call>> {
     use std::io::Write;
 
     use super::constant::RWF_NOSIGNAL;
 
-    let pipe = broken_pipe()?;
     // Not pwritev2 without the flag: a sandbox may refuse it whole, and that is no lie.
-    let plain = || drop((&pipe).write(&[0]));
+    let plain = || drop((&file).write(&[0]));
     let flagged = || {
         drop(call::pwritev2(
-            pipe.as_fd(),
+            file.as_fd(),
             &[IoSlice::new(&[0])],
             RWF_NOSIGNAL,
         ))
