@@ -12,7 +12,8 @@ has_std() {
 }
 
 # cargo_building_std COMMAND TARGET ARGUMENT...: Debian's cargo (rustc-web, rust-web-src), which builds
-# the target's std from source. For the targets that rustup has no std for.
+# the target's std from source. For the targets that rustup has no std for. (BUILD_STD=core builds
+# core alone.)
 cargo_building_std() {
     local command=$1 target=$2
     shift 2
@@ -29,5 +30,6 @@ cargo_building_std() {
         ;;
     esac
     env -u RUSTUP_TOOLCHAIN PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
-        /usr/bin/cargo "$command" -Zbuild-std=std,panic_abort $features --target "$target" "$@"
+        /usr/bin/cargo "$command" -Zbuild-std="${BUILD_STD:-std,panic_abort}" $features \
+        --target "$target" "$@"
 }
