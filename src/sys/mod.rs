@@ -128,13 +128,11 @@ cfg_if! {
         // Read in their source: none of these raises SIGPIPE.
         target_os = "emscripten",
         target_os = "espidf",
-        target_os = "hermit",
         target_os = "horizon",
         target_os = "nuttx",
         target_os = "vita",
         // Not seen; std resets no SIGPIPE there.
         target_os = "fuchsia",
-        target_os = "rtems",
         target_os = "vxworks",
     ))] {
         mod not_needed;
@@ -161,8 +159,8 @@ cfg_if! {
         // The guard, which is the last rung.
         cfg_if! {
             // SIGPIPE goes to the *process* here: a thread's mask protects nobody
-            // (XNU uipc_syscalls.c psignal; NetBSD uipc_syscalls.c psignal).
-            if #[cfg(any(target_vendor = "apple", target_os = "netbsd"))] {
+            // (XNU uipc_syscalls.c psignal; NetBSD uipc_syscalls.c psignal; RTEMS fifo.c kill).
+            if #[cfg(any(target_vendor = "apple", target_os = "netbsd", target_os = "rtems"))] {
                 #[cfg(epipe_refused = "process_handler")]
                 compile_error!(
                     "epipe: `process_handler` is the only guard of this system and is refused"
@@ -185,7 +183,8 @@ cfg_if! {
 
         // The rungs before it.
         cfg_if! {
-            // x32 passes pwritev2's offset in one word, not two: no write_flag there.
+            // x32 passes pwritev2's offset in one word, not two: no write_flag there. (OpenHarmony's
+            // filter kills as Android's does; that of its apps knows pwritev2.)
             if #[cfg(all(
                 target_os = "linux",
                 not(all(target_arch = "x86_64", target_pointer_width = "32")),
@@ -258,8 +257,8 @@ cfg_if! {
                 type Sockets = send_flag::Inside;
                 type Pipes = ThreadGuard;
             } else {
-                // Redox (its libc rejected the flag in mid-2026), and every Unix that this
-                // table does not know.
+                // Redox (its libc rejected the flag in mid-2026), RTEMS (only its pipes raise), and
+                // every Unix that this table does not know.
                 type Sockets = ThreadGuard;
                 type Pipes = ThreadGuard;
             }
