@@ -3,6 +3,7 @@
  * ONLY       the calls that lie, a sum of the numbers below; all of them if undefined
  * REJECTS    lie by this error, and count it; if undefined, strip the flag in silence
  * ONLY_TCP   lie on TCP only
+ * ADDS       no liar, but the opposite: the flag is always there, so that no call raises
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -41,12 +42,17 @@ static int lies_on(int fd)
 /* Whether the call fails; if not, it goes on with what is left of the flags. */
 static int fails(int call, int fd, int *flags, int flag)
 {
+#ifdef ADDS
+	*flags |= flag;
+#endif
 	if (!(ONLY & call) || !(*flags & flag) || !lies_on(fd))
 		return 0;
 #ifdef REJECTS
 	__atomic_add_fetch(&rejected, 1, __ATOMIC_RELAXED);
 	errno = REJECTS;
 	return 1;
+#elif defined ADDS
+	return 0;
 #else
 	*flags &= ~flag;
 	return 0;

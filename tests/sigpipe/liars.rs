@@ -259,6 +259,17 @@ pub fn scenes() -> Vec<Scene> {
     }
     let sendmmsg = Scene::survives("verify: sendmmsg is not ours", || drop(verify().unwrap()));
     scenes.push(sendmmsg.under(&strips_sendmmsg()).only_if(can_preload()));
+    // Where even the plain call raises nothing, a flag that is kept looks like one that is not.
+    let silent = Liar::strips("nothing and adds it", &["ADDS"]);
+    let silent_scene = Scene::survives(
+        "verify: a system that raises nothing tells nothing",
+        cannot_ask,
+    );
+    scenes.push(
+        silent_scene
+            .under(&silent)
+            .only_if(can_lie_about(Rung::SendFlag)),
+    );
     scenes.extend(of_verify());
     scenes
 }
