@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "signals and poll have no safe form")]
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::mem;
@@ -22,6 +23,10 @@ use socket2::SockRef;
 
 /// Names the scene that a child plays.
 pub const SCENE: &str = "EPIPE_SCENE";
+
+/// What starts a child whose program the kernel cannot run: an emulator and its arguments,
+/// separated by spaces.
+const RUNNER: &str = "EPIPE_RUNNER";
 
 // ------------------------------------------------------------------ fates of children ----
 
@@ -43,7 +48,14 @@ impl Fate {
 
 /// Plays a scene in a child: this same program, told its name.
 pub fn fate_of(scene: &str) -> io::Result<Fate> {
-    let output = Command::new(std::env::current_exe()?)
+    let runner = std::env::var(RUNNER).unwrap_or_default();
+    let program = std::env::current_exe()?;
+    let mut words = runner
+        .split_whitespace()
+        .map(OsStr::new)
+        .chain([program.as_os_str()]);
+    let output = Command::new(words.next().expect("the program is one"))
+        .args(words)
         .env(SCENE, scene)
         .stdin(Stdio::null())
         .output()?;
