@@ -6,6 +6,11 @@ install() {
         { apt-get update && apt-get install -y --no-install-recommends "$@"; }
 }
 
+# need COMMAND PACKAGE...: installs the packages if the command is missing.
+need() {
+    command -v "$1" >/dev/null || install "${@:2}"
+}
+
 # has_std TARGET: whether rustup has a std for the target; installs it.
 has_std() {
     timeout 120 rustup target add "$1"
@@ -25,7 +30,7 @@ cargo_building_std() {
         features=
         ;;
     *-windows-gnu) # std's import libraries are made by dlltool, also for a check
-        command -v x86_64-w64-mingw32-dlltool >/dev/null || install binutils-mingw-w64-x86-64
+        need x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64
         ;;
     esac
     env -u RUSTUP_TOOLCHAIN PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \

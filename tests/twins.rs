@@ -161,19 +161,22 @@ impl Break {
             }
         }
         drop(theirs);
-        // Blocks until the end, or the reset, has arrived.
-        let seen = ours.read(&mut [0]);
-        match self {
-            Break::Reset => assert_eq!(seen.unwrap_err().kind(), ErrorKind::ConnectionReset),
-            Break::Closed => assert_eq!(seen.unwrap(), 0),
-            _ => {} // a reset on some systems, the end on others
+        // Blocks until the reset, or the end, has arrived.
+        match (self, ours.read(&mut [0])) {
+            // Wine's server takes the error where it is quicker, and leaves the end.
+            (Break::Reset, Ok(0)) if cfg!(windows) => {}
+            (Break::Reset, seen) => {
+                assert_eq!(seen.unwrap_err().kind(), ErrorKind::ConnectionReset);
+            }
+            (Break::Closed, seen) => assert_eq!(seen.unwrap(), 0),
+            (_, _) => {} // a reset on some systems, the end on others
         }
         None
     }
 }
 
-/// The answers of a call from the break on, to the second one after the first error. How often a
-/// call succeeds before it depends on when the reset arrives, and counts as once.
+/// What a call answers from the break on, to the second time after its first error. How often it
+/// succeeds before depends on when the reset arrives, and counts as once.
 fn answers(pair: fn() -> (Socket, Socket), broken: Break, call: fn(Socket) -> Call) -> Vec<Answer> {
     let (ours, theirs) = pair();
     let watch = ours.try_clone().unwrap();
