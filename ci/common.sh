@@ -24,7 +24,11 @@ cargo_building_std() {
     if [ ! -x /usr/bin/cargo ] || [ ! -d /usr/lib/rustlib/src ]; then
         install rustc-web cargo-web rust-web-src
     fi
-    local features=-Zbuild-std-features=
+    local crates=std,panic_abort features=-Zbuild-std-features=
+    if [ "$command" = test ]; then # tests unwind
+        crates+=,panic_unwind
+        features=
+    fi
     case $target in
     *-fuchsia) # std does not build without its default features
         features=
@@ -34,5 +38,5 @@ cargo_building_std() {
         ;;
     esac
     env -u RUSTUP_TOOLCHAIN PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
-        /usr/bin/cargo "$command" -Zbuild-std=std,panic_abort $features --target "$target" "$@"
+        /usr/bin/cargo "$command" -Zbuild-std=$crates $features --target "$target" "$@"
 }
