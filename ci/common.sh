@@ -6,6 +6,11 @@ install() {
         { apt-get update && apt-get install -y --no-install-recommends "$@"; }
 }
 
+# need COMMAND PACKAGE...: installs the packages if the command is missing.
+need() {
+    command -v "$1" >/dev/null || install "${@:2}"
+}
+
 # has_std TARGET: whether rustup has a std for the target; installs it.
 has_std() {
     timeout 120 rustup target add "$1"
@@ -20,16 +25,20 @@ cargo_building_std() {
     if [ ! -x /usr/bin/cargo ] || [ ! -d /usr/lib/rustlib/src ]; then
         install rustc-web cargo-web rust-web-src
     fi
-    local features=-Zbuild-std-features=
+    local crates=std,panic_abort features=-Zbuild-std-features=
+    if [ "$command" = test ]; then # tests unwind
+        crates+=,panic_unwind
+        features=
+    fi
     case $target in
     *-fuchsia) # std does not build without its default features
         features=
         ;;
     *-windows-gnu) # std's import libraries are made by dlltool, also for a check
-        command -v x86_64-w64-mingw32-dlltool >/dev/null || install binutils-mingw-w64-x86-64
+        need x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64
         ;;
     esac
     env -u RUSTUP_TOOLCHAIN PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
-        /usr/bin/cargo "$command" -Zbuild-std="${BUILD_STD:-std,panic_abort}" $features \
+        /usr/bin/cargo "$command" -Zbuild-std="${BUILD_STD:-$crates}" $features \
         --target "$target" "$@"
 }

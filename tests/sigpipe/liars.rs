@@ -8,7 +8,7 @@ use std::env;
 use std::io::{IoSlice, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use epipe::io::PipeWriter;
@@ -205,7 +205,7 @@ fn can_preload() -> bool {
         let Ok(library) = strips_sendmmsg().build() else {
             return false;
         };
-        let mut child = Command::new(env::current_exe().unwrap());
+        let mut child = support::this_program();
         child.env(IS_LOADED, "?").env("LD_PRELOAD", library);
         child.status().is_ok_and(|status| status.success())
     })
@@ -451,7 +451,7 @@ pub fn suites() -> Vec<Trial> {
 
 /// Runs the suite of all scenes, and looks that it was not empty.
 fn suite(liar: Option<&Liar>, variable: &str, value: &str) -> Result<(), Failed> {
-    let mut child = Command::new(env::current_exe()?);
+    let mut child = support::this_program();
     child.arg("--quiet").env(LIED_TO, "1").env(variable, value);
     if let Some(liar) = liar {
         child.env("LD_PRELOAD", liar.build()?);

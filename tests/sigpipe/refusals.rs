@@ -10,7 +10,7 @@ use epipe::raw;
 
 use crate::Scene;
 use crate::liars::{has_send_flag, has_write_flag};
-use crate::seccomp::{Bit, DEADLY, Which, allow_only, filter, refusing};
+use crate::seccomp::{Bit, DEADLY, Which, allow_only, can_be_filtered, filter, refusing};
 use crate::support::{
     Break, assert_epipe, broken_pipe, eventfd, foreign_write, mask, spell, tcp_pair,
 };
@@ -149,7 +149,11 @@ pub fn scenes() -> Vec<Scene> {
     ]);
     scenes.extend(remembered());
     scenes.extend(with_the_rung());
+    let can_be_played = can_be_filtered();
     scenes
+        .into_iter()
+        .map(|scene| scene.only_if(can_be_played))
+        .collect()
 }
 
 /// What is remembered of a refusal: seen by making the calls deadly that should not be made.

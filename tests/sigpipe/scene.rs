@@ -52,7 +52,7 @@ impl Scene {
 
     /// A scene that this machine cannot play counts as ignored, not as passed.
     pub fn only_if(mut self, can_be_played: bool) -> Scene {
-        self.can_be_played = can_be_played;
+        self.can_be_played &= can_be_played;
         self
     }
 

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "signals and poll have no safe form")]
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::mem;
@@ -23,6 +24,10 @@ use socket2::SockRef;
 
 /// Names the scene that a child plays.
 pub const SCENE: &str = "EPIPE_SCENE";
+
+/// What starts a child whose program the kernel cannot run: an emulator and its arguments,
+/// separated by spaces.
+const RUNNER: &str = "EPIPE_RUNNER";
 
 // ------------------------------------------------------------------ fates of children ----
 
@@ -42,9 +47,22 @@ impl Fate {
     }
 }
 
-/// Plays a scene in a child: this same program, told its name. `preload` is loaded before libc.
+/// This same program once more, by the runner if it needs one.
+pub fn this_program() -> Command {
+    let runner = std::env::var(RUNNER).unwrap_or_default();
+    let program = std::env::current_exe().unwrap();
+    let mut words = runner
+        .split_whitespace()
+        .map(OsStr::new)
+        .chain([program.as_os_str()]);
+    let mut command = Command::new(words.next().expect("the program is one"));
+    command.args(words);
+    command
+}
+
+/// Plays a scene in a child, told its name. `preload` is loaded before libc.
 pub fn fate_of(scene: &str, preload: Option<&Path>) -> io::Result<Fate> {
-    let mut child = Command::new(std::env::current_exe()?);
+    let mut child = this_program();
     child.env(SCENE, scene).stdin(Stdio::null());
     if let Some(library) = preload {
         child.env("LD_PRELOAD", library);
