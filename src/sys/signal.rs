@@ -56,11 +56,6 @@ pub(crate) fn pending() -> io::Result<bool> {
     Ok(contains_sigpipe(unsafe { set.assume_init_ref() }))
 }
 
-/// The same; where the question is forbidden, nothing is known to be pending.
-pub(crate) fn is_pending() -> bool {
-    pending().unwrap_or(false)
-}
-
 /// Takes one pending SIGPIPE, if there is one. It does not wait.
 pub(crate) fn take_one() -> io::Result<()> {
     let zero = libc::timespec {

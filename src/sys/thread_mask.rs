@@ -12,7 +12,7 @@ use std::io;
 
 use super::climb::LastRung;
 use super::rung::Rung;
-use super::signal::{block, is_pending, take_one, unblock};
+use super::signal::{block, pending, take_one, unblock};
 use super::{Guard, errno};
 
 /// The guards that this thread stands under.
@@ -130,6 +130,11 @@ impl Before {
             unblock();
         }
     }
+}
+
+/// Where the question is forbidden, nothing is known to be pending.
+fn is_pending() -> bool {
+    pending().unwrap_or(false)
 }
 
 /// One SIGPIPE was pending before, and a call of ours has raised another: one is left. The

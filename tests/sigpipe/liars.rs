@@ -20,7 +20,7 @@ use libtest_mimic::{Failed, Trial};
 use crate::Scene;
 use crate::liar::Liar;
 use crate::refusals::{broken_stream, refuse_write_flag, socket_writes, without_descriptors};
-use crate::seccomp::{Which, filter, refusing};
+use crate::seccomp::{Which, can_be_filtered, filter, refusing};
 use crate::support::{
     self, SCENE, assert_epipe, broken_pipe, dispose, hosts_handler, is_blocked, is_pending, mask,
     raise_at_thread, spell, take_pending, tcp_pair,
@@ -330,14 +330,6 @@ fn of_verify() -> Vec<Scene> {
                 assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
             },
         ),
-        Scene::survives("verify: a system that refuses is no liar", || {
-            refuse_write_flag(libc::EOPNOTSUPP);
-            let protection = verify().unwrap();
-            assert!(
-                !protection.pipe_write().contains(&Rung::WriteFlag),
-                "{protection}"
-            );
-        }),
         Scene::survives("verify: eight threads at once", || {
             let threads: Vec<_> = (0..8)
                 .map(|_| std::thread::spawn(|| (0..20).all(|_| verify().is_ok())))
@@ -376,9 +368,9 @@ fn of_verify() -> Vec<Scene> {
         .collect()
 }
 
-/// A sandbox that forbids one call: `verify` calls nobody a liar for it, and leaves no trace.
+/// In sandboxes: what is refused or missing is no lie, and `verify` leaves no trace.
 fn in_sandboxes() -> impl Iterator<Item = Scene> {
-    [
+    let forbidden = [
         ("socket", libc::SYS_socket),
         ("socketpair", libc::SYS_socketpair),
         ("bind", libc::SYS_bind),
@@ -394,7 +386,6 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
         ("rt_sigpending", libc::SYS_rt_sigpending),
         ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait),
     ]
-    .into_iter()
     .map(|(name, number)| {
         Scene::survives(format!("verify: a sandbox forbids {name}"), move || {
             filter(number, Which::All, refusing(libc::EPERM));
@@ -402,7 +393,37 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
             assert!(matches!(number, libc::SYS_rt_sigprocmask) || !is_blocked());
             assert!(!is_pending());
         })
-    })
+    });
+    let others = [
+        Scene::survives("verify: a system that refuses is no liar", || {
+            refuse_write_flag(libc::EOPNOTSUPP);
+            let protection = verify().unwrap();
+            assert!(
+                !protection.pipe_write().contains(&Rung::WriteFlag),
+                "{protection}"
+            );
+        }),
+        Scene::survives("verify: without IPv6", || {
+            // The bit that AF_INET6 has and AF_INET has not.
+            let inet6 = Which::With((0, libc::AF_INET6 & !libc::AF_INET));
+            filter(libc::SYS_socket, inet6, refusing(libc::EAFNOSUPPORT));
+            verify().unwrap();
+        }),
+        Scene::survives("verify: without IPv4", || {
+            let inet = Which::Without((0, libc::AF_INET6 & !libc::AF_INET));
+            filter(libc::SYS_socket, inet, refusing(libc::EAFNOSUPPORT));
+            verify().unwrap();
+        }),
+        Scene::survives("verify: without TCP", || {
+            filter(libc::SYS_socket, Which::All, refusing(libc::EPERM));
+            cannot_ask();
+        })
+        .only_if(cfg!(not(epipe_refused = "send_flag"))),
+    ];
+    forbidden
+        .into_iter()
+        .chain(others)
+        .map(|scene| scene.only_if(can_be_filtered()))
 }
 
 #[track_caller]
