@@ -39,6 +39,8 @@ cfg_if::cfg_if! {
             pub mod signal;
         }
 
+        mod verify;
+
         use scene::Scene;
 
         fn main() -> std::process::ExitCode {
@@ -54,6 +56,7 @@ cfg_if::cfg_if! {
                 bad_input::scenes(),
                 refusals::scenes(),
                 liars::scenes(),
+                verify::scenes(),
             ];
             scene::run(scenes.into_iter().flatten().collect())
         }
