@@ -392,30 +392,38 @@ mod on_linux {
     }
 
     fn silent_liars() {
-        for (definition, call) in [
+        let sends = [
             ("SEND", "send"),
             ("SENDTO", "sendto"),
             ("SENDMSG", "sendmsg"),
-        ] {
+        ];
+        for (definition, call) in sends {
             let only = format!("ONLY={definition}");
             let says = format!("on this machine {call} raises SIGPIPE");
             liar(call, &[&only]).play().refuses(&["send_flag"], &says);
-            // On TCP only: the Unix pair sees nothing of it.
-            let on_tcp = liar(&format!("{call} on TCP"), &[&only, "ONLY_TCP"]);
-            on_tcp.play().refuses(&["send_flag"], &says);
+            for family in ["TCP", "UNIX"] {
+                let on = format!("ON={family}");
+                let liar = liar(&format!("{call} on {family}"), &[&only, &on]);
+                liar.play().refuses(&["send_flag"], &says);
+            }
         }
         liar("all", &[])
             .play()
             .refuses(&["send_flag"], "send raises SIGPIPE");
-        liar("TCP", &["ONLY_TCP"])
+        liar("with an address", &["WITH_ADDRESS"])
             .play()
-            .refuses(&["send_flag"], "send raises SIGPIPE");
+            .refuses(&["send_flag"], "sendto raises");
         liar("sendmmsg", &["ONLY=SENDMMSG"])
             .play()
             .refuses_nothing();
         liar("pwritev2", &["ONLY=PWRITEV2"])
             .play()
             .refuses(&["write_flag"], "pwritev2 raises");
+        for kind in ["TCP", "UNIX", "PIPE"] {
+            let on = format!("ON={kind}");
+            let liar = liar(&format!("pwritev2 on {kind}"), &["ONLY=PWRITEV2", &on]);
+            liar.play().refuses(&["write_flag"], "pwritev2 raises");
+        }
         liar("sends and pwritev2", &["ONLY=31"])
             .play()
             .refuses(&["send_flag", "write_flag"], "");

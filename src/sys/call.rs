@@ -16,24 +16,6 @@ pub(crate) fn send(socket: BorrowedFd<'_>, buf: &[u8], flags: c_int) -> io::Resu
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// `sendto` without an address, which is `send`: for the probe.
-#[allow(dead_code)] // the library's own `sendto` has an address
-pub(crate) fn send_to(socket: BorrowedFd<'_>, buf: &[u8], flags: c_int) -> io::Result<usize> {
-    let (to, len) = (std::ptr::null(), 0);
-    // SAFETY: the buffer is valid for the call, at its length; there is no address.
-    let sent = unsafe {
-        libc::sendto(
-            socket.as_raw_fd(),
-            buf.as_ptr().cast(),
-            buf.len(),
-            flags,
-            to,
-            len,
-        )
-    };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
-}
-
 #[cfg(not(target_os = "redox"))] // it has no sendmsg
 #[inline]
 pub(crate) fn send_vectored(
@@ -41,14 +23,72 @@ pub(crate) fn send_vectored(
     bufs: &[IoSlice<'_>],
     flags: c_int,
 ) -> io::Result<usize> {
+    send_vectored_to(socket, bufs, None, flags)
+}
+
+/// `sendmsg`, with an address or without.
+#[cfg(not(target_os = "redox"))] // it has no sendmsg
+#[inline]
+pub(crate) fn send_vectored_to(
+    socket: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    to: Option<&Address>,
+    flags: c_int,
+) -> io::Result<usize> {
     // SAFETY: all zeros is a valid msghdr: no address, no slices, no control data.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    if let Some(to) = to {
+        message.msg_name = (&raw const to.storage).cast_mut().cast();
+        message.msg_namelen = to.len;
+    }
     message.msg_iov = bufs.as_ptr().cast_mut().cast();
     message.msg_iovlen = bufs.len() as _;
-    // SAFETY: IoSlice is ABI-compatible with iovec, the message names `bufs.len()` of them, and
-    // sendmsg only reads.
+    // SAFETY: IoSlice is ABI-compatible with iovec, the message names `bufs.len()` of them and an
+    // address of the length that is told, and sendmsg only reads.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// `sendto`, with an address or without: for the probe.
+#[allow(dead_code)] // the library sends to addresses by socket2
+pub(crate) fn send_to(
+    socket: BorrowedFd<'_>,
+    buf: &[u8],
+    to: Option<&Address>,
+    flags: c_int,
+) -> io::Result<usize> {
+    let (to, to_len) = match to {
+        Some(to) => ((&raw const to.storage).cast(), to.len),
+        None => (std::ptr::null(), 0),
+    };
+    let (fd, len) = (socket.as_raw_fd(), buf.len());
+    // SAFETY: buffer and address are valid for the call, at their lengths.
+    let sent = unsafe { libc::sendto(fd, buf.as_ptr().cast(), len, flags, to, to_len) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// A socket's address, as the system spells it.
+pub(crate) struct Address {
+    storage: libc::sockaddr_storage,
+    len: libc::socklen_t,
+}
+
+#[allow(dead_code)] // for the probe
+impl Address {
+    /// That of the socket's peer.
+    pub(crate) fn of_peer(socket: BorrowedFd<'_>) -> io::Result<Address> {
+        let mut address = Address {
+            // SAFETY: all zeros is a valid address, of no family.
+            storage: unsafe { std::mem::zeroed() },
+            len: size_of::<libc::sockaddr_storage>() as libc::socklen_t,
+        };
+        let storage = (&raw mut address.storage).cast();
+        // SAFETY: the storage has the length that is told, and outlives the call.
+        match unsafe { libc::getpeername(socket.as_raw_fd(), storage, &mut address.len) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(address),
+        }
+    }
 }
 
 /// The raw system call: musl before 1.2.5 and glibc before 2.26 have no `pwritev2`, and a

@@ -11,22 +11,26 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use libc::MSG_NOSIGNAL;
+
+use super::call::Address;
 use super::rung::Call;
 use super::{call, signal};
 
 /// The calls on which `send_flag` passes its flag.
 pub(crate) const SENDS: [Call; 3] = [Call::Send, Call::SendTo, Call::SendMsg];
 
-/// Which call raises in spite of MSG_NOSIGNAL, if one does, on a Unix pair or on TCP.
-///
-/// A lie that was seen counts even if a later question could not be asked.
+/// Which call raises in spite of MSG_NOSIGNAL, if one does.
 pub(crate) fn send_flag() -> io::Result<Option<Call>> {
-    let on_unix = broken_unix().and_then(|socket| lying_send(socket.as_fd()));
+    on_sockets(lying_send)
+}
+
+/// Asks on a Unix pair and on TCP.
+fn on_sockets(ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>) -> io::Result<Option<Call>> {
+    let on_unix = broken_unix().and_then(|socket| ask(socket.as_fd()));
     let mut on_tcp: Vec<_> = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         .into_iter()
-        .map(|loopback| {
-            broken_tcp(loopback).and_then(|(socket, _listener)| lying_send(socket.as_fd()))
-        })
+        .map(|loopback| broken_tcp(loopback).and_then(|(socket, _listener)| ask(socket.as_fd())))
         .collect();
     // One of the two may be missing here.
     if on_tcp.iter().any(Result::is_ok) {
@@ -35,7 +39,7 @@ pub(crate) fn send_flag() -> io::Result<Option<Call>> {
     first_lie(on_tcp.into_iter().chain([on_unix]))
 }
 
-/// The first lie; else the first error.
+/// The first lie, also if another question could not be asked; else the first error.
 fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Result<Option<Call>> {
     let mut error = None;
     for answer in answers {
@@ -50,21 +54,32 @@ fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Res
 
 fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     let watch = Watch::begin()?;
+    let peer = Address::of_peer(socket).ok();
     for by in SENDS {
-        let call = |flags| drop(send(socket, by, flags));
-        if watch.lies(|| call(0), || call(libc::MSG_NOSIGNAL))? {
+        let call = |to, flags| drop(send(socket, by, to, flags));
+        let lies = watch.lies(|| call(None, 0), || call(None, MSG_NOSIGNAL))?;
+        // With an address only where the plain call takes it: TCP does on Linux, and pays no heed.
+        let to = peer.as_ref();
+        let lies_to = || watch.lies(|| call(to, 0), || call(to, MSG_NOSIGNAL));
+        if lies || to.is_some() && matches!(lies_to(), Ok(true)) {
             return Ok(Some(by));
         }
     }
     Ok(None)
 }
 
-/// One byte by one of [`SENDS`].
-pub(crate) fn send(socket: BorrowedFd<'_>, by: Call, flags: c_int) -> io::Result<usize> {
+/// Two bytes by one of [`SENDS`].
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    by: Call,
+    to: Option<&Address>,
+    flags: c_int,
+) -> io::Result<usize> {
+    let slices = [IoSlice::new(&[0]), IoSlice::new(&[0])];
     match by {
-        Call::Send => call::send(socket, &[0], flags),
-        Call::SendTo => call::send_to(socket, &[0], flags),
-        _ => call::send_vectored(socket, &[IoSlice::new(&[0])], flags),
+        Call::Send => call::send(socket, &[0, 0], flags),
+        Call::SendTo => call::send_to(socket, &[0, 0], to, flags),
+        _ => call::send_vectored_to(socket, &slices, to, flags),
     }
 }
 
@@ -84,29 +99,24 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(TcpStream, TcpListener
     Ok((stream, listener))
 }
 
-/// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a Unix socket.
+/// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
 #[cfg(target_os = "linux")]
 #[allow(dead_code)] // not where the offset is one word (x32)
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
-    let descriptors = [broken_pipe().map(OwnedFd::from), broken_unix()];
-    first_lie(descriptors.into_iter().map(|fd| lying_write(fd?.into())))
+    let on_pipe = broken_pipe().and_then(|pipe| lying_write(pipe.as_fd()));
+    first_lie([on_pipe, on_sockets(lying_write)].into_iter())
 }
 
 #[cfg(target_os = "linux")]
-fn lying_write(file: std::fs::File) -> io::Result<Option<Call>> {
+fn lying_write(fd: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     use std::io::Write;
 
     use super::constant::RWF_NOSIGNAL;
 
     // Not pwritev2 without the flag: a sandbox may refuse it whole, and that is no lie.
+    let file = std::fs::File::from(fd.try_clone_to_owned()?);
     let plain = || drop((&file).write(&[0]));
-    let flagged = || {
-        drop(call::pwritev2(
-            file.as_fd(),
-            &[IoSlice::new(&[0])],
-            RWF_NOSIGNAL,
-        ))
-    };
+    let flagged = || drop(call::pwritev2(fd, &[IoSlice::new(&[0])], RWF_NOSIGNAL));
     Ok(Watch::begin()?
         .lies(plain, flagged)?
         .then_some(Call::Pwritev2))

@@ -95,9 +95,9 @@ fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error>
 /// stack may know it on Unix sockets and not on its own, or by one call and not by another.
 fn its_kind_refuses(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let known = SockRef::from(&socket);
-    let new = Socket::new_raw(known.local_addr()?.domain(), known.r#type()?, None)?;
+    let new = Socket::new(known.local_addr()?.domain(), known.r#type()?, None)?;
     Ok(probe::SENDS.into_iter().any(|by| {
-        let answer = ThreadGuard::own(1, || probe::send(new.as_fd(), by, MSG_NOSIGNAL));
+        let answer = ThreadGuard::own(2, || probe::send(new.as_fd(), by, None, MSG_NOSIGNAL));
         answer.is_err_and(|error| error.raw_os_error() == Some(libc::ENOPROTOOPT))
     }))
 }
@@ -147,5 +147,5 @@ impl SocketLadder for Inside {
 /// The same call with the flag, on a socket pair of our own whose peer is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let socket = probe::broken_unix()?;
-    Ok(ThreadGuard::own(1, || probe::send(socket.as_fd(), Call::Send, MSG_NOSIGNAL)))
+    Ok(ThreadGuard::own(2, || probe::send(socket.as_fd(), Call::Send, None, MSG_NOSIGNAL)))
 }

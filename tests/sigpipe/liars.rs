@@ -6,8 +6,8 @@
 
 use std::env;
 use std::io::{IoSlice, Write};
-use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -16,6 +16,7 @@ use epipe::net::TcpStream;
 use epipe::verify::{Call, Error, Rung};
 use epipe::{raw, verify};
 use libtest_mimic::{Failed, Trial};
+use socket2::SockAddr;
 
 use crate::Scene;
 use crate::liar::Liar;
@@ -70,7 +71,7 @@ pub fn machine_keeps_send_flag() -> bool {
         let accepts = |by| {
             [unix.as_fd(), tcp.as_fd()]
                 .into_iter()
-                .all(|socket| spell(&probe::send(socket, by, libc::MSG_NOSIGNAL)) == "EPIPE")
+                .all(|socket| spell(&probe::send(socket, by, None, libc::MSG_NOSIGNAL)) == "EPIPE")
         };
         probe::SENDS.into_iter().all(accepts) && matches!(probe::send_flag(), Ok(None))
     })
@@ -103,62 +104,91 @@ pub fn has_write_flag() -> bool {
 
 // ------------------------------------------------------------------------- the liars ----
 
-/// A liar that strips in silence, the rung and call that `verify` should name, and a write of this
-/// crate that kills without it.
-type Stripper = (Liar, Rung, Call, fn());
+/// A liar that strips in silence, the call that `verify` should name, and a write of this crate that
+/// kills without it.
+type Stripper = (Liar, Call, fn());
 
 fn strippers() -> Vec<Stripper> {
+    const TCP: &str = "ON=TCP";
+    const PWRITEV2: &str = "ONLY=PWRITEV2";
     let write = || drop(TcpStream::from(broken_stream()).write(b"x"));
     let write_vectored = || {
         let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
         drop(TcpStream::from(broken_stream()).write_vectored(&slices));
     };
-    let send_to = || {
-        // TCP takes an address, and pays no heed to it.
-        let anywhere = "127.0.0.1:9".parse::<std::net::SocketAddr>().unwrap();
-        drop(raw::send_to(broken_stream(), b"x", &anywhere.into()));
+    // TCP takes an address, and pays no heed to it.
+    fn anywhere() -> SockAddr {
+        SocketAddr::from(([127, 0, 0, 1], 9)).into()
+    }
+    let send_to = || drop(raw::send_to(broken_stream(), b"x", &anywhere()));
+    let send_to_vectored = || {
+        let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
+        drop(raw::send_to_vectored(broken_stream(), &slices, &anywhere()));
     };
-    let pipe = || drop(PipeWriter::from(broken_pipe()).write(b"x"));
-    let strips = Liar::strips;
-    vec![
-        (strips("all", &[]), Rung::SendFlag, Call::Send, write),
+    let unix_write = || drop(epipe::os::unix::net::UnixStream::from(broken_unix()).write(b"x"));
+    let tcp_raw_write = || drop(raw::write(broken_stream(), b"x"));
+    let unix_raw_write = || drop(raw::write(broken_unix(), b"x"));
+    let pipe_write = || drop(PipeWriter::from(broken_pipe()).write(b"x"));
+    let liars: [(&str, &[&str], Call, fn()); 14] = [
+        ("all", &[], Call::Send, write),
+        ("send", &["ONLY=SEND"], Call::Send, write),
+        ("sendto", &["ONLY=SENDTO"], Call::SendTo, send_to),
+        ("sendmsg", &["ONLY=SENDMSG"], Call::SendMsg, write_vectored),
+        ("TCP", &[TCP], Call::Send, write),
         (
-            strips("send", &["ONLY=SEND"]),
-            Rung::SendFlag,
-            Call::Send,
-            write,
-        ),
-        (
-            strips("sendto", &["ONLY=SENDTO"]),
-            Rung::SendFlag,
+            "sendto on TCP",
+            &["ONLY=SENDTO", TCP],
             Call::SendTo,
             send_to,
         ),
         (
-            strips("sendmsg", &["ONLY=SENDMSG"]),
-            Rung::SendFlag,
+            "sendmsg on TCP",
+            &["ONLY=SENDMSG", TCP],
             Call::SendMsg,
             write_vectored,
         ),
+        ("Unix", &["ON=UNIX"], Call::Send, unix_write),
+        ("with an address", &["WITH_ADDRESS"], Call::SendTo, send_to),
         (
-            strips("TCP", &["ONLY_TCP"]),
-            Rung::SendFlag,
-            Call::Send,
-            write,
-        ),
-        (
-            strips("sendmsg on TCP", &["ONLY=SENDMSG", "ONLY_TCP"]),
-            Rung::SendFlag,
+            "sendmsg with an address",
+            &["WITH_ADDRESS", "ONLY=SENDMSG"],
             Call::SendMsg,
-            write_vectored,
+            send_to_vectored,
         ),
+        ("pwritev2", &[PWRITEV2], Call::Pwritev2, pipe_write),
         (
-            strips("pwritev2", &["ONLY=PWRITEV2"]),
-            Rung::WriteFlag,
+            "pwritev2 on TCP",
+            &[PWRITEV2, TCP],
             Call::Pwritev2,
-            pipe,
+            tcp_raw_write,
         ),
-    ]
+        (
+            "pwritev2 on Unix",
+            &[PWRITEV2, "ON=UNIX"],
+            Call::Pwritev2,
+            unix_raw_write,
+        ),
+        (
+            "pwritev2 on pipes",
+            &[PWRITEV2, "ON=PIPE"],
+            Call::Pwritev2,
+            pipe_write,
+        ),
+    ];
+    let liar = |(what, definitions, call, kills)| (Liar::strips(what, definitions), call, kills);
+    liars.into_iter().map(liar).collect()
+}
+
+/// The rung that makes a call.
+fn rung_of(call: Call) -> Rung {
+    match call {
+        Call::Pwritev2 => Rung::WriteFlag,
+        _ => Rung::SendFlag,
+    }
+}
+
+fn broken_unix() -> OwnedFd {
+    probe::broken_unix().unwrap()
 }
 
 /// This crate makes no sendmmsg: who strips it strips nothing of ours.
@@ -175,7 +205,7 @@ fn rejecters(error: &str) -> Vec<(&'static str, Liar)> {
         ("send", &["ONLY=SEND"]),
         ("sendto", &["ONLY=SENDTO"]),
         ("sendmsg", &["ONLY=SENDMSG"]),
-        ("TCP", &["ONLY_TCP"]),
+        ("TCP", &["ON=TCP"]),
     ];
     let liar = |(what, definitions)| (what, Liar::rejects(what, error, definitions));
     liars.into_iter().map(liar).collect()
@@ -222,17 +252,14 @@ pub fn can_lie_about(rung: Rung) -> bool {
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    for (liar, rung, call, kills) in strippers() {
-        scenes.extend(
-            [
-                Scene::dies(format!("liar {}: control", liar.name), kills),
-                Scene::survives(format!("liar {}: verify names it", liar.name), move || {
-                    names(rung, call);
-                    kills();
-                }),
-            ]
-            .map(|scene| scene.under(&liar).only_if(can_lie_about(rung))),
-        );
+    for (liar, call, kills) in strippers() {
+        let control = Scene::dies(format!("liar {}: control", liar.name), kills);
+        let named = Scene::survives(format!("liar {}: verify names it", liar.name), move || {
+            names(call);
+            kills();
+        });
+        let can_lie = can_lie_about(rung_of(call));
+        scenes.extend([control, named].map(|scene| scene.under(&liar).only_if(can_lie)));
     }
     for error in ERRORS {
         for (what, liar) in rejecters(error) {
@@ -258,7 +285,8 @@ pub fn scenes() -> Vec<Scene> {
 }
 
 /// `verify` tells the lie, each time and on each thread; what it names is out of use.
-fn names(rung: Rung, call: Call) {
+fn names(call: Call) {
+    let rung = rung_of(call);
     let tells_it = move || {
         match verify() {
             Err(Error::Lies { rung: r, call: c }) => assert_eq!((r, c), (rung, call)),
@@ -308,17 +336,20 @@ fn failing_calls_are_few(what: &str, error: &str) {
 /// The whole proof once more, under each liar.
 pub fn suites() -> Vec<Trial> {
     let mut suites = Vec::new();
-    for (liar, rung, ..) in strippers() {
+    let silent = strippers()
+        .into_iter()
+        .map(|(liar, call, _)| (liar, rung_of(call)));
+    for (liar, rung) in silent.chain([(strips_sendmmsg(), Rung::SendFlag)]) {
         let name = format!("liar {}: all scenes, after verify", liar.name);
         suites.push(
-            Trial::test(name, move || suite(Some(&liar), VERIFY, "1"))
+            Trial::test(name, move || suite(Some(&liar), Some((VERIFY, "1"))))
                 .with_ignored_flag(!can_lie_about(rung)),
         );
     }
     for (_, liar) in ERRORS.into_iter().flat_map(rejecters) {
         let name = format!("liar {}: all scenes", liar.name);
         suites.push(
-            Trial::test(name, move || suite(Some(&liar), LIED_TO, "1"))
+            Trial::test(name, move || suite(Some(&liar), None))
                 .with_ignored_flag(!can_lie_about(Rung::SendFlag)),
         );
     }
@@ -330,17 +361,19 @@ pub fn suites() -> Vec<Trial> {
     ] {
         let name = format!("seccomp answers {name} to pwritev2: all scenes");
         suites.push(
-            Trial::test(name, move || suite(None, REFUSE, &error.to_string()))
-                .with_ignored_flag(!has_write_flag()),
+            Trial::test(name, move || {
+                suite(None, Some((REFUSE, &error.to_string())))
+            })
+            .with_ignored_flag(!has_write_flag()),
         );
     }
     suites
 }
 
 /// Runs the suite of all scenes, and looks that it was not empty.
-fn suite(liar: Option<&Liar>, variable: &str, value: &str) -> Result<(), Failed> {
+fn suite(liar: Option<&Liar>, variable: Option<(&str, &str)>) -> Result<(), Failed> {
     let mut child = support::this_program();
-    child.arg("--quiet").env(LIED_TO, "1").env(variable, value);
+    child.arg("--quiet").env(LIED_TO, "1").envs(variable);
     if let Some(liar) = liar {
         child.env("LD_PRELOAD", liar.build()?);
     }
