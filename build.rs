@@ -22,7 +22,8 @@ mod sys {
     pub mod rung;
 
     cfg_if::cfg_if! {
-        // Where a rung carries a flag. The machine that runs this script, not the target.
+        // Where a flag can be asked about, and Rust builds natively. This is the machine that runs
+        // the script, not the target.
         if #[cfg(any(
             target_vendor = "apple",
             target_os = "android",
@@ -151,7 +152,7 @@ fn packagers_word(refused: &mut Refused, word: Option<&str>) -> Result<(), Strin
             .find(|rung| rung.to_string() == name);
         let Some(rung) = known else {
             return Err(format!(
-                "{source}: `{name}` is no rung that can be refused; the rungs are {}",
+                "{source}: {name:?} is no rung that can be refused; the rungs are {}",
                 Rung::REFUSABLE.map(|rung| rung.to_string()).join(", ")
             ));
         };
@@ -167,7 +168,7 @@ fn known_liars(refused: &mut Refused) {
     let (os, libc) = (of_target("OS"), of_target("ENV"));
 
     if libc == "newlib" {
-        let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and this system lacks it";
+        let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it";
         refused.add(Rung::SocketOption, why, TRUST_THE_TABLE);
     }
     if os == "espidf" {
@@ -185,7 +186,8 @@ fn known_liars(refused: &mut Refused) {
             .next()
             .and_then(|major| major.trim().parse::<u32>().ok());
         if os == system && major.is_some_and(|major| major < since) {
-            let why = format!("{variable} is {target}, and MSG_NOSIGNAL is ignored before {since}");
+            let why =
+                format!("{variable} is {target:?}, and MSG_NOSIGNAL is ignored before {since}");
             refused.add(Rung::SendFlag, &why, TRUST_THE_TABLE);
         }
     }

@@ -119,7 +119,7 @@ impl Told {
     fn fails_and_lists_the_rungs(&self, name: &str) {
         assert!(!self.succeeded && self.errors.len() == 1, "{self:?}");
         let error = &self.errors[0];
-        assert!(error.contains(&format!("`{name}`")), "{error}");
+        assert!(error.contains(&format!("{name:?}")), "{error}");
         let rungs = "send_flag, socket_option, fd_flag, write_flag, thread_mask, process_handler";
         assert!(error.contains(rungs), "{error}");
     }

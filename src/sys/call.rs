@@ -75,8 +75,8 @@ pub(crate) struct Address {
 
 #[allow(dead_code)] // for the probe
 impl Address {
-    /// That of the socket's peer.
-    pub(crate) fn of_peer(socket: BorrowedFd<'_>) -> io::Result<Address> {
+    /// That of the socket itself.
+    pub(crate) fn of(socket: BorrowedFd<'_>) -> io::Result<Address> {
         let mut address = Address {
             // SAFETY: all zeros is a valid address, of no family.
             storage: unsafe { std::mem::zeroed() },
@@ -84,7 +84,7 @@ impl Address {
         };
         let storage = (&raw mut address.storage).cast();
         // SAFETY: the storage has the length that is told, and outlives the call.
-        match unsafe { libc::getpeername(socket.as_raw_fd(), storage, &mut address.len) } {
+        match unsafe { libc::getsockname(socket.as_raw_fd(), storage, &mut address.len) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(address),
         }

@@ -28,15 +28,20 @@ pub(crate) fn send_flag() -> io::Result<Option<Call>> {
 /// Asks on a Unix pair and on TCP.
 fn on_sockets(ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>) -> io::Result<Option<Call>> {
     let on_unix = broken_unix().and_then(|socket| ask(socket.as_fd()));
-    let mut on_tcp: Vec<_> = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+    let on_tcp = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        .map(|loopback| broken_tcp(loopback).and_then(|(socket, _listener)| ask(socket.as_fd())));
+    // A machine may have only one of the two.
+    let has_one = on_tcp.iter().any(Result::is_ok);
+    let on_tcp = on_tcp
         .into_iter()
-        .map(|loopback| broken_tcp(loopback).and_then(|(socket, _listener)| ask(socket.as_fd())))
-        .collect();
-    // One of the two may be missing here.
-    if on_tcp.iter().any(Result::is_ok) {
-        on_tcp.retain(Result::is_ok);
-    }
-    first_lie(on_tcp.into_iter().chain([on_unix]))
+        .filter(|answer| !(has_one && answer.as_ref().is_err_and(is_missing)));
+    first_lie(on_tcp.chain([on_unix]))
+}
+
+/// Whether there is no such loopback address.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 /// The first lie, also if another question could not be asked; else the first error.
@@ -54,18 +59,18 @@ fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Res
 
 fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     let watch = Watch::begin()?;
-    let peer = Address::of_peer(socket).ok();
-    for by in SENDS {
+    let own = Address::of(socket).ok();
+    first_lie(SENDS.into_iter().map(|by| {
         let call = |to, flags| drop(send(socket, by, to, flags));
-        let lies = watch.lies(|| call(None, 0), || call(None, MSG_NOSIGNAL))?;
-        // With an address only where the plain call takes it: TCP does on Linux, and pays no heed.
-        let to = peer.as_ref();
+        let lies = watch.lies(|| call(None, 0), || call(None, MSG_NOSIGNAL));
+        // With an address where the plain call takes one: TCP does on Linux, and pays no heed to it.
+        let to = own.as_ref();
         let lies_to = || watch.lies(|| call(to, 0), || call(to, MSG_NOSIGNAL));
-        if lies || to.is_some() && matches!(lies_to(), Ok(true)) {
+        if to.is_some() && !matches!(lies, Ok(true)) && matches!(lies_to(), Ok(true)) {
             return Ok(Some(by));
         }
-    }
-    Ok(None)
+        Ok(lies?.then_some(by))
+    }))
 }
 
 /// Two bytes by one of [`SENDS`].
@@ -83,9 +88,12 @@ pub(crate) fn send(
     }
 }
 
-/// A Unix stream whose peer is gone.
+/// A Unix stream that has ended: the peer is gone, and it is shut down for writing, should a child
+/// that another thread has forked hold the peer.
 pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
-    UnixStream::pair().map(|(socket, _)| socket.into())
+    let (socket, _peer) = UnixStream::pair()?;
+    socket.shutdown(Shutdown::Write)?;
+    Ok(socket.into())
 }
 
 /// A TCP connection that has ended: by our own hand, so that nothing is waited for. To the
@@ -93,8 +101,8 @@ pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
 /// long as the listener, whose end resets it.
 pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(TcpStream, TcpListener)> {
     let listener = TcpListener::bind((loopback, 0))?;
-    // A firewall that drops packets must not hold up a build.
-    let stream = TcpStream::connect_timeout(&listener.local_addr()?, Duration::from_secs(1))?;
+    // Loopback answers at once, or a firewall drops it.
+    let stream = TcpStream::connect_timeout(&listener.local_addr()?, Duration::from_millis(250))?;
     stream.shutdown(Shutdown::Write)?;
     Ok((stream, listener))
 }
@@ -165,16 +173,14 @@ impl Watch {
 /// Whether `call` raises SIGPIPE. Takes it back.
 fn raises(call: impl FnOnce()) -> io::Result<bool> {
     call();
-    let raised = signal::pending()?;
-    if raised {
-        signal::take_one()?;
-    }
-    Ok(raised)
+    signal::take_one()
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if !self.was_blocked {
+        // What cannot be taken back would kill: it stays blocked.
+        let is_safe = || matches!(signal::pending(), Ok(false)) || signal::take_one().is_ok();
+        if !self.was_blocked && is_safe() {
             signal::unblock();
         }
     }

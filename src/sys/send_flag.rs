@@ -9,11 +9,13 @@
 
 use std::ffi::c_int;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use libc::MSG_NOSIGNAL;
-use socket2::{SockRef, Socket};
+use socket2::{Domain, SockRef, Socket, Type};
 
+use super::call::Address;
 use super::climb::{Findings, LastRung, SocketLadder, SocketRung};
 use super::refusal::{Verdict, is_refusal};
 use super::rung::{Call, Rung};
@@ -87,19 +89,32 @@ fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error>
     // second call would hide it.
     let is_report = error.raw_os_error() == Some(libc::ENOPROTOOPT)
         && VERDICT.is_honoured()
-        && !its_kind_refuses(socket).unwrap_or(true);
+        && datagrams_take_it(socket).unwrap_or(false);
     is_report.then_some(error)
 }
 
-/// Whether a new socket of the same kind, which has nothing to report, refuses the flag too: a
-/// stack may know it on Unix sockets and not on its own, or by one call and not by another.
-fn its_kind_refuses(socket: BorrowedFd<'_>) -> io::Result<bool> {
+/// Whether a new datagram socket of the same family, which has nothing to report, takes the flag in
+/// every call: a stack may know it on Unix sockets and not here, or in one call and not in another.
+fn datagrams_take_it(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let known = SockRef::from(&socket);
-    let new = Socket::new(known.local_addr()?.domain(), known.r#type()?, None)?;
-    Ok(probe::SENDS.into_iter().any(|by| {
-        let answer = ThreadGuard::own(2, || probe::send(new.as_fd(), by, None, MSG_NOSIGNAL));
-        answer.is_err_and(|error| error.raw_os_error() == Some(libc::ENOPROTOOPT))
-    }))
+    let family = known.local_addr()?.domain();
+    if known.r#type()? != Type::DGRAM {
+        return Ok(false);
+    }
+    let loopback: IpAddr = match family {
+        Domain::IPV4 => Ipv4Addr::LOCALHOST.into(),
+        Domain::IPV6 => Ipv6Addr::LOCALHOST.into(),
+        _ => return Ok(false),
+    };
+    // It sends to itself.
+    let new = Socket::new(family, Type::DGRAM, None)?;
+    new.bind(&SocketAddr::new(loopback, 0).into())?;
+    let own = Address::of(new.as_fd())?;
+    let takes = |by, to| probe::send(new.as_fd(), by, to, MSG_NOSIGNAL).is_ok();
+    let with_address = [Call::SendTo, Call::SendMsg];
+    Ok(with_address.into_iter().all(|by| takes(by, Some(&own)))
+        && new.connect(&new.local_addr()?).is_ok()
+        && probe::SENDS.into_iter().all(|by| takes(by, None)))
 }
 
 /// Makes a call that something else protects already, with the flag where it is taken.

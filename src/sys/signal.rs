@@ -10,15 +10,22 @@ use std::ptr;
 use cfg_if::cfg_if;
 use libc::{SIG_BLOCK, SIG_UNBLOCK, SIGPIPE, c_int, sigset_t};
 
-/// The set of SIGPIPE alone.
-fn sigpipe() -> sigset_t {
+/// The set of no signal.
+fn nothing() -> sigset_t {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises the set, sigaddset changes it; SIGPIPE is a signal.
+    // SAFETY: sigemptyset initialises the set.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), SIGPIPE);
         set.assume_init()
     }
+}
+
+/// The set of SIGPIPE alone.
+fn sigpipe() -> sigset_t {
+    let mut set = nothing();
+    // SAFETY: the set is initialised; SIGPIPE is a signal.
+    unsafe { libc::sigaddset(&mut set, SIGPIPE) };
+    set
 }
 
 fn contains_sigpipe(set: &sigset_t) -> bool {
@@ -47,32 +54,43 @@ pub(crate) fn unblock() {
 
 /// Whether a SIGPIPE is pending on this thread, or on the process.
 pub(crate) fn pending() -> io::Result<bool> {
-    let mut set = MaybeUninit::uninit();
+    let mut set = nothing();
     // SAFETY: sigpending writes the set if it succeeds.
-    if unsafe { libc::sigpending(set.as_mut_ptr()) } == -1 {
+    if unsafe { libc::sigpending(&mut set) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: written by the successful call.
-    Ok(contains_sigpipe(unsafe { set.assume_init_ref() }))
+    Ok(contains_sigpipe(&set))
 }
 
-/// Takes one pending SIGPIPE, if there is one. It does not wait.
-pub(crate) fn take_one() -> io::Result<()> {
+/// Takes one pending SIGPIPE; tells whether there was one. It does not wait.
+pub(crate) fn take_one() -> io::Result<bool> {
     let zero = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    while sigtimedwait(&zero) == -1 {
-        let error = io::Error::last_os_error();
-        match error.kind() {
-            // Another signal's handler ran first.
-            io::ErrorKind::Interrupted => {}
-            // There was none, or another thread took it.
-            io::ErrorKind::WouldBlock => break,
-            _ => return Err(error),
+    loop {
+        match sigtimedwait(&zero) {
+            Ok(SIGPIPE) => return Ok(true),
+            // A sandbox makes as if.
+            Ok(signal) => return Err(io::Error::other(format!("sigtimedwait took {signal}"))),
+            Err(error) => match error.kind() {
+                // Another signal's handler ran first.
+                io::ErrorKind::Interrupted => {}
+                // There was none, or another thread took it.
+                io::ErrorKind::WouldBlock => return Ok(false),
+                _ => return Err(error),
+            },
         }
     }
-    Ok(())
+}
+
+/// What the call returns.
+#[allow(dead_code)] // not where there is only sigwait
+fn checked(signal: c_int) -> io::Result<c_int> {
+    match signal {
+        -1 => Err(io::Error::last_os_error()),
+        signal => Ok(signal),
+    }
 }
 
 cfg_if! {
@@ -84,17 +102,18 @@ cfg_if! {
         target_os = "haiku",
         target_os = "hurd",
         target_os = "linux",
+        target_os = "netbsd",
         target_os = "nto",
         target_os = "redox",
     ))] {
-        fn sigtimedwait(timeout: &libc::timespec) -> c_int {
+        fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
             // SAFETY: set and timeout are valid for the call; no siginfo is asked for.
-            unsafe { libc::sigtimedwait(&sigpipe(), ptr::null_mut(), timeout) }
+            checked(unsafe { libc::sigtimedwait(&sigpipe(), ptr::null_mut(), timeout) })
         }
     } else if #[cfg(target_os = "android")] {
         /// The raw call: bionic has the function only from API 23 (signal.h), and a program that
         /// asks for it would not load on older ones.
-        fn sigtimedwait(timeout: &libc::timespec) -> c_int {
+        fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
             // The kernel's set has 64 bits, also where bionic's has 32.
             let kernel_set = 1_u64 << (SIGPIPE - 1);
             // SAFETY: set, its size and timeout are valid for the call; no siginfo is asked for.
@@ -107,10 +126,10 @@ cfg_if! {
                     size_of::<u64>(),
                 )
             };
-            signal as c_int
+            checked(signal as c_int)
         }
     } else if #[cfg(any(target_os = "illumos", target_os = "solaris"))] {
-        fn sigtimedwait(timeout: &libc::timespec) -> c_int {
+        fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
             unsafe extern "C" {
                 // signal.h of both; the libc crate lacks it.
                 fn sigtimedwait(
@@ -120,21 +139,24 @@ cfg_if! {
                 ) -> c_int;
             }
             // SAFETY: set and timeout are valid for the call; no siginfo is asked for.
-            unsafe { sigtimedwait(&sigpipe(), ptr::null_mut(), timeout) }
+            checked(unsafe { sigtimedwait(&sigpipe(), ptr::null_mut(), timeout) })
         }
     } else {
-        /// OpenBSD and the unknown have only `sigwait`, which waits: so it is asked for what is
-        /// pending, under a lock, lest another thread of ours takes a signal of the process's in
+        /// OpenBSD, Apple and the unknown have only `sigwait`, which waits: so it is asked for what
+        /// is pending, under a lock, lest another thread of ours takes a signal of the process's in
         /// between. If a thread of the host's does, this one waits for the next.
-        fn sigtimedwait(_: &libc::timespec) -> c_int {
+        fn sigtimedwait(_: &libc::timespec) -> io::Result<c_int> {
             static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
             let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mut signal: c_int = 0;
-            if pending().is_ok_and(|pending| pending) {
-                // SAFETY: set and result are valid for the call.
-                unsafe { libc::sigwait(&sigpipe(), &mut signal) };
+            if !pending()? {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
-            signal
+            let mut signal: c_int = 0;
+            // SAFETY: set and result are valid for the call.
+            match unsafe { libc::sigwait(&sigpipe(), &mut signal) } {
+                0 => Ok(signal),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
         }
     }
 }

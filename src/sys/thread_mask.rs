@@ -60,10 +60,10 @@ impl Guard for ThreadMask {
         THREAD.with(|thread| {
             let before = thread.before.get();
             // A guard round foreign code always looks: an EPIPE may have been swallowed.
-            before.take_back_what_came();
+            let taken = before.take_back_what_came();
             thread.guards.set(thread.guards.get() - 1);
             if thread.guards.get() == 0 {
-                before.restore();
+                before.restore(taken);
             }
         });
     }
@@ -76,13 +76,13 @@ impl LastRung for ThreadMask {
         if Self::held() {
             let answer = call();
             // At once: the next ppoll with another mask would deliver it.
-            THREAD.with(|thread| thread.before.get().take_back(len, &answer));
+            THREAD.with(|thread| drop(thread.before.get().take_back(len, &answer)));
             return answer;
         }
         let before = Before::find(block()?);
         let answer = call();
-        before.take_back(len, &answer);
-        before.restore();
+        let taken = before.take_back(len, &answer);
+        before.restore(taken);
         answer
     }
 
@@ -95,55 +95,54 @@ impl Before {
     fn find(blocked: bool) -> Before {
         Before {
             blocked,
-            pending: blocked && is_pending(),
+            pending: blocked && pending().is_ok_and(|pending| pending),
         }
     }
 
     /// Takes back what one call of our own has raised.
-    fn take_back(self, len: usize, answer: &io::Result<usize>) {
+    fn take_back(self, len: usize, answer: &io::Result<usize>) -> io::Result<()> {
         match answer {
             // A stream or a pipe has raised with it. Where it has not (a Unix datagram socket),
             // what is taken is given back.
             Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
                 if self.pending {
-                    give_back_the_hosts();
+                    give_back_the_hosts()
                 } else {
-                    self.take_back_what_came();
+                    take_one().map(drop)
                 }
             }
             // A short count may hide one.
             Ok(taken) if *taken < len => self.take_back_what_came(),
-            _ => {}
+            _ => Ok(()),
         }
     }
 
     /// Takes back one SIGPIPE, if one came since; a second may be the host's. Where one was
     /// pending before, what came has merged with it or cannot be told from it.
-    fn take_back_what_came(self) {
-        if !self.pending && is_pending() {
-            let _ = take_one();
+    fn take_back_what_came(self) -> io::Result<()> {
+        // Where the question is forbidden, what may be there is taken.
+        if self.pending || matches!(pending(), Ok(false)) {
+            return Ok(());
         }
+        take_one().map(drop)
     }
 
-    fn restore(self) {
-        if !self.blocked {
+    /// A signal that a sandbox forbids to take would kill: it stays blocked, on this thread.
+    fn restore(self, taken: io::Result<()>) {
+        if !self.blocked && (taken.is_ok() || matches!(pending(), Ok(false))) {
             unblock();
         }
     }
 }
 
-/// Where the question is forbidden, nothing is known to be pending.
-fn is_pending() -> bool {
-    pending().unwrap_or(false)
-}
-
 /// One SIGPIPE was pending before, and a call of ours has raised another: one is left. The
 /// host's was the thread's, and ours has merged with it; or it was the process's, and there are
 /// two. The thread's own is taken first (Linux kernel/signal.c `dequeue_signal`).
-fn give_back_the_hosts() {
-    let _ = take_one();
-    if !is_pending() {
+fn give_back_the_hosts() -> io::Result<()> {
+    take_one()?;
+    if !pending()? {
         // SAFETY: the thread is this one, where the signal is blocked: it stays pending.
         unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) };
     }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::Scene;
 use crate::liars::{has_send_flag, has_write_flag};
 use crate::seccomp::{Bit, DEADLY, Which, allow_only, can_be_filtered, filter, refusing};
 use crate::support::{
-    Break, assert_epipe, broken_pipe, eventfd, foreign_write, mask, spell, tcp_pair,
+    Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, mask, spell, tcp_pair,
 };
 
 /// Both calls of the send family that this crate makes, `With` or `Without` MSG_NOSIGNAL.
@@ -145,8 +145,41 @@ pub fn scenes() -> Vec<Scene> {
             });
             assert_epipe(pipe.write(b"x"));
             assert_epipe(stream.write(b"x"));
+            // Now it could be asked, and is remembered.
+            filter(libc::SYS_pwritev2, Which::All, DEADLY);
+            filter_sends(Which::With, DEADLY);
+            assert_epipe(pipe.write(b"x"));
+            assert_epipe(stream.write(b"x"));
         }),
     ]);
+    for (name, number) in [
+        ("rt_sigpending", libc::SYS_rt_sigpending),
+        ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait),
+    ] {
+        for error in [libc::EPERM, libc::ENOSYS, 0] {
+            // A signal that cannot be taken back stays blocked.
+            scenes.push(Scene::survives(
+                format!("refused: {name} answers {error}, under every guard"),
+                move || {
+                    filter(number, Which::All, refusing(error));
+                    refuse_write_flag(libc::ENOSYS);
+                    refuse_send_flag(libc::EINVAL);
+                    let answers = [
+                        PipeWriter::from(broken_pipe()).write(b"x"),
+                        TcpStream::from(broken_stream()).write(b"x"),
+                        raw::sendfile(broken_stream(), file(8), 0, None),
+                    ];
+                    for answer in answers {
+                        assert_eq!(spell(&answer), "EPIPE");
+                    }
+                    if error != 0 || number != libc::SYS_rt_sigpending {
+                        let guarded = || drop(foreign_write(broken_pipe(), b"x"));
+                        epipe::sigpipe::suppressed(guarded).unwrap();
+                    }
+                },
+            ));
+        }
+    }
     scenes.extend(remembered());
     scenes.extend(with_the_rung());
     let can_be_played = can_be_filtered();

@@ -57,6 +57,18 @@ pub fn scenes() -> Vec<Scene> {
                 assert_eq!(support::disposition(), disposition);
             }
         }),
+        Scene::survives("verify: no descriptor is left open", || {
+            let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+            let before = count();
+            verify().unwrap();
+            assert_eq!(count(), before);
+        }),
+        Scene::survives("verify: other signals interrupt", || {
+            interrupt_every_50_microseconds();
+            for _ in 0..100 {
+                verify().unwrap();
+            }
+        }),
         Scene::survives("verify: no descriptor is free", || {
             without_descriptors(cannot_ask)
         }),
@@ -69,6 +81,26 @@ pub fn scenes() -> Vec<Scene> {
         .into_iter()
         .map(|scene| scene.only_if(!is_lied_to()))
         .collect()
+}
+
+/// By SIGALRM, whose handler does nothing.
+fn interrupt_every_50_microseconds() {
+    let step = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 50,
+    };
+    let timer = libc::itimerval {
+        it_interval: step,
+        it_value: step,
+    };
+    // SAFETY: the handler does nothing; the timer is valid for the call.
+    unsafe {
+        libc::signal(libc::SIGALRM, hosts_handler());
+        assert_eq!(
+            libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()),
+            0
+        );
+    }
 }
 
 /// Under libraries that do not lie about what is ours.
