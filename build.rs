@@ -74,6 +74,9 @@ mod sys {
 
 /// How to say that a liar is none.
 const TRUST_THE_TABLE: &str = "to trust it all the same, build with EPIPE_REFUSE set to nothing";
+/// The same where the table has no use for the rung.
+const NOTHING_LOST: &str =
+    "no call needs it there; to overrule, build with EPIPE_REFUSE set to nothing";
 
 /// The oldest releases that honour MSG_NOSIGNAL; older ones ignore it in silence (xnu-6153 has no
 /// such flag, xnu-7195 has).
@@ -169,15 +172,15 @@ fn known_liars(refused: &mut Refused) {
 
     if libc == "newlib" {
         let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it";
-        refused.add(Rung::SocketOption, why, TRUST_THE_TABLE);
+        refused.add(Rung::SocketOption, why, NOTHING_LOST);
     }
     if os == "espidf" {
         let why = "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg";
-        refused.add(Rung::SendFlag, why, TRUST_THE_TABLE);
+        refused.add(Rung::SendFlag, why, NOTHING_LOST);
     }
     if os == "wasi" {
         let why = "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)";
-        refused.add(Rung::SendFlag, why, TRUST_THE_TABLE);
+        refused.add(Rung::SendFlag, why, NOTHING_LOST);
     }
     for (system, variable, since) in SEND_FLAG_SINCE {
         let target = env::var(variable).unwrap_or_default();

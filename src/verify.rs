@@ -13,7 +13,7 @@ pub use crate::sys::rung::{Call, Rung};
 ///
 /// Each seat names its rungs in the order in which they are tried: the first one protects, and a
 /// call that it refuses falls to the next. [`Display`](fmt::Display) is a small table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protection {
     pub(crate) socket_send: Vec<Rung>,
     pub(crate) foreign_write: Vec<Rung>,
@@ -33,7 +33,7 @@ impl Protection {
         &self.foreign_write
     }
 
-    /// A write of this crate to a pipe, and `raw::write`.
+    /// A write of this crate to a pipe, also by `raw::write`.
     pub fn pipe_write(&self) -> &[Rung] {
         &self.pipe_write
     }
@@ -90,14 +90,14 @@ pub enum Error {
     },
     /// The system could not be asked: what the build has chosen stands, unverified.
     #[error("what protects from SIGPIPE cannot be verified: {0}")]
-    CannotAsk(#[source] io::Error),
+    CannotAsk(io::Error),
 }
 
 /// Tells what protects this process now. It asks the system nothing.
 ///
-/// What the build refused, and what has been refused or found lying since, is not among it. A rung
-/// that has not met its system yet is: on Linux before 6.18 the first pipe write (or
-/// [`verify()`]) finds out that there is no `write_flag`.
+/// What the build refused is not among it, nor what has been refused for the whole process or found
+/// lying since. A rung that has not met its system yet is: on Linux before 6.18 the first pipe
+/// write (or [`verify()`]) finds out that there is no `write_flag`.
 ///
 /// ```
 /// println!("{}", epipe::protection());
@@ -112,15 +112,15 @@ pub fn protection() -> Protection {
 /// Each call that carries a flag is made on a broken connection of this function's own, SIGPIPE
 /// blocked on this thread, and must not raise; the same write without the flag must. Asked are
 /// `send`, `sendto` and `sendmsg` on a Unix socket pair and on TCP over loopback (IPv4 and IPv6,
-/// where they are), and `pwritev2` on a pipe and a Unix socket. A rung that is *refused* is no lie: calls fall to
-/// the next one, with or without this function.
+/// where they are), without an address and with one; and `pwritev2` on those and on a pipe. A rung
+/// that is *refused* is no lie: calls fall to the next one, with or without this function.
 ///
 /// # When to call it
 ///
 /// Once, where a library is initialised, before it meets its first peer, if it may run on a
 /// system that its build did not know: a portable binary, an emulator, a container on somebody
 /// else's kernel, a process with an `LD_PRELOAD`. It may be called from any thread and again; each
-/// time it asks, about a hundred system calls, and a system that does not change gives the same answer.
+/// time it asks, some 250 system calls, and a system that does not change gives the same answer.
 ///
 /// ```
 /// # fn log(_: impl std::fmt::Display) {}
@@ -132,25 +132,34 @@ pub fn protection() -> Protection {
 ///
 /// # Errors
 ///
-/// [`Error::Lies`] names the first rung and call that lie; each rung that lies is not used
-/// again in this process, whatever this returns. [`Error::CannotAsk`] if a question could not
-/// be asked: no descriptor is free, a sandbox forbids sockets or there is no loopback network,
-/// SIGPIPE is already pending on this thread or this system raises none for the control.
+/// [`Error::Lies`] names the first rung and call that lie; each rung that lies is not used again in
+/// this process, whatever this returns. [`Error::CannotAsk`] if a question could not be asked: no
+/// descriptor is free, a sandbox forbids sockets, there is no loopback network, or a SIGPIPE is
+/// pending already on this thread or its process (also one that foreign code raised under a
+/// [`Guard`](crate::sigpipe::Guard)). Also where the control raises nothing: Linux queues the signal
+/// even while it is ignored, as in every Rust `main`; a system that does not cannot be asked then.
 ///
 /// # Limits
 ///
-/// It finds a liar by the calls and families that it asked, with one byte. A system that lies about
-/// longer messages, more slices, other flags, other families (vsock, SCTP, MPTCP) or only later can
-/// still kill: there [`sigpipe::suppressed`](crate::sigpipe::suppressed) protects. It says nothing of
-/// what foreign code passes to `sendmmsg`. A sandbox that *kills* on `socket`, `socketpair`, `bind`,
-/// `listen` or `connect` kills here.
+/// It finds a liar by the calls and families that it asked, with two bytes. A system that lies about
+/// longer messages, more slices, ancillary data, other flags, other families (vsock, SCTP, MPTCP),
+/// or only now and then, can still kill: there [`sigpipe::suppressed`](crate::sigpipe::suppressed)
+/// protects. It says nothing of what foreign code passes to `sendmmsg`.
+///
+/// A SIGPIPE that somebody sends to the process (`kill`) in the middle of a question is taken, and
+/// may pass for a lie: a rung is lost then, not the protection. One that a liar sends to the
+/// *process* by itself is beyond this function, and the guards.
+///
+/// A sandbox that *kills* on a call it does not expect kills here. A firewall that drops packets on
+/// loopback holds this up for half a second. In a build that refuses `thread_mask`, a write of
+/// another thread in that instant may discard the signal, and with it the answer.
 ///
 /// # Platforms
 ///
-/// Apple and NetBSD direct SIGPIPE at the process, where a question would endanger the host's other
-/// threads: nothing is asked, and the answer is [`Error::CannotAsk`]. There, and on AIX and QNX, no
-/// flag is trusted alone. `socket_option` and `fd_flag` are never asked. Where no SIGPIPE exists
-/// there is nothing to ask.
+/// Apple, NetBSD and RTEMS direct SIGPIPE at the process, where a question would endanger the host's
+/// other threads: nothing is asked, and the answer is [`Error::CannotAsk`]. On AIX and QNX the flag
+/// is never trusted without a guard round it, so it is not asked either; and nowhere are
+/// `socket_option` and `fd_flag`. Where no SIGPIPE exists there is nothing to ask.
 pub fn verify() -> Result<Protection, Error> {
     crate::sys::verify()
 }

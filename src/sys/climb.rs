@@ -268,7 +268,12 @@ impl Findings {
 
 /// What protects this process.
 pub(crate) fn protection() -> Protection {
-    let mut protection = Protection::default();
+    let mut protection = Protection {
+        socket_send: Vec::new(),
+        foreign_write: Vec::new(),
+        pipe_write: Vec::new(),
+        sendfile: Vec::new(),
+    };
     <Sockets as SocketLadder>::tell(&mut protection);
     <Pipes as PipeLadder>::tell(&mut protection);
     protection

@@ -7,7 +7,7 @@
 //! The facts behind the table, with their sources, stand at the head of each rung's file; how each
 //! row was verified, in the README.
 
-// The table is checked whole where the tests run; another row needs less of what they share.
+// Linux uses all that the rows share, so there unused code is an error; other rows use less of it.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 use std::ffi::c_int;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::rung::Call;
 
 /// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall
-/// answers a send so. `ENOSYS`, EINVAL and the rest may also be about the caller's own
+/// answers a send so. EINVAL and the rest may also be about the caller's own
 /// arguments; the call is repeated without the flag either way, and nothing was sent.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(

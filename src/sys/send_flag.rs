@@ -152,6 +152,7 @@ impl SocketLadder for Inside {
         <ThreadGuard as SocketLadder>::run(&(), socket, call)
     }
 
+    /// The guard alone: that the flag is kept inside it, nobody counts on.
     fn tell(protection: &mut Protection) {
         <ThreadGuard as SocketLadder>::tell(protection);
     }
