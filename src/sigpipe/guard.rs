@@ -53,7 +53,8 @@ use crate::sys::{self, Guard as _};
 ///   code raises under the guard stays beside it;
 /// * keep `errno` on a Unix that this crate does not know.
 ///
-/// `mem::forget` leaves the thread blocked, which is safe until somebody unblocks it.
+/// `mem::forget` leaves the thread blocked, which is safe until somebody unblocks it. So does a
+/// sandbox that forbids to take back the signal that came (`sigtimedwait`).
 ///
 /// # Platforms
 ///
