@@ -275,6 +275,9 @@ fn deployment_targets() {
         told("linux", variable, old).refuses_nothing();
         told(os, variable, "").refuses_nothing();
         told(os, variable, "old").refuses_nothing();
+        // What is quoted is no line of its own.
+        let injected = told(os, variable, "6.0\ncargo::warning=injected");
+        injected.refuses(&["send_flag"], "6.0\\ncargo");
     }
 }
 

@@ -166,6 +166,17 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
             filter(libc::SYS_socket, inet, refusing(libc::EAFNOSUPPORT));
             verify().unwrap();
         }),
+        Scene::survives("verify: IPv6 is there and forbidden", || {
+            let inet6 = Which::With((0, libc::AF_INET6 & !libc::AF_INET));
+            filter(libc::SYS_socket, inet6, refusing(libc::EPERM));
+            cannot_ask();
+        })
+        .only_if(cfg!(not(epipe_refused = "send_flag")) && has_ipv6()),
+        Scene::survives("verify: no loopback address", || {
+            filter(libc::SYS_bind, Which::All, refusing(libc::EADDRNOTAVAIL));
+            cannot_ask();
+        })
+        .only_if(cfg!(not(epipe_refused = "send_flag"))),
         Scene::survives("verify: without TCP", || {
             filter(libc::SYS_socket, Which::All, refusing(libc::EPERM));
             cannot_ask();
@@ -176,6 +187,10 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
         .into_iter()
         .chain(others)
         .map(|scene| scene.only_if(can_be_filtered()))
+}
+
+fn has_ipv6() -> bool {
+    std::net::TcpListener::bind("[::1]:0").is_ok()
 }
 
 #[track_caller]
