@@ -165,7 +165,8 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
             let inet = Which::Without((0, libc::AF_INET6 & !libc::AF_INET));
             filter(libc::SYS_socket, inet, refusing(libc::EAFNOSUPPORT));
             verify().unwrap();
-        }),
+        })
+        .only_if(has_ipv6()),
         Scene::survives("verify: IPv6 is there and forbidden", || {
             let inet6 = Which::With((0, libc::AF_INET6 & !libc::AF_INET));
             filter(libc::SYS_socket, inet6, refusing(libc::EPERM));
