@@ -111,16 +111,19 @@ pub fn protection() -> Protection {
 ///
 /// Each call that carries a flag is made on a broken connection of this function's own, SIGPIPE
 /// blocked on this thread, and must not raise; the same write without the flag must. Asked are
-/// `send`, `sendto` and `sendmsg` on a Unix socket pair and on TCP over loopback (IPv4 and IPv6,
-/// where they are), without an address and with one; and `pwritev2` on those and on a pipe. A rung
-/// that is *refused* is no lie: calls fall to the next one, with or without this function.
+/// `send`, `sendto` and `sendmsg` on a Unix socket pair and on both ends of TCP over loopback (IPv4
+/// and IPv6, where they are), without an address and with one; and `pwritev2` on those and on a
+/// pipe. Each with one byte and with more than 64 KiB, in one, two and three slices, blocking and
+/// non-blocking. A rung that is *refused* is no lie: calls fall to the next one, with or without
+/// this function.
 ///
 /// # When to call it
 ///
 /// Once, where a library is initialised, before it meets its first peer, if it may run on a
 /// system that its build did not know: a portable binary, an emulator, a container on somebody
 /// else's kernel, a process with an `LD_PRELOAD`. It may be called from any thread and again; each
-/// time it asks, some 250 system calls, and a system that does not change gives the same answer.
+/// time it asks, about a thousand system calls and a millisecond, and a system that does not
+/// change gives the same answer.
 ///
 /// ```
 /// # fn log(_: impl std::fmt::Display) {}
@@ -136,23 +139,24 @@ pub fn protection() -> Protection {
 /// this process, whatever this returns. [`Error::CannotAsk`] if a question could not be asked: no
 /// descriptor is free, a sandbox forbids sockets, there is no loopback network, or a SIGPIPE is
 /// pending already on this thread or its process (also one that foreign code raised under a
-/// [`Guard`](crate::sigpipe::Guard)). Also where the control raises nothing: Linux queues the signal
+/// [`Guard`](crate::sigpipe::Guard)), or a child that another thread forked just then holds the
+/// other end of the pipe. Also where the control raises nothing: Linux queues the signal
 /// even while it is ignored, as in every Rust `main`; a system that does not cannot be asked then.
 ///
 /// # Limits
 ///
-/// It finds a liar by the calls and families that it asked, with two bytes. A system that lies about
-/// longer messages, more slices, ancillary data, other flags, other families (vsock, SCTP, MPTCP),
-/// or only now and then, can still kill: there [`sigpipe::suppressed`](crate::sigpipe::suppressed)
-/// protects. It says nothing of what foreign code passes to `sendmmsg`.
+/// It finds a liar by what it asked. A system that lies about other lengths, more slices, ancillary
+/// data, other flags, sockets with other options, other families (vsock, SCTP, MPTCP), calls of
+/// other threads, or only now and then, can still kill: there
+/// [`sigpipe::suppressed`](crate::sigpipe::suppressed) protects. It says nothing of what foreign
+/// code passes to `sendmmsg`.
 ///
 /// A SIGPIPE that somebody sends to the process (`kill`) in the middle of a question is taken, and
 /// may pass for a lie: a rung is lost then, not the protection. One that a liar sends to the
 /// *process* by itself is beyond this function, and the guards.
 ///
 /// A sandbox that *kills* on a call it does not expect kills here. A firewall that drops packets on
-/// loopback holds this up for half a second. In a build that refuses `thread_mask`, a write of
-/// another thread in that instant may discard the signal, and with it the answer.
+/// loopback holds this up for a second.
 ///
 /// # Platforms
 ///

@@ -403,7 +403,7 @@ mod on_linux {
             let says = format!("on this machine {call} raises SIGPIPE");
             liar(call, &[&only]).play().refuses(&["send_flag"], &says);
             for family in ["TCP", "UNIX"] {
-                let on = format!("ON={family}");
+                let on = format!("WHERE=kind=={family}");
                 let liar = liar(&format!("{call} on {family}"), &[&only, &on]);
                 liar.play().refuses(&["send_flag"], &says);
             }
@@ -411,7 +411,7 @@ mod on_linux {
         liar("all", &[])
             .play()
             .refuses(&["send_flag"], "send raises SIGPIPE");
-        liar("with an address", &["WITH_ADDRESS"])
+        liar("with an address", &["WHERE=address"])
             .play()
             .refuses(&["send_flag"], "sendto raises");
         liar("sendmmsg", &["ONLY=SENDMMSG"])
@@ -421,7 +421,7 @@ mod on_linux {
             .play()
             .refuses(&["write_flag"], "pwritev2 raises");
         for kind in ["TCP", "UNIX", "PIPE"] {
-            let on = format!("ON={kind}");
+            let on = format!("WHERE=kind=={kind}");
             let liar = liar(&format!("pwritev2 on {kind}"), &["ONLY=PWRITEV2", &on]);
             liar.play().refuses(&["write_flag"], "pwritev2 raises");
         }

@@ -67,6 +67,21 @@ pub(crate) fn send_to(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+#[allow(dead_code)] // for the probe
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: the first command takes nothing, the second an integer.
+    let answer = match unsafe { libc::fcntl(fd, libc::F_GETFL) } {
+        -1 => -1,
+        // SAFETY: as above.
+        flags => unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) },
+    };
+    match answer {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// A socket's address, as the system spells it.
 pub(crate) struct Address {
     storage: libc::sockaddr_storage,

@@ -11,8 +11,8 @@ use socket2::SockRef;
 
 use super::rung::{Call, Rung};
 use super::{
-    Guard, Pipes, RAISED_AT_THREAD, ShieldCall, ShieldPipe, ShieldSocket, Sockets, UNKNOWN_LENGTH,
-    call, handle, total,
+    Guard, Pipes, RAISED_AT_THREAD, ShieldCall, ShieldPipe, ShieldSocket, Sockets, ThreadGuard,
+    UNKNOWN_LENGTH, call, handle, total,
 };
 use crate::verify::{self, Protection};
 
@@ -289,8 +289,12 @@ pub(crate) fn verify() -> Result<Protection, verify::Error> {
         )));
     }
     let mut findings = Findings::default();
+    // Where the guard is the process's, another thread that drops the last one would discard the
+    // signal that a question has raised.
+    ThreadGuard::enter().map_err(verify::Error::CannotAsk)?;
     <Sockets as SocketLadder>::verify(&mut findings);
     <Pipes as PipeLadder>::verify(&mut findings);
+    ThreadGuard::leave();
     match findings {
         Findings {
             lie: Some((rung, call)),

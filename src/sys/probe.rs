@@ -20,22 +20,39 @@ use super::{call, signal};
 /// The calls on which `send_flag` passes its flag.
 pub(crate) const SENDS: [Call; 3] = [Call::Send, Call::SendTo, Call::SendMsg];
 
+/// What a call carries: its slices. A broken end takes none of it, so length costs nothing.
+pub(crate) type Shape = &'static [&'static [u8]];
+
+pub(crate) const BYTE: Shape = &[&[0]];
+const SHAPES: [Shape; 3] = [BYTE, &[&[0; 0x1_0001], &[0]], &[&[0], &[0], &[0]]];
+
 /// Which call raises in spite of MSG_NOSIGNAL, if one does.
 pub(crate) fn send_flag() -> io::Result<Option<Call>> {
     on_sockets(lying_send)
 }
 
-/// Asks on a Unix pair and on TCP.
+/// Asks on a Unix pair and on TCP, there both ends.
 fn on_sockets(ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>) -> io::Result<Option<Call>> {
-    let on_unix = broken_unix().and_then(|socket| ask(socket.as_fd()));
-    let on_tcp = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-        .map(|loopback| broken_tcp(loopback).and_then(|(socket, _listener)| ask(socket.as_fd())));
+    let on_unix = broken_unix().and_then(|socket| both_ways(socket.as_fd(), ask));
+    let on_tcp = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].map(|loopback| {
+        let (ends, _listener) = broken_tcp(loopback)?;
+        first_lie(ends.iter().map(|end| both_ways(end.as_fd(), ask)))
+    });
     // A machine may have only one of the two.
     let has_one = on_tcp.iter().any(Result::is_ok);
     let on_tcp = on_tcp
         .into_iter()
         .filter(|answer| !(has_one && answer.as_ref().is_err_and(is_missing)));
     first_lie(on_tcp.chain([on_unix]))
+}
+
+/// Asks of a descriptor as it is, and then of a non-blocking one.
+fn both_ways(
+    fd: BorrowedFd<'_>,
+    ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>,
+) -> io::Result<Option<Call>> {
+    let blocking = ask(fd);
+    first_lie([blocking, call::set_nonblocking(fd).and_then(|()| ask(fd))].into_iter())
 }
 
 /// Whether there is no such loopback address.
@@ -60,8 +77,8 @@ fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Res
 fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     let watch = Watch::begin()?;
     let own = Address::of(socket).ok();
-    first_lie(SENDS.into_iter().map(|by| {
-        let call = |to, flags| drop(send(socket, by, to, flags));
+    let ask = |(by, shape)| {
+        let call = |to, flags| drop(send(socket, by, shape, to, flags));
         let lies = watch.lies(|| call(None, 0), || call(None, MSG_NOSIGNAL));
         // With an address where the plain call takes one: TCP does on Linux, and pays no heed to it.
         let to = own.as_ref();
@@ -70,22 +87,30 @@ fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
             return Ok(Some(by));
         }
         Ok(lies?.then_some(by))
-    }))
+    };
+    let calls = SENDS
+        .into_iter()
+        .flat_map(|by| SHAPES.map(|shape| (by, shape)));
+    first_lie(calls.map(ask))
 }
 
-/// Two bytes by one of [`SENDS`].
+/// One of [`SENDS`]; those that take no slices send the first.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     by: Call,
+    shape: Shape,
     to: Option<&Address>,
     flags: c_int,
 ) -> io::Result<usize> {
-    let slices = [IoSlice::new(&[0]), IoSlice::new(&[0])];
     match by {
-        Call::Send => call::send(socket, &[0, 0], flags),
-        Call::SendTo => call::send_to(socket, &[0, 0], to, flags),
-        _ => call::send_vectored_to(socket, &slices, to, flags),
+        Call::Send => call::send(socket, shape[0], flags),
+        Call::SendTo => call::send_to(socket, shape[0], to, flags),
+        _ => call::send_vectored_to(socket, &slices(shape), to, flags),
     }
+}
+
+fn slices(shape: Shape) -> Vec<IoSlice<'static>> {
+    shape.iter().map(|part| IoSlice::new(part)).collect()
 }
 
 /// A Unix stream that has ended: the peer is gone, and it is shut down for writing, should a child
@@ -96,22 +121,31 @@ pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// A TCP connection that has ended: by our own hand, so that nothing is waited for. To the
-/// sender the two are the same (POSIX: shut down for writing, or no longer connected). It lasts as
-/// long as the listener, whose end resets it.
-pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(TcpStream, TcpListener)> {
+/// The ends of a TCP connection that has ended: by our own hand, so that nothing is waited for. To
+/// the sender the two are the same (POSIX: shut down for writing, or no longer connected). The end
+/// that is to be accepted may be late, and is missing then; the end of the listener would reset the
+/// other one.
+pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpListener)> {
     let listener = TcpListener::bind((loopback, 0))?;
     // Loopback answers at once, or a firewall drops it.
     let stream = TcpStream::connect_timeout(&listener.local_addr()?, Duration::from_millis(250))?;
-    stream.shutdown(Shutdown::Write)?;
-    Ok((stream, listener))
+    let mut ends = vec![stream];
+    listener.set_nonblocking(true)?;
+    if let Ok((accepted, _)) = listener.accept() {
+        accepted.set_nonblocking(false)?; // which some systems inherit
+        ends.push(accepted);
+    }
+    for end in &ends {
+        end.shutdown(Shutdown::Write)?;
+    }
+    Ok((ends, listener))
 }
 
 /// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
 #[cfg(target_os = "linux")]
 #[allow(dead_code)] // not where the offset is one word (x32)
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
-    let on_pipe = broken_pipe().and_then(|pipe| lying_write(pipe.as_fd()));
+    let on_pipe = broken_pipe().and_then(|pipe| both_ways(pipe.as_fd(), lying_write));
     first_lie([on_pipe, on_sockets(lying_write)].into_iter())
 }
 
@@ -121,13 +155,14 @@ fn lying_write(fd: BorrowedFd<'_>) -> io::Result<Option<Call>> {
 
     use super::constant::RWF_NOSIGNAL;
 
-    // Not pwritev2 without the flag: a sandbox may refuse it whole, and that is no lie.
     let file = std::fs::File::from(fd.try_clone_to_owned()?);
-    let plain = || drop((&file).write(&[0]));
-    let flagged = || drop(call::pwritev2(fd, &[IoSlice::new(&[0])], RWF_NOSIGNAL));
-    Ok(Watch::begin()?
-        .lies(plain, flagged)?
-        .then_some(Call::Pwritev2))
+    let watch = Watch::begin()?;
+    first_lie(SHAPES.into_iter().map(|shape| {
+        // Not pwritev2 without the flag: a sandbox may refuse it whole, and that is no lie.
+        let plain = || drop((&file).write(&[0]));
+        let flagged = || drop(call::pwritev2(fd, &slices(shape), RWF_NOSIGNAL));
+        Ok(watch.lies(plain, flagged)?.then_some(Call::Pwritev2))
+    }))
 }
 
 /// A pipe whose reader is gone.

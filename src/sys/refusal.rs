@@ -74,7 +74,12 @@ impl Verdict {
     ) -> io::Result<Option<Call>> {
         let lie = probe();
         // Honest now is no verdict: a sandbox may come later, and the first refusal asks then.
-        if matches!(lie, Ok(Some(_))) || answer(question, is_refusal) == Some(REFUSED) {
+        let is_out = match lie {
+            Ok(Some(_)) => true,
+            Ok(None) => answer(question, is_refusal) == Some(REFUSED),
+            Err(_) => false,
+        };
+        if is_out {
             self.0.store(REFUSED, Ordering::Relaxed);
         }
         lie

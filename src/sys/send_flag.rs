@@ -17,6 +17,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::call::Address;
 use super::climb::{Findings, LastRung, SocketLadder, SocketRung};
+use super::probe::BYTE;
 use super::refusal::{Verdict, is_refusal};
 use super::rung::{Call, Rung};
 use super::{ThreadGuard, probe};
@@ -110,7 +111,7 @@ fn datagrams_take_it(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let new = Socket::new(family, Type::DGRAM, None)?;
     new.bind(&SocketAddr::new(loopback, 0).into())?;
     let own = Address::of(new.as_fd())?;
-    let takes = |by, to| probe::send(new.as_fd(), by, to, MSG_NOSIGNAL).is_ok();
+    let takes = |by, to| probe::send(new.as_fd(), by, BYTE, to, MSG_NOSIGNAL).is_ok();
     let with_address = [Call::SendTo, Call::SendMsg];
     Ok(with_address.into_iter().all(|by| takes(by, Some(&own)))
         && new.connect(&new.local_addr()?).is_ok()
@@ -163,5 +164,5 @@ impl SocketLadder for Inside {
 /// The same call with the flag, on a socket pair of our own whose peer is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let socket = probe::broken_unix()?;
-    Ok(ThreadGuard::own(2, || probe::send(socket.as_fd(), Call::Send, None, MSG_NOSIGNAL)))
+    Ok(ThreadGuard::own(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL)))
 }

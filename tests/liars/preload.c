@@ -1,96 +1,127 @@
 /* A library that is loaded before libc and lies about the flags against SIGPIPE.
  *
- * ONLY          the calls that lie, a sum of the numbers below; all sends if undefined
- * ON            what they lie on: TCP, UNIX or PIPE (which is all that is no socket)
- * WITH_ADDRESS  lie only where the call has an address
- * REJECTS       lie by this error, and count it; if undefined, strip the flag in silence
- * ADDS          no liar, but the opposite: the flag is always there, so that no send raises
+ * ONLY     the calls that lie, a sum of the numbers below; all sends if undefined
+ * WHERE    what they lie about, an expression of `kind`, `address`, `len`, `slices`, `nonblocking(fd)`
+ *          and `accepted[fd]`; everything if undefined
+ * REJECTS  lie by this error, and count it; if undefined, strip the flag in silence
+ * ADDS     no liar, but the opposite: the flag is always there, so that no send raises
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 enum { SEND = 1, SENDTO = 2, SENDMSG = 4, SENDMMSG = 8, PWRITEV2 = 16 };
-enum { TCP = 1, UNIX, PIPE };
+enum { OTHER, TCP, UNIX, PIPE }; /* a pipe is all that is no socket */
 
 #ifndef ONLY
 #define ONLY (SEND | SENDTO | SENDMSG | SENDMMSG)
 #endif
+#ifndef WHERE
+#define WHERE 1
+#endif
 #ifndef RWF_NOSIGNAL
 #define RWF_NOSIGNAL 0x100
 #endif
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static int rejected;
 
 /* For the tests: how many calls have been rejected so far. */
 int liar_rejected(void) { return __atomic_load_n(&rejected, __ATOMIC_RELAXED); }
 
-static int lies_on(int fd, const void *address)
+static char accepted[1 << 16];
+
+int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
-#ifdef WITH_ADDRESS
-	if (!address)
-		return 0;
-#else
-	(void)address;
-#endif
-#ifdef ON
-	int kind = PIPE, domain, protocol;
+	int new = NEXT(accept4)(fd, address, len, flags);
+	if (new >= 0)
+		accepted[new & 0xffff] = 1;
+	return new;
+}
+
+int socket(int domain, int type, int protocol)
+{
+	int new = NEXT(socket)(domain, type, protocol);
+	if (new >= 0)
+		accepted[new & 0xffff] = 0;
+	return new;
+}
+
+static int nonblocking(int fd) { return (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
+
+static int kind_of(int fd)
+{
+	int domain, protocol;
 	socklen_t len = sizeof domain;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0)
-		kind = domain == AF_UNIX ? UNIX : protocol == IPPROTO_TCP ? TCP : 0;
-	return kind == ON;
-#else
-	(void)fd;
-	return 1;
-#endif
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0)
+		return PIPE;
+	return domain == AF_UNIX ? UNIX : protocol == IPPROTO_TCP ? TCP : OTHER;
 }
 
 /* Whether the call fails; if not, it goes on with what is left of the flags. */
-static int fails(int call, int fd, const void *address, int *flags, int flag)
+static int fails(int call, int fd, const void *address, size_t len, size_t slices, int *flags, int flag)
 {
+	int kind = kind_of(fd);
+	(void)kind, (void)address, (void)len, (void)slices, (void)nonblocking;
 #ifdef ADDS
 	*flags |= flag;
+	return 0;
 #endif
-	if (!(ONLY & call) || !(*flags & flag) || !lies_on(fd, address))
+	if (!(ONLY & call) || !(*flags & flag) || !(WHERE))
 		return 0;
 #ifdef REJECTS
 	__atomic_add_fetch(&rejected, 1, __ATOMIC_RELAXED);
 	errno = REJECTS;
 	return 1;
-#elif defined ADDS
-	return 0;
 #else
 	*flags &= ~flag;
 	return 0;
 #endif
 }
 
-#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+static size_t total(const struct iovec *slices, size_t count)
+{
+	size_t sum = 0;
+	for (size_t i = 0; i < count; i++)
+		sum += slices[i].iov_len;
+	return sum;
+}
 
 ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
-	return fails(SEND, fd, NULL, &flags, MSG_NOSIGNAL) ? -1 : NEXT(send)(fd, buf, len, flags);
+	if (fails(SEND, fd, NULL, len, 1, &flags, MSG_NOSIGNAL))
+		return -1;
+	return NEXT(send)(fd, buf, len, flags);
 }
 
 ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
 {
-	return fails(SENDTO, fd, to, &flags, MSG_NOSIGNAL) ? -1 : NEXT(sendto)(fd, buf, len, flags, to, to_len);
+	if (fails(SENDTO, fd, to, len, 1, &flags, MSG_NOSIGNAL))
+		return -1;
+	return NEXT(sendto)(fd, buf, len, flags, to, to_len);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	return fails(SENDMSG, fd, message->msg_name, &flags, MSG_NOSIGNAL) ? -1 : NEXT(sendmsg)(fd, message, flags);
+	size_t len = total(message->msg_iov, message->msg_iovlen);
+	if (fails(SENDMSG, fd, message->msg_name, len, message->msg_iovlen, &flags, MSG_NOSIGNAL))
+		return -1;
+	return NEXT(sendmsg)(fd, message, flags);
 }
 
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	return fails(SENDMMSG, fd, NULL, &flags, MSG_NOSIGNAL) ? -1 : NEXT(sendmmsg)(fd, messages, count, flags);
+	if (fails(SENDMMSG, fd, NULL, 0, 0, &flags, MSG_NOSIGNAL))
+		return -1;
+	return NEXT(sendmmsg)(fd, messages, count, flags);
 }
 
 /* pwritev2 is called by its number. */
@@ -104,7 +135,8 @@ long syscall(long number, ...)
 	va_end(rest);
 	if (number == SYS_pwritev2) {
 		int flags = (int)a[5];
-		if (fails(PWRITEV2, (int)a[0], NULL, &flags, RWF_NOSIGNAL))
+		size_t len = total((const struct iovec *)a[1], (size_t)a[2]);
+		if (fails(PWRITEV2, (int)a[0], NULL, len, (size_t)a[2], &flags, RWF_NOSIGNAL))
 			return -1;
 		a[5] = flags;
 	}

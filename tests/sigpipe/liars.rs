@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 
 use epipe::io::PipeWriter;
 use epipe::net::TcpStream;
+use epipe::os::unix::net::UnixStream;
 use epipe::verify::{Call, Error, Rung};
 use epipe::{raw, verify};
 use libtest_mimic::{Failed, Trial};
@@ -23,7 +24,7 @@ use crate::liar::Liar;
 use crate::refusals::{broken_stream, refuse_write_flag, socket_writes, without_descriptors};
 use crate::seccomp::{Which, can_be_filtered, filter, refusing};
 use crate::support::{
-    self, SCENE, assert_epipe, broken_pipe, eventfd, is_blocked, is_pending, spell, tcp_pair,
+    self, Break, SCENE, assert_epipe, broken_pipe, eventfd, is_blocked, is_pending, spell, tcp_pair,
 };
 use crate::sys::constant::RWF_NOSIGNAL;
 use crate::sys::{call, probe};
@@ -70,9 +71,15 @@ pub fn machine_keeps_send_flag() -> bool {
         let unix = probe::broken_unix().unwrap();
         let (tcp, _listener) = probe::broken_tcp(Ipv4Addr::LOCALHOST.into()).unwrap();
         let accepts = |by| {
-            [unix.as_fd(), tcp.as_fd()]
-                .into_iter()
-                .all(|socket| spell(&probe::send(socket, by, None, libc::MSG_NOSIGNAL)) == "EPIPE")
+            [unix.as_fd(), tcp[0].as_fd()].into_iter().all(|socket| {
+                spell(&probe::send(
+                    socket,
+                    by,
+                    probe::BYTE,
+                    None,
+                    libc::MSG_NOSIGNAL,
+                )) == "EPIPE"
+            })
         };
         probe::SENDS.into_iter().all(accepts) && matches!(probe::send_flag(), Ok(None))
     })
@@ -109,76 +116,159 @@ pub fn has_write_flag() -> bool {
 /// kills without it.
 type Stripper = (Liar, Call, fn());
 
+fn strips(what: &str, definitions: &[&str], call: Call, kills: fn()) -> Stripper {
+    (Liar::strips(what, definitions), call, kills)
+}
+
+const ON_TCP: &str = "WHERE=kind==TCP";
+const PWRITEV2: &str = "ONLY=PWRITEV2";
+
+/// The whole proof is played once more under each of these.
 fn strippers() -> Vec<Stripper> {
-    const TCP: &str = "ON=TCP";
-    const PWRITEV2: &str = "ONLY=PWRITEV2";
-    let write = || drop(TcpStream::from(broken_stream()).write(b"x"));
-    let write_vectored = || {
-        let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
-        drop(TcpStream::from(broken_stream()).write_vectored(&slices));
-    };
-    // TCP takes an address, and pays no heed to it.
-    fn anywhere() -> SockAddr {
-        SocketAddr::from(([127, 0, 0, 1], 9)).into()
-    }
-    let send_to = || drop(raw::send_to(broken_stream(), b"x", &anywhere()));
-    let send_to_vectored = || {
-        let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
-        drop(raw::send_to_vectored(broken_stream(), &slices, &anywhere()));
-    };
-    let unix_write = || drop(epipe::os::unix::net::UnixStream::from(broken_unix()).write(b"x"));
-    let tcp_raw_write = || drop(raw::write(broken_stream(), b"x"));
-    let unix_raw_write = || drop(raw::write(broken_unix(), b"x"));
-    let pipe_write = || drop(PipeWriter::from(broken_pipe()).write(b"x"));
-    #[allow(clippy::type_complexity, reason = "a table")]
-    let liars: [(&str, &[&str], Call, fn()); 14] = [
-        ("all", &[], Call::Send, write),
-        ("send", &["ONLY=SEND"], Call::Send, write),
-        ("sendto", &["ONLY=SENDTO"], Call::SendTo, send_to),
-        ("sendmsg", &["ONLY=SENDMSG"], Call::SendMsg, write_vectored),
-        ("TCP", &[TCP], Call::Send, write),
-        (
+    vec![
+        strips("all", &[], Call::Send, write),
+        strips("send", &["ONLY=SEND"], Call::Send, write),
+        strips("sendto", &["ONLY=SENDTO"], Call::SendTo, send_to),
+        strips("sendmsg", &["ONLY=SENDMSG"], Call::SendMsg, two_slices),
+        strips("TCP", &[ON_TCP], Call::Send, write),
+        strips(
+            "sendmsg on TCP",
+            &["ONLY=SENDMSG", ON_TCP],
+            Call::SendMsg,
+            two_slices,
+        ),
+        strips("pwritev2", &[PWRITEV2], Call::Pwritev2, pipe_write),
+    ]
+}
+
+/// These are found out as well.
+fn narrow_strippers() -> Vec<Stripper> {
+    let address = "WHERE=address";
+    vec![
+        strips(
             "sendto on TCP",
-            &["ONLY=SENDTO", TCP],
+            &["ONLY=SENDTO", ON_TCP],
             Call::SendTo,
             send_to,
         ),
-        (
-            "sendmsg on TCP",
-            &["ONLY=SENDMSG", TCP],
-            Call::SendMsg,
-            write_vectored,
+        strips("Unix", &["WHERE=kind==UNIX"], Call::Send, unix_write),
+        strips(
+            "accepted",
+            &["WHERE=accepted[fd]"],
+            Call::Send,
+            accepted_write,
         ),
-        ("Unix", &["ON=UNIX"], Call::Send, unix_write),
-        ("with an address", &["WITH_ADDRESS"], Call::SendTo, send_to),
-        (
-            "sendmsg with an address",
-            &["WITH_ADDRESS", "ONLY=SENDMSG"],
-            Call::SendMsg,
-            send_to_vectored,
+        strips(
+            "non-blocking",
+            &["WHERE=nonblocking(fd)"],
+            Call::Send,
+            nonblocking_write,
         ),
-        ("pwritev2", &[PWRITEV2], Call::Pwritev2, pipe_write),
-        (
+        strips("single", &["WHERE=len==1"], Call::Send, write),
+        strips("long", &["WHERE=len>4096"], Call::Send, long_write),
+        strips(
+            "three slices",
+            &["WHERE=slices>2"],
+            Call::SendMsg,
+            three_slices,
+        ),
+        strips("addresses", &[address], Call::SendTo, send_to),
+        strips(
+            "sendmsg with one",
+            &["ONLY=SENDMSG", address],
+            Call::SendMsg,
+            two_slices_to,
+        ),
+        strips(
             "pwritev2 on TCP",
-            &[PWRITEV2, TCP],
+            &[PWRITEV2, ON_TCP],
             Call::Pwritev2,
-            tcp_raw_write,
+            raw_write,
         ),
-        (
+        strips(
             "pwritev2 on Unix",
-            &[PWRITEV2, "ON=UNIX"],
+            &[PWRITEV2, "WHERE=kind==UNIX"],
             Call::Pwritev2,
-            unix_raw_write,
+            raw_unix_write,
         ),
-        (
+        strips(
             "pwritev2 on pipes",
-            &[PWRITEV2, "ON=PIPE"],
+            &[PWRITEV2, "WHERE=kind==PIPE"],
             Call::Pwritev2,
             pipe_write,
         ),
-    ];
-    let liar = |(what, definitions, call, kills)| (Liar::strips(what, definitions), call, kills);
-    liars.into_iter().map(liar).collect()
+        strips(
+            "pwritev2 of slices",
+            &[PWRITEV2, "WHERE=slices>1"],
+            Call::Pwritev2,
+            pipe_slices,
+        ),
+    ]
+}
+
+fn write() {
+    let _ = TcpStream::from(broken_stream()).write(b"x");
+}
+
+fn long_write() {
+    let _ = TcpStream::from(broken_stream()).write(&[0; 5000]);
+}
+
+fn nonblocking_write() {
+    let mut stream = TcpStream::from(broken_stream());
+    stream.set_nonblocking(true).unwrap();
+    let _ = stream.write(b"x");
+}
+
+fn accepted_write() {
+    let (theirs, ours) = tcp_pair("127.0.0.1:0").unwrap();
+    Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
+    let _ = TcpStream::from(ours).write(b"x");
+}
+
+fn unix_write() {
+    let _ = UnixStream::from(broken_unix()).write(b"x");
+}
+
+fn slices<const N: usize>() -> [IoSlice<'static>; N] {
+    [IoSlice::new(b"x"); N]
+}
+
+fn two_slices() {
+    let _ = TcpStream::from(broken_stream()).write_vectored(&slices::<2>());
+}
+
+fn three_slices() {
+    let _ = TcpStream::from(broken_stream()).write_vectored(&slices::<3>());
+}
+
+/// TCP takes an address, and pays no heed to it.
+fn anywhere() -> SockAddr {
+    SocketAddr::from(([127, 0, 0, 1], 9)).into()
+}
+
+fn send_to() {
+    let _ = raw::send_to(broken_stream(), b"x", &anywhere());
+}
+
+fn two_slices_to() {
+    let _ = raw::send_to_vectored(broken_stream(), &slices::<2>(), &anywhere());
+}
+
+fn raw_write() {
+    let _ = raw::write(broken_stream(), b"x");
+}
+
+fn raw_unix_write() {
+    let _ = raw::write(broken_unix(), b"x");
+}
+
+fn pipe_write() {
+    let _ = PipeWriter::from(broken_pipe()).write(b"x");
+}
+
+fn pipe_slices() {
+    let _ = PipeWriter::from(broken_pipe()).write_vectored(&slices::<2>());
 }
 
 /// The rung that makes a call.
@@ -207,7 +297,7 @@ fn rejecters(error: &str) -> Vec<(&'static str, Liar)> {
         ("send", &["ONLY=SEND"]),
         ("sendto", &["ONLY=SENDTO"]),
         ("sendmsg", &["ONLY=SENDMSG"]),
-        ("TCP", &["ON=TCP"]),
+        ("TCP", &["WHERE=kind==TCP"]),
     ];
     let liar = |(what, definitions)| (what, Liar::rejects(what, error, definitions));
     liars.into_iter().map(liar).collect()
@@ -254,7 +344,7 @@ pub fn can_lie_about(rung: Rung) -> bool {
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    for (liar, call, kills) in strippers() {
+    for (liar, call, kills) in strippers().into_iter().chain(narrow_strippers()) {
         let control = Scene::dies(format!("liar {}: control", liar.name), kills);
         let named = Scene::survives(format!("liar {}: verify names it", liar.name), move || {
             names(call);
@@ -285,7 +375,7 @@ pub fn scenes() -> Vec<Scene> {
     }
     let can_lie = can_lie_about(Rung::SendFlag);
     for error in ERRORS {
-        let liar = Liar::rejects("addresses", error, &["WITH_ADDRESS"]);
+        let liar = Liar::rejects("addresses", error, &["WHERE=address"]);
         let name = format!("liar {}: datagrams arrive once", liar.name);
         scenes.push(
             Scene::survives(name, datagrams_arrive_once)

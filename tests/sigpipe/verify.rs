@@ -127,9 +127,13 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
     let forbidden = [
         ("socket", libc::SYS_socket),
         ("socketpair", libc::SYS_socketpair),
+        ("accept4", libc::SYS_accept4),
         ("bind", libc::SYS_bind),
         ("listen", libc::SYS_listen),
         ("connect", libc::SYS_connect),
+        ("fcntl", libc::SYS_fcntl),
+        ("getsockname", libc::SYS_getsockname),
+        ("ioctl", libc::SYS_ioctl),
         ("shutdown", libc::SYS_shutdown),
         ("sendto", libc::SYS_sendto),
         ("sendmsg", libc::SYS_sendmsg),
