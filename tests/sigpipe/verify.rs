@@ -35,8 +35,7 @@ pub fn scenes() -> Vec<Scene> {
                 .map(|_| std::thread::spawn(|| (0..20).all(|_| verify().is_ok())))
                 .collect();
             assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
-        })
-        .only_if(guard_is_of_the_thread()),
+        }),
         Scene::survives(
             "verify: a pending signal of the host's stays, and is told",
             || {
