@@ -234,6 +234,10 @@ fn slices<const N: usize>() -> [IoSlice<'static>; N] {
     [IoSlice::new(b"x"); N]
 }
 
+fn one_slice() {
+    let _ = TcpStream::from(broken_stream()).write_vectored(&slices::<1>());
+}
+
 fn two_slices() {
     let _ = TcpStream::from(broken_stream()).write_vectored(&slices::<2>());
 }
