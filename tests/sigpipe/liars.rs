@@ -167,6 +167,12 @@ fn narrow_strippers() -> Vec<Stripper> {
         strips("single", &["WHERE=len==1"], Call::Send, write),
         strips("long", &["WHERE=len>4096"], Call::Send, long_write),
         strips(
+            "one slice",
+            &["ONLY=SENDMSG", "WHERE=slices==1"],
+            Call::SendMsg,
+            one_slice,
+        ),
+        strips(
             "three slices",
             &["WHERE=slices>2"],
             Call::SendMsg,
