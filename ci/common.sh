@@ -1,9 +1,10 @@
 # Sourced by the scripts beside it: compilers for other systems.
 
-# install PACKAGE...: from Debian, with fresh lists if the old ones know no such package.
+# install PACKAGE...: from Debian, as new as fresh lists know it: old ones may name versions that are
+# gone, or another Rust.
 install() {
-    apt-get install -y --no-install-recommends "$@" ||
-        { apt-get update && apt-get install -y --no-install-recommends "$@"; }
+    apt-get update || true
+    apt-get install -y --no-install-recommends "$@"
 }
 
 # need COMMAND PACKAGE...: installs the packages if the command is missing.
@@ -22,7 +23,7 @@ has_std() {
 cargo_building_std() {
     local command=$1 target=$2
     shift 2
-    if [ ! -x /usr/bin/cargo ] || [ ! -d /usr/lib/rustlib/src ]; then
+    if ! ls -d /usr/src/rustc-1.96*/library >/dev/null 2>&1 || [ ! -x /usr/bin/cargo ]; then
         install rustc-web cargo-web rust-web-src
     fi
     local crates=std,panic_abort features=-Zbuild-std-features=
