@@ -12,6 +12,11 @@ need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
+# debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it has not.
+debian_library() {
+    ls -d /usr/src/rustc-1.96*/library 2>/dev/null | tail -n 1 || true
+}
+
 # has_std TARGET: whether rustup has a std for the target; installs it.
 has_std() {
     timeout 120 rustup target add "$1"
@@ -23,7 +28,7 @@ has_std() {
 cargo_building_std() {
     local command=$1 target=$2
     shift 2
-    if ! ls -d /usr/src/rustc-1.96*/library >/dev/null 2>&1 || [ ! -x /usr/bin/cargo ]; then
+    if [ ! -x /usr/bin/cargo ] || [ -z "$(debian_library)" ]; then
         install rustc-web cargo-web rust-web-src
     fi
     local crates=std,panic_abort features=-Zbuild-std-features=
