@@ -2,14 +2,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod macros;
+mod no_sigpipe;
 mod sys;
 
+pub mod adopt;
 pub mod io;
 pub mod net;
 pub mod os;
 pub mod sigpipe;
 pub mod verify;
 
+pub use adopt::{Adopt, AdoptError};
+pub use no_sigpipe::NoSigpipe;
 pub use verify::{protection, verify};
 
 sys::only_socket2! {

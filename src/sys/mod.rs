@@ -106,6 +106,30 @@ pub(crate) trait ShieldPipe: Default {
     ) -> io::Result<usize>;
 }
 
+/// What `NoSigpipe` asks of its system: a handle of somebody else's type, and of any kind.
+///
+/// `plain` is the handle's own call.
+pub(crate) trait ShieldHandle: Default {
+    /// Finds out what the handle is, and takes it into care. An error means that it is no handle.
+    fn adopt<H: Handle>(&self, handle: &H) -> io::Result<()>;
+
+    /// One write, straight to the handle.
+    fn write<H: Handle>(
+        &self,
+        handle: &mut H,
+        buf: &[u8],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize>;
+
+    /// The same of many slices.
+    fn write_vectored<H: Handle>(
+        &self,
+        handle: &mut H,
+        bufs: &[IoSlice<'_>],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize>;
+}
+
 /// The last rung of every ladder, and what `sigpipe::guard` puts around foreign code.
 pub(crate) trait Guard {
     /// Begins to protect this thread. Nests.
@@ -139,22 +163,30 @@ cfg_if! {
 
         pub(crate) type SocketShield = not_needed::NotNeeded;
         pub(crate) type PipeShield = not_needed::NotNeeded;
+        pub(crate) type HandleShield = not_needed::NotNeeded;
         pub(crate) type ThreadGuard = not_needed::NotNeeded;
-        pub(crate) use not_needed::{disposition, ignore, protection, verify};
+        pub(crate) use not_needed::{
+            Anything as Handle, disposition, ignore, protection, verify,
+        };
     } else {
         mod call;
         mod climb;
         mod constant;
+        mod descriptor;
         mod errno;
         mod process_handler;
         mod refusal;
         mod signal;
+
+        /// What can be taken into care.
+        pub(crate) use std::os::fd::AsFd as Handle;
 
         pub(crate) use climb::{protection, verify};
         pub(crate) use process_handler::{disposition, ignore};
 
         pub(crate) type SocketShield = climb::ClimbSocket<Sockets>;
         pub(crate) type PipeShield = climb::ClimbPipe<Pipes>;
+        pub(crate) type HandleShield = descriptor::Descriptor<Sockets, Pipes>;
 
         // The guard, which is the last rung.
         cfg_if! {

@@ -5,9 +5,13 @@
 use std::io::{self, IoSlice};
 
 use super::rung::Rung;
-use super::{Guard, ShieldPipe, ShieldSocket, handle};
+use super::{Guard, ShieldHandle, ShieldPipe, ShieldSocket, handle};
 use crate::sigpipe::Disposition;
 use crate::verify::{self, Protection};
+
+/// No handle is asked for: none has to be known.
+pub trait Anything {}
+impl<T> Anything for T {}
 
 /// Does nothing, and is nothing: zero bytes.
 #[derive(Debug, Default)]
@@ -77,6 +81,30 @@ impl ShieldPipe for NotNeeded {
         plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
         plain()
+    }
+}
+
+impl ShieldHandle for NotNeeded {
+    fn adopt<H: Anything>(&self, _: &H) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write<H: Anything>(
+        &self,
+        handle: &mut H,
+        _: &[u8],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        plain(handle)
+    }
+
+    fn write_vectored<H: Anything>(
+        &self,
+        handle: &mut H,
+        _: &[IoSlice<'_>],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        plain(handle)
     }
 }
 

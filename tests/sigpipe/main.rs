@@ -13,6 +13,7 @@
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
+        mod adapter;
         mod bad_input;
         mod creations;
         mod guards;
@@ -51,6 +52,7 @@ cfg_if::cfg_if! {
                 sockets::scenes(),
                 creations::scenes(),
                 pipes::scenes(),
+                adapter::scenes(),
                 guards::scenes(),
                 handler::scenes(),
                 bad_input::scenes(),

@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 /// A FIFO whose reader is gone.
-fn broken_fifo() -> OwnedFd {
+pub fn broken_fifo() -> OwnedFd {
     let path = std::env::temp_dir().join(format!("epipe-fifo-{}", std::process::id()));
     let name = CString::new(path.as_os_str().as_bytes()).unwrap();
     // SAFETY: a NUL-terminated path.
@@ -36,7 +36,7 @@ fn broken_fifo() -> OwnedFd {
 }
 
 /// The stdin of a child that has ended.
-fn broken_child() -> ChildStdin {
+pub fn broken_child() -> ChildStdin {
     let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
     child.wait().unwrap();
@@ -60,6 +60,7 @@ macro_rules! pairs {
         )+]
     };
 }
+pub(crate) use pairs;
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = pairs! {

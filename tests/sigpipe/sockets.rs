@@ -14,13 +14,13 @@ use crate::bad_input::same;
 use crate::support::{Break, slices, spell, tcp_pair, unix_pair, wait};
 
 /// A call that can be made again and again.
-type Call = Box<dyn FnMut() -> io::Result<u64>>;
+pub type Call = Box<dyn FnMut() -> io::Result<u64>>;
 
 /// A call of ours, and the same call by somebody who is not protected.
-struct Row {
-    name: &'static str,
-    ours: fn(OwnedFd) -> Call,
-    control: fn(OwnedFd) -> Call,
+pub struct Row {
+    pub name: &'static str,
+    pub ours: fn(OwnedFd) -> Call,
+    pub control: fn(OwnedFd) -> Call,
 }
 
 /// `Type: handle => call`: takes the descriptor over as a `Type`, then makes the call.
@@ -33,8 +33,9 @@ macro_rules! call {
         }
     };
 }
+pub(crate) use call;
 
-const DATA: &[u8] = b"a record";
+pub const DATA: &[u8] = b"a record";
 
 fn eight_slices() -> [IoSlice<'static>; 8] {
     [IoSlice::new(b"slice"); 8]
@@ -310,11 +311,7 @@ fn tcp_rows() -> Vec<Row> {
 }
 
 /// Breaks a connection under a call, and makes it until the peer is known to be gone.
-fn play(
-    pair: impl Fn() -> io::Result<(OwnedFd, OwnedFd)>,
-    broken: Break,
-    call: fn(OwnedFd) -> Call,
-) {
+fn play(pair: Pair, broken: Break, call: fn(OwnedFd) -> Call) {
     let (ours, theirs) = pair().unwrap();
     let fd = ours.as_raw_fd();
     let mut call = call(ours);
@@ -334,27 +331,28 @@ fn play(
     assert_eq!(answers, broken.answers());
 }
 
+type Pair = fn() -> io::Result<(OwnedFd, OwnedFd)>;
+
+/// Each row, on connections that break in each of these ways.
+pub fn play_rows(pair: Pair, family: &str, breaks: &[Break], rows: &[Row]) -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    for &broken in breaks {
+        for row in rows {
+            let (ours, control) = (row.ours, row.control);
+            let name = format!("{family} {broken:?}: {}", row.name);
+            scenes.push(Scene::survives(&name, move || play(pair, broken, ours)));
+            scenes.push(Scene::dies(format!("{name}: control"), move || {
+                play(pair, broken, control);
+            }));
+        }
+    }
+    scenes
+}
+
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    let mut add = |pair: fn() -> io::Result<(OwnedFd, OwnedFd)>,
-                   family: &str,
-                   breaks: &[Break],
-                   rows: Vec<Row>| {
-        for &broken in breaks {
-            for Row {
-                name,
-                ours,
-                control,
-            } in &rows
-            {
-                let (ours, control) = (*ours, *control);
-                let name = format!("{family} {broken:?}: {name}");
-                scenes.push(Scene::survives(&name, move || play(pair, broken, ours)));
-                scenes.push(Scene::dies(format!("{name}: control"), move || {
-                    play(pair, broken, control);
-                }));
-            }
-        }
+    let mut add = |pair: Pair, family: &str, breaks: &[Break], rows: Vec<Row>| {
+        scenes.extend(play_rows(pair, family, breaks, &rows));
     };
 
     let tcp4 = || tcp_pair("127.0.0.1:0");

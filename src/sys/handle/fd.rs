@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "taking over a raw descriptor is unsafe in std")]
 
 use std::fs::File;
+use std::io::{self, IoSlice, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 
@@ -25,6 +26,43 @@ pub(crate) fn as_file<T>(fd: BorrowedFd<'_>, call: impl FnOnce(&File) -> T) -> T
     // ManuallyDrop leaves closing it to its owner.
     let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd.as_raw_fd()) });
     call(&file)
+}
+
+/// A handle that is written to by `write(2)` and `writev(2)`, whatever its type would do.
+pub(crate) struct Plain<H>(pub(crate) H);
+
+impl<H: AsFd> AsFd for Plain<H> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl<H: AsFd> Write for Plain<H> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<H: AsFd> Write for &Plain<H> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        as_file(self.as_fd(), |mut file| file.write(buf))
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        as_file(self.as_fd(), |mut file| file.write_vectored(bufs))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where a datagram is sent.
@@ -113,3 +151,36 @@ macro_rules! fd_traits {
     };
 }
 pub(crate) use fd_traits;
+
+/// The same for the adapter, which shows what its handle shows.
+macro_rules! adapter_handles {
+    ($ours:ident) => {
+        impl<T: std::os::fd::AsFd> std::os::fd::AsFd for $ours<T> {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.get_ref().as_fd()
+            }
+        }
+
+        impl<T: std::os::fd::AsRawFd> std::os::fd::AsRawFd for $ours<T> {
+            fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                self.get_ref().as_raw_fd()
+            }
+        }
+
+        impl<T: std::os::fd::IntoRawFd> std::os::fd::IntoRawFd for $ours<T> {
+            fn into_raw_fd(self) -> std::os::fd::RawFd {
+                self.into_inner().into_raw_fd()
+            }
+        }
+
+        impl<T> From<$ours<T>> for std::os::fd::OwnedFd
+        where
+            std::os::fd::OwnedFd: From<T>,
+        {
+            fn from(ours: $ours<T>) -> Self {
+                ours.into_inner().into()
+            }
+        }
+    };
+}
+pub(crate) use adapter_handles;

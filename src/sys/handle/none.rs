@@ -21,3 +21,8 @@ macro_rules! pipe_handles {
     ($ours:ident, $std:ty, $($child:ident)+) => {};
 }
 pub(crate) use pipe_handles;
+
+macro_rules! adapter_handles {
+    ($ours:ident) => {};
+}
+pub(crate) use adapter_handles;

@@ -107,3 +107,49 @@ macro_rules! pipe_handles {
     };
 }
 pub(crate) use pipe_handles;
+
+/// The same for the adapter, which shows what its handle shows: a socket or a file.
+macro_rules! adapter_handles {
+    ($ours:ident) => {
+        $crate::sys::handle::adapter_handles! { @one $ours:
+            AsSocket as_socket BorrowedSocket, AsRawSocket as_raw_socket RawSocket,
+            IntoRawSocket into_raw_socket, OwnedSocket
+        }
+        $crate::sys::handle::adapter_handles! { @one $ours:
+            AsHandle as_handle BorrowedHandle, AsRawHandle as_raw_handle RawHandle,
+            IntoRawHandle into_raw_handle, OwnedHandle
+        }
+    };
+    (@one $ours:ident:
+        $as:ident $as_fn:ident $borrowed:ident, $as_raw:ident $as_raw_fn:ident $raw:ident,
+        $into_raw:ident $into_raw_fn:ident, $owned:ident
+    ) => {
+        impl<T: std::os::windows::io::$as> std::os::windows::io::$as for $ours<T> {
+            fn $as_fn(&self) -> std::os::windows::io::$borrowed<'_> {
+                self.get_ref().$as_fn()
+            }
+        }
+
+        impl<T: std::os::windows::io::$as_raw> std::os::windows::io::$as_raw for $ours<T> {
+            fn $as_raw_fn(&self) -> std::os::windows::io::$raw {
+                self.get_ref().$as_raw_fn()
+            }
+        }
+
+        impl<T: std::os::windows::io::$into_raw> std::os::windows::io::$into_raw for $ours<T> {
+            fn $into_raw_fn(self) -> std::os::windows::io::$raw {
+                self.into_inner().$into_raw_fn()
+            }
+        }
+
+        impl<T> From<$ours<T>> for std::os::windows::io::$owned
+        where
+            std::os::windows::io::$owned: From<T>,
+        {
+            fn from(ours: $ours<T>) -> Self {
+                ours.into_inner().into()
+            }
+        }
+    };
+}
+pub(crate) use adapter_handles;

@@ -1,0 +1,96 @@
+//! A descriptor that somebody else's type holds: what it is decides how it is written to.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::climb::{ClimbPipe, ClimbSocket, PipeLadder, SocketLadder};
+use super::handle::{Plain, as_file};
+use super::{Handle, ShieldHandle, ShieldPipe, ShieldSocket};
+
+/// What `NoSigpipe` holds: the kind of its descriptor, and the memory of both ladders.
+pub(crate) struct Descriptor<S: SocketLadder, P: PipeLadder> {
+    kind: AtomicU8,
+    socket: ClimbSocket<S>,
+    pipe: ClimbPipe<P>,
+}
+
+/// Not asked yet.
+const UNKNOWN: u8 = 0;
+const SOCKET: u8 = 1;
+/// A pipe or FIFO, or what may be like one: a terminal, an eventfd, what could not be asked.
+const PIPE: u8 = 2;
+/// A regular file, a directory or a disk: no write to it raises.
+const FILE: u8 = 3;
+
+impl<S: SocketLadder, P: PipeLadder> Default for Descriptor<S, P> {
+    fn default() -> Self {
+        Descriptor {
+            kind: AtomicU8::new(UNKNOWN),
+            socket: ClimbSocket::default(),
+            pipe: ClimbPipe::default(),
+        }
+    }
+}
+
+impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
+    /// What the descriptor is. Only a closed one is an error: where a sandbox forbids the question
+    /// it counts as a pipe, whose rungs protect a write to anything.
+    fn kind(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
+        let known = self.kind.load(Ordering::Relaxed);
+        if known != UNKNOWN {
+            return Ok(known);
+        }
+        let kind = match as_file(fd, File::metadata).map(|about| about.file_type()) {
+            Ok(kind) if kind.is_socket() => SOCKET,
+            Ok(kind) if kind.is_file() || kind.is_dir() || kind.is_block_device() => FILE,
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => return Err(error),
+            Ok(_) | Err(_) => PIPE,
+        };
+        if kind == SOCKET {
+            self.socket.arm(&fd);
+        }
+        self.kind.store(kind, Ordering::Relaxed);
+        Ok(kind)
+    }
+}
+
+impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
+    fn adopt<H: Handle>(&self, handle: &H) -> io::Result<()> {
+        self.kind(handle.as_fd()).map(drop)
+    }
+
+    fn write<H: Handle>(
+        &self,
+        handle: &mut H,
+        buf: &[u8],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let written_to = Plain(handle.as_fd());
+        match self.kind(written_to.0)? {
+            SOCKET => self.socket.write(&written_to, buf),
+            FILE => plain(handle),
+            _ => self.pipe.write(&written_to, &[IoSlice::new(buf)], || {
+                (&written_to).write(buf)
+            }),
+        }
+    }
+
+    fn write_vectored<H: Handle>(
+        &self,
+        handle: &mut H,
+        bufs: &[IoSlice<'_>],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let written_to = Plain(handle.as_fd());
+        match self.kind(written_to.0)? {
+            SOCKET => self.socket.write_vectored(&written_to, bufs),
+            FILE => plain(handle),
+            _ => self
+                .pipe
+                .write(&written_to, bufs, || (&written_to).write_vectored(bufs)),
+        }
+    }
+}
