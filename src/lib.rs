@@ -24,3 +24,12 @@ sys::only_socket2! {
 sys::only_handles! {
     pub mod raw;
 }
+sys::only_async_io! {
+    mod async_io;
+}
+sys::only_mio! {
+    mod mio;
+}
+sys::only_tokio! {
+    pub mod tokio;
+}

@@ -70,7 +70,7 @@ impl<T: Adopt> NoSigpipe<T> {
     /// refused, and where no SIGPIPE exists nothing at all.
     pub fn new(handle: T) -> Result<NoSigpipe<T>, AdoptError<T>> {
         let care = Care::default();
-        match care.adopt(&handle) {
+        match care.0.adopt(&handle) {
             Ok(()) => Ok(NoSigpipe {
                 inner: handle,
                 care,
@@ -90,10 +90,16 @@ impl<T> NoSigpipe<T> {
         }
     }
 
-    /// The handle, and what is known about it.
+    /// The handle, and what is known of it.
     #[allow(dead_code)] // for the features
     pub(crate) fn parts(&self) -> (&T, &Care) {
         (&self.inner, &self.care)
+    }
+
+    /// The handle, to be polled or registered: it stays what it is.
+    #[allow(dead_code)] // for the features
+    pub(crate) fn handle_mut(&mut self) -> &mut T {
+        &mut self.inner
     }
 
     /// Shows the handle. What is written through it is not protected.
@@ -228,8 +234,22 @@ handle::adapter_handles!(NoSigpipe);
 pub struct Care(HandleShield);
 
 impl Care {
-    pub(crate) fn adopt(&self, handle: &impl Handle) -> io::Result<()> {
-        self.0.adopt(handle)
+    pub(crate) fn write<H: Handle>(
+        &self,
+        handle: &mut H,
+        buf: &[u8],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.0.write(handle, buf, plain)
+    }
+
+    pub(crate) fn write_vectored<H: Handle>(
+        &self,
+        handle: &mut H,
+        bufs: &[IoSlice<'_>],
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.0.write_vectored(handle, bufs, plain)
     }
 }
 
@@ -279,12 +299,12 @@ struct Straight<'a, H> {
 impl<H: Write + Handle> Write for Straight<'_, H> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let plain = |handle: &mut H| handle.write(buf);
-        self.care.0.write(&mut self.handle, buf, plain)
+        self.care.write(&mut self.handle, buf, plain)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let plain = |handle: &mut H| handle.write_vectored(bufs);
-        self.care.0.write_vectored(&mut self.handle, bufs, plain)
+        self.care.write_vectored(&mut self.handle, bufs, plain)
     }
 
     fn flush(&mut self) -> io::Result<()> {

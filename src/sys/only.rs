@@ -30,6 +30,14 @@ only! {
     only_unix = unix;
     /// Where a descriptor is all there is to write to.
     only_fd = any(unix, target_os = "wasi");
+    /// Where tokio's sockets and processes compile; the same words stand in `Cargo.toml`.
+    only_tokio = all(feature = "tokio", any(unix, windows), not(target_family = "wasm"));
+    /// Where mio compiles; the same words stand in `Cargo.toml`.
+    only_mio = all(feature = "mio", any(unix, windows), not(target_family = "wasm"));
+    /// Where async-io compiles; the same words stand in `Cargo.toml`.
+    only_async_io = all(feature = "async-io", any(unix, windows), not(target_family = "wasm"));
+    /// Where OpenSSL is.
+    only_openssl = all(feature = "openssl", any(unix, windows), not(target_family = "wasm"));
     /// `socketpair`.
     only_pair = unix;
     /// `F_DUPFD_CLOEXEC` or `WSADuplicateSocketW` (socket2 `Socket::try_clone`).

@@ -1,0 +1,287 @@
+//! tokio's handles in [`NoSigpipe`], which is then [`AsyncRead`] and [`AsyncWrite`]: what
+//! `tokio::io`, tokio-rustls and hyper-util's `TokioIo` ask for.
+//!
+//! tokio writes one buffer to a socket by `send` with the flag, and dies of two: `write_vectored`,
+//! `try_write_vectored` and `write_buf` are `writev`, and hyper and rustls use them. Its pipes die
+//! of every write.
+//!
+//! ```
+//! # #[cfg(unix)]
+//! # async fn f(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+//! use epipe::NoSigpipe;
+//! use tokio::io::AsyncWriteExt;
+//!
+//! let (stream, _) = listener.accept().await?;
+//! let mut stream = NoSigpipe::new(stream)?; // the one line
+//! stream.write_buf(&mut &b"a record"[..]).await?;
+//!
+//! let (reader, mut writer) = stream.into_split(); // protected as well
+//! writer.write_all(b"and another").await?;
+//! # drop(reader);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cost
+//!
+//! A write is one system call, as tokio's own; where it fills the socket's buffer, one more finds
+//! out. A `ChildStdin` shows neither its readiness nor its registration: each poll of it runs under a
+//! [`guard`](crate::sigpipe::guard()) that is dropped before the poll returns, never held across an
+//! `.await`. For speed turn it into a pipe that does, on Unix:
+//! `Sender::from_owned_fd(stdin.into_owned_fd()?)`.
+//!
+//! # Limits
+//!
+//! What tokio writes through its own types is its own: [`get_ref`](NoSigpipe::get_ref) and
+//! `try_io` protect nothing, and neither does the write half that tokio's `split` gives. Take the
+//! `split` of the adapter, or make an adapter `From` the half.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ::tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use ::tokio::net::{TcpStream, tcp};
+use ::tokio::process::ChildStdin;
+
+use crate::NoSigpipe;
+use crate::adopt::{Adopt, Direct, adopt};
+use crate::no_sigpipe::Care;
+use crate::sigpipe::suppressed;
+use crate::sys;
+
+adopt! { Direct: TcpStream, ChildStdin; }
+
+sys::only_unix! {
+    use ::tokio::net::{UnixStream, unix};
+
+    adopt! { Direct: UnixStream, unix::pipe::Sender; }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for NoSigpipe<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().handle_mut()).poll_read(cx, buf)
+    }
+}
+
+/// What tokio offers to write by calls of our own.
+trait Polled: sys::Handle + Sized {
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Clears tokio's readiness if `write` would block.
+    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
+
+    /// tokio's own call, where nothing is to fear.
+    fn plain_write(&self, buf: &[u8]) -> io::Result<usize>;
+
+    /// The same of many slices.
+    fn plain_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    fn protected_write(&self, care: &Care, buf: &[u8]) -> io::Result<usize> {
+        self.try_io(|| care.write(&mut &*self, buf, |io| io.plain_write(buf)))
+    }
+
+    fn protected_write_vectored(&self, care: &Care, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_io(|| care.write_vectored(&mut &*self, bufs, |io| io.plain_write_vectored(bufs)))
+    }
+}
+
+/// Tries, until it is done or tokio knows that it would block.
+fn poll<P: Polled>(
+    io: &P,
+    cx: &mut Context<'_>,
+    write: impl Fn(&P) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(io.poll_write_ready(cx))?;
+        match write(io) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            answer => return Poll::Ready(answer),
+        }
+    }
+}
+
+macro_rules! polled {
+    ($($ty:ty $(, $interest:expr)?;)+) => {$(
+        impl Polled for $ty {
+            fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_write_ready(cx)
+            }
+
+            fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+                self.try_io($($interest,)? write)
+            }
+
+            fn plain_write(&self, buf: &[u8]) -> io::Result<usize> {
+                self.try_write(buf)
+            }
+
+            fn plain_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                self.try_write_vectored(bufs)
+            }
+        }
+    )+};
+}
+
+/// `type, and how to come from it to the handle`
+macro_rules! async_write {
+    ($($ty:ty, $io:expr;)+) => {$(
+        impl NoSigpipe<$ty> {
+            /// Mirrors tokio's method of this name.
+            pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                let (handle, care) = self.parts();
+                $io(handle).protected_write(care, buf)
+            }
+
+            /// Mirrors tokio's method of this name.
+            pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                let (handle, care) = self.parts();
+                $io(handle).protected_write_vectored(care, bufs)
+            }
+        }
+
+        impl AsyncWrite for NoSigpipe<$ty> {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                let (handle, care) = self.parts();
+                poll($io(handle), cx, |io| io.protected_write(care, buf))
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                let (handle, care) = self.parts();
+                poll($io(handle), cx, |io| io.protected_write_vectored(care, bufs))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Pin::new(self.get_mut().handle_mut()).poll_flush(cx)
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Pin::new(self.get_mut().handle_mut()).poll_shutdown(cx)
+            }
+        }
+    )+};
+}
+
+/// `stream, and the module of its halves`
+macro_rules! splits {
+    ($($stream:ty, $($halves:ident)::+;)+) => {$(
+        impl NoSigpipe<$stream> {
+            /// Mirrors tokio's method of this name; the half that writes is protected.
+            pub fn split(
+                &mut self,
+            ) -> ($($halves)::+::ReadHalf<'_>, NoSigpipe<$($halves)::+::WriteHalf<'_>>) {
+                let (reader, writer) = self.handle_mut().split();
+                (reader, writer.into())
+            }
+
+            /// Mirrors tokio's method of this name; the half that writes is protected.
+            pub fn into_split(
+                self,
+            ) -> ($($halves)::+::OwnedReadHalf, NoSigpipe<$($halves)::+::OwnedWriteHalf>) {
+                let (reader, writer) = self.into_inner().into_split();
+                (reader, writer.into())
+            }
+        }
+
+        impl NoSigpipe<$($halves)::+::OwnedWriteHalf> {
+            /// Mirrors tokio's method of this name; the stream is protected.
+            ///
+            /// # Errors
+            ///
+            /// tokio's, with both halves, if they are not of the same stream.
+            pub fn reunite(
+                self,
+                reader: $($halves)::+::OwnedReadHalf,
+            ) -> Result<NoSigpipe<$stream>, $($halves)::+::ReuniteError> {
+                reader.reunite(self.into_inner()).map(NoSigpipe::unasked)
+            }
+        }
+
+        impl<'a> From<$($halves)::+::WriteHalf<'a>> for NoSigpipe<$($halves)::+::WriteHalf<'a>> {
+            /// Adopts a half that other code has split off.
+            fn from(half: $($halves)::+::WriteHalf<'a>) -> Self {
+                NoSigpipe::unasked(half)
+            }
+        }
+
+        impl From<$($halves)::+::OwnedWriteHalf> for NoSigpipe<$($halves)::+::OwnedWriteHalf> {
+            /// Adopts a half that other code has split off.
+            fn from(half: $($halves)::+::OwnedWriteHalf) -> Self {
+                NoSigpipe::unasked(half)
+            }
+        }
+    )+};
+}
+
+polled! { TcpStream, Interest::WRITABLE; }
+async_write! {
+    TcpStream, |stream| stream;
+    tcp::WriteHalf<'_>, AsRef::<TcpStream>::as_ref;
+    tcp::OwnedWriteHalf, AsRef::<TcpStream>::as_ref;
+}
+splits! { TcpStream, tcp; }
+
+sys::only_unix! {
+    polled! {
+        UnixStream, Interest::WRITABLE;
+        unix::pipe::Sender;
+    }
+    async_write! {
+        UnixStream, |stream| stream;
+        unix::WriteHalf<'_>, AsRef::<UnixStream>::as_ref;
+        unix::OwnedWriteHalf, AsRef::<UnixStream>::as_ref;
+        unix::pipe::Sender, |sender| sender;
+    }
+    splits! { UnixStream, unix; }
+}
+
+impl AsyncWrite for NoSigpipe<ChildStdin> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.get_ref().is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_shutdown(cx))
+    }
+}
+
+/// One poll under a guard, which ends with it.
+fn guarded<T>(poll: impl FnOnce() -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    suppressed(poll).unwrap_or_else(|error| Poll::Ready(Err(error)))
+}
