@@ -16,6 +16,9 @@ cfg_if::cfg_if! {
         mod adapter;
         mod bad_input;
         mod creations;
+        /// The same words stand in `Cargo.toml`.
+        #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        mod ecosystem;
         mod guards;
         mod handler;
         #[path = "../support/liar.rs"]
@@ -59,6 +62,8 @@ cfg_if::cfg_if! {
                 refusals::scenes(),
                 liars::scenes(),
                 verify::scenes(),
+                #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+                ecosystem::scenes(),
             ];
             scene::run(scenes.into_iter().flatten().collect())
         }

@@ -314,21 +314,30 @@ fn tcp_rows() -> Vec<Row> {
 fn play(pair: Pair, broken: Break, call: fn(OwnedFd) -> Call) {
     let (ours, theirs) = pair().unwrap();
     let fd = ours.as_raw_fd();
-    let mut call = call(ours);
+    let call = call(ours);
     // SAFETY: `call` owns the descriptor and lives to the end.
-    broken
-        .apply(unsafe { BorrowedFd::borrow_raw(fd) }, theirs)
-        .unwrap();
+    let answers = break_under(unsafe { BorrowedFd::borrow_raw(fd) }, theirs, broken, call);
+    assert_eq!(answers, broken.answers());
+}
 
+/// The same, of a connection that has lived for a while: what the calls report. The call is what
+/// holds `ours`.
+pub fn break_under(
+    ours: BorrowedFd<'_>,
+    theirs: OwnedFd,
+    broken: Break,
+    mut call: impl FnMut() -> io::Result<u64>,
+) -> Vec<String> {
+    broken.apply(ours, theirs).unwrap();
     let mut answers = Vec::new();
     while answers.last().is_none_or(|last| last != "EPIPE") && answers.len() < 3 {
         let answer = call();
         if answer.is_ok() {
-            wait(fd, 0); // what was written draws the reset
+            wait(ours.as_raw_fd(), 0); // what was written draws the reset
         }
         answers.push(spell(&answer));
     }
-    assert_eq!(answers, broken.answers());
+    answers
 }
 
 type Pair = fn() -> io::Result<(OwnedFd, OwnedFd)>;

@@ -1,0 +1,90 @@
+//! mio: its sockets write by `writev` as std's do, and its pipes by `write`.
+
+use std::io::Write;
+use std::os::fd::{FromRawFd, IntoRawFd};
+
+use epipe::NoSigpipe;
+use mio::net::{TcpStream, UnixStream};
+use mio::unix::pipe::Sender;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::Scene;
+use crate::pipes::pairs;
+use crate::sockets::{Row, play_rows};
+use crate::support::{Break, assert_epipe, broken_pipe, slices, tcp_pair, unix_pair};
+
+macro_rules! rows {
+    ($type:ty) => {
+        [
+            Row {
+                name: "write_vectored",
+                ours: |fd| {
+                    // SAFETY: the descriptor was owned a moment ago.
+                    let s = unsafe { <$type>::from_raw_fd(fd.into_raw_fd()) };
+                    let mut s = NoSigpipe::new(s).unwrap();
+                    Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
+                },
+                control: |fd| {
+                    // SAFETY: as above.
+                    let mut s = unsafe { <$type>::from_raw_fd(fd.into_raw_fd()) };
+                    Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
+                },
+            },
+            Row {
+                name: "write_vectored by reference, registered",
+                ours: |fd| {
+                    // SAFETY: as above.
+                    let s = unsafe { <$type>::from_raw_fd(fd.into_raw_fd()) };
+                    s.take_error().unwrap();
+                    let mut s = NoSigpipe::new(s).unwrap();
+                    let mut poll = Poll::new().unwrap();
+                    let token = Token(1);
+                    let registry = poll.registry();
+                    registry
+                        .register(&mut s, token, Interest::WRITABLE)
+                        .unwrap();
+                    registry
+                        .reregister(&mut s, token, Interest::WRITABLE)
+                        .unwrap();
+                    let mut events = Events::with_capacity(1);
+                    poll.poll(&mut events, None).unwrap();
+                    assert!(events.iter().any(|event| event.is_writable()));
+                    Box::new(move || {
+                        let _ = &poll;
+                        (&s).write_vectored(&slices()).map(|n| n as u64)
+                    })
+                },
+                control: |fd| {
+                    // SAFETY: as above.
+                    let s = unsafe { <$type>::from_raw_fd(fd.into_raw_fd()) };
+                    Box::new(move || (&s).write_vectored(&slices()).map(|n| n as u64))
+                },
+            },
+        ]
+    };
+}
+
+fn sender() -> Sender {
+    // SAFETY: the descriptor was owned a moment ago.
+    unsafe { Sender::from_raw_fd(broken_pipe().into_raw_fd()) }
+}
+
+pub fn scenes() -> Vec<Scene> {
+    let tcp4 = || tcp_pair("127.0.0.1:0");
+    let mut scenes = play_rows(tcp4, "mio tcp", &Break::TCP, &rows!(TcpStream));
+    scenes.extend(play_rows(
+        unix_pair,
+        "mio unix",
+        &Break::UNIX,
+        &rows!(UnixStream),
+    ));
+    scenes.extend(pairs! {
+        "mio pipe: write":
+            NoSigpipe::new(sender()).unwrap().write(b"x"),
+            control sender().write(b"x");
+        "mio pipe: write_vectored":
+            NoSigpipe::new(sender()).unwrap().write_vectored(&slices()),
+            control sender().write_vectored(&slices());
+    });
+    scenes
+}

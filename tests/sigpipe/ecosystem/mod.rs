@@ -1,0 +1,27 @@
+//! Code that is not ours: the crates and programs that write to a handle which we protect.
+
+use crate::Scene;
+
+#[cfg(feature = "async-io")]
+mod async_io;
+#[cfg(feature = "mio")]
+mod mio;
+mod rustls;
+mod tls;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+pub fn scenes() -> Vec<Scene> {
+    [
+        rustls::scenes(),
+        #[cfg(feature = "async-io")]
+        async_io::scenes(),
+        #[cfg(feature = "mio")]
+        mio::scenes(),
+        #[cfg(feature = "tokio")]
+        tokio::scenes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
