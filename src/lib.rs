@@ -33,3 +33,6 @@ sys::only_mio! {
 sys::only_tokio! {
     pub mod tokio;
 }
+sys::only_openssl! {
+    pub mod openssl;
+}

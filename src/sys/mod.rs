@@ -161,6 +161,19 @@ cfg_if! {
     ))] {
         mod not_needed;
 
+        /// What only the systems that raise SIGPIPE need.
+        #[allow(unused_macros)] // for a feature
+        macro_rules! only_raising {
+            ($($item:item)*) => {};
+        }
+        /// What only the others need.
+        #[allow(unused_macros)] // for a feature
+        macro_rules! only_quiet {
+            ($($item:item)*) => { $($item)* };
+        }
+        #[allow(unused_imports)] // for a feature
+        pub(crate) use {only_quiet, only_raising};
+
         pub(crate) type SocketShield = not_needed::NotNeeded;
         pub(crate) type PipeShield = not_needed::NotNeeded;
         pub(crate) type HandleShield = not_needed::NotNeeded;
@@ -171,9 +184,22 @@ cfg_if! {
     } else {
         mod call;
         mod climb;
+        /// What only these systems need.
+        #[allow(unused_macros)] // for a feature
+        macro_rules! only_raising {
+            ($($item:item)*) => { $($item)* };
+        }
+        /// What only the others need.
+        #[allow(unused_macros)] // for a feature
+        macro_rules! only_quiet {
+            ($($item:item)*) => {};
+        }
+        #[allow(unused_imports)] // for a feature
+        pub(crate) use {only_quiet, only_raising};
+
         mod constant;
         mod descriptor;
-        mod errno;
+        pub(crate) mod errno;
         mod process_handler;
         mod refusal;
         mod signal;

@@ -65,7 +65,12 @@ cfg_if::cfg_if! {
                 #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
                 ecosystem::scenes(),
             ];
-            scene::run(scenes.into_iter().flatten().collect())
+            let scenes = scenes.into_iter().flatten().collect();
+            let lied_to = liars::is_lied_to();
+            scene::run(scenes, liars::verify_if_told, lied_to, || match lied_to {
+                true => Vec::new(),
+                false => liars::suites(),
+            })
         }
     } else {
         fn main() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::liar::Liar;
-use crate::{liars, support};
+use crate::support;
 
 /// What a scene's child must do.
 #[derive(Clone, Copy, PartialEq)]
@@ -74,21 +74,25 @@ impl Scene {
     }
 }
 
-/// Plays the scene that the environment names; else judges all of them, as libtest would, and
-/// once more with each liar.
-pub fn run(scenes: Vec<Scene>) -> ExitCode {
+/// Plays the scene that the environment names, after `begin`; else judges all of them as libtest
+/// would, and plays `more` beside them. Those with a liar are left out if one is loaded already.
+pub fn run(
+    scenes: Vec<Scene>,
+    begin: impl FnOnce(),
+    lied_to: bool,
+    more: impl FnOnce() -> Vec<Trial>,
+) -> ExitCode {
     if let Ok(name) = std::env::var(support::SCENE) {
         let scene = scenes
             .iter()
             .find(|scene| scene.name == name)
             .expect("a scene's name");
         support::become_a_foreign_host();
-        liars::verify_if_told();
+        begin();
         (scene.play)();
         return ExitCode::SUCCESS;
     }
 
-    let lied_to = liars::is_lied_to();
     let mut trials: Vec<_> = scenes
         .into_iter()
         .map(|scene| {
@@ -100,8 +104,6 @@ pub fn run(scenes: Vec<Scene>) -> ExitCode {
             .with_ignored_flag(!can_be_played)
         })
         .collect();
-    if !lied_to {
-        trials.extend(liars::suites());
-    }
+    trials.extend(more());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -28,6 +28,14 @@ pub(crate) fn as_file<T>(fd: BorrowedFd<'_>, call: impl FnOnce(&File) -> T) -> T
     call(&file)
 }
 
+/// `close(2)`, of a descriptor that may be closed already: std's types abort on that.
+#[cfg(unix)]
+#[allow(dead_code)] // for the feature `openssl`
+pub(crate) fn close(fd: std::os::fd::RawFd) {
+    // SAFETY: it takes a number. Whose it is, the caller knows.
+    unsafe { libc::close(fd) };
+}
+
 /// A handle that is written to by `write(2)` and `writev(2)`, whatever its type would do.
 pub(crate) struct Plain<H>(pub(crate) H);
 

@@ -1,0 +1,290 @@
+//! The socket BIO: OpenSSL's `crypto/bio/bss_sock.c` in behaviour, with sends of ours.
+//!
+//! A method table of our own and not the built-in one with another `write`: its getters
+//! (`BIO_meth_get_*`) are deprecated since OpenSSL 3.5 as unsafe (openssl/openssl#26056).
+
+#![allow(unsafe_code, reason = "OpenSSL calls us by pointers")]
+
+use std::ffi::{c_char, c_int, c_long, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use openssl_sys::{
+    BIO, BIO_CTRL_EOF, BIO_CTRL_FLUSH, BIO_METHOD, BIO_clear_retry_flags, BIO_ctrl, BIO_get_data,
+    BIO_meth_free, BIO_meth_new, BIO_meth_set_create__fixed_rust, BIO_meth_set_ctrl__fixed_rust,
+    BIO_meth_set_destroy__fixed_rust, BIO_meth_set_puts__fixed_rust, BIO_meth_set_read__fixed_rust,
+    BIO_meth_set_write__fixed_rust, BIO_new, BIO_set_data, BIO_set_init, BIO_set_retry_read,
+    BIO_set_retry_write,
+};
+use socket2::SockRef;
+
+use crate::sys::handle::{self, Plain};
+use crate::sys::{ShieldSocket, SocketShield, errno};
+
+// openssl/bio.h, where openssl-sys has no name for it.
+const BIO_TYPE_DESCRIPTOR: c_int = 0x100;
+const BIO_TYPE_SOURCE_SINK: c_int = 0x400;
+const BIO_CTRL_GET_CLOSE: c_int = 8;
+const BIO_CTRL_SET_CLOSE: c_int = 9;
+const BIO_CTRL_DUP: c_int = 12;
+const BIO_C_SET_FD: c_int = 104;
+const BIO_C_GET_FD: c_int = 105;
+
+unsafe extern "C" {
+    fn BIO_get_new_index() -> c_int;
+}
+
+/// What the BIO holds.
+#[derive(Default)]
+struct Socket {
+    fd: Option<RawFd>,
+    close_flag: c_int,
+    at_end: bool,
+    shield: SocketShield,
+}
+
+impl Socket {
+    /// The descriptor, for one call.
+    ///
+    /// # Safety
+    ///
+    /// It stays open for the call.
+    unsafe fn borrow(&self) -> io::Result<Plain<BorrowedFd<'_>>> {
+        // SAFETY: the caller vouches for it.
+        unsafe { borrow(self.fd.unwrap_or(-1)) }.map(Plain)
+    }
+
+    fn release(&mut self) {
+        if let Some(fd) = self.fd.take() {
+            if self.close_flag != 0 {
+                handle::close(fd);
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// The descriptor stays open for `'a`, if it is open.
+unsafe fn borrow<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(errno::bad_descriptor());
+    }
+    // SAFETY: the caller vouches for it.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Whether the descriptor is an open socket.
+pub(super) fn check(fd: c_int) -> io::Result<()> {
+    // SAFETY: it is borrowed to be asked whether it is open.
+    let fd = unsafe { borrow(fd) }?;
+    SockRef::from(&fd).r#type().map(drop)
+}
+
+/// A new BIO, or null with the reason on OpenSSL's stack.
+///
+/// # Safety
+///
+/// The descriptor stays open as long as the BIO uses it.
+pub(super) unsafe fn new(mut fd: c_int, close_flag: c_int) -> *mut BIO {
+    let method = method();
+    if method.is_null() {
+        return ptr::null_mut();
+    }
+    // SAFETY: the method is complete and lives forever.
+    let bio = unsafe { BIO_new(method) };
+    if !bio.is_null() {
+        let close_flag = c_long::from(close_flag);
+        // SAFETY: the BIO is ours, and this command reads an int.
+        unsafe { BIO_ctrl(bio, BIO_C_SET_FD, close_flag, (&raw mut fd).cast()) };
+    }
+    bio
+}
+
+/// The method table, made once in a process.
+fn method() -> *mut BIO_METHOD {
+    static METHOD: AtomicPtr<BIO_METHOD> = AtomicPtr::new(ptr::null_mut());
+
+    let known = METHOD.load(Ordering::Acquire);
+    if !known.is_null() {
+        return known;
+    }
+    // SAFETY: the name is a C string, and each function below keeps OpenSSL's contract.
+    let made = unsafe {
+        let kind = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
+        let made = BIO_meth_new(kind, c"epipe socket".as_ptr());
+        if made.is_null() {
+            return made;
+        }
+        BIO_meth_set_write__fixed_rust(made, Some(write));
+        BIO_meth_set_read__fixed_rust(made, Some(read));
+        BIO_meth_set_puts__fixed_rust(made, Some(puts));
+        BIO_meth_set_ctrl__fixed_rust(made, Some(ctrl));
+        BIO_meth_set_create__fixed_rust(made, Some(create));
+        BIO_meth_set_destroy__fixed_rust(made, Some(destroy));
+        made
+    };
+    let none = ptr::null_mut();
+    match METHOD.compare_exchange(none, made, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => made,
+        Err(known) => {
+            // SAFETY: nobody has seen this one.
+            unsafe { BIO_meth_free(made) };
+            known
+        }
+    }
+}
+
+// ------------------------------------------------------------------------ the functions ----
+//
+// SAFETY, of each: OpenSSL calls it with a BIO of this method, of one thread at a time, and with
+// buffers of the length that it tells.
+
+/// The socket of a BIO.
+///
+/// # Safety
+///
+/// `create` has run for the BIO, `destroy` has not, and nobody else holds its socket.
+unsafe fn socket<'a>(bio: *mut BIO) -> &'a mut Socket {
+    // SAFETY: `create` has put it there.
+    unsafe { &mut *BIO_get_data(bio).cast::<Socket>() }
+}
+
+unsafe extern "C" fn create(bio: *mut BIO) -> c_int {
+    let socket = Box::into_raw(Box::<Socket>::default());
+    // SAFETY: see above.
+    unsafe {
+        BIO_set_data(bio, socket.cast());
+        BIO_set_init(bio, 0);
+    }
+    1
+}
+
+unsafe extern "C" fn destroy(bio: *mut BIO) -> c_int {
+    if bio.is_null() {
+        return 0;
+    }
+    // SAFETY: see above; `create` made the box, and nobody asks for it again.
+    unsafe {
+        Box::from_raw(BIO_get_data(bio).cast::<Socket>()).release();
+        BIO_set_data(bio, ptr::null_mut());
+        BIO_set_init(bio, 0);
+    }
+    1
+}
+
+unsafe extern "C" fn write(bio: *mut BIO, bytes: *const c_char, len: c_int) -> c_int {
+    // SAFETY: see above.
+    let (socket, bytes) = unsafe {
+        let len = usize::try_from(len).unwrap_or(0);
+        (socket(bio), slice::from_raw_parts(bytes.cast::<u8>(), len))
+    };
+    // SAFETY: who gave the descriptor keeps it open.
+    let answer = unsafe { socket.borrow() }.and_then(|fd| socket.shield.write(&fd, bytes));
+    // SAFETY: see above.
+    unsafe { tell(bio, answer, BIO_set_retry_write) }
+}
+
+unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_int {
+    if buffer.is_null() {
+        return 0;
+    }
+    // SAFETY: see above.
+    let (socket, buffer) = unsafe {
+        let len = usize::try_from(len).unwrap_or(0);
+        let buffer = buffer.cast::<MaybeUninit<u8>>();
+        (socket(bio), slice::from_raw_parts_mut(buffer, len))
+    };
+    // SAFETY: who gave the descriptor keeps it open.
+    let answer = unsafe { socket.borrow() }.and_then(|fd| SockRef::from(&fd).recv(buffer));
+    socket.at_end |= matches!(answer, Ok(0));
+    // SAFETY: see above.
+    unsafe { tell(bio, answer, BIO_set_retry_read) }
+}
+
+unsafe extern "C" fn puts(bio: *mut BIO, text: *const c_char) -> c_int {
+    // SAFETY: see above; the text is a C string.
+    unsafe {
+        let len = std::ffi::CStr::from_ptr(text).count_bytes();
+        write(bio, text, c_int::try_from(len).unwrap_or(c_int::MAX))
+    }
+}
+
+/// What the caller of a C function looks at: the number, the retry flags, `errno`.
+///
+/// # Safety
+///
+/// As of the functions.
+unsafe fn tell(
+    bio: *mut BIO,
+    answer: io::Result<usize>,
+    set_retry: unsafe fn(*mut BIO),
+) -> c_int {
+    let code = match &answer {
+        Ok(_) => 0,
+        Err(error) => error.raw_os_error().unwrap_or(0),
+    };
+    // SAFETY: see above.
+    unsafe {
+        BIO_clear_retry_flags(bio);
+        if errno::is_non_fatal(code) {
+            set_retry(bio);
+        }
+    }
+    errno::set(code);
+    // No more than the `len` that was an int.
+    answer.map_or(-1, |count| count as c_int)
+}
+
+unsafe extern "C" fn ctrl(
+    bio: *mut BIO,
+    command: c_int,
+    number: c_long,
+    pointer: *mut c_void,
+) -> c_long {
+    // SAFETY: see above.
+    let socket = unsafe { socket(bio) };
+    match command {
+        BIO_C_SET_FD => {
+            socket.release();
+            // SAFETY: this command comes with a pointer to an int.
+            let fd = unsafe { *pointer.cast::<c_int>() };
+            *socket = Socket {
+                fd: Some(fd),
+                close_flag: number as c_int,
+                ..Socket::default()
+            };
+            // SAFETY: who gives the descriptor keeps it open.
+            if let Ok(fd) = unsafe { socket.borrow() } {
+                socket.shield.arm(&fd);
+            }
+            // SAFETY: see above.
+            unsafe { BIO_set_init(bio, 1) };
+            1
+        }
+        BIO_C_GET_FD => {
+            let Some(fd) = socket.fd else {
+                return -1;
+            };
+            if !pointer.is_null() {
+                // SAFETY: this command comes with a pointer to an int, or with none.
+                unsafe { *pointer.cast::<c_int>() = fd };
+            }
+            c_long::from(fd)
+        }
+        BIO_CTRL_GET_CLOSE => c_long::from(socket.close_flag),
+        BIO_CTRL_SET_CLOSE => {
+            socket.close_flag = number as c_int;
+            1
+        }
+        BIO_CTRL_EOF => c_long::from(socket.at_end),
+        // The pointer of DUP is left alone: SSL_dup gives one of another type than BIO_dup_chain.
+        BIO_CTRL_DUP | BIO_CTRL_FLUSH => 1,
+        // Kernel TLS among them.
+        _ => 0,
+    }
+}

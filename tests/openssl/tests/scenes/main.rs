@@ -1,0 +1,34 @@
+//! `epipe::openssl`: OpenSSL survives a vanished peer, next to controls with its own BIO that die;
+//! and in all else the BIO answers as OpenSSL's.
+
+#![allow(missing_docs, reason = "a test")]
+#![allow(unsafe_code, reason = "OpenSSL is C")]
+
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod bad_input;
+        mod bio;
+        #[path = "../../../support/liar.rs"]
+        #[allow(dead_code, reason = "no liar is loaded here")]
+        mod liar;
+        mod raw;
+        #[path = "../../../sigpipe/scene.rs"]
+        #[allow(dead_code, reason = "no liar is loaded here")]
+        mod scene;
+        #[path = "../../../support/mod.rs"]
+        mod support;
+        mod tls;
+
+        use scene::Scene;
+
+        fn main() -> std::process::ExitCode {
+            let scenes = [tls::scenes(), bio::scenes(), bad_input::scenes()];
+            let scenes = scenes.into_iter().flatten().collect();
+            scene::run(scenes, || {}, false, Vec::new)
+        }
+    } else {
+        fn main() {
+            println!("The scenes break connections as Linux does: nothing was played here.");
+        }
+    }
+}
