@@ -53,9 +53,9 @@ use crate::sys;
 adopt! { Direct: TcpStream, ChildStdin; }
 
 sys::only_unix! {
-    use ::tokio::net::{UnixStream, unix};
+    use ::tokio::net::{UnixStream, unix as uds};
 
-    adopt! { Direct: UnixStream, unix::pipe::Sender; }
+    adopt! { Direct: UnixStream, uds::pipe::Sender; }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for NoSigpipe<T> {
@@ -240,15 +240,15 @@ splits! { TcpStream, tcp; }
 sys::only_unix! {
     polled! {
         UnixStream, Interest::WRITABLE;
-        unix::pipe::Sender;
+        uds::pipe::Sender;
     }
     async_write! {
         UnixStream, |stream| stream;
-        unix::WriteHalf<'_>, AsRef::<UnixStream>::as_ref;
-        unix::OwnedWriteHalf, AsRef::<UnixStream>::as_ref;
-        unix::pipe::Sender, |sender| sender;
+        uds::WriteHalf<'_>, AsRef::<UnixStream>::as_ref;
+        uds::OwnedWriteHalf, AsRef::<UnixStream>::as_ref;
+        uds::pipe::Sender, |sender| sender;
     }
-    splits! { UnixStream, unix; }
+    splits! { UnixStream, uds; }
 }
 
 impl AsyncWrite for NoSigpipe<ChildStdin> {

@@ -25,6 +25,9 @@ cfg_if::cfg_if! {
         mod liar;
         mod liars;
         mod pipes;
+        #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        #[path = "../support/programs.rs"]
+        mod programs;
         mod refusals;
         mod scene;
         #[path = "../support/seccomp.rs"]

@@ -6,6 +6,7 @@ use crate::Scene;
 mod async_io;
 #[cfg(feature = "mio")]
 mod mio;
+mod programs;
 mod rustls;
 mod tls;
 #[cfg(feature = "tokio")]
@@ -14,6 +15,7 @@ mod tokio;
 pub fn scenes() -> Vec<Scene> {
     [
         rustls::scenes(),
+        programs::scenes(),
         #[cfg(feature = "async-io")]
         async_io::scenes(),
         #[cfg(feature = "mio")]

@@ -1,0 +1,77 @@
+//! A real C program loads a library of ours: std's stream kills it, this crate's returns an error.
+
+#![allow(missing_docs, reason = "a test")]
+#![cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+))]
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const SIGPIPE: i32 = 13;
+
+/// Runs a program that must succeed, and gives what it prints.
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Builds the library, which cargo has done already for a run of all tests.
+fn library() -> PathBuf {
+    let told = run(Command::new(env!("CARGO")).args([
+        "build",
+        "--quiet",
+        "--example=c_host",
+        "--message-format=json",
+        concat!(
+            "--manifest-path=",
+            env!("CARGO_MANIFEST_DIR"),
+            "/Cargo.toml"
+        ),
+    ]));
+    let names = told
+        .split('"')
+        .filter(|word| word.ends_with("/libc_host.so"));
+    names.last().expect("cargo names what it has built").into()
+}
+
+fn host() -> PathBuf {
+    let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-host");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/c-host/host.c");
+    run(Command::new("cc")
+        .args(["-Wall", "-Wextra", "-Werror", "-o"])
+        .args([&host, &source])
+        .arg("-ldl"));
+    host
+}
+
+/// Runs the host. std's `Command` gives it SIGPIPE's default, as a shell does.
+fn call(host: &Path, library: &Path, function: &str) -> Output {
+    Command::new(host)
+        .arg(library)
+        .arg(function)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn std_kills_a_c_host_and_epipe_returns_an_error() {
+    let (host, library) = (host(), library());
+
+    let on_std = call(&host, &library, "exchange_on_std");
+    assert_eq!(on_std.status.signal(), Some(SIGPIPE), "{on_std:?}");
+    assert_eq!(on_std.stdout, b"exchange_on_std... ");
+
+    let on_epipe = call(&host, &library, "exchange_on_epipe");
+    assert!(on_epipe.status.success(), "{on_epipe:?}");
+    let said = String::from_utf8(on_epipe.stdout).unwrap();
+    assert_eq!(
+        said,
+        "exchange_on_epipe... returned 32: Broken pipe\nThe host goes on.\n"
+    );
+}
