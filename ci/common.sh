@@ -12,6 +12,22 @@ need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
+# need_openssl: what the feature `openssl` is built with.
+need_openssl() {
+    pkg-config --exists openssl 2>/dev/null || install pkg-config libssl-dev
+}
+
+# borrow_openssl: has openssl-sys take this machine's headers for every target. They are not the
+# target's, but say the same of the few functions in use: enough to type-check, not to link.
+borrow_openssl() {
+    need_openssl
+    local libraries
+    libraries=$(pkg-config --variable=libdir openssl)
+    export OPENSSL_NO_PKG_CONFIG=1 OPENSSL_LIBS=ssl:crypto OPENSSL_LIB_DIR=$libraries
+    export OPENSSL_INCLUDE_DIR=/usr/include CFLAGS=-I/usr/include/$(basename "$libraries")
+    export CC=cc CRATE_CC_NO_DEFAULTS=1
+}
+
 # debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it has not.
 debian_library() {
     ls -d /usr/src/rustc-1.96*/library 2>/dev/null | tail -n 1 || true

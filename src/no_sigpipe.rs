@@ -2,7 +2,7 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use crate::adopt::{Adopt, AdoptError, Descriptor, Direct, Shared, Through};
+use crate::adopt::{Adopt, AdoptError, Direct, Shared, Through};
 use crate::sigpipe::suppressed;
 use crate::sys::{self, Handle, HandleShield, ShieldHandle, handle};
 
@@ -271,7 +271,7 @@ impl<H: Write> Writes<H> for Through {
 }
 
 sys::only_fd! {
-    impl<H: std::os::fd::AsFd> Writes<H> for Descriptor {
+    impl<H: std::os::fd::AsFd> Writes<H> for crate::adopt::Descriptor {
         fn writer(handle: H, care: &Care) -> impl Write {
             Straight { handle: sys::handle::Plain(handle), care }
         }
@@ -290,7 +290,7 @@ impl<'a, T, R: Writes<&'a T>> Writes<&'a mut Arc<T>> for Shared<R> {
     }
 }
 
-/// [`Direct`], and [`Descriptor`].
+/// [`Direct`], and that of bare descriptors.
 struct Straight<'a, H> {
     handle: H,
     care: &'a Care,

@@ -1,0 +1,166 @@
+//! `NoSigpipe` beyond the signal: its traits on every system, and what passes through it.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::fs::File;
+use std::io::{PipeWriter, Read, Result, Seek, SeekFrom, Stderr, Stdout, StdoutLock, Write};
+use std::net::{TcpListener, TcpStream};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::process::ChildStdin;
+use std::sync::Arc;
+use std::thread;
+
+use epipe::adopt::{Direct, Through};
+use epipe::{Adopt, AdoptError, NoSigpipe};
+
+fn writes<T: Write>() {}
+fn reads<T: Read>() {}
+fn seeks<T: Seek>() {}
+fn crosses_threads<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+fn goes<T: Adopt<Route = R>, R>() {}
+
+#[test]
+fn every_system_has_the_same_traits() {
+    writes::<NoSigpipe<ChildStdin>>();
+    writes::<&NoSigpipe<ChildStdin>>();
+    writes::<NoSigpipe<&mut ChildStdin>>();
+    writes::<NoSigpipe<PipeWriter>>();
+    writes::<NoSigpipe<TcpStream>>();
+    writes::<&NoSigpipe<TcpStream>>();
+    writes::<NoSigpipe<&TcpStream>>();
+    writes::<NoSigpipe<Box<TcpStream>>>();
+    writes::<NoSigpipe<Arc<TcpStream>>>();
+    writes::<&NoSigpipe<Arc<TcpStream>>>();
+    writes::<NoSigpipe<File>>();
+    writes::<NoSigpipe<Stdout>>();
+    writes::<&NoSigpipe<Stderr>>();
+    writes::<NoSigpipe<StdoutLock<'static>>>();
+
+    reads::<NoSigpipe<TcpStream>>();
+    reads::<&NoSigpipe<TcpStream>>();
+    reads::<NoSigpipe<File>>();
+    seeks::<NoSigpipe<File>>();
+
+    goes::<TcpStream, Direct>();
+    goes::<Stdout, Through>();
+
+    crosses_threads::<NoSigpipe<TcpStream>>();
+    crosses_threads::<NoSigpipe<ChildStdin>>();
+    crosses_threads::<AdoptError<TcpStream>>();
+}
+
+#[cfg(any(unix, target_os = "wasi"))]
+#[test]
+fn bare_descriptors_are_written_to() {
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+
+    fn shows<T: AsFd + AsRawFd>() {}
+
+    writes::<NoSigpipe<OwnedFd>>();
+    writes::<&NoSigpipe<OwnedFd>>();
+    writes::<NoSigpipe<BorrowedFd<'static>>>();
+    writes::<NoSigpipe<Box<OwnedFd>>>();
+    writes::<NoSigpipe<Arc<OwnedFd>>>();
+    shows::<NoSigpipe<OwnedFd>>();
+    shows::<NoSigpipe<Arc<File>>>();
+    let _: fn(NoSigpipe<File>) -> OwnedFd = OwnedFd::from;
+    let _: fn(NoSigpipe<File>) -> i32 = NoSigpipe::into_raw_fd;
+}
+
+/// A user's own type, on a system that has handles or none.
+struct Own(Vec<u8>);
+
+impl Write for Own {
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(any(unix, target_os = "wasi"))]
+impl std::os::fd::AsFd for Own {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        static STDERR: std::sync::LazyLock<Stderr> = std::sync::LazyLock::new(std::io::stderr);
+        STDERR.as_fd()
+    }
+}
+
+impl Adopt for Own {
+    type Route = Through;
+}
+
+#[test]
+fn a_type_of_the_users_writes_by_itself() {
+    let mut own = NoSigpipe::new(Own(Vec::new())).unwrap();
+    own.write_all(b"one ").unwrap();
+    write!(own, "{}", "two").unwrap();
+    own.flush().unwrap();
+    assert_eq!(own.get_ref().0, b"one two");
+    own.get_mut().0.clear();
+    own.write_all(b"three").unwrap();
+    assert_eq!(own.into_inner().0, b"three");
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (ours, listener.accept().unwrap().0)
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn two_threads_share_one_adapter() {
+    let (ours, mut theirs) = pair();
+    let ours = NoSigpipe::new(ours).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| (&ours).write_all(&[1; 100_000]).unwrap());
+        scope.spawn(|| {
+            let mut read = [0; 100_000];
+            (&ours).read_exact(&mut read).unwrap();
+            assert_eq!(read, [2; 100_000]);
+        });
+        let mut read = vec![0; 100_000];
+        theirs.read_exact(&mut read).unwrap();
+        assert_eq!(read, vec![1; 100_000]);
+        theirs.write_all(&[2; 100_000]).unwrap();
+    });
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn what_passes_through_is_the_handles_own() {
+    let (ours, mut theirs) = pair();
+    let debug = format!("NoSigpipe({ours:?})");
+    let mut ours = NoSigpipe::new(ours).unwrap();
+    assert_eq!(format!("{ours:?}"), debug);
+    assert_eq!(ours.write(b"").unwrap(), 0);
+    let slices = [b"a", b"b"].map(|slice| std::io::IoSlice::new(slice));
+    assert_eq!(ours.write_vectored(&slices).unwrap(), 2);
+    assert_eq!(ours.write_vectored(&[]).unwrap(), 0);
+    drop(ours.into_inner());
+    let mut read = String::new();
+    theirs.read_to_string(&mut read).unwrap();
+    assert_eq!(read, "ab");
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn a_file_keeps_its_position() {
+    let path = std::env::temp_dir().join(format!("epipe-no-sigpipe-{}", std::process::id()));
+    let mut options = File::options();
+    let file = options.read(true).write(true).create_new(true).open(&path);
+    let mut file = NoSigpipe::new(file.unwrap()).unwrap();
+    file.write_all(b"0123456789").unwrap();
+    file.seek(SeekFrom::Start(3)).unwrap();
+    (&file).write_all(b"xyz").unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let mut read = String::new();
+    file.read_to_string(&mut read).unwrap();
+    drop(file);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(read, "012xyz6789");
+}
