@@ -31,7 +31,11 @@ only! {
     /// Where a descriptor is all there is to write to.
     only_fd = any(unix, target_os = "wasi");
     /// Where tokio's sockets and processes compile; the same words stand in `Cargo.toml`.
-    only_tokio = all(feature = "tokio", any(unix, windows), not(target_family = "wasm"));
+    only_tokio = all(
+        feature = "tokio",
+        any(unix, windows),
+        not(any(target_family = "wasm", target_os = "espidf"))
+    );
     /// Where mio compiles; the same words stand in `Cargo.toml`.
     only_mio = all(feature = "mio", any(unix, windows), not(target_family = "wasm"));
     /// Where async-io compiles; the same words stand in `Cargo.toml`.

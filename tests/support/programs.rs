@@ -1,15 +1,16 @@
 //! Real servers that vanish: Debian's `openssl s_server` and nginx.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A server, which ends with its value or with its parent.
 pub struct Server {
     child: Child,
+    says: Option<Lines<BufReader<ChildStdout>>>,
     folder: PathBuf,
     pub address: SocketAddr,
 }
@@ -18,6 +19,13 @@ impl Server {
     /// It has answered, and has read its files: away with them, for a control dies without a word.
     pub fn is_up(&self) {
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+
+    /// Waits until it has printed a line with these words: what it was sent.
+    pub fn says(&mut self, words: &str) {
+        let lines = self.says.as_mut().expect("this server says something");
+        let mut lines = lines.map_while(Result::ok);
+        assert!(lines.any(|line| line.contains(words)));
     }
 
     /// Ends it at once: the kernel closes its sockets.
@@ -64,7 +72,7 @@ fn spawn(command: &mut Command, folder: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-/// `openssl s_server`. It takes what it is sent, and says nothing.
+/// `openssl s_server`. It prints what it is sent, and sends nothing.
 pub fn openssl_s_server(identity: &(String, String)) -> Server {
     let folder = folder("s_server", identity);
     let mut command = Command::new("openssl");
@@ -74,13 +82,15 @@ pub fn openssl_s_server(identity: &(String, String)) -> Server {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut child = spawn(&mut command, &folder);
-    let said = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    let address = said
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines
+        .by_ref()
         .map_while(Result::ok)
         .find_map(|line| line.strip_prefix("ACCEPT ")?.parse().ok())
         .expect("s_server tells where it listens");
     Server {
         child,
+        says: Some(lines),
         folder,
         address,
     }
@@ -122,6 +132,7 @@ pub fn nginx(identity: &(String, String)) -> Server {
     let child = spawn(&mut command, &folder);
     Server {
         child,
+        says: None,
         folder,
         address,
     }

@@ -8,12 +8,14 @@ mod async_io;
 mod mio;
 mod programs;
 mod rustls;
+mod system_calls;
 mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
 
 pub fn scenes() -> Vec<Scene> {
     [
+        system_calls::scenes(),
         rustls::scenes(),
         programs::scenes(),
         #[cfg(feature = "async-io")]

@@ -26,8 +26,9 @@ fn write_to_a_killed_s_server<S: Read + Write + AsRawFd>(how: fn(SocketAddr) -> 
     let identity = Identity::new();
     let mut server = openssl_s_server(&identity.pem());
     let mut tls = connect(&identity, server.address, how);
-    tls.write_all(DATA).unwrap();
+    tls.write_all(b"a record\n").unwrap();
     tls.flush().unwrap();
+    server.says("a record"); // unread, it would draw a reset
     server.is_up();
     server.kill();
     wait(tls.sock.as_raw_fd(), libc::POLLRDHUP);

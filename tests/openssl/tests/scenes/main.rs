@@ -11,10 +11,14 @@ cfg_if::cfg_if! {
         #[path = "../../../support/liar.rs"]
         #[allow(dead_code, reason = "no liar is loaded here")]
         mod liar;
+        mod programs;
         mod raw;
         #[path = "../../../sigpipe/scene.rs"]
         #[allow(dead_code, reason = "no liar is loaded here")]
         mod scene;
+        /// The servers.
+        #[path = "../../../support/programs.rs"]
+        mod servers;
         #[path = "../../../support/mod.rs"]
         mod support;
         mod tls;
@@ -22,7 +26,7 @@ cfg_if::cfg_if! {
         use scene::Scene;
 
         fn main() -> std::process::ExitCode {
-            let scenes = [tls::scenes(), bio::scenes(), bad_input::scenes()];
+            let scenes = [tls::scenes(), bio::scenes(), bad_input::scenes(), programs::scenes()];
             let scenes = scenes.into_iter().flatten().collect();
             scene::run(scenes, || {}, false, Vec::new)
         }

@@ -12,7 +12,7 @@ use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslVerifyMode,
 };
@@ -27,8 +27,8 @@ use crate::Scene;
 use crate::raw::{BIO_CTRL_GET_KTLS_SEND, SSL_get_fd, SSL_set_fd, ctrl};
 use crate::support::{Break, is_blocked, is_pending, spell, tcp_pair, unix_pair, wait};
 
-/// A context, with which `change` does what it likes, and its certificate.
-fn context(change: impl FnOnce(&mut SslContextBuilder)) -> SslContext {
+/// A certificate that signs itself, and its key.
+pub fn identity() -> (X509, PKey<Private>) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut name = X509NameBuilder::new().unwrap();
@@ -45,10 +45,15 @@ fn context(change: impl FnOnce(&mut SslContextBuilder)) -> SslContext {
         .set_not_after(&Asn1Time::days_from_now(1).unwrap())
         .unwrap();
     certificate.sign(&key, MessageDigest::sha256()).unwrap();
+    (certificate.build(), key)
+}
 
+/// A context, with which `change` does what it likes.
+pub fn context(change: impl FnOnce(&mut SslContextBuilder)) -> SslContext {
+    let (certificate, key) = identity();
     let mut context = SslContext::builder(SslMethod::tls()).unwrap();
     context.set_verify(SslVerifyMode::NONE);
-    context.set_certificate(&certificate.build()).unwrap();
+    context.set_certificate(&certificate).unwrap();
     context.set_private_key(&key).unwrap();
     // A client that closes with a ticket unread would reset.
     context.set_num_tickets(0).unwrap();
@@ -64,9 +69,9 @@ struct Side {
 }
 
 /// How a side gets its socket.
-type Install = fn(*mut SSL, RawFd);
+pub type Install = fn(*mut SSL, RawFd);
 
-fn by_set_fd(ssl: *mut SSL, fd: RawFd) {
+pub fn by_set_fd(ssl: *mut SSL, fd: RawFd) {
     unsafe { set_fd(ssl, fd) }.unwrap();
 }
 
@@ -78,7 +83,7 @@ fn by_bio(ssl: *mut SSL, fd: RawFd) {
 }
 
 /// OpenSSL's own.
-fn by_openssl(ssl: *mut SSL, fd: RawFd) {
+pub fn by_openssl(ssl: *mut SSL, fd: RawFd) {
     assert_eq!(unsafe { SSL_set_fd(ssl, fd) }, 1);
 }
 
@@ -242,7 +247,7 @@ pub fn scenes() -> Vec<Scene> {
                     if matches!(does, Does::Handshake) && !is_client {
                         continue; // it has nothing to say first
                     }
-                    let name = format!("{family} {side} {broken:?}: {name}");
+                    let name = format!("openssl {family} {side} {broken:?}: {name}");
                     let what = (is_client, does, broken);
                     let mut add = |how: &str, install: Install, around: Around| {
                         scenes.push(Scene::survives(format!("{name} {how}"), move || {
