@@ -14,7 +14,7 @@ use crate::Scene;
 use crate::bad_input::same;
 use crate::liars::{has_send_flag, has_write_flag};
 use crate::pipes::{broken_child, broken_fifo, pairs};
-use crate::seccomp::{Which, can_be_filtered, filter, refusing};
+use crate::seccomp::{DEADLY, Which, can_be_filtered, filter, refusing};
 use crate::sockets::{DATA, Row, call, play_rows};
 use crate::support::{
     Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, slices, spell, tcp_pair,
@@ -566,8 +566,9 @@ fn adoption() -> Vec<Scene> {
                 let (_peer, socket) = unix_pair().unwrap();
                 let mut socket = adopt(socket);
                 pipe.write_all(b"x").unwrap(); // a rung may ask its own question
-                for number in [libc::SYS_statx, libc::SYS_fstat, libc::SYS_rt_sigprocmask] {
-                    filter(number, Which::All, refusing(libc::EPERM));
+                filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
+                for number in [libc::SYS_statx, libc::SYS_fstat] {
+                    filter(number, Which::All, DEADLY);
                 }
                 pipe.write_all(b"x").unwrap();
                 assert_eq!(pipe.write_vectored(&slices()).unwrap(), 10);

@@ -314,7 +314,17 @@ fn healthy() -> Vec<Scene> {
             runtime().block_on(async {
                 let (read_a, write_a) = adopt(TcpStream::of(a)).into_split();
                 let (read_b, write_b) = tokio::io::split(adopt(TcpStream::of(b)));
-                tokio::join!(write(write_a), read(read_a), write(write_b), read(read_b));
+                assert!(write_a.is_write_vectored() && write_b.is_write_vectored());
+                // A task each: one that waits must be woken by what it waits for.
+                let tasks = [
+                    tokio::spawn(write(write_a)),
+                    tokio::spawn(read(read_a)),
+                    tokio::spawn(write(write_b)),
+                    tokio::spawn(read(read_b)),
+                ];
+                for task in tasks {
+                    task.await.unwrap();
+                }
             });
         }),
         Scene::survives("tokio unix: much goes through", || {
@@ -327,7 +337,9 @@ fn healthy() -> Vec<Scene> {
             let (reader, writer) = io::pipe().unwrap();
             runtime().block_on(async {
                 let reader = Receiver::from_owned_fd(reader.into()).unwrap();
-                tokio::join!(write(adopt(Sender::of(writer.into()))), read(reader));
+                let writing = tokio::spawn(write(adopt(Sender::of(writer.into()))));
+                read(reader).await;
+                writing.await.unwrap();
             });
         }),
         Scene::survives("tokio ChildStdin: much goes through", || {
@@ -360,6 +372,37 @@ fn healthy() -> Vec<Scene> {
                 });
             },
         ),
+    ]
+}
+
+/// A runtime of one's own: each of its threads stands under a guard, and tokio's own types survive.
+fn threads() -> Vec<Scene> {
+    fn play(on_thread_start: fn()) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .on_thread_start(on_thread_start)
+            .build()
+            .unwrap();
+        let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+        Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
+        let writing = runtime.spawn(async {
+            let mut stream = TcpStream::of(ours);
+            stream.write_vectored(&slices()).await
+        });
+        let answer = runtime.block_on(writing).unwrap();
+        assert_eq!(spell(&answer), "EPIPE");
+        let writing = runtime.spawn_blocking(|| foreign_write(broken_pipe(), b"x"));
+        let answer = runtime.block_on(writing).unwrap();
+        assert_eq!(spell(&answer), "EPIPE");
+    }
+    vec![
+        Scene::survives("tokio threads under a guard: bare types", || {
+            play(|| std::mem::forget(epipe::sigpipe::guard().unwrap()));
+        }),
+        Scene::dies("tokio threads under a guard: bare types: control", || {
+            play(|| {});
+        }),
     ]
 }
 
@@ -537,6 +580,7 @@ pub fn scenes() -> Vec<Scene> {
     ));
     scenes.extend(pipes());
     scenes.extend(healthy());
+    scenes.extend(threads());
     scenes.extend(hyper());
     scenes.extend(tokio_rustls());
     scenes
