@@ -15,6 +15,7 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod adapter;
         mod bad_input;
+        mod c_calls;
         mod creations;
         /// The same words stand in `Cargo.toml`.
         #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -59,6 +60,7 @@ cfg_if::cfg_if! {
                 creations::scenes(),
                 pipes::scenes(),
                 adapter::scenes(),
+                c_calls::scenes(),
                 guards::scenes(),
                 handler::scenes(),
                 bad_input::scenes(),

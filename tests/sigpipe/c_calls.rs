@@ -1,0 +1,152 @@
+//! Every system call by which C code dies, under a guard: what no type of ours can be put under.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+
+use epipe::sigpipe::suppressed;
+
+use crate::Scene;
+use crate::liars::has_write_flag;
+use crate::pipes::pairs;
+use crate::sockets::{DATA, Row, call, play_rows};
+use crate::support::{Break, assert_epipe, broken_pipe, file, foreign_write, tcp_pair, unix_pair};
+
+fn answer(returned: isize) -> io::Result<usize> {
+    usize::try_from(returned).map_err(|_| io::Error::last_os_error())
+}
+
+fn iovec() -> libc::iovec {
+    libc::iovec {
+        iov_base: DATA.as_ptr().cast_mut().cast(),
+        iov_len: DATA.len(),
+    }
+}
+
+fn message(iovec: &mut libc::iovec) -> libc::msghdr {
+    // SAFETY: all zeros is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = iovec;
+    message.msg_iovlen = 1;
+    message
+}
+
+/// A pipe with something in it.
+fn full_pipe() -> OwnedFd {
+    let (reader, writer) = io::pipe().unwrap();
+    foreign_write(&writer, DATA).unwrap();
+    reader.into()
+}
+
+// SAFETY, of each: descriptors, buffers and structures are valid for the call.
+
+fn writev(fd: &OwnedFd) -> io::Result<usize> {
+    answer(unsafe { libc::writev(fd.as_raw_fd(), &iovec(), 1) })
+}
+
+fn pwritev2(fd: &OwnedFd) -> io::Result<usize> {
+    let current: libc::c_long = -1;
+    let fd = fd.as_raw_fd();
+    let returned = unsafe {
+        libc::syscall(
+            libc::SYS_pwritev2,
+            fd,
+            &iovec(),
+            1 as libc::c_long,
+            current,
+            current,
+            0,
+        )
+    };
+    answer(returned as isize)
+}
+
+fn send(fd: &OwnedFd) -> io::Result<usize> {
+    answer(unsafe { libc::send(fd.as_raw_fd(), DATA.as_ptr().cast(), DATA.len(), 0) })
+}
+
+fn sendmsg(fd: &OwnedFd) -> io::Result<usize> {
+    let mut iovec = iovec();
+    answer(unsafe { libc::sendmsg(fd.as_raw_fd(), &message(&mut iovec), 0) })
+}
+
+fn sendmmsg(fd: &OwnedFd) -> io::Result<usize> {
+    let mut iovec = iovec();
+    let mut message = libc::mmsghdr {
+        msg_hdr: message(&mut iovec),
+        msg_len: 0,
+    };
+    answer(unsafe { libc::sendmmsg(fd.as_raw_fd(), &mut message, 1, 0) } as isize)
+}
+
+fn sendfile(fd: &OwnedFd) -> io::Result<usize> {
+    let file = file(100);
+    answer(unsafe { libc::sendfile(fd.as_raw_fd(), file.as_raw_fd(), ptr::null_mut(), 100) })
+}
+
+fn splice(fd: &OwnedFd) -> io::Result<usize> {
+    let (from, to) = (full_pipe(), fd.as_raw_fd());
+    let none = ptr::null_mut();
+    answer(unsafe { libc::splice(from.as_raw_fd(), none, to, none, 100, 0) })
+}
+
+fn tee(fd: &OwnedFd) -> io::Result<usize> {
+    answer(unsafe { libc::tee(full_pipe().as_raw_fd(), fd.as_raw_fd(), 100, 0) })
+}
+
+fn vmsplice(fd: &OwnedFd) -> io::Result<usize> {
+    answer(unsafe { libc::vmsplice(fd.as_raw_fd(), &iovec(), 1, 0) })
+}
+
+macro_rules! row {
+    ($name:literal, $call:path) => {
+        Row {
+            name: concat!("C ", $name, ", suppressed"),
+            ours: call!(OwnedFd: fd => suppressed(|| $call(&fd)).unwrap()),
+            control: call!(OwnedFd: fd => $call(&fd)),
+        }
+    };
+}
+
+pub fn scenes() -> Vec<Scene> {
+    fn write(fd: &OwnedFd) -> io::Result<usize> {
+        foreign_write(fd, DATA)
+    }
+    let mut rows = vec![
+        row!("write", write),
+        row!("writev", writev),
+        row!("send", send),
+        row!("sendmsg", sendmsg),
+        row!("sendmmsg", sendmmsg),
+        row!("sendfile", sendfile),
+        row!("splice", splice),
+    ];
+    // Emulators, old kernels and filters have none, and nobody dies of it there.
+    if has_write_flag() {
+        rows.push(row!("pwritev2", pwritev2));
+    }
+    let tcp4 = || tcp_pair("127.0.0.1:0");
+    let mut scenes = play_rows(tcp4, "tcp", &[Break::RstRead, Break::FinRst], &rows);
+    scenes.extend(play_rows(unix_pair, "unix", &[Break::Closed], &rows));
+    scenes.extend(pairs! {
+        "pipe: C write, suppressed":
+            suppressed(|| write(&broken_pipe())).unwrap(),
+            control write(&broken_pipe());
+        "pipe: C writev, suppressed":
+            suppressed(|| writev(&broken_pipe())).unwrap(),
+            control writev(&broken_pipe());
+        "pipe: C sendfile, suppressed":
+            suppressed(|| sendfile(&broken_pipe())).unwrap(),
+            control sendfile(&broken_pipe());
+        "pipe: C splice, suppressed":
+            suppressed(|| splice(&broken_pipe())).unwrap(),
+            control splice(&broken_pipe());
+        "pipe: C tee, suppressed":
+            suppressed(|| tee(&broken_pipe())).unwrap(),
+            control tee(&broken_pipe());
+        "pipe: C vmsplice, suppressed":
+            suppressed(|| vmsplice(&broken_pipe())).unwrap(),
+            control vmsplice(&broken_pipe());
+    });
+    scenes
+}
