@@ -6,6 +6,8 @@ mod no_sigpipe;
 mod sys;
 
 pub mod adopt;
+#[doc = include_str!("../docs/bindings.md")]
+pub mod bindings {}
 pub mod io;
 pub mod net;
 pub mod os;

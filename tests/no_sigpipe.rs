@@ -97,9 +97,9 @@ impl Adopt for Own {
 fn a_type_of_the_users_writes_by_itself() {
     let mut own = NoSigpipe::new(Own(Vec::new())).unwrap();
     own.write_all(b"one ").unwrap();
-    write!(own, "{}", "two").unwrap();
+    write!(own, "{}", 2).unwrap();
     own.flush().unwrap();
-    assert_eq!(own.get_ref().0, b"one two");
+    assert_eq!(own.get_ref().0, b"one 2");
     own.get_mut().0.clear();
     own.write_all(b"three").unwrap();
     assert_eq!(own.into_inner().0, b"three");

@@ -1,5 +1,10 @@
 //! Every system call by which C code dies, under a guard: what no type of ours can be put under.
 
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the same for each: descriptors, buffers and structures are valid for the call"
+)]
+
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
@@ -37,8 +42,6 @@ fn full_pipe() -> OwnedFd {
     foreign_write(&writer, DATA).unwrap();
     reader.into()
 }
-
-// SAFETY, of each: descriptors, buffers and structures are valid for the call.
 
 fn writev(fd: &OwnedFd) -> io::Result<usize> {
     answer(unsafe { libc::writev(fd.as_raw_fd(), &iovec(), 1) })

@@ -20,6 +20,8 @@ cfg_if::cfg_if! {
         /// The same words stand in `Cargo.toml`.
         #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
         mod ecosystem;
+        #[path = "../support/guide.rs"]
+        mod guide;
         mod guards;
         mod handler;
         #[path = "../support/liar.rs"]
@@ -70,11 +72,15 @@ cfg_if::cfg_if! {
                 #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
                 ecosystem::scenes(),
             ];
-            let scenes = scenes.into_iter().flatten().collect();
+            let scenes: Vec<_> = scenes.into_iter().flatten().collect();
+            // The names that all features have.
+            let all = cfg!(all(feature = "tokio", feature = "mio", feature = "async-io"));
+            let guide = guide::trial(&scenes, |name| !name.starts_with("openssl "))
+                .with_ignored_flag(!all);
             let lied_to = liars::is_lied_to();
             scene::run(scenes, liars::verify_if_told, lied_to, || match lied_to {
                 true => Vec::new(),
-                false => liars::suites(),
+                false => liars::suites().into_iter().chain([guide]).collect(),
             })
         }
     } else {

@@ -8,6 +8,8 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod bad_input;
         mod bio;
+        #[path = "../../../support/guide.rs"]
+        mod guide;
         #[path = "../../../support/liar.rs"]
         #[allow(dead_code, reason = "no liar is loaded here")]
         mod liar;
@@ -27,8 +29,9 @@ cfg_if::cfg_if! {
 
         fn main() -> std::process::ExitCode {
             let scenes = [tls::scenes(), bio::scenes(), bad_input::scenes(), programs::scenes()];
-            let scenes = scenes.into_iter().flatten().collect();
-            scene::run(scenes, || {}, false, Vec::new)
+            let scenes: Vec<_> = scenes.into_iter().flatten().collect();
+            let guide = guide::trial(&scenes, |name| name.starts_with("openssl "));
+            scene::run(scenes, || {}, false, || vec![guide])
         }
     } else {
         fn main() {

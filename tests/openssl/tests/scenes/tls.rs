@@ -224,11 +224,13 @@ fn play(
     assert!(!is_blocked() && !is_pending());
 }
 
+type Sockets = fn() -> (OwnedFd, OwnedFd);
+
 pub fn scenes() -> Vec<Scene> {
     let tcp = || tcp_pair("127.0.0.1:0").unwrap();
     let unix = || unix_pair().unwrap();
     let mut scenes = Vec::new();
-    let families: [(&str, fn() -> (OwnedFd, OwnedFd), &[Break]); 2] = [
+    let families: [(&str, Sockets, &[Break]); 2] = [
         (
             "tcp",
             tcp,

@@ -1,0 +1,36 @@
+//! The guide's last table names a scene for every row that kills: they exist.
+
+use libtest_mimic::Trial;
+
+use crate::Scene;
+
+const GUIDE: &str = include_str!("../../docs/bindings.md");
+
+/// The scenes in the last column of the table.
+fn named() -> Vec<&'static str> {
+    let (_, table) = GUIDE.split_once("## Every row that kills").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let scenes = rows.skip(1).flat_map(|row| {
+        let cells = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        cells.1.split('`').skip(1).step_by(2)
+    });
+    scenes.collect()
+}
+
+/// Whether those of the named scenes that are `ours` are among these.
+pub fn trial(scenes: &[Scene], ours: fn(&str) -> bool) -> Trial {
+    let named: Vec<_> = named().into_iter().filter(|name| ours(name)).collect();
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| !scenes.iter().any(|scene| scene.name == **name))
+        .map(ToString::to_string)
+        .collect();
+    let found_any = !named.is_empty();
+    Trial::test("the guide names scenes that exist", move || {
+        assert!(found_any, "no table");
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!("docs/bindings.md names what is no scene: {missing:#?}").into())
+    })
+}
