@@ -49,6 +49,7 @@ fn exchange<S: Read + Write>(connect: fn(SocketAddr) -> io::Result<S>) -> Result
 
     tls.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
     let read = tls.read_to_end(&mut Vec::new());
+    let _ = peer.ends.join(); // the reset has come, however it ended
     // Whatever was read, and however it ended: goodbye, and close.
     tls.conn.send_close_notify();
     tls.flush()?;
