@@ -34,10 +34,9 @@ fn library() -> PathBuf {
             "/Cargo.toml"
         ),
     ]));
-    let names = told
-        .split('"')
-        .filter(|word| word.ends_with("/libc_host.so"));
-    names.last().expect("cargo names what it has built").into()
+    let mut words = told.split('"');
+    let library = words.rfind(|word| word.ends_with("/libc_host.so"));
+    library.expect("cargo names what it has built").into()
 }
 
 fn host() -> PathBuf {

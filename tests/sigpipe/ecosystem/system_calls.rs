@@ -33,7 +33,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             name: "rustix::fs::sendfile, by raw::sendfile",
-            ours: call!(OwnedFd: s => raw::sendfile(&s, &file(100), 0, None)),
+            ours: call!(OwnedFd: s => raw::sendfile(&s, file(100), 0, None)),
             control: call!(OwnedFd: s => {
                 io_of(rustix::fs::sendfile(&s, file(100), None, 100))
             }),
@@ -57,7 +57,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             name: "nix sendfile, by raw::sendfile",
-            ours: call!(OwnedFd: s => raw::sendfile(&s, &file(100), 0, None)),
+            ours: call!(OwnedFd: s => raw::sendfile(&s, file(100), 0, None)),
             control: call!(OwnedFd: s => io_of(sendfile::sendfile(&s, file(100), None, 100))),
         },
     ]
