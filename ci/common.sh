@@ -28,6 +28,21 @@ borrow_openssl() {
     export CC=cc CRATE_CC_NO_DEFAULTS=1
 }
 
+# need_programs: the servers whose end the scenes play. nginx is unpacked to the build folder and not
+# installed, which would start it.
+need_programs() {
+    need openssl openssl
+    command -v nginx >/dev/null && return
+    local folder
+    folder=$(realpath -m "${CARGO_TARGET_DIR:-target}/nginx")
+    if [ ! -x "$folder/usr/sbin/nginx" ]; then
+        mkdir -p "$folder"
+        apt-get update || true
+        (cd "$folder" && apt-get download nginx && dpkg-deb -x ./nginx_*.deb .)
+    fi
+    export PATH=$PATH:$folder/usr/sbin
+}
+
 # debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it has not.
 debian_library() {
     ls -d /usr/src/rustc-1.96*/library 2>/dev/null | tail -n 1 || true
