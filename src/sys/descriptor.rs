@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -49,7 +49,8 @@ impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => return Err(error),
             Ok(_) | Err(_) => PIPE,
         };
-        if kind == SOCKET {
+        // The inherited ones are shared with other processes, and stay as they are.
+        if kind == SOCKET && fd.as_raw_fd() > 2 {
             self.socket.arm(&fd);
         }
         self.kind.store(kind, Ordering::Relaxed);
