@@ -9,8 +9,8 @@
 //! host, and lives to tell the error. (`examples/c-host` shows both in a C program.)
 //!
 //! For authors of bindings: where a C library calls *you* to read and write, keep an
-//! `epipe::net::TcpStream` (or a `NoSigpipe` of what you were given) behind the callback, and
-//! return `-1` with the error's `raw_os_error()`. Where it writes by itself, see `docs/bindings.md`.
+//! `epipe::net::TcpStream` (or a `NoSigpipe` of what you were given) behind the callback, and give the
+//! error's `raw_os_error()` as its contract asks. Where it writes by itself, see `docs/bindings.md`.
 
 #![allow(
     unsafe_code,

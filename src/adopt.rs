@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use crate::no_sigpipe::Route;
 use crate::sys::{self, Handle};
 
 /// A handle that [`NoSigpipe`](crate::NoSigpipe) can protect; says how a write reaches its descriptor.
@@ -19,7 +20,7 @@ use crate::sys::{self, Handle};
 ///
 /// | route | types |
 /// |---|---|
-/// | [`Direct`] | [`TcpStream`], `UnixStream`, [`PipeWriter`], [`ChildStdin`], [`File`]; `socket2::Socket`; with the features `mio` and `tokio` the sockets and pipes of these |
+/// | [`Direct`] | [`TcpStream`], `UnixStream`, [`PipeWriter`], [`ChildStdin`], [`File`]; `socket2::Socket`; with the features `mio` and `tokio` the sockets and pipes of these, in the way that each wants it |
 /// | [`Descriptor`] | `OwnedFd`, `BorrowedFd` |
 /// | [`Through`] | [`Stdout`], [`Stderr`], [`StdoutLock`], [`StderrLock`] |
 /// | that of `T`, or [`Shared`] | `&T`, `&mut T`, `Box<T>`; `Arc<T>` |
@@ -67,16 +68,18 @@ use crate::sys::{self, Handle};
 /// type's own write.
 pub trait Adopt: Handle {
     /// [`Direct`] or [`Through`]; of the pointers and bare descriptors, another.
-    type Route;
+    type Route: Route;
 }
 
 /// The bytes of each write go to the descriptor, at once and unchanged; so this crate writes them
 /// there itself, with the flag or option that the system has for it. The type's own `write` is not
-/// called, where SIGPIPE exists, unless the descriptor is a regular file.
+/// called, where SIGPIPE exists, unless the descriptor is a regular file or a disk.
 #[derive(Debug)]
 pub enum Direct {}
 
-/// The type's own write, under a [`guard`](crate::sigpipe::guard()): buffers, order and encodings stay as they are.
+/// The type's own write, under a [`guard`](crate::sigpipe::guard()): buffers, order and encodings stay
+/// as they are. Its read and seek stand under one as well: both may write, what is buffered or what
+/// a protocol answers.
 #[derive(Debug)]
 pub enum Through {}
 

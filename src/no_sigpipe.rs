@@ -32,8 +32,8 @@ use crate::sys::{self, Handle, HandleShield, ShieldHandle, handle};
 /// # fn main() {}
 /// ```
 ///
-/// How it writes is a matter of the type: see [`Adopt`]. It reads, seeks, flushes and is borrowed
-/// as `T` does by itself.
+/// How it writes is a matter of the type: see [`Adopt`]. It reads, seeks and is borrowed as `T` by
+/// itself.
 ///
 /// # Cost
 ///
@@ -52,8 +52,9 @@ use crate::sys::{self, Handle, HandleShield, ShieldHandle, handle};
 ///   guard: flush before. After a failed flush std still holds those bytes, and tries once more when
 ///   a Rust `main` returns; where that can kill, end `main` under a [`guard`](crate::sigpipe::guard())
 ///   that is forgotten (`std::mem::forget`).
-/// * The descriptor is asked once. Where somebody puts another file in its place (`dup2`), say so
-///   with [`get_mut`](NoSigpipe::get_mut).
+/// * The descriptor is asked once. Where somebody puts a pipe or a socket in the place of a *regular
+///   file* (`dup2`, as programs do that reopen their log), a [`Direct`](crate::adopt::Direct) write
+///   to it kills: say so with [`get_mut`](NoSigpipe::get_mut) before. In any other place it is safe.
 pub struct NoSigpipe<T> {
     inner: T,
     care: Care,
@@ -81,12 +82,12 @@ impl<T: Adopt> NoSigpipe<T> {
 }
 
 impl<T> NoSigpipe<T> {
-    /// Takes a handle whose descriptor nobody shows. The first write finds out what it is.
+    /// Takes a handle of which this much is known.
     #[allow(dead_code)] // the halves of tokio's sockets are such
-    pub(crate) fn unasked(handle: T) -> NoSigpipe<T> {
+    pub(crate) fn with(handle: T, care: Care) -> NoSigpipe<T> {
         NoSigpipe {
             inner: handle,
-            care: Care::default(),
+            care,
         }
     }
 
@@ -173,48 +174,49 @@ where
     }
 }
 
-impl<T: Read> Read for NoSigpipe<T> {
+impl<T: Adopt + Read> Read for NoSigpipe<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
+        T::Route::run(|| self.inner.read(buf))
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.inner.read_vectored(bufs)
+        T::Route::run(|| self.inner.read_vectored(bufs))
     }
 
     fn read_to_end(&mut self, buf: &mut Vec<u8>) -> io::Result<usize> {
-        self.inner.read_to_end(buf)
+        T::Route::run(|| self.inner.read_to_end(buf))
     }
 
     fn read_to_string(&mut self, buf: &mut String) -> io::Result<usize> {
-        self.inner.read_to_string(buf)
+        T::Route::run(|| self.inner.read_to_string(buf))
     }
 }
 
 impl<T> Read for &NoSigpipe<T>
 where
+    T: Adopt,
     for<'a> &'a T: Read,
 {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&self.inner).read(buf)
+        T::Route::run(|| (&self.inner).read(buf))
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&self.inner).read_vectored(bufs)
+        T::Route::run(|| (&self.inner).read_vectored(bufs))
     }
 
     fn read_to_end(&mut self, buf: &mut Vec<u8>) -> io::Result<usize> {
-        (&self.inner).read_to_end(buf)
+        T::Route::run(|| (&self.inner).read_to_end(buf))
     }
 
     fn read_to_string(&mut self, buf: &mut String) -> io::Result<usize> {
-        (&self.inner).read_to_string(buf)
+        T::Route::run(|| (&self.inner).read_to_string(buf))
     }
 }
 
-impl<T: Seek> Seek for NoSigpipe<T> {
+impl<T: Adopt + Seek> Seek for NoSigpipe<T> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
+        T::Route::run(|| self.inner.seek(to))
     }
 }
 
@@ -234,6 +236,12 @@ handle::adapter_handles!(NoSigpipe);
 pub struct Care(HandleShield);
 
 impl Care {
+    /// The same, for another handle of the same descriptor.
+    #[allow(dead_code)] // the halves of tokio's sockets are such
+    pub(crate) fn shared(&self) -> Care {
+        Care(self.0.shared())
+    }
+
     pub(crate) fn write<H: Handle>(
         &self,
         handle: &mut H,
@@ -250,6 +258,39 @@ impl Care {
         plain: impl FnOnce(&mut H) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.0.write_vectored(handle, bufs, plain)
+    }
+}
+
+/// How a write reaches the descriptor: one of [`Direct`], [`Through`], and what pointers and bare
+/// descriptors have. It cannot be implemented elsewhere.
+pub trait Route: Sealed {
+    /// Makes a call of the handle's own that is no write, and may write all the same.
+    #[doc(hidden)]
+    fn run<A>(call: impl FnOnce() -> io::Result<A>) -> io::Result<A> {
+        call()
+    }
+}
+
+/// Keeps [`Route`] to this crate.
+pub trait Sealed {}
+
+impl Sealed for Direct {}
+impl Route for Direct {}
+
+impl Sealed for crate::adopt::Descriptor {}
+impl Route for crate::adopt::Descriptor {}
+
+impl Sealed for Through {}
+impl Route for Through {
+    fn run<A>(call: impl FnOnce() -> io::Result<A>) -> io::Result<A> {
+        suppressed(call)?
+    }
+}
+
+impl<R: Route> Sealed for Shared<R> {}
+impl<R: Route> Route for Shared<R> {
+    fn run<A>(call: impl FnOnce() -> io::Result<A>) -> io::Result<A> {
+        R::run(call)
     }
 }
 
@@ -318,22 +359,22 @@ struct Guarded<H>(H);
 
 impl<H: Write> Write for Guarded<H> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        suppressed(|| self.0.write(buf))?
+        Through::run(|| self.0.write(buf))
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        suppressed(|| self.0.write_vectored(bufs))?
+        Through::run(|| self.0.write_vectored(bufs))
     }
 
     fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
-        suppressed(|| self.0.write_all(buf))?
+        Through::run(|| self.0.write_all(buf))
     }
 
     fn write_fmt(&mut self, args: fmt::Arguments<'_>) -> io::Result<()> {
-        suppressed(|| self.0.write_fmt(args))?
+        Through::run(|| self.0.write_fmt(args))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        suppressed(|| self.0.flush())?
+        Through::run(|| self.0.flush())
     }
 }

@@ -41,6 +41,7 @@
 //! * TCP fast open (from OpenSSL 3.2), and `BIO_get_rpoll_descriptor` (there is `SSL_get_fd`);
 //! * the type `BIO_TYPE_SOCKET`: it has one of its own with `BIO_TYPE_DESCRIPTOR`, so `SSL_set_wfd`
 //!   with the same descriptor puts OpenSSL's own BIO in place of this one;
+//! * descriptors that are no sockets: `BIO_set_fd` takes one, and each call then fails (`ENOTSOCK`);
 //! * a copy by `BIO_dup_chain` has no descriptor until `BIO_set_fd` gives it one.
 //!
 //! Code that must keep the built-in BIO writes under a guard:
@@ -88,7 +89,8 @@ pub const BIO_CLOSE: c_int = 1;
 ///
 /// # Safety
 ///
-/// `ssl` is null or points to an `SSL` that no other thread uses now. The descriptor belongs to
+/// `ssl` is null or points to an `SSL`, of the OpenSSL that `openssl-sys` is linked to, which no other
+/// thread uses now. The descriptor belongs to
 /// nobody who closes it while `ssl` uses it.
 pub unsafe fn set_fd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
     if ssl.is_null() {

@@ -25,12 +25,15 @@
 //! # Cost
 //!
 //! A write is one system call, as tokio's own; where it fills the socket's buffer, one more finds
-//! out. A `ChildStdin` shows neither its readiness nor its registration: each poll of it runs under a
+//! out. The adoption is one. A `ChildStdin` shows neither its readiness nor its registration: each poll of it runs under a
 //! [`guard`](crate::sigpipe::guard()) that is dropped before the poll returns, never held across an
 //! `.await`. For speed turn it into a pipe that does, on Unix:
 //! `Sender::from_owned_fd(stdin.into_owned_fd()?)`.
 //!
 //! # Limits
+//!
+//! `tokio::io::stdout()`, `stderr()` and `tokio::fs::File` write on tokio's blocking threads, where no
+//! adapter can follow: let the runtime's threads stand under a guard (see [`bindings`](crate::bindings)).
 //!
 //! What tokio writes through its own types is its own: [`get_ref`](NoSigpipe::get_ref) and
 //! `try_io` protect nothing, and neither does the write half that tokio's `split` gives. Take the
@@ -56,16 +59,6 @@ sys::only_unix! {
     use ::tokio::net::{UnixStream, unix as uds};
 
     adopt! { Direct: UnixStream, uds::pipe::Sender; }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for NoSigpipe<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(self.get_mut().handle_mut()).poll_read(cx, buf)
-    }
 }
 
 /// What tokio offers to write by calls of our own.
@@ -178,24 +171,36 @@ macro_rules! async_write {
     )+};
 }
 
-/// `stream, and the module of its halves`
+/// Reading, and halves: `stream, and the module of its halves`
 macro_rules! splits {
     ($($stream:ty, $($halves:ident)::+;)+) => {$(
+        impl AsyncRead for NoSigpipe<$stream> {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                Pin::new(self.get_mut().handle_mut()).poll_read(cx, buf)
+            }
+        }
+
         impl NoSigpipe<$stream> {
             /// Mirrors tokio's method of this name; the half that writes is protected.
             pub fn split(
                 &mut self,
             ) -> ($($halves)::+::ReadHalf<'_>, NoSigpipe<$($halves)::+::WriteHalf<'_>>) {
+                let care = self.parts().1.shared();
                 let (reader, writer) = self.handle_mut().split();
-                (reader, writer.into())
+                (reader, NoSigpipe::with(writer, care))
             }
 
             /// Mirrors tokio's method of this name; the half that writes is protected.
             pub fn into_split(
                 self,
             ) -> ($($halves)::+::OwnedReadHalf, NoSigpipe<$($halves)::+::OwnedWriteHalf>) {
+                let care = self.parts().1.shared();
                 let (reader, writer) = self.into_inner().into_split();
-                (reader, writer.into())
+                (reader, NoSigpipe::with(writer, care))
             }
         }
 
@@ -209,21 +214,23 @@ macro_rules! splits {
                 self,
                 reader: $($halves)::+::OwnedReadHalf,
             ) -> Result<NoSigpipe<$stream>, $($halves)::+::ReuniteError> {
-                reader.reunite(self.into_inner()).map(NoSigpipe::unasked)
+                let care = self.parts().1.shared();
+                let stream = reader.reunite(self.into_inner())?;
+                Ok(NoSigpipe::with(stream, care))
             }
         }
 
         impl<'a> From<$($halves)::+::WriteHalf<'a>> for NoSigpipe<$($halves)::+::WriteHalf<'a>> {
             /// Adopts a half that other code has split off.
             fn from(half: $($halves)::+::WriteHalf<'a>) -> Self {
-                NoSigpipe::unasked(half)
+                NoSigpipe::with(half, Care::default())
             }
         }
 
         impl From<$($halves)::+::OwnedWriteHalf> for NoSigpipe<$($halves)::+::OwnedWriteHalf> {
             /// Adopts a half that other code has split off.
             fn from(half: $($halves)::+::OwnedWriteHalf) -> Self {
-                NoSigpipe::unasked(half)
+                NoSigpipe::with(half, Care::default())
             }
         }
     )+};

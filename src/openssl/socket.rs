@@ -5,13 +5,12 @@
 
 #![allow(unsafe_code, reason = "OpenSSL calls us by pointers")]
 
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
 use openssl_sys::{
     BIO, BIO_CTRL_EOF, BIO_CTRL_FLUSH, BIO_METHOD, BIO_clear_retry_flags, BIO_ctrl, BIO_get_data,
@@ -38,31 +37,18 @@ unsafe extern "C" {
     fn BIO_get_new_index() -> c_int;
 }
 
-/// What the BIO holds.
-#[derive(Default)]
+/// What the BIO holds once it has a descriptor.
 struct Socket {
-    fd: Option<RawFd>,
-    close_flag: c_int,
-    at_end: bool,
+    fd: RawFd,
+    close_flag: AtomicI32,
+    at_end: AtomicBool,
     shield: SocketShield,
 }
 
-impl Socket {
-    /// The descriptor, for one call.
-    ///
-    /// # Safety
-    ///
-    /// It stays open for the call.
-    unsafe fn borrow(&self) -> io::Result<Plain<BorrowedFd<'_>>> {
-        // SAFETY: the caller vouches for it.
-        unsafe { borrow(self.fd.unwrap_or(-1)) }.map(Plain)
-    }
-
-    fn release(&mut self) {
-        if let Some(fd) = self.fd.take() {
-            if self.close_flag != 0 {
-                handle::close(fd);
-            }
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.close_flag.load(Ordering::Relaxed) != 0 {
+            handle::close(self.fd);
         }
     }
 }
@@ -115,7 +101,8 @@ fn method() -> *mut BIO_METHOD {
     }
     // SAFETY: the name is a C string, and each function below keeps OpenSSL's contract.
     let made = unsafe {
-        let kind = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
+        // Without a number left, -1, it has none of its own.
+        let kind = BIO_get_new_index().max(0) | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
         let made = BIO_meth_new(kind, c"epipe socket".as_ptr());
         if made.is_null() {
             return made;
@@ -141,24 +128,54 @@ fn method() -> *mut BIO_METHOD {
 
 // ------------------------------------------------------------------------ the functions ----
 //
-// SAFETY, of each: OpenSSL calls it with a BIO of this method, of one thread at a time, and with
-// buffers of the length that it tells.
+// SAFETY, of each: OpenSSL calls it with a BIO of this method and with buffers of the length that it
+// tells; and nobody frees a BIO, or gives it another descriptor, while another call uses it.
 
-/// The socket of a BIO.
+/// The socket of a BIO, if it was given a descriptor.
 ///
 /// # Safety
 ///
-/// `create` has run for the BIO, `destroy` has not, and nobody else holds its socket.
-unsafe fn socket<'a>(bio: *mut BIO) -> &'a mut Socket {
-    // SAFETY: `create` has put it there.
-    unsafe { &mut *BIO_get_data(bio).cast::<Socket>() }
+/// As of the functions.
+unsafe fn socket<'a>(bio: *mut BIO) -> Option<&'a Socket> {
+    // SAFETY: it is null, or what `give` has put there.
+    unsafe { BIO_get_data(bio).cast::<Socket>().as_ref() }
+}
+
+/// The descriptor of a BIO, for one call.
+///
+/// # Safety
+///
+/// As of the functions; and who gave the descriptor keeps it open.
+unsafe fn descriptor<'a>(bio: *mut BIO) -> io::Result<(&'a Socket, Plain<BorrowedFd<'a>>)> {
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let socket = socket(bio).ok_or_else(errno::bad_descriptor)?;
+        Ok((socket, Plain(borrow(socket.fd)?)))
+    }
+}
+
+/// Puts another socket, or none, in a BIO's place for it.
+///
+/// # Safety
+///
+/// As of the functions.
+unsafe fn give(bio: *mut BIO, socket: Option<Socket>) {
+    // SAFETY: what stands there is null, or a box of ours that nobody uses now.
+    unsafe {
+        let old = BIO_get_data(bio).cast::<Socket>();
+        BIO_set_init(bio, c_int::from(socket.is_some()));
+        let new = socket.map_or(ptr::null_mut(), |socket| Box::into_raw(Box::new(socket)));
+        BIO_set_data(bio, new.cast());
+        if !old.is_null() {
+            drop(Box::from_raw(old));
+        }
+    }
 }
 
 unsafe extern "C" fn create(bio: *mut BIO) -> c_int {
-    let socket = Box::into_raw(Box::<Socket>::default());
-    // SAFETY: see above.
+    // SAFETY: see above; a new BIO holds nothing.
     unsafe {
-        BIO_set_data(bio, socket.cast());
+        BIO_set_data(bio, ptr::null_mut());
         BIO_set_init(bio, 0);
     }
     1
@@ -168,25 +185,27 @@ unsafe extern "C" fn destroy(bio: *mut BIO) -> c_int {
     if bio.is_null() {
         return 0;
     }
-    // SAFETY: see above; `create` made the box, and nobody asks for it again.
-    unsafe {
-        Box::from_raw(BIO_get_data(bio).cast::<Socket>()).release();
-        BIO_set_data(bio, ptr::null_mut());
-        BIO_set_init(bio, 0);
-    }
+    // SAFETY: see above.
+    unsafe { give(bio, None) };
     1
 }
 
 unsafe extern "C" fn write(bio: *mut BIO, bytes: *const c_char, len: c_int) -> c_int {
-    // SAFETY: see above.
-    let (socket, bytes) = unsafe {
-        let len = usize::try_from(len).unwrap_or(0);
-        (socket(bio), slice::from_raw_parts(bytes.cast::<u8>(), len))
+    let len = usize::try_from(len).unwrap_or(0);
+    let bytes = match (len, bytes.is_null()) {
+        (0, _) => Ok(&[][..]),
+        (_, true) => Err(errno::bad_address()),
+        // SAFETY: see above.
+        _ => Ok(unsafe { slice::from_raw_parts(bytes.cast::<u8>(), len) }),
     };
-    // SAFETY: who gave the descriptor keeps it open.
-    let answer = unsafe { socket.borrow() }.and_then(|fd| socket.shield.write(&fd, bytes));
     // SAFETY: see above.
-    unsafe { tell(bio, answer, BIO_set_retry_write) }
+    unsafe {
+        let answer = bytes.and_then(|bytes| {
+            let (socket, fd) = descriptor(bio)?;
+            socket.shield.write(&fd, bytes)
+        });
+        tell(bio, answer, BIO_set_retry_write)
+    }
 }
 
 unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_int {
@@ -194,22 +213,23 @@ unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_i
         return 0;
     }
     // SAFETY: see above.
-    let (socket, buffer) = unsafe {
+    unsafe {
         let len = usize::try_from(len).unwrap_or(0);
-        let buffer = buffer.cast::<MaybeUninit<u8>>();
-        (socket(bio), slice::from_raw_parts_mut(buffer, len))
-    };
-    // SAFETY: who gave the descriptor keeps it open.
-    let answer = unsafe { socket.borrow() }.and_then(|fd| SockRef::from(&fd).recv(buffer));
-    socket.at_end |= matches!(answer, Ok(0));
-    // SAFETY: see above.
-    unsafe { tell(bio, answer, BIO_set_retry_read) }
+        let answer = descriptor(bio).and_then(|(socket, fd)| {
+            let answer = handle::read(fd.0, buffer.cast(), len);
+            if let Ok(0) = answer {
+                socket.at_end.store(true, Ordering::Relaxed);
+            }
+            answer
+        });
+        tell(bio, answer, BIO_set_retry_read)
+    }
 }
 
 unsafe extern "C" fn puts(bio: *mut BIO, text: *const c_char) -> c_int {
     // SAFETY: see above; the text is a C string.
     unsafe {
-        let len = std::ffi::CStr::from_ptr(text).count_bytes();
+        let len = CStr::from_ptr(text).count_bytes();
         write(bio, text, c_int::try_from(len).unwrap_or(c_int::MAX))
     }
 }
@@ -246,44 +266,41 @@ unsafe extern "C" fn ctrl(
     number: c_long,
     pointer: *mut c_void,
 ) -> c_long {
-    // SAFETY: see above.
-    let socket = unsafe { socket(bio) };
-    match command {
-        BIO_C_SET_FD => {
-            socket.release();
-            // SAFETY: this command comes with a pointer to an int.
-            let fd = unsafe { *pointer.cast::<c_int>() };
-            *socket = Socket {
-                fd: Some(fd),
-                close_flag: number as c_int,
-                ..Socket::default()
+    if command == BIO_C_SET_FD {
+        // SAFETY: see above; this command comes with a pointer to an int.
+        unsafe {
+            let socket = Socket {
+                fd: *pointer.cast::<c_int>(),
+                close_flag: AtomicI32::new(number as c_int),
+                at_end: AtomicBool::new(false),
+                shield: SocketShield::default(),
             };
-            // SAFETY: who gives the descriptor keeps it open.
-            if let Ok(fd) = unsafe { socket.borrow() } {
+            if let Ok(fd) = borrow(socket.fd) {
                 socket.shield.arm(&fd);
             }
-            // SAFETY: see above.
-            unsafe { BIO_set_init(bio, 1) };
-            1
+            give(bio, Some(socket));
         }
-        BIO_C_GET_FD => {
-            let Some(fd) = socket.fd else {
-                return -1;
-            };
+        return 1;
+    }
+    // SAFETY: see above.
+    let socket = unsafe { socket(bio) };
+    match (command, socket) {
+        (BIO_C_GET_FD, Some(socket)) => {
             if !pointer.is_null() {
                 // SAFETY: this command comes with a pointer to an int, or with none.
-                unsafe { *pointer.cast::<c_int>() = fd };
+                unsafe { *pointer.cast::<c_int>() = socket.fd };
             }
-            c_long::from(fd)
+            c_long::from(socket.fd)
         }
-        BIO_CTRL_GET_CLOSE => c_long::from(socket.close_flag),
-        BIO_CTRL_SET_CLOSE => {
-            socket.close_flag = number as c_int;
+        (BIO_C_GET_FD, None) => -1,
+        (BIO_CTRL_GET_CLOSE, Some(socket)) => socket.close_flag.load(Ordering::Relaxed).into(),
+        (BIO_CTRL_SET_CLOSE, Some(socket)) => {
+            socket.close_flag.store(number as c_int, Ordering::Relaxed);
             1
         }
-        BIO_CTRL_EOF => c_long::from(socket.at_end),
+        (BIO_CTRL_EOF, Some(socket)) => socket.at_end.load(Ordering::Relaxed).into(),
         // The pointer of DUP is left alone: SSL_dup gives one of another type than BIO_dup_chain.
-        BIO_CTRL_DUP | BIO_CTRL_FLUSH => 1,
+        (BIO_CTRL_DUP | BIO_CTRL_FLUSH, _) => 1,
         // Kernel TLS among them.
         _ => 0,
     }

@@ -56,11 +56,27 @@ impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
         self.kind.store(kind, Ordering::Relaxed);
         Ok(kind)
     }
+
+    /// Whether what was a socket is one: somebody may have put a pipe in its place.
+    fn is_still_one(&self, answer: &io::Result<usize>) -> bool {
+        let is_one = !matches!(answer, Err(e) if e.raw_os_error() == Some(libc::ENOTSOCK));
+        if !is_one {
+            self.kind.store(PIPE, Ordering::Relaxed);
+        }
+        is_one
+    }
 }
 
 impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
     fn adopt<H: Handle>(&self, handle: &H) -> io::Result<()> {
         self.kind(handle.as_fd()).map(drop)
+    }
+
+    fn shared(&self) -> Self {
+        Descriptor {
+            kind: AtomicU8::new(self.kind.load(Ordering::Relaxed)),
+            ..Descriptor::default()
+        }
     }
 
     fn write<H: Handle>(
@@ -70,13 +86,19 @@ impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
         plain: impl FnOnce(&mut H) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let written_to = Plain(handle.as_fd());
-        match self.kind(written_to.0)? {
-            SOCKET => self.socket.write(&written_to, buf),
-            FILE => plain(handle),
-            _ => self.pipe.write(&written_to, &[IoSlice::new(buf)], || {
-                (&written_to).write(buf)
-            }),
+        let kind = self.kind(written_to.0)?;
+        if kind == FILE {
+            return plain(handle);
         }
+        if kind == SOCKET {
+            let answer = self.socket.write(&written_to, buf);
+            if self.is_still_one(&answer) {
+                return answer;
+            }
+        }
+        let slices = [IoSlice::new(buf)];
+        self.pipe
+            .write(&written_to, &slices, || (&written_to).write(buf))
     }
 
     fn write_vectored<H: Handle>(
@@ -86,12 +108,17 @@ impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
         plain: impl FnOnce(&mut H) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let written_to = Plain(handle.as_fd());
-        match self.kind(written_to.0)? {
-            SOCKET => self.socket.write_vectored(&written_to, bufs),
-            FILE => plain(handle),
-            _ => self
-                .pipe
-                .write(&written_to, bufs, || (&written_to).write_vectored(bufs)),
+        let kind = self.kind(written_to.0)?;
+        if kind == FILE {
+            return plain(handle);
         }
+        if kind == SOCKET {
+            let answer = self.socket.write_vectored(&written_to, bufs);
+            if self.is_still_one(&answer) {
+                return answer;
+            }
+        }
+        self.pipe
+            .write(&written_to, bufs, || (&written_to).write_vectored(bufs))
     }
 }

@@ -60,6 +60,12 @@ pub(crate) fn bad_descriptor() -> io::Error {
     io::Error::from_raw_os_error(libc::EBADF)
 }
 
+/// The error of a pointer that leads nowhere.
+#[allow(dead_code)] // for the feature `openssl`
+pub(crate) fn bad_address() -> io::Error {
+    io::Error::from_raw_os_error(libc::EFAULT)
+}
+
 /// Whether a call on a socket that failed so may be made again (OpenSSL's
 /// `BIO_sock_non_fatal_error`).
 #[allow(dead_code)] // for the feature `openssl`

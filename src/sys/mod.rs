@@ -113,6 +113,10 @@ pub(crate) trait ShieldHandle: Default {
     /// Finds out what the handle is, and takes it into care. An error means that it is no handle.
     fn adopt<H: Handle>(&self, handle: &H) -> io::Result<()>;
 
+    /// What another handle of the same descriptor may know from the start.
+    #[allow(dead_code)] // for a feature
+    fn shared(&self) -> Self;
+
     /// One write, straight to the handle.
     fn write<H: Handle>(
         &self,

@@ -89,6 +89,10 @@ impl ShieldHandle for NotNeeded {
         Ok(())
     }
 
+    fn shared(&self) -> NotNeeded {
+        NotNeeded
+    }
+
     fn write<H: Anything>(
         &self,
         handle: &mut H,

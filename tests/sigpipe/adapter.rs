@@ -49,6 +49,20 @@ impl Write for Buffered {
     }
 }
 
+/// Answers before it reads, as a TLS stream may.
+impl Read for Foreign {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.write(b"an alert")
+    }
+}
+
+/// Writes out what it keeps first.
+impl Seek for Buffered {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
 impl AsFd for Foreign {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -264,6 +278,11 @@ fn user_rows() -> Vec<Row> {
             control: call!(Foreign: s => s.write_vectored(&slices())),
         },
         Row {
+            name: "a type of the user's, Through: a read that writes",
+            ours: ours!(Foreign: s => s.read(&mut [0])),
+            control: call!(Foreign: s => s.read(&mut [0])),
+        },
+        Row {
             name: "a type of the user's, Direct: write_vectored",
             ours: ours!(Known: s => s.write_vectored(&slices())),
             control: call!(Known: s => s.write_vectored(&slices())),
@@ -348,6 +367,29 @@ fn pipes() -> Vec<Scene> {
                 let mut buffered = Buffered(io::BufWriter::new(broken_pipe().into()));
                 buffered.write_all(b"kept").unwrap();
                 buffered.flush()
+            };
+        "adapter: a BufWriter of the user's, Through: a seek that writes": {
+            let mut buffered = adopt(Buffered(io::BufWriter::new(broken_pipe().into())));
+            buffered.write_all(b"kept").unwrap();
+            let answer = buffered.seek(SeekFrom::Start(0));
+            let _ = buffered.into_inner().0.into_parts();
+            answer
+        },
+            control {
+                let mut buffered = Buffered(io::BufWriter::new(broken_pipe().into()));
+                buffered.write_all(b"kept").unwrap();
+                buffered.seek(SeekFrom::Start(0))
+            };
+        "adapter: dup2 puts a pipe in a socket's place": {
+            let mut adapter = adopt(unix_pair().unwrap().0);
+            redirect(&broken_pipe(), adapter.as_raw_fd());
+            assert_epipe(adapter.write_vectored(&slices()));
+            adapter.write(b"x")
+        },
+            control {
+                let socket = unix_pair().unwrap().0;
+                redirect(&broken_pipe(), socket.as_raw_fd());
+                foreign_write(socket, b"x")
             };
         "adapter: get_mut puts a pipe in a file's place": {
             let mut adapter = adopt(file(0));

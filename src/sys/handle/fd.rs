@@ -36,6 +36,19 @@ pub(crate) fn close(fd: std::os::fd::RawFd) {
     unsafe { libc::close(fd) };
 }
 
+/// `read(2)`, into memory that need not be initialised.
+///
+/// # Safety
+///
+/// The buffer is valid for writes of `len` bytes.
+#[cfg(unix)]
+#[allow(dead_code)] // for the feature `openssl`
+pub(crate) unsafe fn read(fd: BorrowedFd<'_>, buffer: *mut u8, len: usize) -> io::Result<usize> {
+    // SAFETY: the caller vouches for the buffer.
+    let read = unsafe { libc::read(fd.as_raw_fd(), buffer.cast(), len) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
+}
+
 /// A handle that is written to by `write(2)` and `writev(2)`, whatever its type would do.
 pub(crate) struct Plain<H>(pub(crate) H);
 

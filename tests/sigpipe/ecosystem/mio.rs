@@ -1,7 +1,8 @@
 //! mio: its sockets write by `writev` as std's do, and its pipes by `write`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, IntoRawFd};
+use std::time::Duration;
 
 use epipe::NoSigpipe;
 use mio::net::{TcpStream, UnixStream};
@@ -82,9 +83,49 @@ pub fn scenes() -> Vec<Scene> {
         "mio pipe: write":
             NoSigpipe::new(sender()).unwrap().write(b"x"),
             control sender().write(b"x");
+        "mio pipe, boxed: write":
+            NoSigpipe::new(Box::new(sender())).unwrap().write(b"x"),
+            control sender().write(b"x");
+        "mio pipe, shared: write":
+            NoSigpipe::new(std::sync::Arc::new(sender())).unwrap().write(b"x"),
+            control sender().write(b"x");
+        "mio pipe, borrowed: write": {
+            let sender = sender();
+            NoSigpipe::new(&sender).unwrap().write(b"x")
+        },
+            control sender().write(b"x");
         "mio pipe: write_vectored":
             NoSigpipe::new(sender()).unwrap().write_vectored(&slices()),
             control sender().write_vectored(&slices());
     });
+    scenes.push(Scene::survives(
+        "mio: a handle that is full is watched again",
+        || {
+            let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let mut ours = NoSigpipe::new(UnixStream::from_std(ours)).unwrap();
+            let mut poll = Poll::new().unwrap();
+            let mut events = Events::with_capacity(1);
+            poll.registry()
+                .register(&mut ours, Token(1), Interest::WRITABLE)
+                .unwrap();
+            let mut is_writable = || {
+                poll.poll(&mut events, Some(Duration::from_secs(10)))
+                    .unwrap();
+                events.iter().any(|event| event.is_writable())
+            };
+            assert!(is_writable());
+            let mut written = 0;
+            let full = loop {
+                match ours.write(&[7; 10_000]) {
+                    Ok(taken) => written += taken,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+            theirs.read_exact(&mut vec![0; written]).unwrap();
+            assert!(is_writable());
+        },
+    ));
     scenes
 }

@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::ptr;
 
 use epipe::openssl::{BIO_CLOSE, BIO_NOCLOSE, bio};
 use epipe::sigpipe::suppressed;
@@ -15,7 +16,7 @@ use socket2::SockRef;
 use crate::Scene;
 use crate::raw::{
     BIO_C_GET_FD, BIO_C_SET_FD, BIO_CTRL_GET_CLOSE, BIO_CTRL_SET_CLOSE, BIO_TYPE_DESCRIPTOR,
-    BIO_dup_chain, BIO_find_type, BIO_puts, BIO_test_flags, ctrl,
+    BIO_dup_chain, BIO_find_type, BIO_puts, BIO_test_flags, BIO_write_ex, ctrl,
 };
 use crate::support::{Break, tcp_pair, unix_pair, wait};
 
@@ -146,6 +147,47 @@ pub fn scenes() -> Vec<Scene> {
                     write(bio, b""),
                     see(bio, || unsafe { BIO_puts(bio, c"a text".as_ptr()) }),
                 ]
+            });
+        }),
+        Scene::survives("BIO: buffers of no length, and null ones", || {
+            let seen = same(unix_pair, |bio, _ours, theirs| {
+                let read_nothing = || {
+                    see(bio, || unsafe {
+                        BIO_read(bio, [0_u8; 1].as_mut_ptr().cast(), 0)
+                    })
+                };
+                let read_null = see(bio, || unsafe { BIO_read(bio, ptr::null_mut(), 5) });
+                let idle = read_nothing();
+                SockRef::from(&theirs).send(b"something").unwrap();
+                let waiting = read_nothing();
+                let mut written = 7;
+                let write_nothing = see(bio, || unsafe {
+                    BIO_write_ex(bio, ptr::null(), 0, &mut written)
+                });
+                let write_null = see(bio, || unsafe { BIO_write(bio, ptr::null(), 5) });
+                (
+                    read_null,
+                    idle,
+                    waiting,
+                    write_nothing,
+                    written,
+                    write_null,
+                    read(bio),
+                )
+            });
+            assert_eq!(seen.6, Seen(9, None, 0, true));
+        }),
+        Scene::survives("BIO: a datagram stays until it is read", || {
+            fn datagrams() -> io::Result<(OwnedFd, OwnedFd)> {
+                let (a, b) = std::os::unix::net::UnixDatagram::pair()?;
+                Ok((a.into(), b.into()))
+            }
+            same(datagrams, |bio, _ours, theirs| {
+                SockRef::from(&theirs).send(b"one").unwrap();
+                let nothing = see(bio, || unsafe {
+                    BIO_read(bio, [0_u8; 1].as_mut_ptr().cast(), 0)
+                });
+                (nothing, read(bio))
             });
         }),
         Scene::survives("BIO: commands", || {

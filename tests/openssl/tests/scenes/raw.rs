@@ -21,6 +21,12 @@ unsafe extern "C" {
     pub fn BIO_find_type(bio: *mut BIO, kind: c_int) -> *mut BIO;
     pub fn BIO_test_flags(bio: *const BIO, flags: c_int) -> c_int;
     pub fn BIO_puts(bio: *mut BIO, text: *const c_char) -> c_int;
+    pub fn BIO_write_ex(
+        bio: *mut BIO,
+        bytes: *const c_void,
+        len: usize,
+        written: *mut usize,
+    ) -> c_int;
     pub fn BIO_dup_chain(bio: *mut BIO) -> *mut BIO;
     pub fn CRYPTO_set_mem_functions(malloc: Malloc, realloc: Realloc, free: Free) -> c_int;
 }
