@@ -11,7 +11,8 @@ use crate::sys::{self, Handle, HandleShield, ShieldHandle, handle};
 ///
 /// For what other code gives you: a child's stdin, a `File` that is a FIFO, standard output, a
 /// descriptor, a socket of mio or tokio. Where you create the handle yourself, the types of
-/// [`net`](crate::net), [`io`](crate::io) and [`Socket`](crate::Socket) are the ones to take.
+/// [`net`](crate::net), [`io`](crate::io) and [`Socket`](crate::Socket) are the ones to take. What `T`
+/// can do besides, [`get_ref`](NoSigpipe::get_ref) shows: `stream.get_ref().set_nodelay(true)?`.
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -32,16 +33,16 @@ use crate::sys::{self, Handle, HandleShield, ShieldHandle, handle};
 /// # fn main() {}
 /// ```
 ///
-/// How it writes is a matter of the type: see [`Adopt`]. It reads, seeks and is borrowed as `T` by
-/// itself.
+/// How it writes is a matter of the type: see [`Adopt`]. It reads, seeks and is borrowed as `T` is.
 ///
 /// # Cost
 ///
-/// One system call at adoption, which asks what the descriptor is (two more on Apple and the BSDs
-/// for a socket). After that a [`Direct`](crate::adopt::Direct) write of a socket, and on Linux 6.18
-/// of a pipe, is one system call as before, and that of a regular file is `T`'s own;
-/// a [`Through`](crate::adopt::Through) write costs a [`guard`](crate::sigpipe::guard()), three
-/// system calls more.
+/// One system call at adoption, which asks what the descriptor is; for a socket two more on Apple,
+/// FreeBSD, NetBSD and DragonFly. After that a [`Direct`](crate::adopt::Direct) write of a socket is
+/// one system call as before, that of a pipe costs what
+/// [`PipeWriter`](crate::io::PipeWriter)'s does, and that of a regular file nothing. On the route
+/// [`Through`](crate::adopt::Through) each write, read and seek costs a
+/// [`guard`](crate::sigpipe::guard()), three system calls.
 ///
 /// # Limits
 ///
@@ -54,16 +55,16 @@ use crate::sys::{self, Handle, HandleShield, ShieldHandle, handle};
 ///   that is forgotten (`std::mem::forget`).
 /// * The descriptor is asked once. Where somebody puts a pipe or a socket in the place of a *regular
 ///   file* (`dup2`, as programs do that reopen their log), a [`Direct`](crate::adopt::Direct) write
-///   to it kills: say so with [`get_mut`](NoSigpipe::get_mut) before. In any other place it is safe.
+///   to it kills: call [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed.
 pub struct NoSigpipe<T> {
     inner: T,
     care: Care,
 }
 
 impl<T: Adopt> NoSigpipe<T> {
-    /// Adopts a handle: finds out whether it is a socket, a pipe or something else, and takes a
-    /// socket into care (see [`raw`](crate::raw) for what is set on it where). A pipe is left as it
-    /// is until the first write.
+    /// Adopts a handle: finds out whether it is a socket, a pipe or something else, and protects a
+    /// socket (see [`raw`](crate::raw) for what is set on it where). A pipe is left as it is until the
+    /// first write.
     ///
     /// # Errors
     ///
@@ -295,6 +296,11 @@ impl<R: Route> Route for Shared<R> {
 }
 
 /// A route along which an `H` can be written to; `H` is a reference to the handle.
+#[diagnostic::on_unimplemented(
+    message = "the handle in this `NoSigpipe` cannot be written to by `Write`",
+    note = "`NoSigpipe<T>` is `Write` if `T` is, and `&NoSigpipe<T>` if `&T` is; tokio's handles are \
+            `AsyncWrite`"
+)]
 pub trait Writes<H> {
     fn writer(handle: H, care: &Care) -> impl Write;
 }

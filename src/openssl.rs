@@ -10,20 +10,24 @@
 //! # #[cfg(unix)]
 //! use std::os::fd::AsRawFd;
 //!
-//! use epipe::openssl;
+//! use openssl_sys::{SSL, SSL_connect};
 //!
 //! # #[cfg(unix)]
 //! /// Shakes hands over a stream that outlives the `SSL`.
-//! unsafe fn connect(ssl: *mut openssl::SSL, stream: &TcpStream) -> Result<bool, openssl::Error> {
+//! unsafe fn connect(ssl: *mut SSL, stream: &TcpStream) -> Result<bool, epipe::openssl::Error> {
 //!     unsafe {
-//!         openssl::set_fd(ssl, stream.as_raw_fd())?; // was: SSL_set_fd(ssl, fd)
-//!         Ok(openssl_sys::SSL_connect(ssl) == 1)
+//!         epipe::openssl::set_fd(ssl, stream.as_raw_fd())?; // was: SSL_set_fd(ssl, fd)
+//!         Ok(SSL_connect(ssl) == 1)
 //!     }
 //! }
 //! ```
 //!
-//! With the `openssl` crate the pointer is `ssl.as_ptr()` (its `ForeignTypeRef`). That crate's
-//! `SslStream` needs none of this: it writes by the stream's own `write`, one buffer at a time.
+//! With the `openssl` crate the pointer is `ssl.as_ptr()`, by `foreign_types::ForeignTypeRef` (the crate
+//! foreign-types 0.3). Name this module by its full path there: a `use epipe::openssl` hides that crate.
+//!
+//! The `openssl` crate's `SslStream` writes by its stream's own `write`, one buffer at a time: over the
+//! `TcpStream` and `UnixStream` of std it needs none of this, over any other handle a
+//! [`NoSigpipe`](crate::NoSigpipe).
 //!
 //! # The same
 //!
@@ -44,9 +48,9 @@
 //! * descriptors that are no sockets: `BIO_set_fd` takes one, and each call then fails (`ENOTSOCK`);
 //! * a copy by `BIO_dup_chain` has no descriptor until `BIO_set_fd` gives it one.
 //!
-//! Code that must keep the built-in BIO writes under a guard:
-//! `epipe::sigpipe::suppressed(|| SSL_write(…))`, and so for every call that may write, `SSL_read`
-//! and `SSL_free` included. Not for QUIC, whose datagrams raise nothing.
+//! Code that must keep OpenSSL's own BIO puts `epipe::sigpipe::suppressed(|| SSL_write(…))` around that
+//! call and every other that does I/O: `SSL_connect`, `SSL_accept`, `SSL_do_handshake`, `SSL_read`,
+//! `SSL_peek`, `SSL_shutdown`. This module is not for QUIC, whose datagrams raise nothing.
 //!
 //! # Platforms
 //!
@@ -136,7 +140,7 @@ pub enum Error {
     Null,
     /// The descriptor is closed (`EBADF`) or no socket (`ENOTSOCK`).
     #[error("the descriptor is no open socket: {0}")]
-    NotASocket(#[source] io::Error),
+    NotASocket(io::Error),
     /// OpenSSL made no BIO.
     #[error("OpenSSL: {0}")]
     OpenSsl(ErrorStack),

@@ -13,7 +13,7 @@
 //! fn on_write(socket: BorrowedFd<'_>, bytes: &[u8]) -> isize {
 //!     match epipe::raw::send(socket, bytes) {
 //!         Ok(sent) => sent as isize,
-//!         Err(error) => -(error.raw_os_error().unwrap_or(0) as isize),
+//!         Err(error) => -(error.raw_os_error().unwrap_or(libc::EIO) as isize),
 //!     }
 //! }
 //! ```

@@ -1,9 +1,9 @@
 //! tokio's handles in [`NoSigpipe`], which is then [`AsyncRead`] and [`AsyncWrite`]: what
 //! `tokio::io`, tokio-rustls and hyper-util's `TokioIo` ask for.
 //!
-//! tokio writes one buffer to a socket by `send` with the flag, and dies of two: `write_vectored`,
-//! `try_write_vectored` and `write_buf` are `writev`, and hyper and rustls use them. Its pipes die
-//! of every write.
+//! tokio writes one buffer to a socket by `send` with the flag. A write of several kills:
+//! `write_vectored`, `try_write_vectored` and `write_buf` are `writev`, and hyper and rustls use them.
+//! Its pipes kill with every write.
 //!
 //! ```
 //! # #[cfg(unix)]
@@ -24,20 +24,36 @@
 //!
 //! # Cost
 //!
-//! A write is one system call, as tokio's own; where it fills the socket's buffer, one more finds
-//! out. The adoption is one. A `ChildStdin` shows neither its readiness nor its registration: each poll of it runs under a
+//! The adoption is one system call, a write one as tokio's own; where it fills the socket's buffer, one
+//! more finds out.
+//!
+//! A `ChildStdin` shows neither its readiness nor its registration: each poll of it runs under a
 //! [`guard`](crate::sigpipe::guard()) that is dropped before the poll returns, never held across an
-//! `.await`. For speed turn it into a pipe that does, on Unix:
-//! `Sender::from_owned_fd(stdin.into_owned_fd()?)`.
+//! `.await`. For speed, on Unix, make a pipe of it and adopt *that*:
+//!
+//! ```
+//! # #[cfg(unix)]
+//! # async fn f(stdin: tokio::process::ChildStdin) -> std::io::Result<()> {
+//! use epipe::NoSigpipe;
+//! use tokio::net::unix::pipe::Sender;
+//!
+//! let stdin = NoSigpipe::new(Sender::from_owned_fd(stdin.into_owned_fd()?)?)?;
+//! # drop(stdin);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Limits
 //!
 //! `tokio::io::stdout()`, `stderr()` and `tokio::fs::File` write on tokio's blocking threads, where no
 //! adapter can follow: let the runtime's threads stand under a guard (see [`bindings`](crate::bindings)).
 //!
+//! A stream type of your own is not made asynchronous by [`Adopt`]: put the `NoSigpipe` inside it. Options and
+//! addresses are the stream's: `stream.get_ref().set_nodelay(true)?`.
+//!
 //! What tokio writes through its own types is its own: [`get_ref`](NoSigpipe::get_ref) and
 //! `try_io` protect nothing, and neither does the write half that tokio's `split` gives. Take the
-//! `split` of the adapter, or make an adapter `From` the half.
+//! `split` of the adapter, or make an adapter `From` the half (which has no `AsFd` to be adopted by `new`).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -48,15 +64,19 @@ use ::tokio::net::{TcpStream, tcp};
 use ::tokio::process::ChildStdin;
 
 use crate::NoSigpipe;
-use crate::adopt::{Adopt, Direct, adopt};
+use crate::adopt::{Adopt, Direct, Through, adopt};
 use crate::no_sigpipe::Care;
 use crate::sigpipe::suppressed;
 use crate::sys;
 
-adopt! { Direct: TcpStream, ChildStdin; }
+adopt! {
+    Direct: TcpStream;
+    Through: ChildStdin;
+}
 
 sys::only_unix! {
-    use ::tokio::net::{UnixStream, unix as uds};
+    use ::tokio::net::unix as uds;
+    use ::tokio::net::UnixStream;
 
     adopt! { Direct: UnixStream, uds::pipe::Sender; }
 }

@@ -1,8 +1,7 @@
 //! Mirrors [`std::io`]: pipes and [`copy()`] are ours, the rest is re-exported.
 //!
-//! [`stdout`] and [`stderr`] are std's, and a write to a closed one raises: put
-//! [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it, or write with
-//! `raw::write`.
+//! [`stdout`] and [`stderr`] are std's, and a write to a closed one raises: write to
+//! [`NoSigpipe::new(stdout())?`](crate::NoSigpipe).
 
 mod copy;
 mod pipe;

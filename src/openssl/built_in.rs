@@ -18,6 +18,6 @@ pub(super) fn check(_: c_int) -> io::Result<()> {
 ///
 /// As `BIO_new_socket`.
 pub(super) unsafe fn new(fd: c_int, close_flag: c_int) -> *mut BIO {
-    // SAFETY: as above.
+    // SAFETY: the caller keeps its contract.
     unsafe { BIO_new_socket(fd, close_flag) }
 }

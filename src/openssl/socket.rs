@@ -173,7 +173,7 @@ unsafe fn give(bio: *mut BIO, socket: Option<Socket>) {
 }
 
 unsafe extern "C" fn create(bio: *mut BIO) -> c_int {
-    // SAFETY: see above; a new BIO holds nothing.
+    // SAFETY: contract of the functions; a new BIO holds nothing.
     unsafe {
         BIO_set_data(bio, ptr::null_mut());
         BIO_set_init(bio, 0);
@@ -185,7 +185,7 @@ unsafe extern "C" fn destroy(bio: *mut BIO) -> c_int {
     if bio.is_null() {
         return 0;
     }
-    // SAFETY: see above.
+    // SAFETY: contract of the functions.
     unsafe { give(bio, None) };
     1
 }
@@ -195,10 +195,10 @@ unsafe extern "C" fn write(bio: *mut BIO, bytes: *const c_char, len: c_int) -> c
     let bytes = match (len, bytes.is_null()) {
         (0, _) => Ok(&[][..]),
         (_, true) => Err(errno::bad_address()),
-        // SAFETY: see above.
+        // SAFETY: contract of the functions.
         _ => Ok(unsafe { slice::from_raw_parts(bytes.cast::<u8>(), len) }),
     };
-    // SAFETY: see above.
+    // SAFETY: contract of the functions.
     unsafe {
         let answer = bytes.and_then(|bytes| {
             let (socket, fd) = descriptor(bio)?;
@@ -212,7 +212,7 @@ unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_i
     if buffer.is_null() {
         return 0;
     }
-    // SAFETY: see above.
+    // SAFETY: contract of the functions.
     unsafe {
         let len = usize::try_from(len).unwrap_or(0);
         let answer = descriptor(bio).and_then(|(socket, fd)| {
@@ -227,7 +227,7 @@ unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_i
 }
 
 unsafe extern "C" fn puts(bio: *mut BIO, text: *const c_char) -> c_int {
-    // SAFETY: see above; the text is a C string.
+    // SAFETY: contract of the functions; the text is a C string.
     unsafe {
         let len = CStr::from_ptr(text).count_bytes();
         write(bio, text, c_int::try_from(len).unwrap_or(c_int::MAX))
@@ -248,7 +248,7 @@ unsafe fn tell(
         Ok(_) => 0,
         Err(error) => error.raw_os_error().unwrap_or(0),
     };
-    // SAFETY: see above.
+    // SAFETY: contract of the functions.
     unsafe {
         BIO_clear_retry_flags(bio);
         if errno::is_non_fatal(code) {
@@ -267,7 +267,7 @@ unsafe extern "C" fn ctrl(
     pointer: *mut c_void,
 ) -> c_long {
     if command == BIO_C_SET_FD {
-        // SAFETY: see above; this command comes with a pointer to an int.
+        // SAFETY: contract of the functions; this command comes with a pointer to an int.
         unsafe {
             let socket = Socket {
                 fd: *pointer.cast::<c_int>(),
@@ -282,7 +282,7 @@ unsafe extern "C" fn ctrl(
         }
         return 1;
     }
-    // SAFETY: see above.
+    // SAFETY: contract of the functions.
     let socket = unsafe { socket(bio) };
     match (command, socket) {
         (BIO_C_GET_FD, Some(socket)) => {

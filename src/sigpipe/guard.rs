@@ -6,7 +6,8 @@ use crate::sys::{self, Guard as _};
 
 /// Keeps SIGPIPE from this thread until the returned [`Guard`] is dropped.
 ///
-/// For code that is not ours and writes by itself. Guards nest and may be dropped in any
+/// For code that is not ours and writes by itself. Bind it to a name: `let _ = guard()?` drops it at
+/// once. Guards nest and may be dropped in any
 /// order; the last one of the thread restores what the first one found, also while a panic
 /// unwinds.
 ///
@@ -43,8 +44,8 @@ use crate::sys::{self, Guard as _};
 /// What it cannot do:
 /// * protect another thread: one that the guarded code starts inherits the blocked mask, but
 ///   nobody takes back what it raises;
-/// * be held across an `.await`: the future may wake up on another thread. [`Guard`] is not
-///   `Send`, so the compiler refuses in a spawned task;
+/// * follow a task that wakes up on another thread after an `.await`. [`Guard`] is not `Send`, so the
+///   compiler refuses one that is held across an `.await` in a spawned task;
 /// * keep children out of it: a process that is started inside inherits the blocked mask
 ///   (std's `Command` resets the disposition, not the mask). A forked child has an empty queue
 ///   of its own;
@@ -82,7 +83,7 @@ pub fn guard() -> io::Result<Guard> {
 }
 
 /// Protects this thread from SIGPIPE while it lives: see [`guard`].
-#[must_use = "the protection ends when the guard is dropped"]
+#[must_use = "the protection ends when the guard is dropped: bind it, `let _guard = …`"]
 pub struct Guard {
     /// A guard belongs to its thread.
     not_send: PhantomData<*mut ()>,

@@ -1,14 +1,15 @@
 //! The signal itself: keep it from this thread ([`guard`], [`suppressed`]), or from the
 //! process ([`ignore`]); and ask what would happen ([`disposition`]).
 //!
-//! The types of this crate need none of it. It is for code that writes by itself: a C
-//! library, `sendfile`, `splice`, a crate that cannot be told to use other types.
+//! The types of this crate need none of it, nor does a handle in [`NoSigpipe`](crate::NoSigpipe). It
+//! is for code that writes by itself: a C library, `sendfile`, `splice`, a crate that cannot be told
+//! to use other types. [`bindings`](crate::bindings) tells which call for which situation.
 //!
 //! # Which one
 //!
 //! * The process is yours (you wrote `main`): [`ignore`], once, at the top.
 //! * The process is a host's: [`suppressed`] around the call that may write, or [`guard`] for
-//!   the length of a scope.
+//!   the length of a scope; for the life of a thread that you own, one guard at its start.
 
 mod disposition;
 mod guard;
