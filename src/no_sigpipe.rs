@@ -55,7 +55,8 @@ use crate::sys::{self, Handle, HandleShield, ShieldHandle, handle};
 ///   that is forgotten (`std::mem::forget`).
 /// * The descriptor is asked once. Where somebody puts a pipe or a socket in the place of a *regular
 ///   file* (`dup2`, as programs do that reopen their log), a [`Direct`](crate::adopt::Direct) write
-///   to it kills: call [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed.
+///   to it kills: call [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed,
+///   except on Apple, where what was set on the old file is counted on.
 pub struct NoSigpipe<T> {
     inner: T,
     care: Care,
