@@ -3,12 +3,11 @@
 #![allow(missing_docs, reason = "a test")]
 
 use std::fs::File;
-use std::io::{PipeWriter, Read, Result, Seek, SeekFrom, Stderr, Stdout, StdoutLock, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{PipeWriter, Read, Result, Seek, Stderr, Stdout, StdoutLock, Write};
+use std::net::TcpStream;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process::ChildStdin;
 use std::sync::Arc;
-use std::thread;
 
 use epipe::adopt::{Direct, Through};
 use epipe::{Adopt, AdoptError, NoSigpipe};
@@ -105,63 +104,70 @@ fn a_type_of_the_users_writes_by_itself() {
     assert_eq!(own.into_inner().0, b"three");
 }
 
+/// Where there is something to connect to, and a folder to write in.
 #[cfg(not(target_family = "wasm"))]
-fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (ours, listener.accept().unwrap().0)
-}
+mod in_use {
+    use std::fs::File;
+    use std::io::{Read, Seek, SeekFrom, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
 
-#[cfg(not(target_family = "wasm"))]
-#[test]
-fn two_threads_share_one_adapter() {
-    let (ours, mut theirs) = pair();
-    let ours = NoSigpipe::new(ours).unwrap();
-    thread::scope(|scope| {
-        scope.spawn(|| (&ours).write_all(&[1; 100_000]).unwrap());
-        scope.spawn(|| {
-            let mut read = [0; 100_000];
-            (&ours).read_exact(&mut read).unwrap();
-            assert_eq!(read, [2; 100_000]);
+    use epipe::NoSigpipe;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (ours, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn two_threads_share_one_adapter() {
+        let (ours, mut theirs) = pair();
+        let ours = NoSigpipe::new(ours).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| (&ours).write_all(&[1; 100_000]).unwrap());
+            scope.spawn(|| {
+                let mut read = [0; 100_000];
+                (&ours).read_exact(&mut read).unwrap();
+                assert_eq!(read, [2; 100_000]);
+            });
+            let mut read = vec![0; 100_000];
+            theirs.read_exact(&mut read).unwrap();
+            assert_eq!(read, vec![1; 100_000]);
+            theirs.write_all(&[2; 100_000]).unwrap();
         });
-        let mut read = vec![0; 100_000];
-        theirs.read_exact(&mut read).unwrap();
-        assert_eq!(read, vec![1; 100_000]);
-        theirs.write_all(&[2; 100_000]).unwrap();
-    });
-}
+    }
 
-#[cfg(not(target_family = "wasm"))]
-#[test]
-fn what_passes_through_is_the_handles_own() {
-    let (ours, mut theirs) = pair();
-    let debug = format!("NoSigpipe({ours:?})");
-    let mut ours = NoSigpipe::new(ours).unwrap();
-    assert_eq!(format!("{ours:?}"), debug);
-    assert_eq!(ours.write(b"").unwrap(), 0);
-    let slices = [b"a", b"b"].map(|slice| std::io::IoSlice::new(slice));
-    assert_eq!(ours.write_vectored(&slices).unwrap(), 2);
-    assert_eq!(ours.write_vectored(&[]).unwrap(), 0);
-    drop(ours.into_inner());
-    let mut read = String::new();
-    theirs.read_to_string(&mut read).unwrap();
-    assert_eq!(read, "ab");
-}
+    #[test]
+    fn what_passes_through_is_the_handles_own() {
+        let (ours, mut theirs) = pair();
+        let debug = format!("NoSigpipe({ours:?})");
+        let mut ours = NoSigpipe::new(ours).unwrap();
+        assert_eq!(format!("{ours:?}"), debug);
+        assert_eq!(ours.write(b"").unwrap(), 0);
+        let slices = [b"a", b"b"].map(|slice| std::io::IoSlice::new(slice));
+        assert_eq!(ours.write_vectored(&slices).unwrap(), 2);
+        assert_eq!(ours.write_vectored(&[]).unwrap(), 0);
+        drop(ours.into_inner());
+        let mut read = String::new();
+        theirs.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "ab");
+    }
 
-#[cfg(not(target_family = "wasm"))]
-#[test]
-fn a_file_keeps_its_position() {
-    let path = std::env::temp_dir().join(format!("epipe-no-sigpipe-{}", std::process::id()));
-    let mut options = File::options();
-    let file = options.read(true).write(true).create_new(true).open(&path);
-    let mut file = NoSigpipe::new(file.unwrap()).unwrap();
-    file.write_all(b"0123456789").unwrap();
-    file.seek(SeekFrom::Start(3)).unwrap();
-    (&file).write_all(b"xyz").unwrap();
-    file.seek(SeekFrom::Start(0)).unwrap();
-    let mut read = String::new();
-    file.read_to_string(&mut read).unwrap();
-    drop(file);
-    std::fs::remove_file(&path).unwrap();
-    assert_eq!(read, "012xyz6789");
+    #[test]
+    fn a_file_keeps_its_position() {
+        let path = std::env::temp_dir().join(format!("epipe-no-sigpipe-{}", std::process::id()));
+        let mut options = File::options();
+        let file = options.read(true).write(true).create_new(true).open(&path);
+        let mut file = NoSigpipe::new(file.unwrap()).unwrap();
+        file.write_all(b"0123456789").unwrap();
+        file.seek(SeekFrom::Start(3)).unwrap();
+        (&file).write_all(b"xyz").unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        let mut read = String::new();
+        file.read_to_string(&mut read).unwrap();
+        drop(file);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read, "012xyz6789");
+    }
 }
