@@ -57,13 +57,29 @@ impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
         Ok(kind)
     }
 
-    /// Whether what was a socket is one: somebody may have put a pipe in its place.
-    fn is_still_one(&self, answer: &io::Result<usize>) -> bool {
-        let is_one = !matches!(answer, Err(e) if e.raw_os_error() == Some(libc::ENOTSOCK));
-        if !is_one {
-            self.kind.store(PIPE, Ordering::Relaxed);
+    /// One write, by what the descriptor is.
+    fn write_by_kind<H: Handle>(
+        &self,
+        handle: &mut H,
+        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+        to_socket: impl FnOnce(&Plain<BorrowedFd<'_>>) -> io::Result<usize>,
+        to_pipe: impl FnOnce(&Plain<BorrowedFd<'_>>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let descriptor = Plain(handle.as_fd());
+        let kind = self.kind(descriptor.0)?;
+        if kind == FILE {
+            return plain(handle);
         }
-        is_one
+        if kind == SOCKET {
+            match to_socket(&descriptor) {
+                // Somebody has put something else in its place. Nothing was sent.
+                Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
+                    self.kind.store(PIPE, Ordering::Relaxed);
+                }
+                answer => return answer,
+            }
+        }
+        to_pipe(&descriptor)
     }
 }
 
@@ -85,20 +101,15 @@ impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
         buf: &[u8],
         plain: impl FnOnce(&mut H) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let written_to = Plain(handle.as_fd());
-        let kind = self.kind(written_to.0)?;
-        if kind == FILE {
-            return plain(handle);
-        }
-        if kind == SOCKET {
-            let answer = self.socket.write(&written_to, buf);
-            if self.is_still_one(&answer) {
-                return answer;
-            }
-        }
-        let slices = [IoSlice::new(buf)];
-        self.pipe
-            .write(&written_to, &slices, || (&written_to).write(buf))
+        self.write_by_kind(
+            handle,
+            plain,
+            |socket| self.socket.write(socket, buf),
+            |pipe| {
+                let slices = [IoSlice::new(buf)];
+                self.pipe.write(pipe, &slices, || (&*pipe).write(buf))
+            },
+        )
     }
 
     fn write_vectored<H: Handle>(
@@ -107,18 +118,14 @@ impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
         bufs: &[IoSlice<'_>],
         plain: impl FnOnce(&mut H) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let written_to = Plain(handle.as_fd());
-        let kind = self.kind(written_to.0)?;
-        if kind == FILE {
-            return plain(handle);
-        }
-        if kind == SOCKET {
-            let answer = self.socket.write_vectored(&written_to, bufs);
-            if self.is_still_one(&answer) {
-                return answer;
-            }
-        }
-        self.pipe
-            .write(&written_to, bufs, || (&written_to).write_vectored(bufs))
+        self.write_by_kind(
+            handle,
+            plain,
+            |socket| self.socket.write_vectored(socket, bufs),
+            |pipe| {
+                self.pipe
+                    .write(pipe, bufs, || (&*pipe).write_vectored(bufs))
+            },
+        )
     }
 }
