@@ -94,8 +94,7 @@ pub const BIO_CLOSE: c_int = 1;
 /// # Safety
 ///
 /// `ssl` is null or points to an `SSL`, of the OpenSSL that `openssl-sys` is linked to, which no other
-/// thread uses now. The descriptor belongs to
-/// nobody who closes it while `ssl` uses it.
+/// thread uses now. Nobody closes the descriptor while `ssl` uses it.
 pub unsafe fn set_fd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
     if ssl.is_null() {
         return Err(Error::Null);

@@ -7,13 +7,13 @@ use crate::Socket;
 use crate::sys::handle::{AsSocket, OwnedSocket};
 use crate::sys::{self, ShieldCall, SocketShield};
 
-/// `socket(2)`: close-on-exec, and protected for life by what the system has.
+/// `socket(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
 pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<OwnedSocket> {
     Socket::new(domain, ty, protocol).map(OwnedSocket::from)
 }
 
 sys::only_pair! {
-    /// `socketpair(2)`: close-on-exec, and protected for life by what the system has.
+    /// `socketpair(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
     pub fn socket_pair(
         domain: Domain,
         ty: Type,
@@ -23,7 +23,7 @@ sys::only_pair! {
     }
 }
 
-/// `accept(2)`: close-on-exec, and protected for life by what the system has.
+/// `accept(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
 pub fn accept(listener: impl AsSocket) -> io::Result<(OwnedSocket, SockAddr)> {
     let (socket, addr) = SockRef::from(&listener).accept()?;
     Ok((Socket::from(socket).into(), addr))

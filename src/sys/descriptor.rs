@@ -58,6 +58,7 @@ impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
     }
 
     /// One write, by what the descriptor is.
+    #[inline]
     fn write_by_kind<H: Handle>(
         &self,
         handle: &mut H,

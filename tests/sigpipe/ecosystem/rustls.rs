@@ -64,14 +64,18 @@ where
     assert_eq!(answers.last().unwrap(), "EPIPE");
 }
 
+fn connected<S>(adopt: fn(TcpStream) -> S) -> io::Result<(S, TcpStream)> {
+    let (ours, theirs) = tcp_pair("127.0.0.1:0")?;
+    Ok((adopt(ours.into()), theirs.into()))
+}
+
 fn as_client<S: Read + Write + AsRawFd>(
     adopt: fn(TcpStream) -> S,
     does: Does,
     broken: Break,
 ) -> io::Result<()> {
-    let (ours, theirs) = tcp_pair("127.0.0.1:0")?;
-    let mut ours = adopt(ours.into());
-    let (tls, theirs) = tls::client(&mut ours, TcpStream::from(theirs));
+    let (mut ours, theirs) = connected(adopt)?;
+    let (tls, theirs) = tls::client(&mut ours, theirs);
     play(tls, ours, theirs.into(), does, broken);
     Ok(())
 }
@@ -81,9 +85,8 @@ fn as_server<S: Read + Write + AsRawFd>(
     does: Does,
     broken: Break,
 ) -> io::Result<()> {
-    let (ours, theirs) = tcp_pair("127.0.0.1:0")?;
-    let mut ours = adopt(ours.into());
-    let (tls, theirs) = tls::server(&mut ours, TcpStream::from(theirs));
+    let (mut ours, theirs) = connected(adopt)?;
+    let (tls, theirs) = tls::server(&mut ours, theirs);
     play(tls, ours, theirs.into(), does, broken);
     Ok(())
 }
