@@ -38,3 +38,8 @@ sys::only_tokio! {
 sys::only_openssl! {
     pub mod openssl;
 }
+sys::only_raising! {
+    sys::only_testing! {
+        pub mod testing;
+    }
+}

@@ -137,9 +137,9 @@ fn only_sys_names_systems() {
         }
         for (number, line) in code.iter().enumerate() {
             for (before, word) in words(line) {
-                // A path of std, mirrored: `std::os::unix::net`, `crate::os::unix`; or one of tokio or
-                // mio, who call a family of sockets so.
-                let is_a_path = ["os::", "mio::", "tokio::net::"]
+                // A path of std, mirrored: `std::os::unix::net`, `crate::os::unix`; or one of tokio, mio or
+                // socket2, who call a family of sockets so.
+                let is_a_path = ["os::", "mio::", "tokio::net::", "SockAddr::"]
                     .iter()
                     .any(|path| before.ends_with(path));
                 // docs.rs's own attributes name no system.

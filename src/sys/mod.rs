@@ -207,6 +207,8 @@ cfg_if! {
         mod process_handler;
         mod refusal;
         mod signal;
+        #[cfg(feature = "testing")]
+        pub(crate) mod testing;
 
         /// What can be taken into care.
         pub(crate) use std::os::fd::AsFd as Handle;

@@ -18,6 +18,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libc::{SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
@@ -29,6 +30,9 @@ use crate::sigpipe::Disposition;
 
 /// How many guards live in this process. Count and disposition change under one lock.
 static GUARDS: Mutex<usize> = Mutex::new(0);
+
+/// Whether there is one, for a signal handler, which takes no lock.
+static HELD: AtomicBool = AtomicBool::new(false);
 
 /// Names GUARDS so that no linker folds it with a host's empty handler: by its address it is
 /// told from all others.
@@ -54,6 +58,7 @@ impl Guard for ProcessHandler {
             set(handler(), FLAGS)?;
         }
         *guards += 1;
+        HELD.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -61,6 +66,7 @@ impl Guard for ProcessHandler {
         let _errno = errno::Keep::new();
         let mut guards = lock();
         *guards -= 1;
+        HELD.store(*guards > 0, Ordering::Release);
         if *guards == 0 && current().is_ok_and(|found| found == handler()) {
             // If the first were refused, the handler stays: better than a signal in flight.
             let _ = set(SIG_IGN, 0).and_then(|()| set(SIG_DFL, 0));
@@ -118,25 +124,40 @@ fn handler() -> sighandler_t {
     do_nothing as extern "C" fn(c_int) as usize as sighandler_t
 }
 
+/// Whether a guard of this kind lives in this process.
+#[allow(dead_code)] // for a feature
+pub(super) fn is_held() -> bool {
+    HELD.load(Ordering::Acquire)
+}
+
 /// The disposition that the system has now.
-fn current() -> io::Result<sighandler_t> {
+pub(super) fn current() -> io::Result<sighandler_t> {
+    Ok(action()?.sa_sigaction)
+}
+
+/// The same, with flags and mask.
+pub(super) fn action() -> io::Result<libc::sigaction> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: without a new action sigaction only writes the old one.
     if unsafe { libc::sigaction(SIGPIPE, ptr::null(), action.as_mut_ptr()) } == -1 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: written by the successful call.
-    Ok(unsafe { action.assume_init() }.sa_sigaction)
+    Ok(unsafe { action.assume_init() })
 }
 
-fn set(disposition: sighandler_t, flags: c_int) -> io::Result<()> {
+pub(super) fn set(disposition: sighandler_t, flags: c_int) -> io::Result<()> {
     // SAFETY: all zeros is a valid sigaction: the default action, no flags, no mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = disposition;
     action.sa_flags = flags as _;
-    // SAFETY: `action` is valid for the call, and the disposition is SIG_DFL, SIG_IGN or a
-    // function that lives as long as this code is loaded and does nothing.
-    if unsafe { libc::sigaction(SIGPIPE, &action, ptr::null_mut()) } == -1 {
+    set_action(&action)
+}
+
+pub(super) fn set_action(action: &libc::sigaction) -> io::Result<()> {
+    // SAFETY: `action` is valid for the call. Its disposition is SIG_DFL, SIG_IGN, what a host had
+    // set, or a function that lives as long as this code is loaded.
+    if unsafe { libc::sigaction(SIGPIPE, action, ptr::null_mut()) } == -1 {
         return Err(io::Error::last_os_error());
     }
     Ok(())

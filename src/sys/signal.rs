@@ -45,6 +45,17 @@ pub(crate) fn block() -> io::Result<bool> {
     }
 }
 
+/// Whether SIGPIPE is blocked on this thread.
+#[allow(dead_code)] // for a feature; build.rs does not ask
+pub(crate) fn is_blocked() -> io::Result<bool> {
+    let mut set = nothing();
+    // SAFETY: without a new set the call only writes the old one.
+    match unsafe { libc::pthread_sigmask(SIG_BLOCK, ptr::null(), &mut set) } {
+        0 => Ok(contains_sigpipe(&set)),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// Unblocks SIGPIPE on this thread.
 pub(crate) fn unblock() {
     // SAFETY: `sigpipe()` is an initialised set; no old mask is asked for. With a valid `how` and

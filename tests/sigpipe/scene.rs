@@ -50,6 +50,19 @@ impl Scene {
         self
     }
 
+    /// A scene that may take minutes.
+    #[allow(dead_code, reason = "tests/openssl has one")]
+    pub fn patient(self) -> Scene {
+        let Scene { play, .. } = self;
+        Scene {
+            play: Box::new(move || {
+                support::end_after(1500);
+                play();
+            }),
+            ..self
+        }
+    }
+
     /// A scene that this machine cannot play counts as ignored, not as passed.
     pub fn only_if(mut self, can_be_played: bool) -> Scene {
         self.can_be_played &= can_be_played;

@@ -80,8 +80,13 @@ pub fn fate_of(scene: &str, preload: Option<&Path>) -> io::Result<Fate> {
 pub fn become_a_foreign_host() {
     dispose(libc::SIG_DFL);
     mask(libc::SIG_UNBLOCK);
+    end_after(20);
+}
+
+/// Has SIGALRM end this process after so many seconds.
+pub fn end_after(seconds: u32) {
     // SAFETY: alarm takes a number.
-    unsafe { libc::alarm(20) };
+    unsafe { libc::alarm(seconds) };
 }
 
 // --------------------------------------------------------------------------- signals ----
@@ -121,6 +126,20 @@ pub fn action() -> libc::sigaction {
 pub fn hosts_handler() -> libc::sighandler_t {
     extern "C" fn hosts_own(_: libc::c_int) {}
     hosts_own as extern "C" fn(libc::c_int) as usize
+}
+
+/// Installs a handler with flags.
+pub fn set_handler(handler: libc::sighandler_t, flags: libc::c_int) {
+    // SAFETY: all zeros is a valid sigaction, and the caller's handler is a function.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags as _;
+        assert_eq!(
+            libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()),
+            0
+        );
+    }
 }
 
 fn sigpipe() -> libc::sigset_t {
@@ -188,6 +207,23 @@ pub fn foreign_write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
     // SAFETY: the buffer is valid for the call.
     let written = unsafe { libc::write(fd.as_fd().as_raw_fd(), buf.as_ptr().cast(), buf.len()) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+/// A function of a library that is loaded by hand: it takes a descriptor.
+#[cfg(not(target_env = "musl"))]
+pub fn load(
+    library: &std::ffi::CStr,
+    name: &std::ffi::CStr,
+) -> extern "C" fn(RawFd) -> libc::c_long {
+    // SAFETY: both strings end with zero; the library is never unloaded, and the function is of this
+    // type.
+    unsafe {
+        let handle = libc::dlopen(library.as_ptr(), libc::RTLD_NOW);
+        assert!(!handle.is_null());
+        let function = libc::dlsym(handle, name.as_ptr());
+        assert!(!function.is_null());
+        mem::transmute::<*mut libc::c_void, extern "C" fn(RawFd) -> libc::c_long>(function)
+    }
 }
 
 // ------------------------------------------------------------------------ connections ----
@@ -310,6 +346,13 @@ pub fn broken_pipe() -> OwnedFd {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     writer.into()
+}
+
+/// Puts a pipe whose reader is gone in a descriptor's place.
+pub fn close_the_reader_of(fd: RawFd) {
+    let pipe = broken_pipe();
+    // SAFETY: both are descriptors; what stood there is closed.
+    assert_eq!(unsafe { libc::dup2(pipe.as_raw_fd(), fd) }, fd);
 }
 
 /// A descriptor that is written to and is no pipe.

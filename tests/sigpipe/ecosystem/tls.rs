@@ -16,6 +16,17 @@ impl Identity {
         Identity(rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap())
     }
 
+    /// The same, with signatures of one length.
+    #[allow(dead_code, reason = "tests/testing sweeps")]
+    pub fn ed25519() -> Identity {
+        let signing_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let certificate = rcgen::CertificateParams::new(["localhost".to_string()]).unwrap();
+        Identity(CertifiedKey {
+            cert: certificate.self_signed(&signing_key).unwrap(),
+            signing_key,
+        })
+    }
+
     pub fn server(&self) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::Pkcs8(self.0.signing_key.serialize_der().into());
         let mut config = ServerConfig::builder()

@@ -23,12 +23,19 @@ cfg_if::cfg_if! {
         mod servers;
         #[path = "../../../support/mod.rs"]
         mod support;
+        mod sweep;
         mod tls;
 
         use scene::Scene;
 
         fn main() -> std::process::ExitCode {
-            let scenes = [tls::scenes(), bio::scenes(), bad_input::scenes(), programs::scenes()];
+            let scenes = [
+                tls::scenes(),
+                bio::scenes(),
+                bad_input::scenes(),
+                programs::scenes(),
+                sweep::scenes(),
+            ];
             let scenes: Vec<_> = scenes.into_iter().flatten().collect();
             let guide = guide::trial(&scenes, |name| name.starts_with("openssl "));
             scene::run(scenes, || {}, false, || vec![guide])

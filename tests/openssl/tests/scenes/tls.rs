@@ -31,6 +31,11 @@ use crate::support::{Break, is_blocked, is_pending, spell, tcp_pair, unix_pair, 
 pub fn identity() -> (X509, PKey<Private>) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    identity_of(key, Some(MessageDigest::sha256()))
+}
+
+/// The same of any key; some have a digest of their own.
+pub fn identity_of(key: PKey<Private>, digest: Option<MessageDigest>) -> (X509, PKey<Private>) {
     let mut name = X509NameBuilder::new().unwrap();
     name.append_entry_by_text("CN", "localhost").unwrap();
     let name = name.build();
@@ -44,7 +49,8 @@ pub fn identity() -> (X509, PKey<Private>) {
     certificate
         .set_not_after(&Asn1Time::days_from_now(1).unwrap())
         .unwrap();
-    certificate.sign(&key, MessageDigest::sha256()).unwrap();
+    let digest = digest.unwrap_or_else(MessageDigest::null);
+    certificate.sign(&key, digest).unwrap();
     (certificate.build(), key)
 }
 

@@ -1,0 +1,34 @@
+// An echo server as a textbook's first chapter has it: it reads and writes in turns, and has never heard of
+// SIGPIPE. `examples/reset.rs` kills it. Listens on loopback: naive_echo [PORT], 0 for any; says which.
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(argc > 1 ? (unsigned short)atoi(argv[1]) : 0),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, length) == -1 || listen(listener, 16) == -1
+        || getsockname(listener, (struct sockaddr *)&address, &length) == -1) {
+        perror("naive_echo");
+        return 1;
+    }
+    printf("%d\n", ntohs(address.sin_port));
+    fflush(stdout);
+
+    for (;;) {
+        int client = accept(listener, NULL, NULL);
+        char line[4096];
+        ssize_t n;
+        while ((n = read(client, line, sizeof line)) > 0) {
+            write(client, line, n); // here it dies
+        }
+        close(client);
+    }
+}

@@ -1,0 +1,176 @@
+//! What has arrived in the local kernel, asked by `poll(2)`: it takes nothing from the socket, no
+//! byte and no error. (`SO_ERROR`, a read or a peek would take the ECONNRESET.)
+
+#![allow(unsafe_code, reason = "poll and ioctl take pointers")]
+
+use std::ffi::{c_int, c_short};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use cfg_if::cfg_if;
+use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, pollfd};
+
+/// What a socket is watched for. Its end is told as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It is not watched, not even for its end.
+    Nothing,
+    End,
+    Read,
+    Write,
+}
+
+/// What poll has told of one socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ready(c_short);
+
+impl Ready {
+    pub(crate) fn readable(self) -> bool {
+        self.0 & POLLIN != 0
+    }
+
+    pub(crate) fn writable(self) -> bool {
+        self.0 & POLLOUT != 0
+    }
+
+    /// Reset, or closed in both directions: nothing can be sent any more.
+    pub(crate) fn gone(self) -> bool {
+        self.0 & (POLLHUP | POLLERR) != 0
+    }
+}
+
+/// Waits until one of them has something to tell, or the time is over: then none has.
+pub(crate) fn poll<const N: usize>(
+    watched: [(BorrowedFd<'_>, Wish); N],
+    deadline: Option<Instant>,
+) -> io::Result<[Ready; N]> {
+    let mut polled = watched.map(|(fd, wish)| {
+        let events = match wish {
+            Wish::Nothing | Wish::End => 0,
+            Wish::Read => POLLIN,
+            Wish::Write => POLLOUT,
+        };
+        let mut entry = entry(fd, events);
+        if wish == Wish::Nothing {
+            entry.fd = -1; // poll passes over it
+        }
+        entry
+    });
+    wait(&mut polled, deadline)?;
+    Ok(polled.map(|entry| Ready(entry.revents)))
+}
+
+fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
+    pollfd {
+        fd: fd.as_raw_fd(),
+        events,
+        revents: 0,
+    }
+}
+
+/// poll(2), made again after a signal.
+fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
+    loop {
+        let milliseconds = match deadline {
+            None => -1,
+            // Rounded up: it never returns too early.
+            Some(deadline) => deadline
+                .saturating_duration_since(Instant::now())
+                .as_nanos()
+                .div_ceil(1_000_000)
+                .try_into()
+                .unwrap_or(c_int::MAX),
+        };
+        // SAFETY: the slice is valid for the call, and so is its length.
+        match unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as _, milliseconds) } {
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            _ if polled.iter().any(|entry| entry.revents & POLLNVAL != 0) => {
+                return Err(super::super::errno::bad_descriptor());
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn until(fd: BorrowedFd<'_>, events: c_short, timeout: Duration) -> io::Result<c_short> {
+    let mut polled = [entry(fd, events)];
+    // A time that no clock can tell is for ever.
+    wait(&mut polled, Instant::now().checked_add(timeout))?;
+    match polled[0].revents {
+        0 => Err(io::ErrorKind::TimedOut.into()),
+        told => Ok(told),
+    }
+}
+
+/// Waits for a reset, or for the close of a Unix socket's peer.
+pub(crate) fn wait_reset(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+    until(fd, 0, timeout).map(drop)
+}
+
+cfg_if! {
+    if #[cfg(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "illumos",
+        target_os = "linux",
+    ))] {
+        /// Waits for a FIN, or a reset.
+        pub(crate) fn wait_end(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+            until(fd, libc::POLLRDHUP, timeout).map(drop)
+        }
+    } else {
+        /// Waits for a FIN, or a reset. Without POLLRDHUP a peek must tell, and what was sent
+        /// before stands in front of the end.
+        pub(crate) fn wait_end(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+            if until(fd, POLLIN, timeout)? & (POLLHUP | POLLERR) != 0 {
+                return Ok(());
+            }
+            let mut byte = 0_u8;
+            // SAFETY: one byte may be written at the pointer.
+            let peeked = unsafe {
+                libc::recv(
+                    fd.as_raw_fd(),
+                    (&raw mut byte).cast(),
+                    1,
+                    libc::MSG_PEEK | libc::MSG_DONTWAIT,
+                )
+            };
+            match peeked {
+                0 => Ok(()),
+                -1 => Err(io::Error::last_os_error()),
+                _ => Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "this system does not tell of an end behind unread data: read it first",
+                )),
+            }
+        }
+    }
+}
+
+cfg_if! {
+    if #[cfg(any(target_os = "android", target_os = "linux"))] {
+        /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the
+        /// system does not tell.
+        pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> io::Result<Option<usize>> {
+            let mut left: c_int = 0;
+            // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
+            // SAFETY: the call writes one int.
+            if unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut left) } == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(Some(left.unsigned_abs() as usize))
+        }
+    } else {
+        /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the
+        /// system does not tell.
+        pub(crate) fn unacknowledged(_: BorrowedFd<'_>) -> io::Result<Option<usize>> {
+            Ok(None)
+        }
+    }
+}

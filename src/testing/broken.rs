@@ -1,0 +1,160 @@
+//! How a connection breaks.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::sys::testing as sys;
+
+/// How a [`Peer`](super::Peer) or a [`Proxy`](super::Proxy) breaks a connection. Bytes are counted
+/// from the first that the other side sends.
+///
+/// What each means for the next write stands in a [table](super#what-the-next-write-reports).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Break {
+    /// Receives exactly so many bytes, then resets: it closes with no time to linger. On a Unix
+    /// socket, which knows no reset, it closes.
+    ResetAfter(u64),
+    /// Receives exactly so many bytes, then closes both directions cleanly. (What has arrived
+    /// beyond them is thrown away; what comes later draws a reset, as with every closed socket.)
+    FinAfter(u64),
+    /// Receives exactly so many bytes, waits for one more, and closes without having read it. That
+    /// resets.
+    CloseUnread(u64),
+    /// Receives exactly so many bytes, closes its sending half, and resets when the other side has
+    /// acknowledged the FIN (where the system tells: Linux).
+    FinThenReset(u64),
+    /// Receives exactly so many bytes, and closes its sending half alone: it still receives.
+    HalfClose(u64),
+    /// Receives exactly so many bytes, and then no more: the sender's buffers fill. Its own is small.
+    StopReading(u64),
+    /// Never breaks. It takes, and sends, so many bytes at a time, through small buffers.
+    Trickle(usize),
+}
+
+impl Break {
+    /// Resets the connection as soon as it is there.
+    pub const RESET_AT_ACCEPT: Break = Break::ResetAfter(0);
+
+    /// A peer that breaks so, and first says something: `bytes` are sent when the connection is there. It
+    /// receives meanwhile.
+    pub fn greeting(self, bytes: impl Into<Vec<u8>>) -> Script {
+        Script::from(self).greeting(bytes)
+    }
+
+    /// A peer that breaks so, and answers: `bytes` are sent when what it counts has been received, and
+    /// have arrived before it breaks.
+    pub fn answering(self, bytes: impl Into<Vec<u8>>) -> Script {
+        Script::from(self).answering(bytes)
+    }
+
+    /// After how many bytes; `None`: never.
+    pub(super) fn after(self) -> Option<u64> {
+        match self {
+            Break::ResetAfter(n)
+            | Break::FinAfter(n)
+            | Break::CloseUnread(n)
+            | Break::FinThenReset(n)
+            | Break::HalfClose(n)
+            | Break::StopReading(n) => Some(n),
+            Break::Trickle(_) => None,
+        }
+    }
+
+    /// How many bytes are taken at a time.
+    pub(super) fn at_a_time(self) -> usize {
+        match self {
+            Break::Trickle(bytes) => bytes.max(1),
+            _ => usize::MAX,
+        }
+    }
+
+    /// Whether small buffers are part of it.
+    pub(super) fn is_slow(self) -> bool {
+        matches!(self, Break::StopReading(_) | Break::Trickle(_))
+    }
+}
+
+/// What a [`Peer`](super::Peer) does: its [`Break`], and what it says before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    pub(super) breaks: Break,
+    pub(super) greeting: Vec<u8>,
+    pub(super) answer: Vec<u8>,
+}
+
+impl Script {
+    /// These bytes are sent when the connection is there. If the other side does not take them all, it
+    /// breaks 200 ms after the last that it took, when all that it counts has been received.
+    #[must_use]
+    pub fn greeting(mut self, bytes: impl Into<Vec<u8>>) -> Script {
+        self.greeting = bytes.into();
+        self
+    }
+
+    /// These bytes are sent when what the break counts has been received, and have arrived before
+    /// the break.
+    #[must_use]
+    pub fn answering(mut self, bytes: impl Into<Vec<u8>>) -> Script {
+        self.answer = bytes.into();
+        self
+    }
+}
+
+impl From<Break> for Script {
+    fn from(breaks: Break) -> Script {
+        Script {
+            breaks,
+            greeting: Vec::new(),
+            answer: Vec::new(),
+        }
+    }
+}
+
+/// Why a break has not arrived.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The time is over.
+    #[error("no break in time, after {received} bytes")]
+    TimedOut {
+        /// What had been received of the side that is counted.
+        received: u64,
+    },
+    /// The connection ended before as many bytes had come as the break counts.
+    #[error("the other side ended after {received} bytes, before the break")]
+    Ended {
+        /// What had been received.
+        received: u64,
+    },
+    /// There is nothing to wait for: it never breaks.
+    #[error("this peer never breaks")]
+    NeverBreaks,
+    /// What the system said.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Waits until a FIN (or a reset, or a Unix peer's close) has arrived in the local kernel: by poll(2),
+/// which takes nothing from the handle.
+///
+/// # Errors
+///
+/// `TimedOut` when `timeout` is over. On systems without `POLLRDHUP` (Apple, NetBSD, OpenBSD)
+/// `Unsupported` when unread data stands before the FIN.
+pub fn wait_fin(handle: &impl AsFd, timeout: Duration) -> io::Result<()> {
+    sys::wait_end(handle.as_fd(), timeout)
+}
+
+/// Waits until a reset (or a Unix peer's close) has arrived in the local kernel: by poll(2), which
+/// takes nothing from the handle.
+///
+/// After a write to a peer that had closed, this waits for the reset which that write has drawn.
+///
+/// # Errors
+///
+/// `TimedOut` when `timeout` is over.
+pub fn wait_reset(handle: &impl AsFd, timeout: Duration) -> io::Result<()> {
+    sys::wait_reset(handle.as_fd(), timeout)
+}

@@ -1,0 +1,311 @@
+//! One side of a connection that the kit holds, in a thread of its own.
+
+use std::io::{self, PipeReader, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, process};
+
+use socket2::{Domain, SockAddr, SockRef, Type};
+
+use crate::Socket;
+use crate::sys::testing::{self as sys, Ready, Wish};
+
+/// How long nothing need be acknowledged before the break comes all the same: the receiver does not read.
+/// (Linux puts an acknowledgement off for 40 to 200 ms.)
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a connect may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// What slow sides ask for; the system may give more.
+const SMALL: usize = 4096;
+
+/// Calls a thread off: it is readable, or rather hung up, when the other end is dropped.
+pub(super) type Line = PipeReader;
+
+/// A stream socket that never blocks: its thread waits for the line as well.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: Socket,
+    is_tcp: bool,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket) -> io::Result<Connection> {
+        socket.set_nonblocking(true)?;
+        let is_tcp = socket.local_addr()?.as_socket().is_some();
+        if is_tcp {
+            // Each send is a segment of its own.
+            SockRef::from(&socket).set_tcp_nodelay(true)?;
+        }
+        Ok(Connection { socket, is_tcp })
+    }
+
+    pub(super) fn connect(address: &SockAddr, slow: bool) -> io::Result<Connection> {
+        let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+        if slow {
+            make_slow(&socket)?;
+        }
+        // Not for ever: a listener's queue may be full.
+        socket.connect_timeout(address, CONNECT)?;
+        Connection::new(socket)
+    }
+
+    /// Waits for a wish, or the end. An error when the line says so.
+    pub(super) fn wait(&self, wish: Wish, line: &Line) -> io::Result<Ready> {
+        loop {
+            let [ready, called_off] =
+                sys::poll([(self.as_fd(), wish), (line.as_fd(), Wish::Read)], None)?;
+            check(called_off)?;
+            if ready.readable() || ready.writable() || ready.gone() {
+                return Ok(ready);
+            }
+        }
+    }
+
+    /// Waits for one of two wishes, to read and to write, or the end, which makes both true; `None` when the
+    /// time is over.
+    pub(super) fn wait_for(
+        &self,
+        [read, write]: [bool; 2],
+        line: &Line,
+        deadline: Option<Instant>,
+    ) -> io::Result<Option<[bool; 2]>> {
+        let wish = |wanted: bool, wish| if wanted { wish } else { Wish::Nothing };
+        let watched = [
+            (self.as_fd(), wish(read, Wish::Read)),
+            (self.as_fd(), wish(write, Wish::Write)),
+            (line.as_fd(), Wish::Read),
+        ];
+        let [from, to, called_off] = sys::poll(watched, deadline)?;
+        check(called_off)?;
+        let ready = [
+            from.readable() || from.gone(),
+            to.writable() || to.gone(),
+        ];
+        Ok(ready.contains(&true).then_some(ready))
+    }
+
+    /// Reads what is there, waiting for it.
+    pub(super) fn read(&self, buf: &mut [u8], line: &Line) -> io::Result<usize> {
+        loop {
+            match (&self.socket).read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(Wish::Read, line)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Sends all of it, some bytes at a time.
+    pub(super) fn send(&self, mut bytes: &[u8], at_a_time: usize, line: &Line) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write(&bytes[..bytes.len().min(at_a_time)]) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(Wish::Write, line)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a byte, and leaves it unread. False at the end of the stream.
+    pub(super) fn wait_unread(&self, line: &Line) -> io::Result<bool> {
+        self.wait(Wish::Read, line)?;
+        self.has_unread()
+    }
+
+    /// Whether there is a byte, of a connection that has something to read or its end.
+    pub(super) fn has_unread(&self) -> io::Result<bool> {
+        self.socket.peek(&mut [MaybeUninit::uninit()]).map(|n| n > 0)
+    }
+
+    pub(super) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buf)
+    }
+
+    pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.socket).write(buf)
+    }
+
+    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. Not for
+    /// a receiver that takes nothing.
+    pub(super) fn settle(&self, line: &Line) -> io::Result<()> {
+        let mut left = self.under_way();
+        let mut deadline = Instant::now() + PATIENCE;
+        while left > 0 && Instant::now() < deadline {
+            // No event tells of an acknowledgement.
+            let soon = Instant::now() + Duration::from_millis(1);
+            let watched = [(self.as_fd(), Wish::End), (line.as_fd(), Wish::Read)];
+            let [ready, called_off] = sys::poll(watched, Some(soon))?;
+            check(called_off)?;
+            if ready.gone() {
+                break;
+            }
+            let now = self.under_way();
+            if now < left {
+                deadline = Instant::now() + PATIENCE;
+            }
+            left = now;
+        }
+        Ok(())
+    }
+
+    /// How much of what was sent has not arrived, as far as the system tells. What is written to a
+    /// Unix socket has arrived.
+    pub(super) fn under_way(&self) -> usize {
+        if !self.is_tcp {
+            return 0;
+        }
+        sys::unacknowledged(self.as_fd()).ok().flatten().unwrap_or(0)
+    }
+
+    /// Closes with a reset. A Unix socket knows none.
+    pub(super) fn reset(self) -> io::Result<()> {
+        if self.is_tcp {
+            SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        match self.socket.shutdown(Shutdown::Write) {
+            // The other side was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Closes cleanly: FIN, and what has arrived is read, lest the close resets.
+    pub(super) fn close(self) -> io::Result<()> {
+        self.shutdown_write()?;
+        let mut thrown_away = [0; 4096];
+        while matches!(self.try_read(&mut thrown_away), Ok(1..)) {}
+        Ok(())
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The error that ends a thread whose owner is gone. Nobody sees it.
+pub(super) fn check(called_off: Ready) -> io::Result<()> {
+    if called_off.gone() || called_off.readable() {
+        return Err(io::Error::other("called off"));
+    }
+    Ok(())
+}
+
+/// Small buffers in both directions.
+pub(super) fn make_slow(socket: &Socket) -> io::Result<()> {
+    let options = SockRef::from(socket);
+    options.set_recv_buffer_size(SMALL)?;
+    options.set_send_buffer_size(SMALL)
+}
+
+/// A listening socket, and the address to connect to.
+pub(super) fn listen(address: &SockAddr, slow: bool) -> io::Result<Socket> {
+    let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    if slow {
+        // Before it listens: the window's scale is told at the handshake.
+        make_slow(&socket)?;
+    }
+    socket.bind(address)?;
+    socket.listen(128)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// The next connection.
+pub(super) fn accept(listener: &Socket, line: &Line) -> io::Result<Connection> {
+    loop {
+        let watched = [(listener.as_fd(), Wish::Read), (line.as_fd(), Wish::Read)];
+        let [_, called_off] = sys::poll(watched, None)?;
+        check(called_off)?;
+        match listener.accept() {
+            Ok((socket, _)) => return Connection::new(socket),
+            // It has gone again before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if is_again(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The call may be made again.
+pub(super) fn is_again(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// Where the kit may connect to.
+pub(super) fn on_loopback(addresses: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+    let address = addresses
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address"))?;
+    if !address.ip().to_canonical().is_loopback() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the testing kit works on loopback only, not with {address}"),
+        ));
+    }
+    Ok(address)
+}
+
+/// Any free port of loopback.
+pub(super) fn any_port(domain: Domain) -> SockAddr {
+    let address: SocketAddr = if domain == Domain::IPV6 {
+        (std::net::Ipv6Addr::LOCALHOST, 0).into()
+    } else {
+        (std::net::Ipv4Addr::LOCALHOST, 0).into()
+    };
+    address.into()
+}
+
+/// A folder of one's own, gone when dropped.
+#[derive(Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new() -> io::Result<Folder> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = env::temp_dir().join(format!("epipe-{}-{number}", process::id()));
+            match private(&path) {
+                // Of a process that had this number before.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Folder(path)),
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+fn private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

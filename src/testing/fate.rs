@@ -1,0 +1,569 @@
+//! What becomes of a closure where SIGPIPE has its default.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::connection::Folder;
+use crate::sys::testing as sys;
+
+/// Names the folder in which parent and child leave word.
+const FOLDER: &str = "EPIPE_FATE";
+/// What starts a child whose program the kernel cannot run: an emulator and its arguments, separated by
+/// spaces.
+const RUNNER: &str = "EPIPE_RUNNER";
+/// What is in it: which call the child is to play, with the fates of those before it; what it says; and
+/// that it has come to the call, and to the closure's end.
+const REQUEST: &str = "request";
+const OUTPUT: &str = "output";
+const ARRIVED: &str = "arrived";
+const RETURNED: &str = "returned";
+
+/// How a scene ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// The closure returned. What it had printed, on both standard streams.
+    Survived(String),
+    /// SIGPIPE ended the process.
+    KilledBySigpipe,
+    /// Another signal did, by its number (6: an abort).
+    KilledBy(i32),
+    /// The process ended itself; after a panic with 101.
+    Exited(i32),
+    /// It was killed when its time was over.
+    TimedOut,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fate::Survived(_) => f.write_str("it survived"),
+            Fate::KilledBySigpipe => f.write_str("it was killed by SIGPIPE"),
+            Fate::KilledBy(signal) => write!(f, "it was killed by signal {signal}"),
+            Fate::Exited(101) => f.write_str("it panicked (exit status 101)"),
+            Fate::Exited(code) => write!(f, "it exited with status {code}"),
+            Fate::TimedOut => f.write_str("its time was over"),
+        }
+    }
+}
+
+/// Why there is no fate to tell.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FateError {
+    /// Which test is to be run again cannot be told.
+    #[error(
+        "fate_of runs this test once more, by the name of its thread, and {thread} is no test's: say \
+         which test it is, Rerun::test(\"module::name\")?.fate_of(|| ...), or where the harness is your \
+         own, with which arguments main comes here, Rerun::args([...])?.fate_of(|| ...)"
+    )]
+    NotATest {
+        /// This thread.
+        thread: String,
+    },
+    /// The program was run again and did not come to this call.
+    #[error("`{command}` ({ended}) did not come to this call of fate_of; it said:\n{output}")]
+    NeverArrived {
+        /// What was run.
+        command: String,
+        /// How that ended.
+        ended: String,
+        /// What it printed.
+        output: String,
+    },
+    /// This is a child on its way to another call, and in the parent this one had not ended before
+    /// that: they stand one within the other, or on threads that run at once.
+    #[error("a child came to a call of fate_of whose fate is not known: do not nest them, nor run two at once")]
+    NotPlayed,
+    /// What the system said.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs a scene in a process of its own in which SIGPIPE has its default and is not blocked, as in a C
+/// host, and tells its fate.
+///
+/// This test's program is run once more, with this test alone (`--exact`), and comes to this call
+/// again: there the closure is run, and the process ends. So **the code before it runs again** in the
+/// child and must take the same way, the code behind it does not run, and what the closure changes stays
+/// in the child. Calls are told apart by their place in the source, and in a loop by their count; those
+/// that the child passes on its way return what they returned here.
+///
+/// ```no_run
+/// # use std::io::Write;
+/// use epipe::testing::{Fate, fate_of};
+///
+/// #[test]
+/// fn std_pipes_kill() {
+///     let fate = fate_of(|| {
+///         let (reader, mut writer) = std::io::pipe().unwrap();
+///         drop(reader);
+///         let _ = writer.write(b"lost");
+///     });
+///     assert_eq!(fate.unwrap(), Fate::KilledBySigpipe);
+/// }
+/// ```
+///
+/// What the child has printed is told by [`Fate::Survived`]; for every other fate it is printed here,
+/// where libtest keeps it for the failure message. It may take 60 seconds ([`Rerun::timeout`]). Where the
+/// program runs under an emulator that the kernel does not start by itself, `EPIPE_RUNNER` names it with its
+/// arguments, as cargo's `runner` does.
+///
+/// # Errors
+///
+/// [`FateError::NotATest`] on any thread that is not a test's own, which is known by its name: main, a
+/// spawned one, `harness = false`, a doctest. [`Rerun`] is the form for those.
+/// [`FateError::NeverArrived`] if the second run took another way.
+#[track_caller]
+pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
+    Rerun::this_test()?.fate_of(scene)
+}
+
+/// How this program is run once more, where [`fate_of`] cannot know it.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// # use epipe::testing::{FateError, Rerun};
+///
+/// // On a thread that the test has spawned:
+/// Rerun::test("module::the_test")?.fate_of(|| { /* ... */ })?;
+/// // Where `harness = false` and main plays what its first argument names:
+/// Rerun::args(["scene-7"])?.timeout(Duration::from_secs(5)).fate_of(|| { /* ... */ })?;
+/// # Ok::<(), FateError>(())
+/// ```
+///
+/// Calls on two threads at once are not told apart if they stand at one place of the source: give each
+/// thread a line of its own, or one after the other.
+#[derive(Debug)]
+pub struct Rerun {
+    command: Command,
+    timeout: Duration,
+}
+
+impl Rerun {
+    /// This program with one test alone, for libtest, nextest and libtest-mimic. The test must come to the
+    /// call, on whichever thread.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not tell this program's path.
+    pub fn test(name: &str) -> io::Result<Rerun> {
+        Rerun::args([
+            name,
+            "--exact",
+            "--nocapture",
+            "--include-ignored",
+            "--test-threads=1",
+        ])
+    }
+
+    /// This program with these arguments. Run so, it must come to the call.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not tell this program's path.
+    pub fn args(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Rerun> {
+        let program = std::env::current_exe()?;
+        let runner = std::env::var(RUNNER).unwrap_or_default();
+        let mut words = runner
+            .split_whitespace()
+            .map(OsStr::new)
+            .chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or(program.as_os_str()));
+        command.args(words).args(args);
+        Ok(Rerun::from(command))
+    }
+
+    fn this_test() -> Result<Rerun, FateError> {
+        let thread = thread::current();
+        match thread.name() {
+            Some(name) if name != "main" => Ok(Rerun::test(name)?),
+            name => Err(FateError::NotATest {
+                thread: name.map_or("an unnamed thread".into(), |name| {
+                    format!("the thread \"{name}\"")
+                }),
+            }),
+        }
+    }
+
+    /// How long it may take. 60 seconds unless told.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Rerun {
+        self.timeout = timeout;
+        self
+    }
+
+    /// As [`fate_of`].
+    ///
+    /// # Errors
+    ///
+    /// [`FateError::NeverArrived`] if the second run took another way; those of starting a process.
+    #[track_caller]
+    pub fn fate_of(self, scene: impl FnOnce()) -> Result<Fate, FateError> {
+        let ending = self.play(Location::caller(), scene)?;
+        if !matches!(ending.fate, Fate::Survived(_)) && !ending.output.is_empty() {
+            eprintln!("{ending}");
+        }
+        Ok(ending.fate)
+    }
+
+    fn play(
+        mut self,
+        site: &Location<'_>,
+        scene: impl FnOnce(),
+    ) -> Result<Ending, FateError> {
+        let mut place = Place {
+            run: format!("{:?}", self.command.get_args().collect::<Vec<_>>()),
+            site: site.to_string(),
+            count: 0,
+        };
+        let parent = Request::of_parent()?;
+        place.count = count(&place);
+        if let Some(request) = parent {
+            if request.place == place {
+                request.come_to(scene);
+            }
+            return request.known(&place).ok_or(FateError::NotPlayed);
+        }
+
+        let folder = Folder::new()?;
+        Request::write(folder.path(), &place)?;
+        let output = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(folder.path().join(OUTPUT))?;
+        let mut child = self
+            .command
+            .env(FOLDER, folder.path())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()?;
+        let status = wait(&mut child, self.timeout)?;
+        let ending = self.judge(status, folder.path())?;
+        played().push((place, ending.clone()));
+        Ok(ending)
+    }
+
+    /// `None`: its time was over.
+    fn judge(&self, status: Option<ExitStatus>, folder: &Path) -> Result<Ending, FateError> {
+        let output = fs::read(folder.join(OUTPUT))?;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        let fate = match status {
+            None => Fate::TimedOut,
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(0), _) if folder.join(RETURNED).exists() => Fate::Survived(output.clone()),
+                (Some(code), _) => Fate::Exited(code),
+                (_, Some(sys::SIGPIPE)) => Fate::KilledBySigpipe,
+                (_, signal) => Fate::KilledBy(signal.unwrap_or(0)),
+            },
+        };
+        if !folder.join(ARRIVED).exists() {
+            return Err(FateError::NeverArrived {
+                command: format!("{:?}", self.command),
+                ended: fate.to_string(),
+                output,
+            });
+        }
+        Ok(Ending { fate, output })
+    }
+}
+
+impl From<Command> for Rerun {
+    /// Any command that starts this program, such as an emulator with it, so that it comes to the call.
+    /// Standard streams and one variable of the environment are set.
+    fn from(command: Command) -> Rerun {
+        Rerun {
+            command,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A fate, and what the child had printed.
+#[derive(Clone, Debug)]
+struct Ending {
+    fate: Fate,
+    output: String,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.output.trim_end() {
+            "" => write!(f, "{}, and said nothing", self.fate),
+            output => write!(f, "{}, and said:\n{output}", self.fate),
+        }
+    }
+}
+
+/// Waits until it ends. `None`: it did not, and was killed.
+fn wait(child: &mut Child, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if begun.elapsed() >= timeout {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        // Not all systems have an event for it that leaves SIGCHLD to the program.
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// One call of `fate_of`: in which run, where, and the how-manieth there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    run: String,
+    site: String,
+    count: usize,
+}
+
+/// The calls that this process has come to.
+fn count(place: &Place) -> usize {
+    static COUNTS: Mutex<Option<HashMap<Place, usize>>> = Mutex::new(None);
+    let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = counts
+        .get_or_insert_default()
+        .entry(place.clone())
+        .or_default();
+    let now = *next;
+    *next += 1;
+    now
+}
+
+/// The fates that this process knows, which its children are told.
+fn played() -> MutexGuard<'static, Vec<(Place, Ending)>> {
+    static PLAYED: Mutex<Vec<(Place, Ending)>> = Mutex::new(Vec::new());
+    PLAYED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a child was started for.
+#[derive(Debug)]
+struct Request {
+    folder: PathBuf,
+    place: Place,
+    known: Vec<(Place, Ending)>,
+}
+
+/// This process has come to the call that it was started for.
+static HAS_ARRIVED: AtomicBool = AtomicBool::new(false);
+
+impl Request {
+    /// What this process was started for. `None`: it is a parent.
+    fn of_parent() -> Result<Option<Request>, FateError> {
+        let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
+            return Ok(None);
+        };
+        if HAS_ARRIVED.load(Ordering::Relaxed) {
+            return Err(FateError::NotPlayed);
+        }
+        if folder.join(ARRIVED).exists() {
+            // Another process has: this one was started by it and has inherited the variable.
+            return Ok(None);
+        }
+        match fs::read_to_string(folder.join(REQUEST)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            text => {
+                let mut words = text?.split(SEPARATOR).map(String::from).collect::<Vec<_>>();
+                let known = words.split_off(3.min(words.len()));
+                let request = Place::read(&words).map(|place| Request {
+                    known: known
+                        .chunks(6)
+                        .filter_map(|words| Some((Place::read(words)?, Ending::read(&words[3..])?)))
+                        .collect(),
+                    folder,
+                    place,
+                });
+                let not_ours = || io::Error::new(io::ErrorKind::InvalidData, FOLDER);
+                Ok(Some(request.ok_or_else(not_ours)?))
+            }
+        }
+    }
+
+    fn write(folder: &Path, place: &Place) -> io::Result<()> {
+        let mut words = place.words().to_vec();
+        for (known, ending) in played().iter().filter(|(known, _)| known.run == place.run) {
+            words.extend(known.words());
+            words.extend(ending.words());
+        }
+        fs::write(folder.join(REQUEST), words.join(SEPARATOR))
+    }
+
+    fn known(&self, place: &Place) -> Option<Ending> {
+        self.known
+            .iter()
+            .find(|(known, _)| known == place)
+            .map(|(_, ending)| ending.clone())
+    }
+
+    /// Becomes what the scene wants, plays it, and ends the process.
+    fn come_to(&self, scene: impl FnOnce()) -> ! {
+        let code = match self.arrive() {
+            Err(error) => {
+                eprintln!("fate_of: {error}");
+                1
+            }
+            // The panic's message is printed already. It must not go on: `should_panic` would take it.
+            Ok(()) => match panic::catch_unwind(AssertUnwindSafe(scene)) {
+                Err(payload) => {
+                    drop_quietly(payload);
+                    101
+                }
+                Ok(()) => File::create(self.folder.join(RETURNED)).map_or(1, |_| 0),
+            },
+        };
+        process::exit(code)
+    }
+
+    fn arrive(&self) -> io::Result<()> {
+        HAS_ARRIVED.store(true, Ordering::Relaxed);
+        // What was said on the way here is not the scene's.
+        io::stdout().flush()?;
+        let output = OpenOptions::new()
+            .write(true)
+            .open(self.folder.join(OUTPUT))?;
+        output.set_len(0)?;
+        sys::become_a_foreign_host()?;
+        File::create(self.folder.join(ARRIVED)).map(drop)
+    }
+}
+
+/// A payload whose drop panics would end the process by another way.
+fn drop_quietly(payload: Box<dyn Any + Send>) {
+    std::mem::forget(payload);
+}
+
+/// Between the words of a request. In a word it is replaced.
+const SEPARATOR: &str = "\0";
+
+impl Place {
+    fn words(&self) -> [String; 3] {
+        [self.run.clone(), self.site.clone(), self.count.to_string()]
+    }
+
+    fn read(words: &[String]) -> Option<Place> {
+        Some(Place {
+            run: words.first()?.clone(),
+            site: words.get(1)?.clone(),
+            count: words.get(2)?.parse().ok()?,
+        })
+    }
+}
+
+impl Ending {
+    fn words(&self) -> [String; 3] {
+        let (kind, number) = match self.fate {
+            Fate::Survived(_) => ("survived", 0),
+            Fate::KilledBySigpipe => ("sigpipe", 0),
+            Fate::KilledBy(signal) => ("signal", signal),
+            Fate::Exited(code) => ("exited", code),
+            Fate::TimedOut => ("timed out", 0),
+        };
+        let output = self.output.replace(SEPARATOR, "\u{fffd}");
+        [kind.into(), number.to_string(), output]
+    }
+
+    fn read(words: &[String]) -> Option<Ending> {
+        let output = words.get(2)?.clone();
+        let number = words.get(1)?.parse().ok()?;
+        let fate = match words.first()?.as_str() {
+            "survived" => Fate::Survived(output.clone()),
+            "sigpipe" => Fate::KilledBySigpipe,
+            "signal" => Fate::KilledBy(number),
+            "exited" => Fate::Exited(number),
+            "timed out" => Fate::TimedOut,
+            _ => return None,
+        };
+        Some(Ending { fate, output })
+    }
+}
+
+/// What `assert_survives!` and `assert_killed!` do.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Judge(Result<Ending, FateError>);
+
+impl Judge {
+    #[track_caller]
+    pub fn of(run: Option<Rerun>, scene: impl FnOnce()) -> Judge {
+        let site = Location::caller();
+        let run = run.map_or_else(Rerun::this_test, Ok);
+        Judge(run.and_then(|run| run.play(site, scene)))
+    }
+
+    #[track_caller]
+    pub fn survives(self) -> String {
+        match self.0 {
+            Ok(Ending {
+                fate: Fate::Survived(output),
+                ..
+            }) => output,
+            Ok(ending) => panic!("the scene should survive: {ending}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn is_killed(self) {
+        match self.0 {
+            Ok(Ending {
+                fate: Fate::KilledBySigpipe,
+                ..
+            }) => {}
+            Ok(ending) => panic!("the scene should be killed by SIGPIPE: {ending}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Asserts that a scene survives where SIGPIPE has its default, in a process of its own; returns what it
+/// has printed. A panic in the scene fails too.
+///
+/// `assert_survives!(|| { ... })`; where [`fate_of`](crate::testing::fate_of) cannot know the test, with a
+/// [`Rerun`](crate::testing::Rerun) first.
+///
+/// # Panics
+///
+/// If it does not survive: the message has its fate and what it has printed.
+#[macro_export]
+macro_rules! assert_survives {
+    ($scene:expr $(,)?) => {
+        $crate::testing::Judge::of(::core::option::Option::None, $scene).survives()
+    };
+    ($rerun:expr, $scene:expr $(,)?) => {
+        $crate::testing::Judge::of(::core::option::Option::Some($rerun), $scene).survives()
+    };
+}
+
+/// Asserts that a scene is killed by SIGPIPE, in a process of its own: the control beside a scene that
+/// survives. Takes what [`assert_survives!`](crate::assert_survives) takes.
+///
+/// # Panics
+///
+/// If it is not killed, or by something else: the message has its fate and what it has printed.
+#[macro_export]
+macro_rules! assert_killed {
+    ($scene:expr $(,)?) => {
+        $crate::testing::Judge::of(::core::option::Option::None, $scene).is_killed()
+    };
+    ($rerun:expr, $scene:expr $(,)?) => {
+        $crate::testing::Judge::of(::core::option::Option::Some($rerun), $scene).is_killed()
+    };
+}

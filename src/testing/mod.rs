@@ -1,0 +1,95 @@
+//! The testing kit: make a peer vanish at the byte you choose, and find out who dies of it. Feature
+//! `testing`; on systems that have SIGPIPE; synchronous, on loopback, without a runtime.
+//!
+//! A reset that comes at the wrong moment shows nothing, and `cargo test` ignores SIGPIPE: a test of your
+//! own code that fails as it should needs both right. This is one, whole; `send_request` stands for your
+//! code:
+//!
+//! ```no_run
+//! # fn send_request(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+//! #     std::io::Write::write_vectored(stream, &[std::io::IoSlice::new(b"GET /")]).map(drop)
+//! # }
+//! use epipe::testing::{Break, Peer};
+//! use std::{net::TcpStream, time::Duration};
+//!
+//! #[test]
+//! fn a_vanished_peer_is_an_error() {
+//!     epipe::assert_survives!(|| {
+//!         let peer = Peer::listen(Break::FinThenReset(0)).unwrap();
+//!         let mut stream = TcpStream::connect(peer.address().unwrap()).unwrap();
+//!         peer.wait_broken(&stream, Duration::from_secs(5)).unwrap();
+//!         let error = send_request(&mut stream).unwrap_err(); // your code
+//!         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+//!     });
+//! }
+//! ```
+//!
+//! If `send_request` uses `write_vectored`, the test fails: "the scene should survive: it was killed by
+//! SIGPIPE". With `epipe::net::TcpStream` in its place it passes. In `Cargo.toml`:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! epipe = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! # Which one
+//!
+//! | you want | take |
+//! |---|---|
+//! | a server, or a client, that vanishes at a byte | [`Peer`] |
+//! | the same between two programs that must not know, as TLS or HTTP at every byte | [`Proxy`] |
+//! | an answer that no peer can provoke: `EINTR`, a short count, `ENOBUFS` | [`Faulty`] |
+//! | to know whether code dies of it | [`fate_of`], [`assert_survives!`](crate::assert_survives), [`assert_killed!`](crate::assert_killed) |
+//! | to know *which* call of a large program would die of it | [`Watch`] |
+//! | to try a server that runs already | `cargo run --features testing --example reset` |
+//!
+//! A proof has a control: beside the scene that survives stands one that is killed, the same but for
+//! the protection. Where no control dies, the peer was not gone.
+//!
+//! # What the next write reports
+//!
+//! After [`wait_broken`](Peer::wait_broken) this is known, **as long as nobody else reads, writes or asks
+//! for `SO_ERROR`** on the handle in between: one of these takes the `ECONNRESET`, and `EPIPE` comes first.
+//! (Registering with epoll, or poll, takes nothing.) A write that may raise raises with `EPIPE`, not with
+//! `ECONNRESET`.
+//!
+//! | [`Break`], over TCP | first write | the one after [`wait_reset`] | a read |
+//! |---|---|---|---|
+//! | [`ResetAfter`](Break::ResetAfter), [`RESET_AT_ACCEPT`](Break::RESET_AT_ACCEPT) | `ECONNRESET` | **`EPIPE`** | what had come, then `ECONNRESET`, then the end |
+//! | [`CloseUnread`](Break::CloseUnread) | `ECONNRESET` | **`EPIPE`** | the same |
+//! | [`FinAfter`](Break::FinAfter) | succeeds, and draws a reset | **`EPIPE`** | what had come, then the end |
+//! | [`FinThenReset`](Break::FinThenReset) | **`EPIPE`** | | what had come, then the end |
+//! | [`HalfClose`](Break::HalfClose) | succeeds, and so do all | | what had come, then the end |
+//! | [`StopReading`](Break::StopReading) | succeeds until the buffers are full, then `EAGAIN`, or blocks | | waits |
+//!
+//! A read of what had come before the break takes nothing from the error; the read that returns
+//! `ECONNRESET` does. Over a Unix socket there is no reset: every break that closes is **`EPIPE`** at the
+//! first write, and a read that finds the peer closed with unread data returns `ECONNRESET`. A kernel's word
+//! for it all is Linux's, measured on 6.18; the tests of this crate play each row there 10,000 times.
+//!
+//! # Platforms
+//!
+//! Run on Linux. On Apple, BSD and the others the kit is type-checked. Three things are Linux's alone: that what
+//! was sent before a break is waited for until it has arrived, thread names in a [`Watch`], and (with Android,
+//! FreeBSD and illumos) a FIN that is seen behind unread data. Where there is no SIGPIPE the feature adds
+//! nothing.
+//!
+//! This module is for tests: threads are spawned for each peer, and the [assert](crate::assert_survives)
+//! macros panic.
+
+mod broken;
+mod connection;
+mod fate;
+mod faulty;
+mod peer;
+mod proxy;
+mod watch;
+
+pub use broken::{Break, Script, WaitError, wait_fin, wait_reset};
+#[doc(hidden)]
+pub use fate::Judge;
+pub use fate::{Fate, FateError, Rerun, fate_of};
+pub use faulty::{At, Fault, Faulty, Injected, Operation, Planned};
+pub use peer::Peer;
+pub use proxy::{Cut, Passed, Proxy};
+pub use watch::{Event, Frame, Watch, WatchError};

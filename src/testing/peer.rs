@@ -1,0 +1,406 @@
+//! A peer that breaks as told.
+
+use std::io::{self, PipeWriter};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr};
+
+use super::broken::{Break, Script, WaitError, wait_fin, wait_reset};
+use super::connection::{self, Connection, Folder, Line, is_again};
+use crate::Socket;
+
+/// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
+///
+/// It lives in a thread of its own and needs nobody's help: it reads, says what it was given to say,
+/// and breaks. [`wait_broken`](Peer::wait_broken) tells when the break has arrived.
+///
+/// ```
+/// use std::io::{ErrorKind, IoSlice, Write};
+/// use std::time::Duration;
+///
+/// use epipe::net::TcpStream;
+/// use epipe::testing::{Break, Peer};
+///
+/// let peer = Peer::listen(Break::ResetAfter(5))?;
+/// let mut stream = TcpStream::connect(peer.address().unwrap())?;
+/// stream.write_all(b"hello")?;
+/// peer.wait_broken(&stream, Duration::from_secs(5))?;
+///
+/// let first = stream.write(b"lost").unwrap_err();
+/// assert_eq!(first.kind(), ErrorKind::ConnectionReset);
+/// let second = stream.write_vectored(&[IoSlice::new(b"lost")]).unwrap_err();
+/// assert_eq!(second.kind(), ErrorKind::BrokenPipe); // std's stream would kill, outside of Rust's main
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It takes one connection: who connects once more is refused. When it is dropped, so is the
+/// connection.
+#[derive(Debug)]
+pub struct Peer {
+    address: Option<SocketAddr>,
+    path: Option<PathBuf>,
+    breaks: Break,
+    shared: Arc<Shared>,
+    // In this order: the line hangs up, the thread ends, the folder goes.
+    line: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+    _folder: Option<Folder>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    received: u64,
+    outcome: Option<Outcome>,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Broken,
+    Ended,
+    Failed(io::Error),
+}
+
+impl Shared {
+    /// Nothing panics under this lock; a poisoned one is used all the same.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        self.state().outcome = Some(outcome);
+        self.changed.notify_all();
+    }
+}
+
+/// What the peer makes its connection of.
+enum Source {
+    Listener(Socket),
+    Connection(Connection),
+}
+
+impl Peer {
+    /// Listens on a free TCP port of `127.0.0.1`; [`address`](Peer::address) tells which.
+    ///
+    /// # Errors
+    ///
+    /// Those of `socket`, `bind` and `listen`.
+    pub fn listen(script: impl Into<Script>) -> io::Result<Peer> {
+        Peer::listen_on(&connection::any_port(Domain::IPV4), None, script.into())
+    }
+
+    /// Listens on a free TCP port of `::1`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `socket`, `bind` and `listen`: there are machines without IPv6.
+    pub fn listen_v6(script: impl Into<Script>) -> io::Result<Peer> {
+        Peer::listen_on(&connection::any_port(Domain::IPV6), None, script.into())
+    }
+
+    /// Listens on a Unix stream socket in a folder of its own, which goes with it;
+    /// [`path`](Peer::path) tells where.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mkdir`, `socket`, `bind` and `listen`.
+    pub fn listen_unix(script: impl Into<Script>) -> io::Result<Peer> {
+        let folder = Folder::new()?;
+        let address = SockAddr::unix(folder.path().join("socket"))?;
+        Peer::listen_on(&address, Some(folder), script.into())
+    }
+
+    /// Connects to a server on loopback.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for any other address; those of `connect`.
+    pub fn connect(address: impl ToSocketAddrs, script: impl Into<Script>) -> io::Result<Peer> {
+        Peer::connect_to(&connection::on_loopback(address)?.into(), script.into())
+    }
+
+    /// Connects to a server on a Unix stream socket.
+    ///
+    /// # Errors
+    ///
+    /// Those of `connect`, and a path that is too long.
+    pub fn connect_unix(path: impl AsRef<Path>, script: impl Into<Script>) -> io::Result<Peer> {
+        Peer::connect_to(&SockAddr::unix(path)?, script.into())
+    }
+
+    /// Takes one end of a connection that is there: a socket pair's, or what a listener of yours has
+    /// accepted. It makes that end non-blocking, and is its only owner.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fcntl` and `getsockname`: not a socket.
+    pub fn holding(end: impl Into<OwnedFd>, script: impl Into<Script>) -> io::Result<Peer> {
+        let script = script.into();
+        let socket = Socket::from(end.into());
+        if script.breaks.is_slow() {
+            connection::make_slow(&socket)?;
+        }
+        let source = Source::Connection(Connection::new(socket)?);
+        Peer::begin(source, None, None, script)
+    }
+
+    fn listen_on(address: &SockAddr, folder: Option<Folder>, script: Script) -> io::Result<Peer> {
+        let listener = connection::listen(address, script.breaks.is_slow())?;
+        let address = listener.local_addr()?;
+        Peer::begin(Source::Listener(listener), Some(address), folder, script)
+    }
+
+    fn connect_to(address: &SockAddr, script: Script) -> io::Result<Peer> {
+        let connection = Connection::connect(address, script.breaks.is_slow())?;
+        Peer::begin(Source::Connection(connection), None, None, script)
+    }
+
+    fn begin(
+        source: Source,
+        address: Option<SockAddr>,
+        folder: Option<Folder>,
+        script: Script,
+    ) -> io::Result<Peer> {
+        let (line, hangs_up) = io::pipe()?;
+        let shared = Arc::new(Shared::default());
+        let breaks = script.breaks;
+        let its = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("epipe peer".into())
+            .spawn(move || {
+                let kept = live(source, &script, &line, &its);
+                its.tell(match &kept {
+                    Ok(_) => Outcome::Broken,
+                    Err(End::Early) => Outcome::Ended,
+                    Err(End::Error(error)) => Outcome::Failed(copy(error)),
+                });
+                if let Ok(Some(open)) = kept {
+                    hold(&open, breaks, &line);
+                }
+            })?;
+        Ok(Peer {
+            address: address.as_ref().and_then(SockAddr::as_socket),
+            path: address
+                .as_ref()
+                .and_then(SockAddr::as_pathname)
+                .map(Path::to_path_buf),
+            breaks,
+            shared,
+            line: Some(hangs_up),
+            thread: Some(thread),
+            _folder: folder,
+        })
+    }
+
+    /// Where it listens. `None` if it does not, or on a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The Unix socket on which it listens.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// How many bytes it has received: after a break exactly those that the break counts.
+    pub fn received(&self) -> u64 {
+        self.shared.state().received
+    }
+
+    /// Waits until this peer has broken the connection, whether or not that has arrived: for who has not the
+    /// other end in hand. Returns how many bytes it has received.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_broken`](Peer::wait_broken).
+    pub fn wait_done(&self, timeout: Duration) -> Result<u64, WaitError> {
+        if self.breaks.after().is_none() {
+            return Err(WaitError::NeverBreaks);
+        }
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.state(), timeout, |state| {
+                state.outcome.is_none()
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let received = state.received;
+        match &state.outcome {
+            None => Err(WaitError::TimedOut { received }),
+            Some(Outcome::Ended) => Err(WaitError::Ended { received }),
+            Some(Outcome::Failed(error)) => Err(copy(error).into()),
+            Some(Outcome::Broken) => Ok(received),
+        }
+    }
+
+    /// Waits until this peer has broken the connection and the break has arrived in the local
+    /// kernel, at the other end of the connection, which is `handle`. By poll(2): it takes no byte and
+    /// no error from the handle, so that the next write's answer is known.
+    ///
+    /// Of [`Break::StopReading`] nothing arrives: it returns when the peer has stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`] when `timeout` is over; [`WaitError::Ended`] if the connection ended
+    /// before; [`WaitError::NeverBreaks`] for [`Break::Trickle`].
+    pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
+        let begun = Instant::now();
+        let received = self.wait_done(timeout)?;
+        let left = timeout.saturating_sub(begun.elapsed());
+        match self.breaks {
+            Break::ResetAfter(_) | Break::CloseUnread(_) | Break::FinThenReset(_) => {
+                wait_reset(handle, left)
+            }
+            Break::FinAfter(_) | Break::HalfClose(_) => wait_fin(handle, left),
+            Break::StopReading(_) | Break::Trickle(_) => Ok(()),
+        }
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => WaitError::TimedOut { received },
+            _ => error.into(),
+        })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.line = None;
+        if let Some(thread) = self.thread.take() {
+            // It does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An error once more: the first one stays where it is.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+/// Why a peer did not come to its break.
+enum End {
+    Early,
+    Error(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> End {
+        End::Error(error)
+    }
+}
+
+/// All of a peer's life up to the break. What stays open after it is returned.
+fn live(
+    source: Source,
+    script: &Script,
+    line: &Line,
+    shared: &Shared,
+) -> Result<Option<Connection>, End> {
+    let connection = match source {
+        Source::Listener(listener) => connection::accept(&listener, line)?,
+        Source::Connection(connection) => connection,
+    };
+    let breaks = script.breaks;
+    let at_a_time = breaks.at_a_time();
+    meet(&connection, script, line, shared)?;
+    connection.send(&script.answer, at_a_time, line)?;
+    finish(connection, breaks, line)
+}
+
+/// How long a greeting that is not taken holds up a break that is due.
+const STALL: Duration = Duration::from_millis(200);
+
+/// Sends the greeting and reads exactly as much as the break counts, both at once: the other side may
+/// not read before it has written.
+fn meet(
+    connection: &Connection,
+    script: &Script,
+    line: &Line,
+    shared: &Shared,
+) -> Result<(), End> {
+    let at_a_time = script.breaks.at_a_time();
+    let mut greeting = &script.greeting[..];
+    let mut left = script.breaks.after().unwrap_or(u64::MAX);
+    let mut buf = vec![0; at_a_time.min(64 * 1024)];
+    while left > 0 || !greeting.is_empty() {
+        let wishes = [left > 0, !greeting.is_empty()];
+        let stall = (left == 0).then(|| Instant::now() + STALL);
+        let Some([readable, writable]) = connection.wait_for(wishes, line, stall)? else {
+            break;
+        };
+        if writable {
+            match connection.try_write(&greeting[..greeting.len().min(at_a_time)]) {
+                Ok(written) => greeting = &greeting[written..],
+                Err(error) if is_again(&error) => {}
+                // The other side is gone; what it had said can still be read.
+                Err(_) => greeting = &[],
+            }
+        }
+        if readable {
+            let most = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match connection.try_read(&mut buf[..most]) {
+                Ok(0) => return Err(End::Early),
+                Ok(read) => {
+                    left -= read as u64;
+                    shared.state().received += read as u64;
+                }
+                Err(error) if is_again(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(End::Early);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Breaks. What stays open is returned.
+fn finish(connection: Connection, breaks: Break, line: &Line) -> Result<Option<Connection>, End> {
+    match breaks {
+        Break::ResetAfter(_) => {
+            connection.settle(line)?;
+            connection.reset()?;
+        }
+        Break::FinAfter(_) => connection.close()?,
+        Break::CloseUnread(_) => {
+            connection.settle(line)?;
+            if !connection.wait_unread(line)? {
+                return Err(End::Early);
+            }
+        }
+        Break::FinThenReset(_) => {
+            connection.shutdown_write()?;
+            connection.settle(line)?;
+            connection.reset()?;
+        }
+        Break::HalfClose(_) => {
+            connection.shutdown_write()?;
+            return Ok(Some(connection));
+        }
+        Break::StopReading(_) | Break::Trickle(_) => return Ok(Some(connection)),
+    }
+    Ok(None)
+}
+
+/// What a peer does that is still there, until it is dropped.
+fn hold(connection: &Connection, breaks: Break, line: &Line) {
+    let mut buf = [0; 4096];
+    if matches!(breaks, Break::HalfClose(_)) {
+        while matches!(connection.read(&mut buf, line), Ok(1..)) {}
+    }
+    // Until the line hangs up.
+    let _ = io::Read::read(&mut &*line, &mut buf);
+}

@@ -1,0 +1,613 @@
+//! A proxy that cuts connections at the byte it was told.
+
+use std::io::{self, PipeWriter};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::SockAddr;
+
+use super::broken::{Break, WaitError, wait_fin, wait_reset};
+use super::connection::{self, Connection, Folder, Line, check, is_again};
+use crate::Socket;
+use crate::sys::testing::{self as sys, Ready, Wish};
+
+/// Where a [`Proxy`] cuts: each direction has its own [`Break`], which counts the bytes of that
+/// direction. The default passes everything on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cut {
+    /// What happens to what the client sends.
+    pub to_server: Option<Break>,
+    /// What happens to what the server sends.
+    pub to_client: Option<Break>,
+}
+
+impl Cut {
+    /// Cuts what the client sends.
+    pub fn to_server(breaks: Break) -> Cut {
+        Cut::default().and_to_server(breaks)
+    }
+
+    /// Cuts what the server sends.
+    pub fn to_client(breaks: Break) -> Cut {
+        Cut::default().and_to_client(breaks)
+    }
+
+    /// Cuts what the client sends as well.
+    #[must_use]
+    pub fn and_to_server(mut self, breaks: Break) -> Cut {
+        self.to_server = Some(breaks);
+        self
+    }
+
+    /// Cuts what the server sends as well.
+    #[must_use]
+    pub fn and_to_client(mut self, breaks: Break) -> Cut {
+        self.to_client = Some(breaks);
+        self
+    }
+
+    fn is_slow(self) -> bool {
+        let slow = |breaks: Option<Break>| breaks.is_some_and(Break::is_slow);
+        slow(self.to_server) || slow(self.to_client)
+    }
+}
+
+/// What one connection through a [`Proxy`] has passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Passed {
+    /// How many bytes of the client's the server has received. (In its kernel: whether it has read
+    /// them nobody else knows.) While the connection lives, what is under way is counted.
+    pub to_server: u64,
+    /// How many bytes of the server's the client has received.
+    pub to_client: u64,
+    /// The proxy has cut it.
+    pub cut: bool,
+    /// It has ended, by a cut or by itself.
+    pub ended: bool,
+}
+
+impl Passed {
+    fn of_nothing() -> Passed {
+        Passed {
+            ended: true,
+            ..Passed::default()
+        }
+    }
+}
+
+/// Stands between any client and any server on loopback, and cuts their connections at the byte it
+/// was told, without their knowing.
+///
+/// Each connection is treated alike, and on its own. Exactly so many bytes as the cut counts are
+/// passed on, and have arrived (where the system tells: Linux), before it breaks *both* sides:
+///
+/// | [`Break`] of a direction | its sender sees | its receiver sees |
+/// |---|---|---|
+/// | `ResetAfter`, `FinThenReset` | the same as from a [`Peer`](super::Peer) | n bytes, and the same |
+/// | `FinAfter` | the same | n bytes, then the end: also of what the other direction had to say |
+/// | `CloseUnread` | a reset | n bytes, then the end |
+/// | `HalfClose` | nothing: what it sends is thrown away | n bytes, then the end; it can still send |
+/// | `StopReading` | its buffers fill | n bytes, then nothing |
+/// | `Trickle` | its buffers fill now and then | all, a few at a time |
+///
+/// A connection that ends by itself is passed on as well: a FIN as a FIN, a reset as a reset.
+///
+/// ```
+/// use std::io::Read;
+/// use std::time::Duration;
+///
+/// use epipe::net::{TcpListener, TcpStream};
+/// use epipe::testing::{Break, Cut, Proxy};
+///
+/// let server = TcpListener::bind("127.0.0.1:0")?;
+/// let cut = Cut::to_client(Break::FinAfter(4));
+/// let proxy = Proxy::listen(server.local_addr()?, cut)?;
+///
+/// let mut client = TcpStream::connect(proxy.address().unwrap())?;
+/// std::io::Write::write_all(&mut server.accept()?.0, b"truncated")?;
+/// let mut answer = Vec::new();
+/// client.read_to_end(&mut answer)?; // plain TCP cannot tell this end from an orderly one
+/// assert_eq!(answer, b"trun");
+/// assert_eq!(proxy.wait_ended(0, Duration::from_secs(5))?.to_client, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Proxy {
+    address: Option<SocketAddr>,
+    path: Option<PathBuf>,
+    cut: Cut,
+    shared: Arc<Shared>,
+    line: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+    _folder: Option<Folder>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    connections: Mutex<Vec<Passed>>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn connections(&self) -> MutexGuard<'_, Vec<Passed>> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, number: usize, passed: Passed) {
+        self.connections()[number] = passed;
+        self.changed.notify_all();
+    }
+}
+
+impl Proxy {
+    /// Listens on a free TCP port of loopback, of the server's own family, and passes on to `server`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a server that is not on loopback; those of `socket`, `bind` and `listen`.
+    pub fn listen(server: impl ToSocketAddrs, cut: Cut) -> io::Result<Proxy> {
+        let server = SockAddr::from(connection::on_loopback(server)?);
+        let address = connection::any_port(server.domain());
+        Proxy::begin(&address, server, None, cut)
+    }
+
+    /// Listens on a Unix stream socket in a folder of its own, and passes on to the server at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mkdir`, `socket`, `bind` and `listen`; a path that is too long.
+    pub fn listen_unix(path: impl AsRef<Path>, cut: Cut) -> io::Result<Proxy> {
+        let server = SockAddr::unix(path)?;
+        let folder = Folder::new()?;
+        let address = SockAddr::unix(folder.path().join("socket"))?;
+        Proxy::begin(&address, server, Some(folder), cut)
+    }
+
+    fn begin(
+        address: &SockAddr,
+        server: SockAddr,
+        folder: Option<Folder>,
+        cut: Cut,
+    ) -> io::Result<Proxy> {
+        let listener = connection::listen(address, cut.is_slow())?;
+        let address = listener.local_addr()?;
+        let (line, hangs_up) = io::pipe()?;
+        let shared = Arc::new(Shared::default());
+        let its = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("epipe proxy".into())
+            .spawn(move || serve(&listener, &server, cut, &line, &its))?;
+        Ok(Proxy {
+            address: address.as_socket(),
+            path: address.as_pathname().map(Path::to_path_buf),
+            cut,
+            shared,
+            line: Some(hangs_up),
+            thread: Some(thread),
+            _folder: folder,
+        })
+    }
+
+    /// Where the client connects to. `None` on a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The Unix socket that the client connects to.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// All connections so far, in the order in which they came.
+    pub fn connections(&self) -> Vec<Passed> {
+        self.shared.connections().clone()
+    }
+
+    /// Waits until the connection of this number, from 0, has ended on both sides, by a cut or by
+    /// itself; returns what was passed on.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`] when `timeout` is over.
+    pub fn wait_ended(&self, number: usize, timeout: Duration) -> Result<Passed, WaitError> {
+        self.wait(timeout, |connections| {
+            connections.get(number).filter(|passed| passed.ended).copied()
+        })
+    }
+
+    /// Waits until a connection has been cut and the break has arrived in the local kernel at
+    /// `handle`, the client's or the server's. By poll(2): it takes no byte and no error from the
+    /// handle.
+    ///
+    /// Which side sees what stands in the table above; [`Break::StopReading`] has nothing that arrives.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`] when `timeout` is over; [`WaitError::NeverBreaks`] if nothing is to be
+    /// cut.
+    pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
+        let begun = Instant::now();
+        let breaks = [self.cut.to_server, self.cut.to_client];
+        if !breaks.iter().flatten().any(|b| b.after().is_some()) {
+            return Err(WaitError::NeverBreaks);
+        }
+        let passed = self.wait(timeout, |connections| {
+            connections.iter().rev().find(|passed| passed.cut).copied()
+        })?;
+        let left = timeout.saturating_sub(begun.elapsed());
+        let resets = |b: &Break| matches!(b, Break::ResetAfter(_) | Break::FinThenReset(_));
+        let stops = |b: &Break| matches!(b, Break::StopReading(_));
+        // Of two, either may have come.
+        if breaks.iter().flatten().all(resets) {
+            wait_reset(handle, left)
+        } else if breaks.iter().flatten().all(stops) {
+            Ok(())
+        } else {
+            wait_fin(handle, left)
+        }
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => WaitError::TimedOut {
+                received: passed.to_server + passed.to_client,
+            },
+            _ => error.into(),
+        })
+    }
+
+    fn wait<T>(
+        &self,
+        timeout: Duration,
+        find: impl Fn(&[Passed]) -> Option<T>,
+    ) -> Result<T, WaitError> {
+        let (connections, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.connections(), timeout, |connections| {
+                find(connections).is_none()
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        find(&connections).ok_or_else(|| WaitError::TimedOut {
+            received: connections
+                .last()
+                .map_or(0, |passed| passed.to_server + passed.to_client),
+        })
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.line = None;
+        if let Some(thread) = self.thread.take() {
+            // It does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Accepts until the line hangs up; each connection has a thread.
+fn serve(listener: &Socket, server: &SockAddr, cut: Cut, line: &Line, shared: &Shared) {
+    thread::scope(|threads| {
+        while let Ok(client) = connection::accept(listener, line) {
+            let number = {
+                let mut connections = shared.connections();
+                connections.push(Passed::default());
+                connections.len() - 1
+            };
+            let tell = move |passed| shared.tell(number, passed);
+            let name = format!("epipe proxy {number}");
+            let spawned = thread::Builder::new()
+                .name(name)
+                .spawn_scoped(threads, move || pass_on(client, server, cut, line, tell));
+            if spawned.is_err() {
+                // No thread for it: dropped, and so closed.
+                tell(Passed::of_nothing());
+            }
+        }
+    });
+}
+
+/// One connection's life.
+fn pass_on(client: Connection, server: &SockAddr, cut: Cut, line: &Line, tell: impl Fn(Passed)) {
+    let Ok(server) = Connection::connect(server, cut.is_slow()) else {
+        // The server cannot be reached: the client sees a reset.
+        let _ = client.reset();
+        return tell(Passed::of_nothing());
+    };
+    let mut between = Between {
+        client,
+        server,
+        from_client: Way::new(cut.to_server),
+        from_server: Way::new(cut.to_client),
+        cut: false,
+    };
+    // An error is the line's, whose owner is gone, or one of a connection that is: both are dropped.
+    let outcome = between.run(line, &tell).unwrap_or(Outcome::Gone);
+    between.end(outcome, line, tell);
+}
+
+/// The two sides of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
+const SIDES: [Side; 2] = [Side::Client, Side::Server];
+
+/// Both connections, and both directions between them.
+struct Between {
+    client: Connection,
+    server: Connection,
+    from_client: Way,
+    from_server: Way,
+    /// One direction is broken already.
+    cut: bool,
+}
+
+/// One direction.
+struct Way {
+    breaks: Option<Break>,
+    /// Read, and not yet written.
+    pending: Vec<u8>,
+    /// Written.
+    passed: u64,
+    state: WayState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WayState {
+    Open,
+    /// The sender's FIN was passed on.
+    Ended,
+    /// The receiver has had its FIN; what comes is thrown away.
+    ThrowsAway,
+    /// It is read no more.
+    Stopped,
+    /// It breaks when there is a byte more, which is not read.
+    AwaitsUnread,
+}
+
+/// How it ended.
+enum Outcome {
+    /// Both sides have said FIN.
+    Ended,
+    /// One side is gone: so is the other.
+    Gone,
+    /// The direction from this side was cut.
+    Cut(Break, Side),
+}
+
+impl Way {
+    fn new(breaks: Option<Break>) -> Way {
+        Way {
+            breaks,
+            pending: Vec::new(),
+            passed: 0,
+            state: WayState::Open,
+        }
+    }
+
+    /// How many bytes may be read now.
+    fn room(&self) -> usize {
+        const CHUNK: usize = 64 * 1024;
+        let Some(breaks) = self.breaks else {
+            return CHUNK;
+        };
+        let left = breaks.after().map_or(u64::MAX, |n| n - self.passed);
+        CHUNK
+            .min(breaks.at_a_time())
+            .min(usize::try_from(left).unwrap_or(CHUNK))
+    }
+
+    /// The break, when all that it counts has been passed on.
+    fn due(&self) -> Option<Break> {
+        let breaks = self.breaks?;
+        let is_due = self.state == WayState::Open && breaks.after() == Some(self.passed);
+        is_due.then_some(breaks)
+    }
+
+    fn sender_wish(&self) -> Wish {
+        match self.state {
+            WayState::Open if self.pending.is_empty() => Wish::Read,
+            WayState::ThrowsAway | WayState::AwaitsUnread => Wish::Read,
+            _ => Wish::Nothing,
+        }
+    }
+
+    fn receiver_wish(&self) -> Wish {
+        if self.pending.is_empty() {
+            Wish::Nothing
+        } else {
+            Wish::Write
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.state == WayState::Ended
+    }
+}
+
+impl Between {
+    /// The direction from this side: its sender, its receiver, its state.
+    fn way(&mut self, from: Side) -> (&Connection, &Connection, &mut Way) {
+        match from {
+            Side::Client => (&self.client, &self.server, &mut self.from_client),
+            Side::Server => (&self.server, &self.client, &mut self.from_server),
+        }
+    }
+
+    /// Passes on until it ends.
+    fn run(&mut self, line: &Line, tell: impl Fn(Passed)) -> io::Result<Outcome> {
+        loop {
+            for side in SIDES {
+                if let Some(outcome) = self.break_if_due(side)? {
+                    return Ok(outcome);
+                }
+            }
+            if self.from_client.is_over() && self.from_server.is_over() {
+                return Ok(Outcome::Ended);
+            }
+            tell(Passed {
+                to_server: self.from_client.passed,
+                to_client: self.from_server.passed,
+                cut: self.cut,
+                ended: false,
+            });
+            let ready = self.watch(line)?;
+            for (side, ready) in SIDES.into_iter().zip(ready) {
+                if let Some(outcome) = self.step(side, ready)? {
+                    return Ok(outcome);
+                }
+            }
+        }
+    }
+
+    /// Breaks of one direction alone are made here, the others by `end`.
+    fn break_if_due(&mut self, from: Side) -> io::Result<Option<Outcome>> {
+        let (_, receiver, way) = self.way(from);
+        let Some(breaks) = way.due() else {
+            return Ok(None);
+        };
+        way.state = match breaks {
+            Break::HalfClose(_) => {
+                receiver.shutdown_write()?;
+                WayState::ThrowsAway
+            }
+            Break::StopReading(_) => WayState::Stopped,
+            Break::CloseUnread(_) => WayState::AwaitsUnread,
+            _ => return Ok(Some(Outcome::Cut(breaks, from))),
+        };
+        self.cut |= way.state != WayState::AwaitsUnread;
+        Ok(None)
+    }
+
+    /// Waits until something can be done; tells of each direction its sender and its receiver.
+    fn watch(&self, line: &Line) -> io::Result<[[Ready; 2]; 2]> {
+        let (client, server) = (self.client.as_fd(), self.server.as_fd());
+        let watched = [
+            (client, self.from_client.sender_wish()),
+            (server, self.from_client.receiver_wish()),
+            (server, self.from_server.sender_wish()),
+            (client, self.from_server.receiver_wish()),
+            (line.as_fd(), Wish::Read),
+        ];
+        let [a, b, c, d, called_off] = sys::poll(watched, None)?;
+        check(called_off)?;
+        Ok([[a, b], [c, d]])
+    }
+
+    /// One read and one write of one direction, as far as they can be made.
+    fn step(&mut self, from: Side, ready: [Ready; 2]) -> io::Result<Option<Outcome>> {
+        let (sender, receiver, way) = self.way(from);
+        let [from_sender, to_receiver] = ready;
+        if from_sender.readable() || from_sender.gone() {
+            match way.state {
+                WayState::AwaitsUnread => {
+                    if let (Some(breaks), true) = (way.breaks, sender.has_unread()?) {
+                        return Ok(Some(Outcome::Cut(breaks, from)));
+                    }
+                    // It has ended without one more, and breaks no more.
+                    way.state = WayState::Open;
+                    way.breaks = None;
+                }
+                WayState::ThrowsAway => {
+                    let mut thrown_away = [0; 4096];
+                    match sender.try_read(&mut thrown_away) {
+                        Ok(0) => way.state = WayState::Ended,
+                        Err(error) if !is_again(&error) => return Ok(Some(Outcome::Gone)),
+                        _ => {}
+                    }
+                }
+                _ => {
+                    way.pending.resize(way.room(), 0);
+                    let read = sender.try_read(&mut way.pending);
+                    way.pending.truncate(*read.as_ref().unwrap_or(&0));
+                    match read {
+                        Ok(0) => {
+                            receiver.shutdown_write()?;
+                            way.state = WayState::Ended;
+                        }
+                        Err(error) if !is_again(&error) => return Ok(Some(Outcome::Gone)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        if !way.pending.is_empty() || to_receiver.gone() {
+            match receiver.try_write(&way.pending) {
+                Ok(written) => {
+                    way.pending.drain(..written);
+                    way.passed += written as u64;
+                }
+                Err(error) if is_again(&error) => {}
+                Err(_) => return Ok(Some(Outcome::Gone)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends both connections. What was passed on has arrived before.
+    fn end(self, outcome: Outcome, line: &Line, tell: impl Fn(Passed)) {
+        // Errors here are those of connections that are gone already.
+        let _ = self.client.settle(line);
+        let _ = self.server.settle(line);
+        let arrived = |way: &Way, receiver: &Connection| {
+            way.passed.saturating_sub(receiver.under_way() as u64)
+        };
+        let mut passed = Passed {
+            to_server: arrived(&self.from_client, &self.server),
+            to_client: arrived(&self.from_server, &self.client),
+            cut: self.cut,
+            ended: false,
+        };
+        // Who sees the end has been counted.
+        tell(passed);
+        match outcome {
+            Outcome::Ended => drop((self.client, self.server)),
+            Outcome::Gone => {
+                let _ = self.client.reset();
+                let _ = self.server.reset();
+            }
+            Outcome::Cut(breaks, from) => {
+                passed.cut = true;
+                let _ = match from {
+                    Side::Client => cut(breaks, self.client, self.server, line),
+                    Side::Server => cut(breaks, self.server, self.client, line),
+                };
+            }
+        }
+        passed.ended = true;
+        tell(passed);
+    }
+}
+
+/// Breaks both sides; `sender` is the one whose bytes were counted.
+fn cut(breaks: Break, sender: Connection, receiver: Connection, line: &Line) -> io::Result<()> {
+    match breaks {
+        Break::FinAfter(_) => {
+            receiver.close()?;
+            sender.close()
+        }
+        // Of the sender something is unread.
+        Break::CloseUnread(_) => receiver.close(),
+        Break::FinThenReset(_) => {
+            sender.shutdown_write()?;
+            receiver.shutdown_write()?;
+            sender.settle(line)?;
+            receiver.settle(line)?;
+            sender.reset()?;
+            receiver.reset()
+        }
+        _ => {
+            sender.reset()?;
+            receiver.reset()
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The testing kit, tried on itself: what it says will happen, happens, at the byte that it says.
+
+// Broken connections are made as Linux breaks them.
+#![cfg(target_os = "linux")]
+#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fate;
+mod faulty;
+mod peer;
+mod proxy;
+// These call compilers of this machine.
+#[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
+mod reset;
+#[cfg(all(
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+))]
+mod sweep;
+mod watch;
+
+use std::time::Duration;
+
+/// More than a loaded machine needs.
+const SOON: Duration = Duration::from_secs(20);
+
+/// How often a scene that must never flake is played: `ci/flakes` asks for more.
+fn rounds() -> u32 {
+    match std::env::var("EPIPE_ROUNDS") {
+        Ok(rounds) => rounds.parse().expect("EPIPE_ROUNDS is a number"),
+        Err(_) => 50,
+    }
+}

@@ -1,0 +1,430 @@
+//! A peer breaks at the byte that it was told, and the next write says what the docs say.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+
+use epipe::net::TcpStream;
+use epipe::os::unix::net::{UnixListener, UnixStream};
+use epipe::testing::{Break, Peer, Script, WaitError, wait_reset};
+use epipe::{assert_killed, assert_survives};
+
+use crate::support::{foreign_write, spell};
+use crate::{SOON, rounds};
+
+/// A stream of any family, and the ways to it.
+trait Family {
+    type Stream: Read + Write + AsFd + Into<OwnedFd>;
+    fn listening(script: Script) -> (Peer, Self::Stream);
+    fn connecting(script: Script) -> (Peer, Self::Stream);
+    fn holding(script: Script) -> (Peer, Self::Stream);
+}
+
+struct V4;
+struct V6;
+struct Unix;
+
+fn tcp(peer: Peer) -> (Peer, TcpStream) {
+    let stream = TcpStream::connect(peer.address().unwrap()).unwrap();
+    (peer, stream)
+}
+
+fn served_by_tcp(address: &str, script: Script) -> (Peer, TcpStream) {
+    let listener = epipe::net::TcpListener::bind(address).unwrap();
+    let peer = Peer::connect(listener.local_addr().unwrap(), script).unwrap();
+    (peer, listener.accept().unwrap().0)
+}
+
+fn held_by_tcp(address: &str, script: Script) -> (Peer, TcpStream) {
+    let listener = TcpListener::bind(address).unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (end, _) = listener.accept().unwrap();
+    (Peer::holding(end, script).unwrap(), stream)
+}
+
+impl Family for V4 {
+    type Stream = TcpStream;
+    fn listening(script: Script) -> (Peer, TcpStream) {
+        tcp(Peer::listen(script).unwrap())
+    }
+    fn connecting(script: Script) -> (Peer, TcpStream) {
+        served_by_tcp("127.0.0.1:0", script)
+    }
+    fn holding(script: Script) -> (Peer, TcpStream) {
+        held_by_tcp("127.0.0.1:0", script)
+    }
+}
+
+impl Family for V6 {
+    type Stream = TcpStream;
+    fn listening(script: Script) -> (Peer, TcpStream) {
+        tcp(Peer::listen_v6(script).unwrap())
+    }
+    fn connecting(script: Script) -> (Peer, TcpStream) {
+        served_by_tcp("[::1]:0", script)
+    }
+    fn holding(script: Script) -> (Peer, TcpStream) {
+        held_by_tcp("[::1]:0", script)
+    }
+}
+
+impl Family for Unix {
+    type Stream = UnixStream;
+    fn listening(script: Script) -> (Peer, UnixStream) {
+        let peer = Peer::listen_unix(script).unwrap();
+        let stream = UnixStream::connect(peer.path().unwrap()).unwrap();
+        (peer, stream)
+    }
+    fn connecting(script: Script) -> (Peer, UnixStream) {
+        let folder = std::env::temp_dir().join(format!("epipe-served-{}", std::process::id()));
+        let _ = std::fs::remove_file(&folder);
+        let listener = UnixListener::bind(&folder).unwrap();
+        let peer = Peer::connect_unix(&folder, script).unwrap();
+        std::fs::remove_file(&folder).unwrap();
+        (peer, listener.accept().unwrap().0)
+    }
+    fn holding(script: Script) -> (Peer, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Peer::holding(theirs, script).unwrap(), ours)
+    }
+}
+
+/// What a foreign `write(2)` says, one after the other; each waits for what the one before has drawn.
+fn writes(stream: &impl AsFd, answers: usize) -> Vec<String> {
+    (0..answers)
+        .map(|number| {
+            if number > 0 {
+                wait_reset(stream, SOON).unwrap();
+            }
+            spell(&foreign_write(stream, b"lost"))
+        })
+        .collect()
+}
+
+/// The docs' table, one row: the break, and what writes report on TCP and on a Unix socket.
+const TABLE: [(Break, &[&str], &[&str]); 6] = [
+    (Break::RESET_AT_ACCEPT, &["ECONNRESET", "EPIPE"], &["EPIPE"]),
+    (Break::ResetAfter(5), &["ECONNRESET", "EPIPE"], &["EPIPE"]),
+    (Break::FinAfter(5), &["ok", "EPIPE"], &["EPIPE"]),
+    (Break::CloseUnread(5), &["ECONNRESET", "EPIPE"], &["EPIPE"]),
+    (Break::FinThenReset(5), &["EPIPE"], &["EPIPE"]),
+    (Break::HalfClose(5), &["ok"], &["ok"]),
+];
+
+/// Sends what the break counts and not a byte more, unless it wants one; waits.
+fn broken<F: Family>(breaks: Break, connect: fn(Script) -> (Peer, F::Stream)) -> (Peer, F::Stream) {
+    let (peer, mut stream) = connect(breaks.into());
+    let unread = matches!(breaks, Break::CloseUnread(_));
+    let count = if breaks == Break::RESET_AT_ACCEPT {
+        0
+    } else {
+        5
+    };
+    if count > 0 {
+        stream
+            .write_all(&vec![b'x'; count + usize::from(unread)])
+            .unwrap();
+    }
+    peer.wait_broken(&stream, SOON).unwrap();
+    assert_eq!(peer.received(), count as u64, "{breaks:?}");
+    (peer, stream)
+}
+
+fn play<F: Family>(breaks: Break, answers: &[&str]) {
+    for connect in [F::listening, F::connecting, F::holding] {
+        let (_peer, stream) = broken::<F>(breaks, connect);
+        assert_eq!(writes(&stream, answers.len()), answers, "{breaks:?}");
+    }
+}
+
+#[test]
+fn the_next_writes_report_what_the_table_says() {
+    for (breaks, tcp, unix) in TABLE {
+        play::<V4>(breaks, tcp);
+        play::<V6>(breaks, tcp);
+        play::<Unix>(breaks, unix);
+    }
+}
+
+#[test]
+fn each_row_of_the_table_holds_round_after_round() {
+    for (breaks, answers, _) in TABLE {
+        for _ in 0..rounds() {
+            let (_peer, stream) = broken::<V4>(breaks, V4::listening);
+            assert_eq!(writes(&stream, answers.len()), answers, "{breaks:?}");
+        }
+    }
+}
+
+#[test]
+fn reads_report_what_the_table_says() {
+    for (breaks, _, _) in TABLE {
+        let script = breaks.answering("what had come");
+        let (peer, mut stream) = V4::listening(script);
+        if let Break::CloseUnread(_) = breaks {
+            stream.write_all(b"unread").unwrap();
+        } else if breaks != Break::RESET_AT_ACCEPT {
+            stream.write_all(b"bytes").unwrap();
+        }
+        peer.wait_broken(&stream, SOON).unwrap();
+        let mut said = [0; 13];
+        stream.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"what had come");
+        let resets = matches!(breaks, Break::ResetAfter(_) | Break::CloseUnread(_));
+        if resets {
+            assert_eq!(spell(&stream.read(&mut [0])), "ECONNRESET", "{breaks:?}");
+        }
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{breaks:?}");
+    }
+    // Over a Unix socket, with something unread.
+    let (_peer, mut stream) = broken::<Unix>(Break::CloseUnread(5), Unix::listening);
+    assert_eq!(spell(&stream.read(&mut [0])), "ECONNRESET");
+}
+
+#[test]
+fn a_greeting_that_nobody_takes_holds_up_no_break() {
+    let script = Break::ResetAfter(4).greeting(vec![0; 50 << 20]);
+    let (peer, mut stream) = V4::listening(script);
+    // It reads while it still has something to say.
+    stream.write_all(b"four").unwrap();
+    assert_eq!(peer.wait_done(SOON).unwrap(), 4);
+    wait_reset(&stream, SOON).unwrap();
+}
+
+#[test]
+fn it_breaks_at_the_byte_and_not_before() {
+    for round in 0..rounds() {
+        let count = 1 + u64::from(round % 97);
+        let (peer, mut stream) = V4::listening(Break::ResetAfter(count).into());
+        stream.write_all(&vec![b'x'; count as usize - 1]).unwrap();
+        while peer.received() < count - 1 {
+            thread::yield_now();
+        }
+        let early = wait_reset(&stream, std::time::Duration::ZERO).unwrap_err();
+        assert_eq!(early.kind(), io::ErrorKind::TimedOut);
+
+        stream.write_all(b"x").unwrap();
+        peer.wait_broken(&stream, SOON).unwrap();
+        assert_eq!(peer.received(), count);
+        assert_eq!(writes(&stream, 2), ["ECONNRESET", "EPIPE"]);
+    }
+}
+
+#[test]
+fn what_is_sent_beyond_the_byte_is_not_received() {
+    for round in 0..rounds() {
+        let count = u64::from(round * 131 % 5000);
+        let (peer, mut stream) = V4::listening(Break::ResetAfter(count).into());
+        // All at once: the reset may come before the last of it.
+        let _ = stream.write(&[b'x'; 8192]);
+        peer.wait_broken(&stream, SOON).unwrap();
+        assert_eq!(peer.received(), count);
+    }
+}
+
+#[test]
+fn what_it_said_before_the_reset_can_still_be_read() {
+    for round in 0..rounds() {
+        let greeting = vec![b'g'; 1 + round as usize * 37 % 3000];
+        let answer = vec![b'a'; 1 + round as usize * 101 % 30_000];
+        let script = Break::ResetAfter(4)
+            .greeting(greeting.clone())
+            .answering(answer.clone());
+        let (peer, mut stream) = V4::listening(script);
+        let mut greeted = vec![0; greeting.len()];
+        stream.read_exact(&mut greeted).unwrap();
+        assert_eq!(greeted, greeting);
+        stream.write_all(b"more").unwrap();
+
+        peer.wait_broken(&stream, SOON).unwrap();
+        // The table's word: a read of what is there does not take the error.
+        let mut answered = vec![0; answer.len()];
+        stream.read_exact(&mut answered).unwrap();
+        assert_eq!(answered, answer);
+        let end = stream.read(&mut [0]).unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+        // And that read has taken it.
+        assert_eq!(writes(&stream, 1), ["EPIPE"]);
+    }
+}
+
+#[test]
+fn who_asks_for_the_error_takes_it() {
+    let (_peer, stream) = broken::<V4>(Break::ResetAfter(5), V4::listening);
+    assert!(stream.take_error().unwrap().is_some());
+    assert_eq!(writes(&stream, 1), ["EPIPE"]);
+}
+
+#[test]
+fn a_half_closed_peer_still_receives() {
+    let (peer, mut stream) = broken::<V4>(Break::HalfClose(5), V4::listening);
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    for _ in 0..100 {
+        stream.write_all(&[b'x'; 64 * 1024]).unwrap();
+    }
+    drop(peer);
+}
+
+#[test]
+fn a_peer_that_stops_reading_fills_the_buffers() {
+    fn fills<F: Family>(set_nonblocking: fn(&F::Stream))
+    where
+        F::Stream: Write,
+    {
+        let (peer, mut stream) = F::listening(Break::StopReading(1000).into());
+        set_nonblocking(&stream);
+        let mut sent = 0;
+        let full = loop {
+            match stream.write(&[b'x'; 4096]) {
+                Ok(written) => sent += written,
+                // Until it has stopped it may yet make room.
+                Err(_) if peer.received() < 1000 => thread::yield_now(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        peer.wait_broken(&stream, SOON).unwrap();
+        assert_eq!(peer.received(), 1000);
+        assert!(sent > 1000);
+        // It is there, and says nothing.
+        drop(peer);
+        wait_reset(&stream, SOON).unwrap();
+    }
+    fills::<V4>(|stream| stream.set_nonblocking(true).unwrap());
+    fills::<Unix>(|stream| stream.set_nonblocking(true).unwrap());
+}
+
+#[test]
+fn a_trickling_peer_takes_all_of_it_in_many_small_writes() {
+    let (peer, mut stream) = V4::listening(Break::Trickle(3).greeting(vec![b'g'; 100]));
+    stream.set_nonblocking(true).unwrap();
+    // What the system puts aside for us would take it all at once.
+    let small = socket2::SockRef::from(&stream);
+    small.set_send_buffer_size(4096).unwrap();
+    let data = vec![b'x'; 200_000];
+    let mut sent = 0;
+    let mut short = 0;
+    while sent < data.len() {
+        match stream.write(&data[sent..]) {
+            Ok(written) => {
+                sent += written;
+                short += u32::from(sent < data.len());
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                thread::yield_now();
+            }
+        }
+    }
+    assert!(short > 1, "{short} short counts");
+    stream.set_nonblocking(false).unwrap();
+    let mut greeting = [0; 100];
+    stream.read_exact(&mut greeting).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    while peer.received() < data.len() as u64 {
+        thread::yield_now();
+    }
+    assert!(matches!(
+        peer.wait_broken(&stream, SOON),
+        Err(WaitError::NeverBreaks)
+    ));
+}
+
+#[test]
+fn a_break_that_does_not_come_is_an_error_that_says_why() {
+    let (peer, mut stream) = V4::listening(Break::ResetAfter(5).into());
+    stream.write_all(b"four").unwrap();
+    while peer.received() < 4 {
+        thread::yield_now();
+    }
+    let late = peer.wait_broken(&stream, std::time::Duration::ZERO);
+    assert!(
+        matches!(late, Err(WaitError::TimedOut { received: 4 })),
+        "{late:?}"
+    );
+    stream.shutdown(Shutdown::Write).unwrap();
+    let ended = peer.wait_broken(&stream, SOON);
+    assert!(
+        matches!(ended, Err(WaitError::Ended { received: 4 })),
+        "{ended:?}"
+    );
+
+    let (peer, mut stream) = V4::listening(Break::CloseUnread(4).into());
+    stream.write_all(b"four").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let ended = peer.wait_broken(&stream, SOON);
+    assert!(
+        matches!(ended, Err(WaitError::Ended { received: 4 })),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn it_takes_one_connection_on_loopback() {
+    let (peer, _stream) = broken::<V4>(Break::HalfClose(5), V4::listening);
+    let refused = TcpStream::connect(peer.address().unwrap()).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+
+    let far = Peer::connect("192.0.2.1:9", Break::RESET_AT_ACCEPT).unwrap_err();
+    assert_eq!(far.kind(), io::ErrorKind::InvalidInput);
+    assert!(far.to_string().contains("loopback"), "{far}");
+    // Where nobody listens.
+    let nobody = Peer::connect(peer.address().unwrap(), Break::RESET_AT_ACCEPT).unwrap_err();
+    assert_eq!(nobody.kind(), io::ErrorKind::ConnectionRefused);
+    // A pipe is no socket.
+    let (reader, _writer) = io::pipe().unwrap();
+    Peer::holding(reader, Break::RESET_AT_ACCEPT).unwrap_err();
+}
+
+#[test]
+fn a_peer_that_is_dropped_ends_at_once_wherever_it_stands() {
+    // Nobody has connected.
+    drop(Peer::listen(Break::ResetAfter(1)).unwrap());
+    let unix = Peer::listen_unix(Break::ResetAfter(1)).unwrap();
+    let folder = unix.path().unwrap().parent().unwrap().to_path_buf();
+    assert!(folder.exists());
+    drop(unix);
+    assert!(!folder.exists());
+    // It has more to say than goes into the buffers.
+    let (peer, stream) = V4::listening(Break::ResetAfter(1).greeting(vec![0; 50 << 20]));
+    drop(peer);
+    drop(stream);
+    // It reads, it holds, it stands still.
+    for breaks in [
+        Break::ResetAfter(1),
+        Break::HalfClose(0),
+        Break::StopReading(0),
+        Break::CloseUnread(0),
+    ] {
+        let (peer, _stream) = V4::listening(breaks.into());
+        drop(peer);
+    }
+}
+
+#[test]
+fn the_documented_write_kills_and_ours_does_not() {
+    for (breaks, answers, _) in TABLE
+        .into_iter()
+        .filter(|(_, tcp, _)| tcp.contains(&"EPIPE"))
+    {
+        let scene = |write: fn(&TcpStream)| {
+            let (_peer, stream) = broken::<V4>(breaks, V4::listening);
+            // Those before: no signal.
+            for answer in &answers[..answers.len() - 1] {
+                assert_eq!(spell(&foreign_write(&stream, b"lost")), *answer);
+                wait_reset(&stream, SOON).unwrap();
+            }
+            println!("the next one");
+            write(&stream);
+        };
+        let said = assert_survives!(|| scene(|mut stream| {
+            let error = stream
+                .write_vectored(&crate::support::slices())
+                .unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }));
+        assert_eq!(said, "the next one\n");
+        assert_killed!(|| scene(|stream| drop(foreign_write(stream, b"lost"))));
+    }
+}

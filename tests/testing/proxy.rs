@@ -1,0 +1,241 @@
+//! A proxy cuts at the byte that it was told, in either direction.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::thread::{self, JoinHandle};
+
+use epipe::net::{TcpListener, TcpStream};
+use epipe::os::unix::net::{UnixListener, UnixStream};
+use epipe::testing::{Break, Cut, Proxy, WaitError, wait_fin};
+
+use crate::support::spell;
+use crate::{SOON, rounds};
+
+/// What one side has received: all of it, and how it ended.
+type Received = (Vec<u8>, String);
+
+fn receive(mut stream: impl Read) -> Received {
+    let mut received = Vec::new();
+    let end = stream.read_to_end(&mut received).map(drop);
+    (received, spell(&end))
+}
+
+fn request() -> Vec<u8> {
+    (0..3000_u32).map(|n| n as u8).collect()
+}
+
+fn answer() -> Vec<u8> {
+    (0..5000_u32).map(|n| (n * 7) as u8).collect()
+}
+
+/// A server that reads the request to its end and then answers.
+fn server() -> (TcpListener, fn(TcpListener) -> Received) {
+    fn serve(listener: TcpListener) -> Received {
+        let (mut stream, _) = listener.accept().unwrap();
+        let received = receive(&stream);
+        let _ = stream.write_all(&answer());
+        received
+    }
+    (TcpListener::bind("127.0.0.1:0").unwrap(), serve)
+}
+
+/// A request and an answer through a proxy: what the server and the client have received.
+fn exchange(cut: Cut) -> (Proxy, Received, Received) {
+    let (listener, serve) = server();
+    let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
+    let served = thread::spawn(move || serve(listener));
+    let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+    let _ = client.write_all(&request());
+    let _ = client.shutdown(Shutdown::Write);
+    let received = receive(&client);
+    let served = served.join().unwrap();
+    (proxy, served, received)
+}
+
+#[test]
+fn without_a_cut_all_is_passed_on() {
+    let (proxy, served, received) = exchange(Cut::default());
+    assert_eq!(served, (request(), "ok".into()));
+    assert_eq!(received, (answer(), "ok".into()));
+    let passed = proxy.wait_ended(0, SOON).unwrap();
+    assert_eq!((passed.to_server, passed.to_client), (3000, 5000));
+    assert!(passed.ended && !passed.cut);
+    assert!(matches!(
+        proxy.wait_broken(&io::stdin(), SOON),
+        Err(WaitError::NeverBreaks)
+    ));
+}
+
+#[test]
+fn each_side_receives_exactly_what_the_cut_counts() {
+    for round in 0..rounds() {
+        let count = u64::from(round * 61 % 3000);
+        let is_reset = |end: &str| ["ECONNRESET", "EPIPE"].contains(&end);
+
+        let (proxy, (served, end), _) = exchange(Cut::to_server(Break::ResetAfter(count)));
+        assert_eq!(served, request()[..count as usize]);
+        assert!(is_reset(&end), "{end}");
+        let passed = proxy.wait_ended(0, SOON).unwrap();
+        assert_eq!((passed.to_server, passed.to_client), (count, 0));
+        assert!(passed.cut);
+
+        let (proxy, _, (received, end)) = exchange(Cut::to_client(Break::FinAfter(count)));
+        assert_eq!(received, answer()[..count as usize]);
+        assert_eq!(end, "ok", "an end that plain TCP takes for the end");
+        let passed = proxy.wait_ended(0, SOON).unwrap();
+        assert_eq!(passed.to_client, count);
+
+        let (_, _, (received, end)) = exchange(Cut::to_client(Break::FinThenReset(count)));
+        assert_eq!(received, answer()[..count as usize]);
+        // The FIN came first, but the reset may come before it is read.
+        assert!(end == "ok" || is_reset(&end), "{end}");
+
+        let (_, (served, end), _) = exchange(Cut::to_server(Break::CloseUnread(count)));
+        assert_eq!(served, request()[..count as usize]);
+        assert_eq!(end, "ok");
+    }
+}
+
+#[test]
+fn a_half_closed_direction_leaves_the_other_alone() {
+    let (proxy, (served, end), received) = exchange(Cut::to_server(Break::HalfClose(1000)));
+    assert_eq!((served, end.as_str()), (request()[..1000].to_vec(), "ok"));
+    assert_eq!(received, (answer(), "ok".into()));
+    let passed = proxy.wait_ended(0, SOON).unwrap();
+    assert_eq!((passed.to_server, passed.to_client), (1000, 5000));
+    assert!(passed.cut);
+}
+
+#[test]
+fn a_trickle_loses_nothing() {
+    let cut = Cut::to_server(Break::Trickle(7)).and_to_client(Break::Trickle(11));
+    let (_proxy, served, received) = exchange(cut);
+    assert_eq!(served, (request(), "ok".into()));
+    assert_eq!(received, (answer(), "ok".into()));
+}
+
+#[test]
+fn a_direction_that_stands_still_is_not_ended() {
+    let (listener, _) = server();
+    let cut = Cut::to_server(Break::StopReading(10));
+    let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
+    let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+    client.write_all(&request()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.read_exact(&mut [0; 10]).unwrap();
+    proxy.wait_broken(&client, SOON).unwrap();
+    server.set_nonblocking(true).unwrap();
+    let nothing = server.read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    // The other direction goes on.
+    server.write_all(&answer()).unwrap();
+    client.read_exact(&mut answer()).unwrap();
+    assert!(proxy.connections()[0].cut && !proxy.connections()[0].ended);
+}
+
+#[test]
+fn after_the_break_has_arrived_a_write_says_what_the_peer_s_table_says() {
+    for (breaks, first) in [
+        (Break::ResetAfter(4), "ECONNRESET"),
+        (Break::FinAfter(4), "ok"),
+        (Break::FinThenReset(4), "EPIPE"),
+    ] {
+        for _ in 0..rounds() {
+            let (listener, _) = server();
+            let address = listener.local_addr().unwrap();
+            let proxy = Proxy::listen(address, Cut::to_server(breaks)).unwrap();
+            let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+            client.write_all(b"four").unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            proxy.wait_broken(&client, SOON).unwrap();
+            proxy.wait_broken(&server, SOON).unwrap();
+            assert_eq!(spell(&client.write(b"lost")), first);
+            assert_eq!(spell(&server.write(b"lost")), first);
+        }
+    }
+}
+
+#[test]
+fn what_ends_by_itself_is_passed_on() {
+    let (listener, _) = server();
+    let proxy = Proxy::listen(listener.local_addr().unwrap(), Cut::default()).unwrap();
+    let reset = |stream: &TcpStream| {
+        let now = Some(std::time::Duration::ZERO);
+        socket2::SockRef::from(stream).set_linger(now).unwrap();
+    };
+    // The client resets, the server resets; each with something on its way.
+    for who in 0..2 {
+        let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let (gone, other) = if who == 0 {
+            (&mut client, &mut server)
+        } else {
+            (&mut server, &mut client)
+        };
+        gone.write_all(b"last words").unwrap();
+        other.read_exact(&mut [0; 10]).unwrap();
+        reset(gone);
+        let mut other = other.try_clone().unwrap();
+        drop((client, server));
+        let end = other.read(&mut [0]);
+        assert_eq!(spell(&end), "ECONNRESET");
+        assert!(!proxy.wait_ended(who, SOON).unwrap().cut);
+    }
+}
+
+#[test]
+fn many_connections_are_cut_alike() {
+    let (listener, _) = server();
+    let cut = Cut::to_server(Break::FinAfter(3));
+    let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+            client.write_all(b"12345").unwrap();
+            client
+        })
+        .collect();
+    for _ in &clients {
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(receive(&server), (b"123".to_vec(), "ok".into()));
+    }
+    for (number, client) in clients.iter().enumerate() {
+        wait_fin(client, SOON).unwrap();
+        assert_eq!(proxy.wait_ended(number, SOON).unwrap().to_server, 3);
+    }
+}
+
+#[test]
+fn unix_sockets_and_ipv6_go_through_as_well() {
+    let folder = std::env::temp_dir().join(format!("epipe-proxied-{}", std::process::id()));
+    let _ = std::fs::remove_file(&folder);
+    let listener = UnixListener::bind(&folder).unwrap();
+    let proxy = Proxy::listen_unix(&folder, Cut::to_client(Break::ResetAfter(4))).unwrap();
+    let client = UnixStream::connect(proxy.path().unwrap()).unwrap();
+    let served: JoinHandle<io::Result<()>> =
+        thread::spawn(move || listener.accept()?.0.write_all(&answer()));
+    let (received, _) = receive(&client);
+    assert_eq!(received, answer()[..4]);
+    proxy.wait_broken(&client, SOON).unwrap();
+    let _ = served.join().unwrap();
+    std::fs::remove_file(&folder).unwrap();
+
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let proxy = Proxy::listen(listener.local_addr().unwrap(), Cut::default()).unwrap();
+    assert!(proxy.address().unwrap().is_ipv6());
+}
+
+#[test]
+fn a_server_that_is_not_there_resets_the_client() {
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let proxy = Proxy::listen(nobody, Cut::default()).unwrap();
+    let client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+    assert_eq!(receive(&client).1, "ECONNRESET");
+    assert_eq!(proxy.wait_ended(0, SOON).unwrap().to_server, 0);
+
+    let far = Proxy::listen("192.0.2.1:9", Cut::default()).unwrap_err();
+    assert_eq!(far.kind(), ErrorKind::InvalidInput);
+}

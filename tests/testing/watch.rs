@@ -1,0 +1,378 @@
+//! A watch tells who raised SIGPIPE, in code that it does not know.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use epipe::testing::{Fate, Watch, WatchError, fate_of};
+use epipe::{assert_killed, assert_survives, sigpipe};
+
+use crate::support;
+
+/// Where the unwinder passes a signal's frame.
+const WALKS: bool = !cfg!(target_env = "musl");
+
+fn write_to_a_broken_pipe() {
+    support::foreign_write(support::broken_pipe(), b"lost").unwrap_err();
+}
+
+#[test]
+fn it_records_and_does_not_die() {
+    assert_killed!(write_to_a_broken_pipe);
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        watch.assert_none();
+        write_to_a_broken_pipe();
+        thread::Builder::new()
+            .name("the other one".into())
+            .spawn(write_to_a_broken_pipe)
+            .unwrap()
+            .join()
+            .unwrap();
+        let events = watch.events();
+        assert_eq!(events.len(), 2);
+        assert_eq!(watch.missed(), 0);
+        assert_ne!(events[0].thread(), events[1].thread());
+        assert_eq!(events[1].thread_name(), Some("the other one"));
+        if !WALKS {
+            assert!(
+                events[0].to_string().contains("cannot walk"),
+                "{}",
+                events[0]
+            );
+            return;
+        }
+        for event in &events {
+            let caller = event
+                .caller()
+                .unwrap_or_else(|| panic!("no caller: {event}"));
+            assert!(
+                caller.file.as_ref().unwrap().ends_with("support/mod.rs"),
+                "{event}"
+            );
+            // From the call outwards: nothing of the handler stands before it.
+            let own = |frame: &epipe::testing::Frame| {
+                frame
+                    .function
+                    .as_deref()
+                    .is_some_and(|name| name.contains("sys::testing"))
+            };
+            assert!(!event.frames().iter().any(own), "{event}");
+        }
+    });
+}
+
+#[test]
+fn what_was_there_is_put_back() {
+    for former in [libc::SIG_DFL, libc::SIG_IGN] {
+        assert_survives!(|| {
+            support::dispose(former);
+            let watch = Watch::begin().unwrap();
+            assert_ne!(support::disposition(), former);
+            write_to_a_broken_pipe();
+            drop(watch);
+            assert_eq!(support::disposition(), former);
+        });
+    }
+    // The default kills again.
+    assert_killed!(|| {
+        drop(Watch::begin().unwrap());
+        write_to_a_broken_pipe();
+    });
+}
+
+#[test]
+fn a_handler_that_was_there_is_called_after_the_recording() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn of_one(signal: libc::c_int) {
+        assert_eq!(signal, libc::SIGPIPE);
+        CALLS.fetch_add(1, Ordering::Relaxed);
+    }
+    extern "C" fn of_three(
+        signal: libc::c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        assert!(!info.is_null() && !context.is_null());
+        of_one(signal);
+    }
+    assert_survives!(|| {
+        for (handler, flags) in [
+            (of_one as *const () as usize, libc::SA_RESTART),
+            (of_three as *const () as usize, libc::SA_SIGINFO),
+        ] {
+            CALLS.store(0, Ordering::Relaxed);
+            support::set_handler(handler, flags);
+            let watch = Watch::begin().unwrap();
+            write_to_a_broken_pipe();
+            assert_eq!(
+                (watch.events().len(), CALLS.load(Ordering::Relaxed)),
+                (1, 1)
+            );
+            drop(watch);
+            write_to_a_broken_pipe();
+            assert_eq!(CALLS.load(Ordering::Relaxed), 2);
+            assert_eq!(support::action().sa_flags & flags, flags);
+        }
+    });
+}
+
+#[test]
+fn who_has_installed_a_handler_meanwhile_keeps_it() {
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        support::dispose(support::hosts_handler());
+        drop(watch);
+        assert_eq!(support::disposition(), support::hosts_handler());
+    });
+}
+
+#[test]
+fn there_is_one_at_a_time_and_another_after_it() {
+    assert_survives!(|| {
+        for _ in 0..3 {
+            let watch = Watch::begin().unwrap();
+            assert!(matches!(Watch::begin(), Err(WatchError::Another)));
+            write_to_a_broken_pipe();
+            // Of the one before nothing is left.
+            assert_eq!(watch.events().len(), 1);
+        }
+    });
+}
+
+#[test]
+fn what_is_protected_is_not_seen() {
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        // By a guard; and ours by itself.
+        sigpipe::suppressed(write_to_a_broken_pipe).unwrap();
+        let (reader, mut writer) = epipe::io::pipe().unwrap();
+        drop(reader);
+        writer.write(b"lost").unwrap_err();
+        watch.assert_none();
+        drop(watch);
+        // Under a guard it would be blind.
+        support::mask(libc::SIG_BLOCK);
+        assert!(matches!(Watch::begin(), Err(WatchError::Blocked)));
+    });
+}
+
+#[test]
+fn more_than_it_keeps_is_counted() {
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| (0..50).for_each(|_| write_to_a_broken_pipe()));
+            }
+        });
+        assert_eq!(watch.events().len() + watch.missed(), 200);
+        assert_eq!(watch.events().len(), 128);
+    });
+}
+
+#[test]
+fn the_message_of_assert_none_names_file_and_line() {
+    let fate = fate_of(|| {
+        let watch = Watch::begin().unwrap();
+        write_to_a_broken_pipe();
+        watch.assert_none();
+    });
+    assert_eq!(fate.unwrap(), Fate::Exited(101));
+    let said = assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        write_to_a_broken_pipe();
+        let failed = std::panic::catch_unwind(|| watch.assert_none()).unwrap_err();
+        print!("{}", failed.downcast_ref::<String>().unwrap());
+    });
+    assert!(
+        said.contains("a SIGPIPE was raised, which kills where the default stands"),
+        "{said}"
+    );
+    if !WALKS {
+        return;
+    }
+    assert!(said.contains("support/mod.rs:"), "{said}");
+    assert!(
+        said.contains("testing::watch::write_to_a_broken_pipe"),
+        "{said}"
+    );
+    assert!(said.contains("tests/testing/watch.rs:"), "{said}");
+}
+
+/// std holds its backtrace lock while it prints a panic: a handler that took it would hang, and one
+/// that looked up symbols on an alternate stack would crash.
+#[test]
+fn a_panic_into_a_closed_stderr_is_recorded() {
+    let panics = |watches: bool| {
+        let watch = watches.then(|| Watch::begin().unwrap());
+        support::close_the_reader_of(libc::STDERR_FILENO);
+        let failed = thread::spawn(|| panic!("nobody hears this")).join();
+        failed.unwrap_err();
+        if let Some(watch) = watch {
+            let events = watch.events();
+            assert!(!events.is_empty());
+            println!("{}", events[0]);
+        }
+    };
+    let run = || {
+        let test = "watch::a_panic_into_a_closed_stderr_is_recorded";
+        let mut command = support::this_program();
+        command
+            .args([test, "--exact", "--nocapture"])
+            .env("RUST_BACKTRACE", "1");
+        epipe::testing::Rerun::from(command)
+    };
+    let said = assert_survives!(run(), || panics(true));
+    assert!(said.contains("std::panicking") || !WALKS, "{said}");
+    assert_killed!(run(), || panics(false));
+}
+
+/// Code that knows nothing of this crate. Where its file and line stand is searched in its source.
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+))]
+mod foreign {
+    use std::fs;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use epipe::testing::{Break, Event, Peer, Watch};
+    use epipe::{assert_killed, assert_survives};
+
+    use crate::{SOON, support};
+
+    /// A file of a crate or a folder, and the text of one of its lines: some frame stands there.
+    fn assert_names(event: &Event, file: &str, text: &str) {
+        let found = event.frames().iter().any(|frame| {
+            let (Some(path), Some(line)) = (&frame.file, frame.line) else {
+                return false;
+            };
+            path.ends_with(file)
+                && fs::read_to_string(path)
+                    .is_ok_and(|code| code.lines().nth(line as usize - 1).unwrap().contains(text))
+        });
+        assert!(found, "{file}, at a line with `{text}`, is not in\n{event}");
+    }
+
+    /// A std stream whose next write raises.
+    fn gone() -> (Peer, TcpStream) {
+        let peer = Peer::listen(Break::FinThenReset(0)).unwrap();
+        let stream = TcpStream::connect(peer.address().unwrap()).unwrap();
+        peer.wait_broken(&stream, SOON).unwrap();
+        (peer, stream)
+    }
+
+    fn watched(scene: impl FnOnce() + Clone) -> impl FnOnce() -> Event {
+        move || {
+            let watch = Watch::begin().unwrap();
+            scene();
+            let events = watch.events();
+            assert_eq!(events.len(), 1);
+            events[0].clone()
+        }
+    }
+
+    #[test]
+    fn tokio_s_write_buf_is_named() {
+        let scene = || {
+            let (_peer, stream) = gone();
+            stream.set_nonblocking(true).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                use tokio::io::AsyncWriteExt;
+                let mut stream = tokio::net::TcpStream::from_std(stream).unwrap();
+                let mut bytes: &[u8] = b"lost";
+                stream.write_buf(&mut bytes).await.unwrap_err(); // this line
+            });
+        };
+        assert_killed!(scene);
+        assert_survives!(|| {
+            let event = watched(scene)();
+            assert_names(&event, "tests/testing/watch.rs", "// this line");
+            let of_tokio = |f: &epipe::testing::Frame| {
+                f.file
+                    .as_ref()
+                    .is_some_and(|file| file.ends_with("util/write_buf.rs"))
+            };
+            assert!(event.frames().iter().any(of_tokio), "{event}");
+        });
+    }
+
+    #[test]
+    fn rustls_on_std_s_stream_is_named() {
+        let scene = || {
+            let (_peer, mut stream) = gone();
+            let config = rustls::ClientConfig::builder()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            let name = "localhost".try_into().unwrap();
+            let mut tls = rustls::ClientConnection::new(config.into(), name).unwrap();
+            tls.write_tls(&mut stream).unwrap_err(); // this line too
+        };
+        assert_killed!(scene);
+        assert_survives!(|| {
+            let event = watched(scene)();
+            assert_names(&event, "tests/testing/watch.rs", "// this line too");
+            // The innermost that is not std's is rustls' own.
+            let caller = event.caller().unwrap();
+            assert!(
+                caller.file.as_ref().unwrap().ends_with("src/vecbuf.rs"),
+                "{event}"
+            );
+        });
+    }
+
+    #[cfg(target_arch = "x86_64")] // it calls a compiler of this machine
+    #[test]
+    fn a_write_in_c_is_named() {
+        use std::ffi::CString;
+        use std::path::Path;
+        use std::process::Command;
+
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testing/naive.c");
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("naive.so");
+        let compiled = Command::new("cc")
+            .args(["-g", "-O0", "-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .status()
+            .unwrap();
+        assert!(compiled.success());
+        let scene = || {
+            let path = CString::new(library.to_str().unwrap()).unwrap();
+            let naive = support::load(&path, c"naive_write");
+            let pipe = support::broken_pipe();
+            assert_eq!(naive(std::os::fd::AsRawFd::as_raw_fd(&pipe)), -1);
+        };
+        assert_killed!(scene);
+        assert_survives!(|| {
+            let event = watched(scene)();
+            let caller = event.caller().unwrap();
+            assert_eq!(caller.function.as_deref(), Some("naive_write"), "{event}");
+            assert_names(&event, "tests/testing/naive.c", "write(fd, ");
+        });
+    }
+
+    #[test]
+    fn a_whole_library_may_be_watched_while_it_works() {
+        // Nothing raised: nothing recorded.
+        assert_survives!(|| {
+            let watch = Watch::begin().unwrap();
+            let peer = Peer::listen(Break::FinThenReset(5)).unwrap();
+            let mut stream = epipe::net::TcpStream::connect(peer.address().unwrap()).unwrap();
+            stream
+                .set_write_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
+            stream.write_all(b"hello").unwrap();
+            peer.wait_broken(&stream, SOON).unwrap();
+            stream.write_vectored(&support::slices()).unwrap_err();
+            watch.assert_none();
+        });
+    }
+}
