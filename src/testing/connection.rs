@@ -3,7 +3,7 @@
 use std::io::{self, PipeReader, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -34,13 +34,15 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(socket: Socket) -> io::Result<Connection> {
-        socket.set_nonblocking(true)?;
-        let is_tcp = socket.local_addr()?.as_socket().is_some();
-        if is_tcp {
-            // Each send is a segment of its own.
-            SockRef::from(&socket).set_tcp_nodelay(true)?;
+        Connection::holding(socket, false).map_err(|(_, error)| error)
+    }
+
+    /// Of somebody's socket, which is given back if it is none.
+    pub(super) fn holding(socket: Socket, slow: bool) -> Result<Connection, (Socket, io::Error)> {
+        match prepare(&socket, slow) {
+            Ok(is_tcp) => Ok(Connection { socket, is_tcp }),
+            Err(error) => Err((socket, error)),
         }
-        Ok(Connection { socket, is_tcp })
     }
 
     pub(super) fn connect(address: &SockAddr, slow: bool) -> io::Result<Connection> {
@@ -192,9 +194,29 @@ impl Connection {
     }
 }
 
+/// Whether it is of TCP. What is no socket is left as it was.
+fn prepare(socket: &Socket, slow: bool) -> io::Result<bool> {
+    let is_tcp = socket.local_addr()?.as_socket().is_some();
+    if is_tcp {
+        // Each send is a segment of its own.
+        SockRef::from(socket).set_tcp_nodelay(true)?;
+    }
+    if slow {
+        make_slow(socket)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(is_tcp)
+}
+
 impl AsFd for Connection {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+impl From<Connection> for OwnedFd {
+    fn from(connection: Connection) -> OwnedFd {
+        connection.socket.into()
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, PipeWriter};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr};
 
 use super::broken::{Break, Script, WaitError, wait_fin, wait_reset};
 use super::connection::{self, Connection, Folder, Line, is_again};
-use crate::Socket;
+use crate::{AdoptError, Socket};
 
 /// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
 ///
@@ -89,6 +89,15 @@ enum Source {
     Connection(Connection),
 }
 
+impl From<Source> for OwnedFd {
+    fn from(source: Source) -> OwnedFd {
+        match source {
+            Source::Listener(socket) => socket.into(),
+            Source::Connection(connection) => connection.into(),
+        }
+    }
+}
+
 impl Peer {
     /// Listens on a free TCP port of `127.0.0.1`; [`address`](Peer::address) tells which.
     ///
@@ -143,26 +152,29 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Those of `fcntl` and `getsockname`: not a socket.
-    pub fn holding(end: impl Into<OwnedFd>, script: impl Into<Script>) -> io::Result<Peer> {
+    /// Those of `getsockname`, `setsockopt` and `fcntl`: what is no socket is given back as it was. Those of
+    /// `pipe` and of starting a thread.
+    pub fn holding(
+        end: impl Into<OwnedFd>,
+        script: impl Into<Script>,
+    ) -> Result<Peer, AdoptError<OwnedFd>> {
         let script = script.into();
-        let socket = Socket::from(end.into());
-        if script.breaks.is_slow() {
-            connection::make_slow(&socket)?;
-        }
-        let source = Source::Connection(Connection::new(socket)?);
-        Peer::begin(source, None, None, script)
+        let connection = Connection::holding(Socket::from(end.into()), script.breaks.is_slow())
+            .map_err(|(socket, error)| AdoptError::new(socket.into(), error))?;
+        Peer::begin(Source::Connection(connection), None, None, script)
+            .map_err(|(source, error)| AdoptError::new(source.into(), error))
     }
 
     fn listen_on(address: &SockAddr, folder: Option<Folder>, script: Script) -> io::Result<Peer> {
         let listener = connection::listen(address, script.breaks.is_slow())?;
         let address = listener.local_addr()?;
         Peer::begin(Source::Listener(listener), Some(address), folder, script)
+            .map_err(|(_, error)| error)
     }
 
     fn connect_to(address: &SockAddr, script: Script) -> io::Result<Peer> {
         let connection = Connection::connect(address, script.breaks.is_slow())?;
-        Peer::begin(Source::Connection(connection), None, None, script)
+        Peer::begin(Source::Connection(connection), None, None, script).map_err(|(_, error)| error)
     }
 
     fn begin(
@@ -170,14 +182,20 @@ impl Peer {
         address: Option<SockAddr>,
         folder: Option<Folder>,
         script: Script,
-    ) -> io::Result<Peer> {
-        let (line, hangs_up) = io::pipe()?;
+    ) -> Result<Peer, (Source, io::Error)> {
+        let (line, hangs_up) = match io::pipe() {
+            Ok(ends) => ends,
+            Err(error) => return Err((source, error)),
+        };
         let shared = Arc::new(Shared::default());
         let breaks = script.breaks;
         let its = Arc::clone(&shared);
-        let thread = thread::Builder::new()
+        // Through a channel: a thread that cannot be started would drop it.
+        let (give, take) = mpsc::sync_channel(1);
+        let spawned = thread::Builder::new()
             .name("epipe peer".into())
             .spawn(move || {
+                let Ok(source) = take.recv() else { return };
                 let kept = live(source, &script, &line, &its);
                 its.tell(match &kept {
                     Ok(_) => Outcome::Broken,
@@ -187,7 +205,13 @@ impl Peer {
                 if let Ok(Some(open)) = kept {
                     hold(&open, breaks, &line);
                 }
-            })?;
+            });
+        let thread = match spawned {
+            Ok(thread) => thread,
+            Err(error) => return Err((source, error)),
+        };
+        // There is room for one, and the thread waits for it.
+        let _ = give.send(source);
         Ok(Peer {
             address: address.as_ref().and_then(SockAddr::as_socket),
             path: address

@@ -372,9 +372,13 @@ fn it_takes_one_connection_on_loopback() {
     // Where nobody listens.
     let nobody = Peer::connect(peer.address().unwrap(), Break::RESET_AT_ACCEPT).unwrap_err();
     assert_eq!(nobody.kind(), io::ErrorKind::ConnectionRefused);
-    // A pipe is no socket.
-    let (reader, _writer) = io::pipe().unwrap();
-    Peer::holding(reader, Break::RESET_AT_ACCEPT).unwrap_err();
+    // A pipe is no socket, and is given back.
+    let (reader, mut writer) = io::pipe().unwrap();
+    let error = Peer::holding(reader, Break::RESET_AT_ACCEPT).unwrap_err();
+    assert_eq!(error.error().raw_os_error(), Some(libc::ENOTSOCK));
+    let mut reader = io::PipeReader::from(error.into_inner());
+    writer.write_all(b"x").unwrap();
+    assert_eq!(reader.read(&mut [0]).unwrap(), 1);
 }
 
 #[test]
