@@ -1,12 +1,13 @@
 //! One side of a connection that the kit holds, in a thread of its own.
 
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+use std::thread::{self, JoinHandle};
 use std::{env, fs, process};
 
 use socket2::{Domain, SockAddr, SockRef, Type};
@@ -24,6 +25,39 @@ const SMALL: usize = 4096;
 
 /// Calls a thread off: it is readable, or rather hung up, when the other end is dropped.
 pub(super) type Line = PipeReader;
+
+/// A thread that is called off, and waited for, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Worker {
+    line: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub(super) fn start(
+        name: &str,
+        work: impl FnOnce(Line) + Send + 'static,
+    ) -> io::Result<Worker> {
+        let (line, hangs_up) = io::pipe()?;
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .spawn(move || work(line))?;
+        Ok(Worker {
+            line: Some(hangs_up),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.line = None;
+        if let Some(thread) = self.thread.take() {
+            // It does not panic.
+            let _ = thread.join();
+        }
+    }
+}
 
 /// A stream socket that never blocks: its thread waits for the line as well.
 #[derive(Debug)]

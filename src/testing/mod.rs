@@ -69,10 +69,11 @@
 //!
 //! # Platforms
 //!
-//! Run on Linux. On Apple, BSD and the others the kit is type-checked. Three things are Linux's alone: that what
-//! was sent before a break is waited for until it has arrived, thread names in a [`Watch`], and (with Android,
-//! FreeBSD and illumos) a FIN that is seen behind unread data. Where there is no SIGPIPE the feature adds
-//! nothing.
+//! Run on Linux. On Apple, BSD and the others the kit is type-checked. Four things are Linux's alone: that what
+//! was sent before a break is waited for until it has arrived; thread names in a [`Watch`]; (with Android) that
+//! [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes, where others must ask it once a
+//! millisecond; and (with Android, FreeBSD and illumos) a FIN that is seen behind unread data. Where there is no
+//! SIGPIPE the feature adds nothing.
 //!
 //! This module is for tests: threads are spawned for each peer, and the [assert](crate::assert_survives)
 //! macros panic.

@@ -1,17 +1,16 @@
 //! A peer that breaks as told.
 
-use std::io::{self, PipeWriter};
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr};
 
 use super::broken::{Break, Script, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, Line, is_again};
+use super::connection::{self, Connection, Folder, Line, Worker, is_again};
 use crate::{AdoptError, Socket};
 
 /// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
@@ -42,13 +41,11 @@ use crate::{AdoptError, Socket};
 /// connection.
 #[derive(Debug)]
 pub struct Peer {
-    address: Option<SocketAddr>,
-    path: Option<PathBuf>,
+    address: Option<SockAddr>,
     breaks: Break,
     shared: Arc<Shared>,
-    // In this order: the line hangs up, the thread ends, the folder goes.
-    line: Option<PipeWriter>,
-    thread: Option<JoinHandle<()>>,
+    // In this order: the thread ends, the folder goes.
+    _worker: Worker,
     _folder: Option<Folder>,
 }
 
@@ -183,57 +180,46 @@ impl Peer {
         folder: Option<Folder>,
         script: Script,
     ) -> Result<Peer, (Source, io::Error)> {
-        let (line, hangs_up) = match io::pipe() {
-            Ok(ends) => ends,
-            Err(error) => return Err((source, error)),
-        };
         let shared = Arc::new(Shared::default());
         let breaks = script.breaks;
         let its = Arc::clone(&shared);
-        // Through a channel: a thread that cannot be started would drop it.
+        // By a channel: a thread that cannot be started would drop it.
         let (give, take) = mpsc::sync_channel(1);
-        let spawned = thread::Builder::new()
-            .name("epipe peer".into())
-            .spawn(move || {
-                let Ok(source) = take.recv() else { return };
-                let kept = live(source, &script, &line, &its);
-                its.tell(match &kept {
-                    Ok(_) => Outcome::Broken,
-                    Err(End::Early) => Outcome::Ended,
-                    Err(End::Error(error)) => Outcome::Failed(copy(error)),
-                });
-                if let Ok(Some(open)) = kept {
-                    hold(&open, breaks, &line);
-                }
+        let worker = Worker::start("epipe peer", move |line| {
+            let Ok(source) = take.recv() else { return };
+            let kept = live(source, &script, &line, &its);
+            its.tell(match &kept {
+                Ok(_) => Outcome::Broken,
+                Err(End::Early) => Outcome::Ended,
+                Err(End::Error(error)) => Outcome::Failed(copy(error)),
             });
-        let thread = match spawned {
-            Ok(thread) => thread,
+            if let Ok(Some(open)) = kept {
+                hold(&open, breaks, &line);
+            }
+        });
+        let worker = match worker {
+            Ok(worker) => worker,
             Err(error) => return Err((source, error)),
         };
         // There is room for one, and the thread waits for it.
         let _ = give.send(source);
         Ok(Peer {
-            address: address.as_ref().and_then(SockAddr::as_socket),
-            path: address
-                .as_ref()
-                .and_then(SockAddr::as_pathname)
-                .map(Path::to_path_buf),
+            address,
             breaks,
             shared,
-            line: Some(hangs_up),
-            thread: Some(thread),
+            _worker: worker,
             _folder: folder,
         })
     }
 
     /// Where it listens. `None` if it does not, or on a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.address.as_ref()?.as_socket()
     }
 
     /// The Unix socket on which it listens.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.address.as_ref()?.as_pathname()
     }
 
     /// How many bytes it has received: after a break exactly those that the break counts.
@@ -292,16 +278,6 @@ impl Peer {
             io::ErrorKind::TimedOut => WaitError::TimedOut { received },
             _ => error.into(),
         })
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.line = None;
-        if let Some(thread) = self.thread.take() {
-            // It does not panic.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -1,17 +1,17 @@
 //! A proxy that cuts connections at the byte it was told.
 
-use std::io::{self, PipeWriter};
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockAddr;
 
 use super::broken::{Break, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, Line, check, is_again};
+use super::connection::{self, Connection, Folder, Line, Worker, check, is_again};
 use crate::Socket;
 use crate::sys::testing::{self as sys, Ready, Wish};
 
@@ -119,12 +119,11 @@ impl Passed {
 /// ```
 #[derive(Debug)]
 pub struct Proxy {
-    address: Option<SocketAddr>,
-    path: Option<PathBuf>,
+    address: SockAddr,
     cut: Cut,
     shared: Arc<Shared>,
-    line: Option<PipeWriter>,
-    thread: Option<JoinHandle<()>>,
+    // In this order: the threads end, the folder goes.
+    _worker: Worker,
     _folder: Option<Folder>,
 }
 
@@ -179,31 +178,28 @@ impl Proxy {
     ) -> io::Result<Proxy> {
         let listener = connection::listen(address, cut.is_slow())?;
         let address = listener.local_addr()?;
-        let (line, hangs_up) = io::pipe()?;
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("epipe proxy".into())
-            .spawn(move || serve(&listener, &server, cut, &line, &its))?;
+        let worker = Worker::start("epipe proxy", move |line| {
+            serve(&listener, &server, cut, &line, &its);
+        })?;
         Ok(Proxy {
-            address: address.as_socket(),
-            path: address.as_pathname().map(Path::to_path_buf),
+            address,
             cut,
             shared,
-            line: Some(hangs_up),
-            thread: Some(thread),
+            _worker: worker,
             _folder: folder,
         })
     }
 
     /// Where the client connects to. `None` on a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.address.as_socket()
     }
 
     /// The Unix socket that the client connects to.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.address.as_pathname()
     }
 
     /// All connections so far, in the order in which they came.
@@ -278,16 +274,6 @@ impl Proxy {
                 .last()
                 .map_or(0, |passed| passed.to_server + passed.to_client),
         })
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.line = None;
-        if let Some(thread) = self.thread.take() {
-            // It does not panic.
-            let _ = thread.join();
-        }
     }
 }
 

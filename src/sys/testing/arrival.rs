@@ -98,13 +98,39 @@ fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
     }
 }
 
-fn until(fd: BorrowedFd<'_>, events: c_short, timeout: Duration) -> io::Result<c_short> {
-    let mut polled = [entry(fd, events)];
-    // A time that no clock can tell is for ever.
-    wait(&mut polled, Instant::now().checked_add(timeout))?;
-    match polled[0].revents {
-        0 => Err(io::ErrorKind::TimedOut.into()),
-        told => Ok(told),
+cfg_if! {
+    if #[cfg(any(target_os = "android", target_os = "linux"))] {
+        /// Waits for one of `events`, or an end in both directions.
+        fn until(fd: BorrowedFd<'_>, events: c_short, timeout: Duration) -> io::Result<c_short> {
+            let mut polled = [entry(fd, events)];
+            // A time that no clock can tell is for ever.
+            wait(&mut polled, Instant::now().checked_add(timeout))?;
+            match polled[0].revents {
+                0 => Err(io::ErrorKind::TimedOut.into()),
+                told => Ok(told),
+            }
+        }
+    } else {
+        /// Waits for one of `events`, or an end in both directions. Who asks for nothing is not woken
+        /// elsewhere (XNU poll_nocancel, FreeBSD sopoll_generic), and who asks for more is woken by that
+        /// all the time: so it asks once a millisecond. On XNU POLLOUT makes poll look at the direction
+        /// that a FIN leaves open.
+        fn until(fd: BorrowedFd<'_>, events: c_short, timeout: Duration) -> io::Result<c_short> {
+            let deadline = Instant::now().checked_add(timeout);
+            loop {
+                let now = Instant::now();
+                let mut polled = [entry(fd, events | POLLOUT)];
+                wait(&mut polled, Some(now))?;
+                let told = polled[0].revents & (events | POLLHUP | POLLERR);
+                if told != 0 {
+                    return Ok(told);
+                }
+                if deadline.is_some_and(|deadline| now >= deadline) {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }
 
