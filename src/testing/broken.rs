@@ -1,5 +1,6 @@
 //! How a connection breaks.
 
+use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -112,14 +113,15 @@ impl From<Break> for Script {
     }
 }
 
-/// Why a break has not arrived.
-#[derive(Debug, thiserror::Error)]
+/// Why a break has not arrived. [`Debug`](fmt::Debug) is the message as well, for who unwraps.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
     /// The time is over.
-    #[error("no break in time, after {received} bytes")]
+    #[error("not in time: {received} bytes had come")]
     TimedOut {
-        /// What had been received of the side that is counted.
+        /// What had been received in the direction that breaks; of a [`Proxy`](super::Proxy) that breaks
+        /// both or none, in both together.
         received: u64,
     },
     /// The connection ended before as many bytes had come as the break counts.
@@ -129,11 +131,17 @@ pub enum WaitError {
         received: u64,
     },
     /// There is nothing to wait for: it never breaks.
-    #[error("this peer never breaks")]
+    #[error("nothing here is told to break")]
     NeverBreaks,
     /// What the system said.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl fmt::Debug for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Waits until a FIN (or a reset, or a Unix peer's close) has arrived in the local kernel: by poll(2),

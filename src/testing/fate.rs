@@ -59,8 +59,8 @@ impl fmt::Display for Fate {
     }
 }
 
-/// Why there is no fate to tell.
-#[derive(Debug, thiserror::Error)]
+/// Why there is no fate to tell. [`Debug`](fmt::Debug) is the message as well, for who unwraps.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum FateError {
     /// Which test is to be run again cannot be told.
@@ -74,10 +74,15 @@ pub enum FateError {
         thread: String,
     },
     /// The program was run again and did not come to this call.
-    #[error("`{command}` ({ended}) did not come to this call of fate_of; it said:\n{output}")]
+    #[error(
+        "`{command}` ({ended}) did not come to this call of fate_of{}; it said:\n{output}",
+        hint(*.guessed)
+    )]
     NeverArrived {
         /// What was run.
         command: String,
+        /// Which test it is was taken from this thread's name.
+        guessed: bool,
         /// How that ended.
         ended: String,
         /// What it printed.
@@ -92,17 +97,34 @@ pub enum FateError {
     Io(#[from] io::Error),
 }
 
+impl fmt::Debug for FateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn hint(guessed: bool) -> &'static str {
+    if guessed {
+        " (it plays the test that is called as this thread is; on a thread that is not the test's own, say \
+         Rerun::test(\"module::name\")?.fate_of(|| ...))"
+    } else {
+        ""
+    }
+}
+
 /// Runs a scene in a process of its own in which SIGPIPE has its default and is not blocked, as in a C
 /// host, and tells its fate.
 ///
 /// This test's program is run once more, with this test alone (`--exact`), and comes to this call
 /// again: there the closure is run, and the process ends. So **the code before it runs again** in the
 /// child and must take the same way, the code behind it does not run, and what the closure changes stays
-/// in the child. Calls are told apart by their place in the source, and in a loop by their count; those
-/// that the child passes on its way return what they returned here.
+/// in the child. (A port or a file that the code before has for itself is taken when it runs again: make it in the
+/// closure.) Calls are told apart by their place in the source, and in a loop by their count; those
+/// that the child passes on its way return what they returned here. They do not nest.
 ///
 /// ```no_run
-/// # use std::io::Write;
+/// use std::io::Write;
+///
 /// use epipe::testing::{Fate, fate_of};
 ///
 /// #[test]
@@ -123,9 +145,10 @@ pub enum FateError {
 ///
 /// # Errors
 ///
-/// [`FateError::NotATest`] on any thread that is not a test's own, which is known by its name: main, a
-/// spawned one, `harness = false`, a doctest. [`Rerun`] is the form for those.
-/// [`FateError::NeverArrived`] if the second run took another way.
+/// [`FateError::NotATest`] on any thread that is not a test's own, which is known by its name: main, an unnamed
+/// one, `harness = false`, a doctest. [`Rerun`] is the form for those.
+/// [`FateError::NeverArrived`] if the second run took another way, and on a thread whose name is no test's, as a
+/// runtime's workers have.
 #[track_caller]
 pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
     Rerun::this_test()?.fate_of(scene)
@@ -150,6 +173,8 @@ pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
 pub struct Rerun {
     command: Command,
     timeout: Duration,
+    /// The test is known by this thread's name.
+    guessed: bool,
 }
 
 impl Rerun {
@@ -189,7 +214,10 @@ impl Rerun {
     fn this_test() -> Result<Rerun, FateError> {
         let thread = thread::current();
         match thread.name() {
-            Some(name) if name != "main" => Ok(Rerun::test(name)?),
+            Some(name) if name != "main" => Ok(Rerun {
+                guessed: true,
+                ..Rerun::test(name)?
+            }),
             name => Err(FateError::NotATest {
                 thread: name.map_or("an unnamed thread".into(), |name| {
                     format!("the thread \"{name}\"")
@@ -273,6 +301,7 @@ impl Rerun {
         if !folder.join(ARRIVED).exists() {
             return Err(FateError::NeverArrived {
                 command: format!("{:?}", self.command),
+                guessed: self.guessed,
                 ended: fate.to_string(),
                 output,
             });
@@ -288,6 +317,7 @@ impl From<Command> for Rerun {
         Rerun {
             command,
             timeout: Duration::from_secs(60),
+            guessed: false,
         }
     }
 }

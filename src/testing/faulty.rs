@@ -36,8 +36,10 @@ pub enum At {
     /// At every call from the k-th on.
     CallsFrom(u64),
     /// When exactly so many bytes have been passed on: a call that would go beyond them is cut short
-    /// there, and the next one has the fault.
+    /// there, and the next one has the fault. Once: the call after it goes on.
     Byte(u64),
+    /// As `Byte`, and at every call from there on: as a pipe is that has broken.
+    BytesFrom(u64),
 }
 
 /// Which call.
@@ -92,7 +94,11 @@ impl fmt::Display for Injected {
 
 /// A handle that answers by a script, for what no peer can provoke: short counts, `EINTR`, `EAGAIN`
 /// and any other error, at the k-th call or at a byte. What the script does not say is the inner handle's
-/// answer.
+/// answer. The code under test takes it where it takes any `Read` or `Write`.
+///
+/// Each call has one fault at most. Of several that are due, the one that was told first comes first, and
+/// the others at the calls after it; those that stay ([`At::CallsFrom`], [`At::BytesFrom`]) come where no other
+/// does.
 ///
 /// ```
 /// use std::io::Write;
@@ -124,6 +130,8 @@ pub struct Faulty<T> {
 struct Entry {
     planned: Planned,
     has_come: bool,
+    /// It was due, and another one had the call.
+    is_late: bool,
 }
 
 /// The calls of one kind, and the bytes that they have passed on.
@@ -146,19 +154,19 @@ impl<T> Faulty<T> {
         }
     }
 
-    /// A fault of reads. Of two at the same place each has a call of its own, in this order.
+    /// A fault of reads.
     #[must_use]
     pub fn on_read(self, at: At, fault: Fault) -> Faulty<T> {
         self.on(Operation::Read, at, fault)
     }
 
-    /// A fault of writes. Of two at the same place each has a call of its own, in this order.
+    /// A fault of writes.
     #[must_use]
     pub fn on_write(self, at: At, fault: Fault) -> Faulty<T> {
         self.on(Operation::Write, at, fault)
     }
 
-    /// A fault of flushes. They pass on no bytes: their place is a call.
+    /// A fault of flushes. They pass on no bytes: of places at a byte only byte 0 comes.
     #[must_use]
     pub fn on_flush(self, at: At, fault: Fault) -> Faulty<T> {
         self.on(Operation::Flush, at, fault)
@@ -173,6 +181,7 @@ impl<T> Faulty<T> {
         self.script.push(Entry {
             planned,
             has_come: false,
+            is_late: false,
         });
         self
     }
@@ -223,12 +232,14 @@ impl<T> Faulty<T> {
 
         let mut room = len;
         let mut errno = None;
-        let due = self
+        let mut due: Vec<_> = self
             .script
             .iter_mut()
-            .filter(|entry| entry.planned.operation == operation)
-            .find(|entry| entry.is_due(now, len));
-        if let Some(entry) = due {
+            .filter(|entry| entry.planned.operation == operation && entry.is_due(now, len))
+            .collect();
+        due.sort_by_key(|entry| entry.stays());
+        let mut due = due.into_iter();
+        if let Some(entry) = due.next() {
             entry.has_come = true;
             let fault = entry.planned.fault;
             match fault {
@@ -242,6 +253,7 @@ impl<T> Faulty<T> {
                 fault,
             });
         }
+        due.for_each(|entry| entry.is_late = true);
         if let Some(code) = errno {
             return Err(io::Error::from_raw_os_error(code));
         }
@@ -251,8 +263,10 @@ impl<T> Faulty<T> {
             .iter()
             .filter(|entry| entry.planned.operation == operation && !entry.has_come)
             .filter_map(|entry| match entry.planned.at {
-                At::Byte(byte) => byte.checked_sub(now.bytes).filter(|left| *left > 0),
-                _ => None,
+                At::Byte(byte) | At::BytesFrom(byte) => {
+                    byte.checked_sub(now.bytes).filter(|left| *left > 0)
+                }
+                At::Call(_) | At::CallsFrom(_) => None,
             });
         if let Some(left) = stops.min() {
             room = room.min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -274,15 +288,22 @@ impl Entry {
     /// Whether it comes at this call, which offers `len` bytes.
     fn is_due(&self, now: Count, len: usize) -> bool {
         let is_here = match self.planned.at {
-            At::Call(call) => now.calls == call && !self.has_come,
+            At::Call(call) => now.calls == call,
             At::CallsFrom(call) => now.calls >= call,
-            At::Byte(byte) => now.bytes == byte && !self.has_come,
+            At::Byte(byte) => now.bytes == byte,
+            At::BytesFrom(byte) => now.bytes >= byte,
         };
+        let is_over = self.has_come && !self.stays();
         let changes_something = match self.planned.fault {
             Fault::Short(most) => most < len,
             Fault::Errno(_) => true,
         };
-        is_here && changes_something
+        (is_here || self.is_late) && !is_over && changes_something
+    }
+
+    /// It comes again and again.
+    fn stays(&self) -> bool {
+        matches!(self.planned.at, At::CallsFrom(_) | At::BytesFrom(_))
     }
 }
 

@@ -208,15 +208,15 @@ impl Proxy {
     }
 
     /// Waits until the connection of this number, from 0, has ended on both sides, by a cut or by
-    /// itself; returns what was passed on.
+    /// itself; returns what was passed on. After [`Break::StopReading`] the end of the side that is read no more
+    /// is not seen.
     ///
     /// # Errors
     ///
     /// [`WaitError::TimedOut`] when `timeout` is over.
     pub fn wait_ended(&self, number: usize, timeout: Duration) -> Result<Passed, WaitError> {
-        self.wait(timeout, |connections| {
-            connections.get(number).filter(|passed| passed.ended).copied()
-        })
+        let is_it = |connections: &[Passed]| connections.get(number).copied();
+        self.wait(timeout, is_it, |passed| passed.ended)
     }
 
     /// Waits until a connection has been cut and the break has arrived in the local kernel at
@@ -235,9 +235,11 @@ impl Proxy {
         if !breaks.iter().flatten().any(|b| b.after().is_some()) {
             return Err(WaitError::NeverBreaks);
         }
-        let passed = self.wait(timeout, |connections| {
-            connections.iter().rev().find(|passed| passed.cut).copied()
-        })?;
+        let last = |connections: &[Passed]| {
+            let cut = connections.iter().rev().find(|passed| passed.cut);
+            cut.or(connections.last()).copied()
+        };
+        let passed = self.wait(timeout, last, |passed| passed.cut)?;
         let left = timeout.saturating_sub(begun.elapsed());
         let resets = |b: &Break| matches!(b, Break::ResetAfter(_) | Break::FinThenReset(_));
         let stops = |b: &Break| matches!(b, Break::StopReading(_));
@@ -251,29 +253,43 @@ impl Proxy {
         }
         .map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => WaitError::TimedOut {
-                received: passed.to_server + passed.to_client,
+                received: self.counted(passed),
             },
             _ => error.into(),
         })
     }
 
-    fn wait<T>(
+    /// Waits until what is true of a connection.
+    fn wait(
         &self,
         timeout: Duration,
-        find: impl Fn(&[Passed]) -> Option<T>,
-    ) -> Result<T, WaitError> {
+        find: impl Fn(&[Passed]) -> Option<Passed>,
+        what: impl Fn(&Passed) -> bool,
+    ) -> Result<Passed, WaitError> {
         let (connections, _) = self
             .shared
             .changed
             .wait_timeout_while(self.shared.connections(), timeout, |connections| {
-                find(connections).is_none()
+                !find(connections).as_ref().is_some_and(&what)
             })
             .unwrap_or_else(PoisonError::into_inner);
-        find(&connections).ok_or_else(|| WaitError::TimedOut {
-            received: connections
-                .last()
-                .map_or(0, |passed| passed.to_server + passed.to_client),
+        let found = find(&connections).unwrap_or_default();
+        if what(&found) {
+            return Ok(found);
+        }
+        Err(WaitError::TimedOut {
+            received: self.counted(found),
         })
+    }
+
+    /// What has come in the direction that breaks.
+    fn counted(&self, passed: Passed) -> u64 {
+        let breaks = [self.cut.to_server, self.cut.to_client].map(|b| b.is_some());
+        match breaks {
+            [true, false] => passed.to_server,
+            [false, true] => passed.to_client,
+            _ => passed.to_server + passed.to_client,
+        }
     }
 }
 

@@ -41,15 +41,16 @@ use crate::sys::testing::{Recorder, Recording};
 /// * The unwinder must pass the signal's own frame. LLVM's, which static musl programs on x86-64 hold, does
 ///   not: there an event tells its thread alone.
 /// * The stack is walked by unwind tables. C code without them (32-bit ARM, `-fno-asynchronous-unwind-tables`)
-///   ends it. Files and lines need debug information, which release builds lack by default.
+///   ends it. Files and lines need debug information, which release builds lack by default (`debug =
+///   "line-tables-only"` in the profile is enough; a function's name is then without its path).
 /// * Where SIGPIPE goes to the process (Apple, NetBSD) another thread may take it: then thread and stack
 ///   are that one's. There, nothing is recorded while a guard lives anywhere in the process.
 /// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is dropped.
 #[must_use = "it watches until it is dropped"]
 pub struct Watch(Recorder);
 
-/// Why a [`Watch`] cannot begin.
-#[derive(Debug, thiserror::Error)]
+/// Why a [`Watch`] cannot begin. [`Debug`](fmt::Debug) is the message as well, for who unwraps.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
     /// There is one at a time.
@@ -61,6 +62,12 @@ pub enum WatchError {
     /// What the system said.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl fmt::Debug for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Watch {
@@ -167,12 +174,13 @@ impl Event {
         &self.frames
     }
 
-    /// Who is to blame: the innermost function whose file is known and belongs neither to Rust's standard
-    /// library nor to glibc.
+    /// Who is to blame: the innermost function that belongs neither to Rust's standard library nor to glibc, by
+    /// its file; of code without debug information, by its name, if that is Rust's.
     pub fn caller(&self) -> Option<&Frame> {
-        self.frames
-            .iter()
-            .find(|frame| frame.file.as_deref().is_some_and(|file| !is_of_std(file)))
+        self.frames.iter().find(|frame| match &frame.file {
+            Some(file) => !is_of_std(file),
+            None => frame.function.as_deref().is_some_and(is_of_a_crate),
+        })
     }
 }
 
@@ -218,12 +226,24 @@ impl fmt::Display for Frame {
     }
 }
 
-/// As rustc names std, as it stands in an installed `rust-src`, and as glibc is built.
+/// As rustc names std, as it stands in an installed `rust-src`, and as distributions build glibc.
 fn is_of_std(file: &Path) -> bool {
     let name = file.to_string_lossy();
     name.starts_with("/rustc/")
         || name.contains("/lib/rustlib/src/rust/library/")
         || name.contains("/sysdeps/")
+        || name.contains("/glibc-")
+        || ["./csu/", "./io/", "./nptl/", "./misc/", "./socket/"]
+            .iter()
+            .any(|folder| name.starts_with(folder))
+}
+
+/// Whether this is a path of Rust whose crate is not std: `mini::request`, `<mini::Client as Write>::write`.
+fn is_of_a_crate(function: &str) -> bool {
+    let path = function.trim_start_matches(['<', '&', '*', '[', '(']);
+    let path = path.strip_prefix("mut ").unwrap_or(path);
+    path.split_once("::")
+        .is_some_and(|(name, _)| !["alloc", "core", "std", "test"].contains(&name))
 }
 
 /// The functions of one instruction pointer, the innermost first; one at least.
@@ -248,4 +268,52 @@ fn look_up(ip: usize) -> Vec<Frame> {
         });
     }
     frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, Frame};
+
+    fn frame(function: &str, file: Option<&str>) -> Frame {
+        Frame {
+            ip: 1,
+            function: Some(function.into()),
+            file: file.map(Into::into),
+            line: None,
+        }
+    }
+
+    fn blamed(frames: &[Frame]) -> Option<String> {
+        let event = Event {
+            thread: 1,
+            thread_name: None,
+            frames: frames.to_vec(),
+        };
+        event.caller().and_then(|frame| frame.function.clone())
+    }
+
+    #[test]
+    fn who_is_to_blame_is_neither_std_nor_glibc_with_debug_information_or_without() {
+        let of_std = [
+            frame("__writev", Some("./misc/../sysdeps/unix/sysv/linux/writev.c")),
+            frame("writev", None),
+            frame("std::io::Write::write_all", None),
+            frame("<std::net::TcpStream as std::io::Write>::write", None),
+            frame("<&mut W as core::fmt::Write>::write_str", None),
+            frame("core::ops::function::FnOnce::call_once", Some("/rustc/1/core/function.rs")),
+            frame("start_thread", Some("./nptl/pthread_create.c")),
+        ];
+        assert_eq!(blamed(&of_std), None);
+        for (function, file) in [
+            ("mini::request", None),
+            ("<mini::Client as std::io::Write>::write", None),
+            ("<&mut mini::Client as std::io::Write>::write", None),
+            ("naive_write", Some("/home/mini/naive.c")),
+            ("request", Some("src/lib.rs")),
+        ] {
+            let mut frames = of_std.to_vec();
+            frames.insert(4, frame(function, file));
+            assert_eq!(blamed(&frames).as_deref(), Some(function));
+        }
+    }
 }

@@ -177,7 +177,9 @@ fn a_spawned_thread_is_told_so_at_once_and_may_name_the_test() {
         .join()
         .unwrap();
     assert!(matches!(error, FateError::NeverArrived { .. }), "{error}");
-    assert!(error.to_string().contains("running 0 tests"), "{error}");
+    let said = format!("{error:?}"); // what `unwrap` shows
+    assert!(said.contains("running 0 tests"), "{said}");
+    assert!(said.contains("Rerun::test("), "{said}");
 }
 
 #[test]

@@ -40,6 +40,42 @@ fn every_fault_comes_where_it_was_told() {
 }
 
 #[test]
+fn each_call_has_one_fault_and_none_is_lost() {
+    let errno = |error: io::Error| error.raw_os_error().unwrap();
+    let mut faulty = Faulty::new(Vec::new())
+        .on_write(At::CallsFrom(1), Fault::Short(3))
+        .on_write(At::Call(1), Fault::INTERRUPTED)
+        .on_write(At::Call(1), Fault::Short(1))
+        .on_write(At::Call(2), Fault::WOULD_BLOCK)
+        .on_write(At::Byte(1), Fault::Short(2))
+        .on_write(At::Byte(1), Fault::NO_BUFFERS);
+    let answers: Vec<_> = (0..7)
+        .map(|_| faulty.write(b"1234").map_err(errno))
+        .collect();
+    let expected = [
+        Err(libc::EINTR),
+        Ok(1),
+        Err(libc::EAGAIN), // it had waited since call 2
+        Ok(2),
+        Err(libc::ENOBUFS), // since byte 1
+        Ok(3),
+        Ok(3),
+    ];
+    assert_eq!(answers, expected);
+    assert!(faulty.unreached().is_empty());
+}
+
+#[test]
+fn a_pipe_that_has_broken_stays_so() {
+    let mut gone = Faulty::new(Vec::new()).on_write(At::BytesFrom(3), Fault::BROKEN_PIPE);
+    assert_eq!(gone.write(b"12345").unwrap(), 3);
+    for _ in 0..3 {
+        assert_eq!(gone.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    }
+    assert_eq!(gone.get_ref(), b"123");
+}
+
+#[test]
 fn a_vectored_call_is_cut_inside_a_slice() {
     let mut faulty = Faulty::new(Vec::new())
         .on_write(At::Byte(3), Fault::INTERRUPTED)

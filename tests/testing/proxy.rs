@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use epipe::net::{TcpListener, TcpStream};
 use epipe::os::unix::net::{UnixListener, UnixStream};
@@ -60,6 +61,12 @@ fn without_a_cut_all_is_passed_on() {
     let passed = proxy.wait_ended(0, SOON).unwrap();
     assert_eq!((passed.to_server, passed.to_client), (3000, 5000));
     assert!(passed.ended && !passed.cut);
+    // There was no other.
+    let other = proxy.wait_ended(1, Duration::ZERO);
+    assert!(
+        matches!(other, Err(WaitError::TimedOut { received: 0 })),
+        "{other:?}"
+    );
     assert!(matches!(
         proxy.wait_broken(&io::stdin(), SOON),
         Err(WaitError::NeverBreaks)
@@ -130,6 +137,12 @@ fn a_direction_that_stands_still_is_not_ended() {
     // The other direction goes on.
     server.write_all(&answer()).unwrap();
     client.read_exact(&mut answer()).unwrap();
+    // Of the two the one that breaks is told.
+    let waits = proxy.wait_ended(0, Duration::ZERO);
+    assert!(
+        matches!(waits, Err(WaitError::TimedOut { received: 10 })),
+        "{waits:?}"
+    );
     assert!(proxy.connections()[0].cut && !proxy.connections()[0].ended);
 }
 
@@ -160,7 +173,7 @@ fn what_ends_by_itself_is_passed_on() {
     let (listener, _) = server();
     let proxy = Proxy::listen(listener.local_addr().unwrap(), Cut::default()).unwrap();
     let reset = |stream: &TcpStream| {
-        let now = Some(std::time::Duration::ZERO);
+        let now = Some(Duration::ZERO);
         socket2::SockRef::from(stream).set_linger(now).unwrap();
     };
     // The client resets, the server resets; each with something on its way.
