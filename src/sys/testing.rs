@@ -18,7 +18,8 @@ pub(crate) const BROKEN_PIPE: c_int = libc::EPIPE;
 /// Makes this process what the library meets in a C host: SIGPIPE at its default, and not blocked
 /// on this thread.
 pub(crate) fn become_a_foreign_host() -> io::Result<()> {
-    super::process_handler::set(libc::SIG_DFL, 0)?;
+    // Ignoring discards what is pending: unblocked, it would kill.
+    super::process_handler::set(libc::SIG_IGN, 0)?;
     super::signal::unblock();
-    Ok(())
+    super::process_handler::set(libc::SIG_DFL, 0)
 }

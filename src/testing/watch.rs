@@ -45,7 +45,8 @@ use crate::sys::testing::{Recorder, Recording};
 ///   "line-tables-only"` in the profile is enough; a function's name is then without its path).
 /// * Where SIGPIPE goes to the process (Apple, NetBSD) another thread may take it: then thread and stack
 ///   are that one's. There, nothing is recorded while a guard lives anywhere in the process.
-/// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is dropped.
+/// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is dropped. If
+///   that one calls the handler which it found there, the next `Watch` would call it for ever: one such a process.
 #[must_use = "it watches until it is dropped"]
 pub struct Watch(Recorder);
 
@@ -91,7 +92,7 @@ impl Watch {
 
     /// How many more have come than could be kept.
     pub fn missed(&self) -> usize {
-        self.0.count().saturating_sub(self.0.recordings().len())
+        self.0.missed()
     }
 
     /// Nothing has come.
@@ -120,7 +121,7 @@ impl Watch {
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch")
-            .field("recorded", &self.0.count())
+            .field("missed", &self.missed())
             .finish_non_exhaustive()
     }
 }

@@ -51,6 +51,14 @@ fn sigpipe_has_its_default_and_is_not_blocked_in_there() {
 }
 
 #[test]
+fn one_that_was_pending_before_is_not_the_scene_s() {
+    support::mask(libc::SIG_BLOCK);
+    write_to_a_broken_pipe();
+    assert!(support::is_pending());
+    assert_survives!(|| assert!(!support::is_pending()));
+}
+
+#[test]
 fn what_the_scene_prints_is_told_and_nothing_else() {
     println!("not this");
     eprintln!("nor this");

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
+use epipe::sigpipe::{self, Disposition};
 use epipe::testing::{Fate, Watch, WatchError, fate_of};
-use epipe::{assert_killed, assert_survives, sigpipe};
+use epipe::{assert_killed, assert_survives};
 
 use crate::support;
 
@@ -124,6 +126,71 @@ fn who_has_installed_a_handler_meanwhile_keeps_it() {
         support::dispose(support::hosts_handler());
         drop(watch);
         assert_eq!(support::disposition(), support::hosts_handler());
+    });
+}
+
+#[test]
+fn a_guard_and_a_watch_may_end_in_any_order() {
+    // Where the guard is a handler too (`ci/refused`), each finds the other's.
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        let guard = sigpipe::guard().unwrap();
+        drop(watch);
+        write_to_a_broken_pipe();
+        drop(guard);
+        assert_eq!(support::disposition(), libc::SIG_DFL);
+    });
+    assert_survives!(|| {
+        // A thread that the guard does not blind.
+        let (go, wait) = mpsc::channel();
+        let watcher = thread::spawn(move || {
+            wait.recv().unwrap();
+            Watch::begin().unwrap()
+        });
+        let guard = sigpipe::guard().unwrap();
+        go.send(()).unwrap();
+        let watch = watcher.join().unwrap();
+        drop(guard);
+        drop(watch);
+        assert_eq!(support::disposition(), libc::SIG_DFL);
+    });
+}
+
+#[test]
+fn the_process_s_disposition_is_told_and_changed_behind_it() {
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        assert_eq!(sigpipe::disposition().unwrap(), Disposition::Default);
+        // As an initialisation does that is watched.
+        assert_eq!(sigpipe::ignore().unwrap(), Disposition::Default);
+        assert_eq!(sigpipe::disposition().unwrap(), Disposition::Ignored);
+        write_to_a_broken_pipe();
+        assert_eq!(watch.events().len(), 1);
+        drop(watch);
+        assert_eq!(support::disposition(), libc::SIG_IGN);
+        write_to_a_broken_pipe();
+    });
+    assert_survives!(|| {
+        support::dispose(support::hosts_handler());
+        let _watch = Watch::begin().unwrap();
+        assert_eq!(sigpipe::ignore().unwrap(), Disposition::Handled);
+    });
+}
+
+#[test]
+fn a_stale_handler_that_somebody_has_put_back_is_the_default() {
+    assert_survives!(|| {
+        // As curl does round its calls.
+        let watch = Watch::begin().unwrap();
+        let found = support::action();
+        support::dispose(libc::SIG_IGN);
+        drop(watch);
+        support::set_handler(found.sa_sigaction, found.sa_flags);
+        let watch = Watch::begin().unwrap();
+        write_to_a_broken_pipe();
+        assert_eq!(watch.events().len(), 1);
+        drop(watch);
+        assert_eq!(support::disposition(), libc::SIG_DFL);
     });
 }
 

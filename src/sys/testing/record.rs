@@ -13,7 +13,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -98,9 +98,7 @@ const ON_STACK: i64 = 0;
 const TAKES_INFO: i64 = libc::SA_SIGINFO as i64;
 
 /// Records SIGPIPEs while it lives. There is one at a time.
-pub(crate) struct Recorder {
-    former: libc::sigaction,
-}
+pub(crate) struct Recorder(());
 
 impl Recorder {
     /// `None`: there is one already.
@@ -116,26 +114,13 @@ impl Recorder {
         trace(0, |_| {});
 
         OPEN.store(true, Ordering::SeqCst);
-        Self::install().inspect_err(|_| close()).map(Some)
-    }
-
-    fn install() -> io::Result<Recorder> {
-        let former = process_handler::action()?;
-        let flags = former.sa_flags as i64;
-        FORMER.store(former.sa_sigaction as usize, Ordering::Relaxed);
-        FORMER_TAKES_INFO.store(flags & TAKES_INFO != 0, Ordering::Relaxed);
-
-        // What a handler that was there asked for stays, but for its alternate stack.
-        let (mut action, flags) = if is_handler(former.sa_sigaction) {
-            (former, flags & !ON_STACK)
-        } else {
-            // SAFETY: all zeros is a valid sigaction.
-            (unsafe { MaybeUninit::zeroed().assume_init() }, RESTART)
-        };
-        action.sa_sigaction = handler();
-        action.sa_flags = (flags | TAKES_INFO) as _;
-        process_handler::set_action(&action)?;
-        Ok(Recorder { former })
+        match process_handler::stand_in(handler(), stand_before) {
+            Ok(()) => Ok(Some(Recorder(()))),
+            Err(error) => {
+                close();
+                Err(error)
+            }
+        }
     }
 
     /// Whether SIGPIPE is blocked on this thread: then nothing is recorded here.
@@ -143,34 +128,50 @@ impl Recorder {
         signal::is_blocked()
     }
 
-    /// How many have come.
-    pub(crate) fn count(&self) -> usize {
-        NEXT.load(Ordering::Relaxed)
+    /// How many have come that could not be kept.
+    pub(crate) fn missed(&self) -> usize {
+        NEXT.load(Ordering::Relaxed).saturating_sub(SLOTS)
     }
 
     /// Those that have been kept, in the order in which they came.
     pub(crate) fn recordings(&self) -> Vec<Recording> {
-        RECORDED
+        let come = NEXT.load(Ordering::Relaxed).min(SLOTS);
+        RECORDED[..come]
             .iter()
-            .filter(|slot| slot.full.load(Ordering::Acquire))
-            // SAFETY: a full slot is written no more while this recorder lives.
-            .map(|slot| unsafe { (*slot.recording.get()).clone() })
+            .map(|slot| {
+                // Another thread's handler is about to fill it.
+                while !slot.full.load(Ordering::Acquire) {
+                    thread::yield_now();
+                }
+                // SAFETY: a full slot is written no more while this recorder lives.
+                unsafe { (*slot.recording.get()).clone() }
+            })
             .collect()
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // Who has put in a handler of his own since keeps it; ours stays valid behind it.
-        if process_handler::current().is_ok_and(|found| found == handler()) {
-            if self.former.sa_sigaction == SIG_DFL {
-                // A signal still in flight to another thread would kill: ignoring discards it.
-                let _ = process_handler::set(SIG_IGN, 0);
-            }
-            let _ = process_handler::set_action(&self.former);
-        }
+        // Ours stays valid behind a handler that was put in since.
+        process_handler::step_aside();
         close();
     }
+}
+
+/// The handler's action, before what was there.
+fn stand_before(former: &libc::sigaction) -> libc::sigaction {
+    let flags = former.sa_flags as i64;
+    FORMER.store(former.sa_sigaction, Ordering::Relaxed);
+    FORMER_TAKES_INFO.store(flags & TAKES_INFO != 0, Ordering::Relaxed);
+    // What a handler that was there asked for stays, but for its alternate stack.
+    let (mut action, flags) = if is_handler(former.sa_sigaction) {
+        (*former, flags & !ON_STACK)
+    } else {
+        (process_handler::plain(SIG_DFL, 0), RESTART)
+    };
+    action.sa_sigaction = handler();
+    action.sa_flags = (flags | TAKES_INFO) as _;
+    action
 }
 
 fn close() {
