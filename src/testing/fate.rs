@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -139,9 +139,16 @@ fn hint(guessed: bool) -> &'static str {
 /// ```
 ///
 /// What the child has printed is told by [`Fate::Survived`]; for every other fate it is printed here,
-/// where libtest keeps it for the failure message. It may take 60 seconds ([`Rerun::timeout`]). Where the
+/// where libtest keeps it for the failure message. (Of a line that `print!` has begun nothing is told after a
+/// death: std keeps it until it ends.) It may take 60 seconds ([`Rerun::timeout`]). Where the
 /// program runs under an emulator that the kernel does not start by itself, `EPIPE_RUNNER` names it with its
 /// arguments, as cargo's `runner` does.
+///
+/// # Limits
+///
+/// * SIGPIPE is unblocked on the thread that calls, and so on those that the scene starts. A thread that was
+///   started before keeps its mask: where it is blocked, no write of that thread kills.
+/// * When the time is over the child is killed; what the child has started is not.
 ///
 /// # Errors
 ///
@@ -167,14 +174,15 @@ pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
 /// # Ok::<(), FateError>(())
 /// ```
 ///
-/// Calls on two threads at once are not told apart if they stand at one place of the source: give each
-/// thread a line of its own, or one after the other.
+/// Not on two threads at once: the child plays both, on its way to one of them.
 #[derive(Debug)]
 pub struct Rerun {
     command: Command,
     timeout: Duration,
     /// The test is known by this thread's name.
     guessed: bool,
+    /// What the child finds as its arguments; `None`: it cannot be told.
+    args: Option<Vec<OsString>>,
 }
 
 impl Rerun {
@@ -207,8 +215,13 @@ impl Rerun {
             .map(OsStr::new)
             .chain([program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or(program.as_os_str()));
-        command.args(words).args(args);
-        Ok(Rerun::from(command))
+        let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().into()).collect();
+        command.args(words).args(&args);
+        Ok(Rerun {
+            // What a runner makes of them is not known.
+            args: runner.is_empty().then_some(args),
+            ..Rerun::from(command)
+        })
     }
 
     fn this_test() -> Result<Rerun, FateError> {
@@ -267,7 +280,7 @@ impl Rerun {
         }
 
         let folder = Folder::new()?;
-        Request::write(folder.path(), &place)?;
+        Request::write(folder.path(), &place, self.args.as_deref())?;
         let output = OpenOptions::new()
             .append(true)
             .create_new(true)
@@ -292,7 +305,9 @@ impl Rerun {
         let fate = match status {
             None => Fate::TimedOut,
             Some(status) => match (status.code(), status.signal()) {
-                (Some(0), _) if folder.join(RETURNED).exists() => Fate::Survived(output.clone()),
+                (Some(0), _) if fs::metadata(folder.join(RETURNED)).is_ok_and(|file| file.len() > 0) => {
+                    Fate::Survived(output.clone())
+                }
                 (Some(code), _) => Fate::Exited(code),
                 (_, Some(sys::SIGPIPE)) => Fate::KilledBySigpipe,
                 (_, signal) => Fate::KilledBy(signal.unwrap_or(0)),
@@ -318,6 +333,7 @@ impl From<Command> for Rerun {
             command,
             timeout: Duration::from_secs(60),
             guessed: false,
+            args: None,
         }
     }
 }
@@ -412,6 +428,11 @@ impl Request {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             text => {
                 let mut words = text?.split(SEPARATOR).map(String::from).collect::<Vec<_>>();
+                let args = words.remove(0);
+                if !args.is_empty() && args != spell(&std::env::args_os().skip(1).collect::<Vec<_>>()) {
+                    // Another program, which the child has started on its way.
+                    return Ok(None);
+                }
                 let known = words.split_off(3.min(words.len()));
                 let request = Place::read(&words).map(|place| Request {
                     known: known
@@ -427,8 +448,9 @@ impl Request {
         }
     }
 
-    fn write(folder: &Path, place: &Place) -> io::Result<()> {
-        let mut words = place.words().to_vec();
+    fn write(folder: &Path, place: &Place, args: Option<&[OsString]>) -> io::Result<()> {
+        let mut words = vec![args.map_or_else(String::new, spell)];
+        words.extend(place.words());
         for (known, ending) in played().iter().filter(|(known, _)| known.run == place.run) {
             words.extend(known.words());
             words.extend(ending.words());
@@ -445,24 +467,25 @@ impl Request {
 
     /// Becomes what the scene wants, plays it, and ends the process.
     fn come_to(&self, scene: impl FnOnce()) -> ! {
-        let code = match self.arrive() {
-            Err(error) => {
-                eprintln!("fate_of: {error}");
-                1
-            }
+        let played = self.arrive().and_then(|mut returned| {
             // The panic's message is printed already. It must not go on: `should_panic` would take it.
-            Ok(()) => match panic::catch_unwind(AssertUnwindSafe(scene)) {
+            match panic::catch_unwind(AssertUnwindSafe(scene)) {
                 Err(payload) => {
                     drop_quietly(payload);
-                    101
+                    Ok(101)
                 }
-                Ok(()) => File::create(self.folder.join(RETURNED)).map_or(1, |_| 0),
-            },
-        };
+                Ok(()) => returned.write_all(b"y").map(|()| 0),
+            }
+        });
+        let code = played.unwrap_or_else(|error| {
+            eprintln!("fate_of: {error}");
+            1
+        });
         process::exit(code)
     }
 
-    fn arrive(&self) -> io::Result<()> {
+    /// The file that tells of the closure's end is open from here on: the scene may forbid to open one.
+    fn arrive(&self) -> io::Result<File> {
         HAS_ARRIVED.store(true, Ordering::Relaxed);
         // What was said on the way here is not the scene's.
         io::stdout().flush()?;
@@ -471,13 +494,20 @@ impl Request {
             .open(self.folder.join(OUTPUT))?;
         output.set_len(0)?;
         sys::become_a_foreign_host()?;
-        File::create(self.folder.join(ARRIVED)).map(drop)
+        let returned = File::create(self.folder.join(RETURNED))?;
+        File::create(self.folder.join(ARRIVED))?;
+        Ok(returned)
     }
 }
 
 /// A payload whose drop panics would end the process by another way.
 fn drop_quietly(payload: Box<dyn Any + Send>) {
     std::mem::forget(payload);
+}
+
+/// Arguments, so that they can be compared. They contain no separator.
+fn spell(args: &[OsString]) -> String {
+    format!("{args:?}")
 }
 
 /// Between the words of a request. In a word it is replaced.

@@ -45,8 +45,8 @@ use crate::sys::testing::{Recorder, Recording};
 ///   "line-tables-only"` in the profile is enough; a function's name is then without its path).
 /// * Where SIGPIPE goes to the process (Apple, NetBSD) another thread may take it: then thread and stack
 ///   are that one's. There, nothing is recorded while a guard lives anywhere in the process.
-/// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is dropped. If
-///   that one calls the handler which it found there, the next `Watch` would call it for ever: one such a process.
+/// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is dropped. One
+///   that goes on calling the handler which it had found must be gone before the next `Watch`.
 #[must_use = "it watches until it is dropped"]
 pub struct Watch(Recorder);
 

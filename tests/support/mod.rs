@@ -348,6 +348,16 @@ pub fn broken_pipe() -> OwnedFd {
     writer.into()
 }
 
+/// From here on this process opens nothing more.
+pub fn forbid_descriptors() {
+    let none = libc::rlimit {
+        rlim_cur: 3,
+        rlim_max: 3,
+    };
+    // SAFETY: the limit is valid for the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
+}
+
 /// Puts a pipe whose reader is gone in a descriptor's place.
 pub fn close_the_reader_of(fd: RawFd) {
     let pipe = broken_pipe();

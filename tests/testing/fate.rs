@@ -1,6 +1,6 @@
 //! The fate of a closure, told from outside.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -224,6 +224,29 @@ fn a_grandchild_is_its_own_master() {
         std::io::stdout().write_all(b"played").unwrap();
     });
     assert_eq!(said, "played");
+}
+
+#[test]
+fn so_is_one_that_was_started_before_the_call() {
+    // Of what a runner hands on the child knows nothing: there it takes the call for its own.
+    if std::env::var_os("EPIPE_RUNNER").is_some() {
+        return;
+    }
+    let tests = support::this_program()
+        .args(["fate::what_the_scene_changes_stays_there", "--exact"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tests.stdout);
+    assert!(tests.status.success(), "{said}");
+    assert_survives!(|| {});
+}
+
+#[test]
+fn a_scene_may_forbid_to_open_anything_more() {
+    assert_survives!(|| {
+        support::forbid_descriptors();
+        io::pipe().unwrap_err();
+    });
 }
 
 #[test]
