@@ -30,7 +30,8 @@ pub enum Break {
     HalfClose(u64),
     /// Receives exactly so many bytes, and then no more: the sender's buffers fill. Its own is small.
     StopReading(u64),
-    /// Never breaks. It takes, and sends, so many bytes at a time, through small buffers.
+    /// Never breaks. It takes, and sends, so many bytes at a time, through small buffers, and closes when the
+    /// other side has ended.
     Trickle(usize),
 }
 
@@ -86,16 +87,17 @@ pub struct Script {
 }
 
 impl Script {
-    /// These bytes are sent when the connection is there. If the other side does not take them all, it
-    /// breaks 200 ms after the last that it took, when all that it counts has been received.
+    /// These bytes are sent when the connection is there. They hold up no break that is due for longer than half
+    /// a second after the last that the other side took: who does not read may lose the rest.
     #[must_use]
     pub fn greeting(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.greeting = bytes.into();
         self
     }
 
-    /// These bytes are sent when what the break counts has been received, and have arrived before
-    /// the break.
+    /// These bytes are sent when what the break counts has been received ([`Break::Trickle`]: at the other
+    /// side's end), and have arrived before the break. More than the buffers hold the other side has to read:
+    /// the break waits for that.
     #[must_use]
     pub fn answering(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.answer = bytes.into();

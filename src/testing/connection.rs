@@ -1,5 +1,6 @@
 //! One side of a connection that the kit holds, in a thread of its own.
 
+use std::cell::Cell;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
@@ -15,9 +16,9 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 use crate::Socket;
 use crate::sys::testing::{self as sys, Ready, Wish};
 
-/// How long nothing need be acknowledged before the break comes all the same: the receiver does not read.
-/// (Linux puts an acknowledgement off for 40 to 200 ms.)
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long nothing need be taken by a receiver that is not waited for. (Linux puts an acknowledgement off for
+/// 40 to 200 ms.)
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// What slow sides ask for; the system may give more.
@@ -64,28 +65,71 @@ impl Drop for Worker {
 pub(super) struct Connection {
     socket: Socket,
     is_tcp: bool,
+    /// The FIN that the kernel counts among the bytes.
+    fin_sent: Cell<bool>,
 }
 
 impl Connection {
     pub(super) fn new(socket: Socket) -> io::Result<Connection> {
-        Connection::holding(socket, false).map_err(|(_, error)| error)
+        let is_tcp = prepare(&socket, false)?;
+        Ok(Connection::of(socket, is_tcp))
     }
 
-    /// Of somebody's socket, which is given back if it is none.
+    /// Of somebody's socket, which is given back if it is none, or not connected.
     pub(super) fn holding(socket: Socket, slow: bool) -> Result<Connection, (Socket, io::Error)> {
-        match prepare(&socket, slow) {
-            Ok(is_tcp) => Ok(Connection { socket, is_tcp }),
+        let is_tcp = is_stream(&socket).and_then(|()| prepare(&socket, slow));
+        match is_tcp {
+            Ok(is_tcp) => Ok(Connection::of(socket, is_tcp)),
             Err(error) => Err((socket, error)),
         }
     }
 
-    pub(super) fn connect(address: &SockAddr, slow: bool) -> io::Result<Connection> {
+    fn of(socket: Socket, is_tcp: bool) -> Connection {
+        Connection {
+            socket,
+            is_tcp,
+            fin_sent: Cell::new(false),
+        }
+    }
+
+    /// Connects to the first address that answers.
+    pub(super) fn connect(
+        addresses: &[SockAddr],
+        slow: bool,
+        line: &Line,
+    ) -> io::Result<Connection> {
+        let mut last = io::ErrorKind::InvalidInput.into();
+        for address in addresses {
+            match Connection::connect_to(address, slow, line) {
+                Err(error) => last = error,
+                connected => return connected,
+            }
+        }
+        Err(last)
+    }
+
+    fn connect_to(address: &SockAddr, slow: bool, line: &Line) -> io::Result<Connection> {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         if slow {
             make_slow(&socket)?;
         }
-        // Not for ever: a listener's queue may be full.
-        socket.connect_timeout(address, CONNECT)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(address) {
+            Err(error) if error.raw_os_error() == Some(sys::IN_PROGRESS) => {
+                // Not for ever: a listener's queue may be full.
+                let deadline = Instant::now() + CONNECT;
+                let watched = [(socket.as_fd(), Wish::Write), (line.as_fd(), Wish::Read)];
+                let [ready, called_off] = sys::poll(watched, Some(deadline))?;
+                check(called_off)?;
+                if !ready.writable() && !ready.gone() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                if let Some(error) = socket.take_error()? {
+                    return Err(error);
+                }
+            }
+            answer => answer?,
+        }
         Connection::new(socket)
     }
 
@@ -171,36 +215,48 @@ impl Connection {
         (&self.socket).write(buf)
     }
 
-    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. Not for
-    /// a receiver that takes nothing.
-    pub(super) fn settle(&self, line: &Line) -> io::Result<()> {
-        let mut left = self.under_way();
-        let mut deadline = Instant::now() + PATIENCE;
-        while left > 0 && Instant::now() < deadline {
+    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. False if
+    /// the other side is gone, or has taken nothing for as long as the patience lasts.
+    pub(super) fn settle(&self, patience: Option<Duration>, line: &Line) -> io::Result<bool> {
+        let mut left = self.unacknowledged();
+        let mut last = Instant::now();
+        let mut pause = Duration::from_micros(200);
+        while left > 0 {
+            // What stands in the queue of a connection that is gone stays there.
+            if sys::is_closed(self.as_fd()) || patience.is_some_and(|most| last.elapsed() > most) {
+                return Ok(false);
+            }
             // No event tells of an acknowledgement.
-            let soon = Instant::now() + Duration::from_millis(1);
-            let watched = [(self.as_fd(), Wish::End), (line.as_fd(), Wish::Read)];
-            let [ready, called_off] = sys::poll(watched, Some(soon))?;
+            let [called_off] = sys::poll([(line.as_fd(), Wish::Read)], Some(Instant::now() + pause))?;
             check(called_off)?;
-            if ready.gone() {
-                break;
-            }
-            let now = self.under_way();
+            let now = self.unacknowledged();
             if now < left {
-                deadline = Instant::now() + PATIENCE;
+                last = Instant::now();
+                pause = Duration::from_micros(200);
             }
+            pause = (pause * 2).min(Duration::from_millis(20));
             left = now;
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// How much of what was sent has not arrived, as far as the system tells. What is written to a
-    /// Unix socket has arrived.
-    pub(super) fn under_way(&self) -> usize {
+    /// How much of what was sent has not arrived, a FIN counted as one, as far as the system tells. What is
+    /// written to a Unix socket has arrived.
+    fn unacknowledged(&self) -> usize {
         if !self.is_tcp {
             return 0;
         }
         sys::unacknowledged(self.as_fd()).ok().flatten().unwrap_or(0)
+    }
+
+    /// The same in bytes.
+    pub(super) fn under_way(&self) -> usize {
+        self.unacknowledged()
+            .saturating_sub(usize::from(self.fin_sent.get()))
+    }
+
+    pub(super) fn fin_sent(&self) -> bool {
+        self.fin_sent.get()
     }
 
     /// Closes with a reset. A Unix socket knows none.
@@ -215,17 +271,36 @@ impl Connection {
         match self.socket.shutdown(Shutdown::Write) {
             // The other side was faster.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            answer => answer,
+            answer => {
+                self.fin_sent.set(answer.is_ok());
+                answer
+            }
         }
     }
 
-    /// Closes cleanly: FIN, and what has arrived is read, lest the close resets.
+    /// Closes cleanly: FIN, and what has arrived is read, lest the close resets. Not for ever: some send
+    /// faster than this reads.
     pub(super) fn close(self) -> io::Result<()> {
         self.shutdown_write()?;
         let mut thrown_away = [0; 4096];
-        while matches!(self.try_read(&mut thrown_away), Ok(1..)) {}
+        for _ in 0..1024 {
+            if !matches!(self.try_read(&mut thrown_away), Ok(1..)) {
+                break;
+            }
+        }
         Ok(())
     }
+}
+
+/// One end of a connection, and not a listener or a datagram socket.
+fn is_stream(socket: &Socket) -> io::Result<()> {
+    if socket.r#type()? != Type::STREAM {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the testing kit plays with stream sockets only",
+        ));
+    }
+    socket.peer_addr().map(drop)
 }
 
 /// Whether it is of TCP. What is no socket is left as it was.
@@ -307,18 +382,18 @@ pub(super) fn is_again(error: &io::Error) -> bool {
 }
 
 /// Where the kit may connect to.
-pub(super) fn on_loopback(addresses: impl ToSocketAddrs) -> io::Result<SocketAddr> {
-    let address = addresses
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address"))?;
-    if !address.ip().to_canonical().is_loopback() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("the testing kit works on loopback only, not with {address}"),
-        ));
+pub(super) fn on_loopback(addresses: impl ToSocketAddrs) -> io::Result<Vec<SockAddr>> {
+    let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
+    let addresses: Vec<_> = addresses.to_socket_addrs()?.collect();
+    if let Some(far) = addresses.iter().find(|a| !a.ip().to_canonical().is_loopback()) {
+        return Err(invalid(format!(
+            "the testing kit works on loopback only, not with {far}"
+        )));
     }
-    Ok(address)
+    if addresses.is_empty() {
+        return Err(invalid("no address".into()));
+    }
+    Ok(addresses.into_iter().map(SockAddr::from).collect())
 }
 
 /// Any free port of loopback.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr};
 
 use super::broken::{Break, Script, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, Line, Worker, is_again};
+use super::connection::{self, Connection, Folder, Line, PATIENCE, Worker, is_again};
 use crate::{AdoptError, Socket};
 
 /// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
@@ -132,7 +132,7 @@ impl Peer {
     ///
     /// `InvalidInput` for any other address; those of `connect`.
     pub fn connect(address: impl ToSocketAddrs, script: impl Into<Script>) -> io::Result<Peer> {
-        Peer::connect_to(&connection::on_loopback(address)?.into(), script.into())
+        Peer::connect_to(&connection::on_loopback(address)?, script.into())
     }
 
     /// Connects to a server on a Unix stream socket.
@@ -141,7 +141,7 @@ impl Peer {
     ///
     /// Those of `connect`, and a path that is too long.
     pub fn connect_unix(path: impl AsRef<Path>, script: impl Into<Script>) -> io::Result<Peer> {
-        Peer::connect_to(&SockAddr::unix(path)?, script.into())
+        Peer::connect_to(&[SockAddr::unix(path)?], script.into())
     }
 
     /// Takes one end of a connection that is there: a socket pair's, or what a listener of yours has
@@ -149,8 +149,8 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Those of `getsockname`, `setsockopt` and `fcntl`: what is no socket is given back as it was. Those of
-    /// `pipe` and of starting a thread.
+    /// What is no connected stream socket is given back as it was: `NotConnected`, `InvalidInput`, or what
+    /// `getsockopt` says. Those of `fcntl`, `pipe` and of starting a thread.
     pub fn holding(
         end: impl Into<OwnedFd>,
         script: impl Into<Script>,
@@ -169,8 +169,10 @@ impl Peer {
             .map_err(|(_, error)| error)
     }
 
-    fn connect_to(address: &SockAddr, script: Script) -> io::Result<Peer> {
-        let connection = Connection::connect(address, script.breaks.is_slow())?;
+    fn connect_to(addresses: &[SockAddr], script: Script) -> io::Result<Peer> {
+        // Nobody calls it off.
+        let (line, _open) = io::pipe()?;
+        let connection = Connection::connect(addresses, script.breaks.is_slow(), &line)?;
         Peer::begin(Source::Connection(connection), None, None, script).map_err(|(_, error)| error)
     }
 
@@ -297,7 +299,10 @@ enum End {
 
 impl From<io::Error> for End {
     fn from(error: io::Error) -> End {
-        End::Error(error)
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => End::Early,
+            _ => End::Error(error),
+        }
     }
 }
 
@@ -312,15 +317,11 @@ fn live(
         Source::Listener(listener) => connection::accept(&listener, line)?,
         Source::Connection(connection) => connection,
     };
-    let breaks = script.breaks;
-    let at_a_time = breaks.at_a_time();
+    let at_a_time = script.breaks.at_a_time();
     meet(&connection, script, line, shared)?;
     connection.send(&script.answer, at_a_time, line)?;
-    finish(connection, breaks, line)
+    finish(connection, script, line)
 }
-
-/// How long a greeting that is not taken holds up a break that is due.
-const STALL: Duration = Duration::from_millis(200);
 
 /// Sends the greeting and reads exactly as much as the break counts, both at once: the other side may
 /// not read before it has written.
@@ -336,7 +337,9 @@ fn meet(
     let mut buf = vec![0; at_a_time.min(64 * 1024)];
     while left > 0 || !greeting.is_empty() {
         let wishes = [left > 0, !greeting.is_empty()];
-        let stall = (left == 0).then(|| Instant::now() + STALL);
+        // A greeting that is not taken holds up no break.
+        let stall = script.breaks.after().filter(|_| left == 0);
+        let stall = stall.map(|_| Instant::now() + PATIENCE);
         let Some([readable, writable]) = connection.wait_for(wishes, line, stall)? else {
             break;
         };
@@ -351,15 +354,14 @@ fn meet(
         if readable {
             let most = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             match connection.try_read(&mut buf[..most]) {
+                // It says what it has to say all the same.
+                Ok(0) if script.breaks.after().is_none() => left = 0,
                 Ok(0) => return Err(End::Early),
                 Ok(read) => {
                     left -= read as u64;
                     shared.state().received += read as u64;
                 }
                 Err(error) if is_again(&error) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err(End::Early);
-                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -368,29 +370,37 @@ fn meet(
 }
 
 /// Breaks. What stays open is returned.
-fn finish(connection: Connection, breaks: Break, line: &Line) -> Result<Option<Connection>, End> {
-    match breaks {
+fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option<Connection>, End> {
+    // An answer has to arrive, a greeting may.
+    let patience = script.answer.is_empty().then_some(PATIENCE);
+    match script.breaks {
         Break::ResetAfter(_) => {
-            connection.settle(line)?;
+            connection.settle(patience, line)?;
             connection.reset()?;
         }
-        Break::FinAfter(_) => connection.close()?,
+        Break::FinAfter(_) => {
+            // What comes behind the FIN draws a reset.
+            connection.settle(patience, line)?;
+            connection.close()?;
+        }
         Break::CloseUnread(_) => {
-            connection.settle(line)?;
+            connection.settle(patience, line)?;
             if !connection.wait_unread(line)? {
                 return Err(End::Early);
             }
         }
         Break::FinThenReset(_) => {
             connection.shutdown_write()?;
-            connection.settle(line)?;
+            connection.settle(patience, line)?;
             connection.reset()?;
         }
         Break::HalfClose(_) => {
             connection.shutdown_write()?;
             return Ok(Some(connection));
         }
-        Break::StopReading(_) | Break::Trickle(_) => return Ok(Some(connection)),
+        Break::StopReading(_) => return Ok(Some(connection)),
+        // The other side has ended.
+        Break::Trickle(_) => connection.close()?,
     }
     Ok(None)
 }

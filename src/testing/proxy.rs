@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::SockAddr;
 
 use super::broken::{Break, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, Line, Worker, check, is_again};
+use super::connection::{self, Connection, Folder, Line, PATIENCE, Worker, check, is_again};
 use crate::Socket;
 use crate::sys::testing::{self as sys, Ready, Wish};
 
@@ -153,9 +153,9 @@ impl Proxy {
     ///
     /// `InvalidInput` for a server that is not on loopback; those of `socket`, `bind` and `listen`.
     pub fn listen(server: impl ToSocketAddrs, cut: Cut) -> io::Result<Proxy> {
-        let server = SockAddr::from(connection::on_loopback(server)?);
-        let address = connection::any_port(server.domain());
-        Proxy::begin(&address, server, None, cut)
+        let servers = connection::on_loopback(server)?;
+        let address = connection::any_port(servers[0].domain());
+        Proxy::begin(&address, servers, None, cut)
     }
 
     /// Listens on a Unix stream socket in a folder of its own, and passes on to the server at `path`.
@@ -164,15 +164,15 @@ impl Proxy {
     ///
     /// Those of `mkdir`, `socket`, `bind` and `listen`; a path that is too long.
     pub fn listen_unix(path: impl AsRef<Path>, cut: Cut) -> io::Result<Proxy> {
-        let server = SockAddr::unix(path)?;
+        let servers = vec![SockAddr::unix(path)?];
         let folder = Folder::new()?;
         let address = SockAddr::unix(folder.path().join("socket"))?;
-        Proxy::begin(&address, server, Some(folder), cut)
+        Proxy::begin(&address, servers, Some(folder), cut)
     }
 
     fn begin(
         address: &SockAddr,
-        server: SockAddr,
+        servers: Vec<SockAddr>,
         folder: Option<Folder>,
         cut: Cut,
     ) -> io::Result<Proxy> {
@@ -181,7 +181,7 @@ impl Proxy {
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
         let worker = Worker::start("epipe proxy", move |line| {
-            serve(&listener, &server, cut, &line, &its);
+            serve(&listener, &servers, cut, &line, &its);
         })?;
         Ok(Proxy {
             address,
@@ -208,8 +208,8 @@ impl Proxy {
     }
 
     /// Waits until the connection of this number, from 0, has ended on both sides, by a cut or by
-    /// itself; returns what was passed on. After [`Break::StopReading`] the end of the side that is read no more
-    /// is not seen.
+    /// itself; returns what was passed on. (After [`Break::StopReading`] the FIN of the side that is read no more
+    /// is not seen, as nothing behind the byte is.)
     ///
     /// # Errors
     ///
@@ -294,9 +294,15 @@ impl Proxy {
 }
 
 /// Accepts until the line hangs up; each connection has a thread.
-fn serve(listener: &Socket, server: &SockAddr, cut: Cut, line: &Line, shared: &Shared) {
+fn serve(listener: &Socket, servers: &[SockAddr], cut: Cut, line: &Line, shared: &Shared) {
     thread::scope(|threads| {
-        while let Ok(client) = connection::accept(listener, line) {
+        loop {
+            let client = match connection::accept(listener, line) {
+                Ok(client) => client,
+                Err(_) if is_called_off(line, ACCEPT_AGAIN) => break,
+                // For want of descriptors, say: later there may be some.
+                Err(_) => continue,
+            };
             let number = {
                 let mut connections = shared.connections();
                 connections.push(Passed::default());
@@ -306,7 +312,7 @@ fn serve(listener: &Socket, server: &SockAddr, cut: Cut, line: &Line, shared: &S
             let name = format!("epipe proxy {number}");
             let spawned = thread::Builder::new()
                 .name(name)
-                .spawn_scoped(threads, move || pass_on(client, server, cut, line, tell));
+                .spawn_scoped(threads, move || pass_on(client, servers, cut, line, tell));
             if spawned.is_err() {
                 // No thread for it: dropped, and so closed.
                 tell(Passed::of_nothing());
@@ -315,9 +321,23 @@ fn serve(listener: &Socket, server: &SockAddr, cut: Cut, line: &Line, shared: &S
     });
 }
 
+const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
+
+/// Whether the line hangs up, now or within some time.
+fn is_called_off(line: &Line, within: Duration) -> bool {
+    let watched = [(line.as_fd(), Wish::Read)];
+    !sys::poll(watched, Some(Instant::now() + within)).is_ok_and(|[line]| check(line).is_ok())
+}
+
 /// One connection's life.
-fn pass_on(client: Connection, server: &SockAddr, cut: Cut, line: &Line, tell: impl Fn(Passed)) {
-    let Ok(server) = Connection::connect(server, cut.is_slow()) else {
+fn pass_on(
+    client: Connection,
+    servers: &[SockAddr],
+    cut: Cut,
+    line: &Line,
+    tell: impl Fn(Passed),
+) {
+    let Ok(server) = Connection::connect(servers, cut.is_slow(), line) else {
         // The server cannot be reached: the client sees a reset.
         let _ = client.reset();
         return tell(Passed::of_nothing());
@@ -356,7 +376,7 @@ struct Between {
 /// One direction.
 struct Way {
     breaks: Option<Break>,
-    /// Read, and not yet written.
+    /// Read, and not yet written. While there is some, no more is read.
     pending: Vec<u8>,
     /// Written.
     passed: u64,
@@ -374,6 +394,8 @@ enum WayState {
     Stopped,
     /// It breaks when there is a byte more, which is not read.
     AwaitsUnread,
+    /// The receiver is gone. What it had said before is passed on; then the sender is told.
+    Refused,
 }
 
 /// How it ended.
@@ -415,11 +437,15 @@ impl Way {
         is_due.then_some(breaks)
     }
 
-    fn sender_wish(&self) -> Wish {
+    fn sender_wish(&self, sender: &Connection) -> Wish {
         match self.state {
             WayState::Open if self.pending.is_empty() => Wish::Read,
             WayState::ThrowsAway | WayState::AwaitsUnread => Wish::Read,
-            _ => Wish::Nothing,
+            WayState::Open => Wish::Nothing,
+            // Both have said FIN: poll would tell of it all the time.
+            WayState::Ended if sender.fin_sent() => Wish::Nothing,
+            // It is read no more, but may vanish.
+            WayState::Ended | WayState::Stopped | WayState::Refused => Wish::End,
         }
     }
 
@@ -433,6 +459,11 @@ impl Way {
 
     fn is_over(&self) -> bool {
         self.state == WayState::Ended
+    }
+
+    /// Nothing of it will be passed on any more.
+    fn is_done(&self) -> bool {
+        self.pending.is_empty() && !matches!(self.state, WayState::Open | WayState::AwaitsUnread)
     }
 }
 
@@ -453,8 +484,12 @@ impl Between {
                     return Ok(outcome);
                 }
             }
-            if self.from_client.is_over() && self.from_server.is_over() {
+            let ways = [&self.from_client, &self.from_server];
+            if ways.iter().all(|way| way.is_over()) {
                 return Ok(Outcome::Ended);
+            }
+            if self.is_refused() && ways.iter().all(|way| way.is_done()) {
+                return Ok(Outcome::Gone);
             }
             tell(Passed {
                 to_server: self.from_client.passed,
@@ -469,6 +504,13 @@ impl Between {
                 }
             }
         }
+    }
+
+    /// One side is gone.
+    fn is_refused(&self) -> bool {
+        [&self.from_client, &self.from_server]
+            .iter()
+            .any(|way| way.state == WayState::Refused)
     }
 
     /// Breaks of one direction alone are made here, the others by `end`.
@@ -494,9 +536,9 @@ impl Between {
     fn watch(&self, line: &Line) -> io::Result<[[Ready; 2]; 2]> {
         let (client, server) = (self.client.as_fd(), self.server.as_fd());
         let watched = [
-            (client, self.from_client.sender_wish()),
+            (client, self.from_client.sender_wish(&self.client)),
             (server, self.from_client.receiver_wish()),
-            (server, self.from_server.sender_wish()),
+            (server, self.from_server.sender_wish(&self.server)),
             (client, self.from_server.receiver_wish()),
             (line.as_fd(), Wish::Read),
         ];
@@ -507,10 +549,14 @@ impl Between {
 
     /// One read and one write of one direction, as far as they can be made.
     fn step(&mut self, from: Side, ready: [Ready; 2]) -> io::Result<Option<Outcome>> {
+        let is_refused = self.is_refused();
         let (sender, receiver, way) = self.way(from);
         let [from_sender, to_receiver] = ready;
         if from_sender.readable() || from_sender.gone() {
             match way.state {
+                WayState::Ended | WayState::Stopped | WayState::Refused => {
+                    return Ok(Some(Outcome::Gone));
+                }
                 WayState::AwaitsUnread => {
                     if let (Some(breaks), true) = (way.breaks, sender.has_unread()?) {
                         return Ok(Some(Outcome::Cut(breaks, from)));
@@ -527,13 +573,16 @@ impl Between {
                         _ => {}
                     }
                 }
-                _ => {
+                WayState::Open => {
                     way.pending.resize(way.room(), 0);
                     let read = sender.try_read(&mut way.pending);
                     way.pending.truncate(*read.as_ref().unwrap_or(&0));
                     match read {
                         Ok(0) => {
-                            receiver.shutdown_write()?;
+                            // Who is about to see a reset sees no FIN before.
+                            if !is_refused {
+                                receiver.shutdown_write()?;
+                            }
                             way.state = WayState::Ended;
                         }
                         Err(error) if !is_again(&error) => return Ok(Some(Outcome::Gone)),
@@ -549,17 +598,33 @@ impl Between {
                     way.passed += written as u64;
                 }
                 Err(error) if is_again(&error) => {}
-                Err(_) => return Ok(Some(Outcome::Gone)),
+                Err(_) => {
+                    way.pending.clear();
+                    way.state = WayState::Refused;
+                }
             }
         }
         Ok(None)
     }
 
     /// Ends both connections. What was passed on has arrived before.
-    fn end(self, outcome: Outcome, line: &Line, tell: impl Fn(Passed)) {
-        // Errors here are those of connections that are gone already.
-        let _ = self.client.settle(line);
-        let _ = self.server.settle(line);
+    fn end(self, mut outcome: Outcome, line: &Line, tell: impl Fn(Passed)) {
+        // A cut's bytes have to arrive, and what ends by itself. What else is on its way may.
+        let (to_client, to_server) = match outcome {
+            Outcome::Ended => (None, None),
+            Outcome::Cut(_, Side::Client) => (Some(PATIENCE), None),
+            Outcome::Cut(_, Side::Server) => (None, Some(PATIENCE)),
+            Outcome::Gone => (Some(PATIENCE), Some(PATIENCE)),
+        };
+        // Errors here are the line's.
+        let client = self.client.settle(to_client, line).unwrap_or(false);
+        let server = self.server.settle(to_server, line).unwrap_or(false);
+        // Whose receiver is gone before is not cut.
+        match outcome {
+            Outcome::Cut(_, Side::Client) if !server => outcome = Outcome::Gone,
+            Outcome::Cut(_, Side::Server) if !client => outcome = Outcome::Gone,
+            _ => {}
+        }
         let arrived = |way: &Way, receiver: &Connection| {
             way.passed.saturating_sub(receiver.under_way() as u64)
         };
@@ -571,6 +636,7 @@ impl Between {
         };
         // Who sees the end has been counted.
         tell(passed);
+        // Errors here are those of connections that are gone already.
         match outcome {
             Outcome::Ended => drop((self.client, self.server)),
             Outcome::Gone => {
@@ -602,8 +668,8 @@ fn cut(breaks: Break, sender: Connection, receiver: Connection, line: &Line) -> 
         Break::FinThenReset(_) => {
             sender.shutdown_write()?;
             receiver.shutdown_write()?;
-            sender.settle(line)?;
-            receiver.settle(line)?;
+            sender.settle(Some(PATIENCE), line)?;
+            receiver.settle(Some(PATIENCE), line)?;
             sender.reset()?;
             receiver.reset()
         }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
+use std::time::Duration;
 
 use epipe::net::TcpStream;
 use epipe::os::unix::net::{UnixListener, UnixStream};
@@ -131,10 +132,14 @@ fn broken<F: Family>(breaks: Break, connect: fn(Script) -> (Peer, F::Stream)) ->
     (peer, stream)
 }
 
+fn play_once<F: Family>(breaks: Break, connect: fn(Script) -> (Peer, F::Stream), answers: &[&str]) {
+    let (_peer, stream) = broken::<F>(breaks, connect);
+    assert_eq!(writes(&stream, answers.len()), answers, "{breaks:?}");
+}
+
 fn play<F: Family>(breaks: Break, answers: &[&str]) {
     for connect in [F::listening, F::connecting, F::holding] {
-        let (_peer, stream) = broken::<F>(breaks, connect);
-        assert_eq!(writes(&stream, answers.len()), answers, "{breaks:?}");
+        play_once::<F>(breaks, connect, answers);
     }
 }
 
@@ -149,10 +154,19 @@ fn the_next_writes_report_what_the_table_says() {
 
 #[test]
 fn each_row_of_the_table_holds_round_after_round() {
-    for (breaks, answers, _) in TABLE {
-        for _ in 0..rounds() {
-            let (_peer, stream) = broken::<V4>(breaks, V4::listening);
-            assert_eq!(writes(&stream, answers.len()), answers, "{breaks:?}");
+    for (breaks, answers, unix) in TABLE {
+        for round in 0..rounds() {
+            play_once::<V4>(breaks, V4::listening, answers);
+            play_once::<Unix>(breaks, Unix::listening, unix);
+            // The other ways to a connection, in turn.
+            match round % 6 {
+                0 => play_once::<V6>(breaks, V6::listening, answers),
+                1 => play_once::<V6>(breaks, V6::holding, answers),
+                2 => play_once::<V4>(breaks, V4::connecting, answers),
+                3 => play_once::<V4>(breaks, V4::holding, answers),
+                4 => play_once::<Unix>(breaks, Unix::connecting, unix),
+                _ => play_once::<Unix>(breaks, Unix::holding, unix),
+            }
         }
     }
 }
@@ -193,6 +207,61 @@ fn a_greeting_that_nobody_takes_holds_up_no_break() {
 }
 
 #[test]
+fn an_answer_arrives_before_the_break_however_late_it_is_read() {
+    // More than the buffers hold; also when both sides have said FIN, when poll tells of an end.
+    let answer = vec![b'a'; 16 << 20];
+    let before_it_gives_up_a_greeting = Duration::from_millis(700);
+    for (breaks, half_closes) in [
+        (Break::ResetAfter(4), false),
+        (Break::ResetAfter(4), true),
+        (Break::FinThenReset(4), false),
+        (Break::FinThenReset(4), true),
+        (Break::FinAfter(4), false),
+    ] {
+        let (peer, mut stream) = V4::listening(breaks.answering(&*answer));
+        stream.write_all(b"four").unwrap();
+        if half_closes {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+        let waits = peer.wait_done(before_it_gives_up_a_greeting);
+        assert!(matches!(waits, Err(WaitError::TimedOut { received: 4 })));
+        let mut read = vec![0; answer.len()];
+        stream.read_exact(&mut read).unwrap();
+        assert!(read == answer);
+        peer.wait_broken(&stream, SOON).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_behind_a_fin_is_not_destroyed_by_what_the_other_side_still_sends() {
+    let answer = vec![b'a'; 2_000_000];
+    let (peer, stream) = V4::listening(Break::FinAfter(4).answering(&*answer));
+    thread::scope(|threads| {
+        // It writes on until the reset that this draws.
+        let writer = threads.spawn(|| while (&stream).write(b"more").is_ok() {});
+        let mut read = vec![0; answer.len()];
+        (&stream).read_exact(&mut read).unwrap();
+        assert!(read == answer);
+        writer.join().unwrap();
+    });
+    assert_eq!(peer.wait_done(SOON).unwrap(), 4);
+}
+
+#[test]
+fn a_trickling_peer_says_all_it_has_to_say_and_closes() {
+    let script = Break::Trickle(1000)
+        .greeting(vec![b'g'; 300_000])
+        .answering("answer");
+    let (_peer, mut stream) = V4::listening(script);
+    stream.write_all(b"GET").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).unwrap();
+    assert_eq!(said.len(), 300_006);
+    assert!(said.ends_with(b"answer"));
+}
+
+#[test]
 fn it_breaks_at_the_byte_and_not_before() {
     for round in 0..rounds() {
         let count = 1 + u64::from(round % 97);
@@ -201,7 +270,7 @@ fn it_breaks_at_the_byte_and_not_before() {
         while peer.received() < count - 1 {
             thread::yield_now();
         }
-        let early = wait_reset(&stream, std::time::Duration::ZERO).unwrap_err();
+        let early = wait_reset(&stream, Duration::ZERO).unwrap_err();
         assert_eq!(early.kind(), io::ErrorKind::TimedOut);
 
         stream.write_all(b"x").unwrap();
@@ -338,7 +407,7 @@ fn a_break_that_does_not_come_is_an_error_that_says_why() {
     while peer.received() < 4 {
         thread::yield_now();
     }
-    let late = peer.wait_broken(&stream, std::time::Duration::ZERO);
+    let late = peer.wait_broken(&stream, Duration::ZERO);
     assert!(
         matches!(late, Err(WaitError::TimedOut { received: 4 })),
         "{late:?}"
@@ -349,6 +418,26 @@ fn a_break_that_does_not_come_is_an_error_that_says_why() {
         matches!(ended, Err(WaitError::Ended { received: 4 })),
         "{ended:?}"
     );
+
+    for breaks in [
+        Break::CloseUnread(4).into(),
+        Break::ResetAfter(4).answering(vec![0; 50 << 20]),
+    ] {
+        let (peer, mut stream) = V4::listening(breaks);
+        stream.write_all(b"four").unwrap();
+        while peer.received() < 4 {
+            thread::yield_now();
+        }
+        socket2::SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(stream);
+        let ended = peer.wait_done(SOON);
+        assert!(
+            matches!(ended, Err(WaitError::Ended { received: 4 })),
+            "{ended:?}"
+        );
+    }
 
     let (peer, mut stream) = V4::listening(Break::CloseUnread(4).into());
     stream.write_all(b"four").unwrap();
@@ -372,6 +461,13 @@ fn it_takes_one_connection_on_loopback() {
     // Where nobody listens.
     let nobody = Peer::connect(peer.address().unwrap(), Break::RESET_AT_ACCEPT).unwrap_err();
     assert_eq!(nobody.kind(), io::ErrorKind::ConnectionRefused);
+    // Only who is connected, by a stream.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = Peer::holding(listener, Break::RESET_AT_ACCEPT).unwrap_err();
+    assert_eq!(error.error().kind(), io::ErrorKind::NotConnected);
+    let (datagram, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let error = Peer::holding(datagram, Break::RESET_AT_ACCEPT).unwrap_err();
+    assert!(error.to_string().contains("stream sockets only"), "{error}");
     // A pipe is no socket, and is given back.
     let (reader, mut writer) = io::pipe().unwrap();
     let error = Peer::holding(reader, Break::RESET_AT_ACCEPT).unwrap_err();

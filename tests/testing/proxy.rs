@@ -3,11 +3,11 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use epipe::net::{TcpListener, TcpStream};
 use epipe::os::unix::net::{UnixListener, UnixStream};
-use epipe::testing::{Break, Cut, Proxy, WaitError, wait_fin};
+use epipe::testing::{Break, Cut, Proxy, WaitError, wait_fin, wait_reset};
 
 use crate::support::spell;
 use crate::{SOON, rounds};
@@ -172,10 +172,6 @@ fn after_the_break_has_arrived_a_write_says_what_the_peer_s_table_says() {
 fn what_ends_by_itself_is_passed_on() {
     let (listener, _) = server();
     let proxy = Proxy::listen(listener.local_addr().unwrap(), Cut::default()).unwrap();
-    let reset = |stream: &TcpStream| {
-        let now = Some(Duration::ZERO);
-        socket2::SockRef::from(stream).set_linger(now).unwrap();
-    };
     // The client resets, the server resets; each with something on its way.
     for who in 0..2 {
         let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
@@ -187,13 +183,129 @@ fn what_ends_by_itself_is_passed_on() {
         };
         gone.write_all(b"last words").unwrap();
         other.read_exact(&mut [0; 10]).unwrap();
-        reset(gone);
         let mut other = other.try_clone().unwrap();
+        reset(gone.try_clone().unwrap());
         drop((client, server));
         let end = other.read(&mut [0]);
         assert_eq!(spell(&end), "ECONNRESET");
         assert!(!proxy.wait_ended(who, SOON).unwrap().cut);
     }
+}
+
+/// Both ends of a connection through a proxy.
+fn through(cut: Cut) -> (Proxy, TcpStream, TcpStream) {
+    let (listener, _) = server();
+    let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
+    let client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (proxy, client, server)
+}
+
+fn reset(stream: TcpStream) {
+    let now = Some(Duration::ZERO);
+    socket2::SockRef::from(&stream).set_linger(now).unwrap();
+}
+
+#[test]
+fn an_answer_that_came_before_a_reset_is_passed_on() {
+    for _ in 0..rounds() {
+        // A server that refuses what the client still sends: it answers, and closes with something unread.
+        let (_proxy, client, mut server) = through(Cut::default());
+        thread::scope(|threads| {
+            threads.spawn(|| while (&client).write(&[b'x'; 4096]).is_ok() {});
+            server.read_exact(&mut [0; 1000]).unwrap();
+            server.write_all(&answer()).unwrap();
+            drop(server);
+            // Whether read or write meets the reset first is open.
+            assert_eq!(receive(&client).0, answer());
+        });
+    }
+}
+
+#[test]
+fn a_cut_waits_until_its_bytes_have_arrived_however_late_they_are_read() {
+    let count = 12_000_000; // more than the buffers hold
+    let (proxy, mut client, server) = through(Cut::to_client(Break::ResetAfter(count)));
+    thread::scope(|threads| {
+        threads.spawn(|| while (&server).write(&[b'x'; 65536]).is_ok() {});
+        let longer_than_its_patience = Duration::from_millis(700);
+        proxy.wait_ended(0, longer_than_its_patience).unwrap_err();
+        let mut received = vec![0; count as usize];
+        client.read_exact(&mut received).unwrap();
+        assert_eq!(spell(&client.read(&mut [0])), "ECONNRESET");
+    });
+    let passed = proxy.wait_ended(0, SOON).unwrap();
+    assert!(passed.cut);
+    assert_eq!(passed.to_client, count);
+}
+
+#[test]
+fn what_is_told_is_what_has_arrived_a_fin_not_counted() {
+    for _ in 0..rounds() {
+        // A FIN whose acknowledgement is put off.
+        let (proxy, mut client, mut server) = through(Cut::default());
+        client.write_all(b"abc").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.read_exact(&mut [0; 3]).unwrap();
+        reset(server);
+        assert_eq!(proxy.wait_ended(0, SOON).unwrap().to_server, 3);
+    }
+    // A client that has half-closed and reads late: poll tells of an end before there is one.
+    let (proxy, mut client, mut server) = through(Cut::default());
+    client.shutdown(Shutdown::Write).unwrap();
+    let sent = thread::spawn(move || server.write_all(&vec![b'x'; 20_000_000]));
+    proxy.wait_ended(0, Duration::from_millis(300)).unwrap_err();
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    sent.join().unwrap().unwrap();
+    assert_eq!(received.len(), 20_000_000);
+    assert_eq!(proxy.wait_ended(0, SOON).unwrap().to_client, 20_000_000);
+}
+
+#[test]
+fn a_reset_is_passed_on_also_where_it_reads_no_more() {
+    // Behind a direction that stands still; behind a FIN.
+    for cut in [Cut::to_server(Break::StopReading(3)), Cut::default()] {
+        let (proxy, mut client, mut server) = through(cut);
+        client.write_all(b"three").unwrap();
+        server.read_exact(&mut [0; 3]).unwrap();
+        if cut == Cut::default() {
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(receive(&server).1, "ok");
+        }
+        reset(client);
+        wait_reset(&server, SOON).unwrap();
+        proxy.wait_ended(0, SOON).unwrap();
+    }
+    // Both have closed, one of them unseen.
+    let (proxy, mut client, server) = through(Cut::to_server(Break::StopReading(3)));
+    client.write_all(b"three").unwrap();
+    drop((client, server));
+    proxy.wait_ended(0, SOON).unwrap();
+}
+
+#[test]
+fn a_proxy_that_is_dropped_while_it_connects_ends_at_once() {
+    // A listener whose queue is full: who connects waits.
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let _first = TcpStream::connect(address).unwrap();
+    let proxy = Proxy::listen(address, Cut::default()).unwrap();
+    let _client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+    while proxy.connections().is_empty() {
+        thread::yield_now();
+    }
+    let begun = Instant::now();
+    drop(proxy);
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]

@@ -192,11 +192,35 @@ cfg_if! {
             }
             Ok(Some(left.unsigned_abs() as usize))
         }
+
+        /// Whether a TCP connection is gone: reset, or closed by both sides with all acknowledged.
+        pub(crate) fn is_closed(fd: BorrowedFd<'_>) -> bool {
+            const TCP_CLOSE: u8 = 7; // linux/tcp_states.h
+            // tcp_info's first field (linux/tcp.h); who offers less room gets less.
+            let mut state = 0_u8;
+            let mut length: libc::socklen_t = 1;
+            // SAFETY: the call writes as many bytes as the length says, which is one.
+            let answer = unsafe {
+                libc::getsockopt(
+                    fd.as_raw_fd(),
+                    libc::IPPROTO_TCP,
+                    libc::TCP_INFO,
+                    (&raw mut state).cast(),
+                    &mut length,
+                )
+            };
+            answer == 0 && state == TCP_CLOSE
+        }
     } else {
         /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the
         /// system does not tell.
         pub(crate) fn unacknowledged(_: BorrowedFd<'_>) -> io::Result<Option<usize>> {
             Ok(None)
+        }
+
+        /// Whether a TCP connection is gone, of one that has something unacknowledged: never here.
+        pub(crate) fn is_closed(_: BorrowedFd<'_>) -> bool {
+            false
         }
     }
 }
