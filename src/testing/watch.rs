@@ -227,24 +227,28 @@ impl fmt::Display for Frame {
     }
 }
 
-/// As rustc names std, as it stands in an installed `rust-src`, and as distributions build glibc.
+/// As rustc names std, as it stands in an installed `rust-src`, and as distributions build glibc: in its source's
+/// root, `./misc/writev.c` or, from one of its folders, `../sysdeps/unix/sysv/linux/write.c`.
 fn is_of_std(file: &Path) -> bool {
     let name = file.to_string_lossy();
+    let of_glibc = ["csu", "debug", "io", "misc", "nptl", "socket", "sysdeps"];
+    let in_source = name.strip_prefix("./").or_else(|| name.strip_prefix("../"));
+    let folder = in_source.and_then(|name| name.split('/').next());
     name.starts_with("/rustc/")
         || name.contains("/lib/rustlib/src/rust/library/")
-        || name.contains("/sysdeps/")
         || name.contains("/glibc-")
-        || ["./csu/", "./io/", "./nptl/", "./misc/", "./socket/"]
-            .iter()
-            .any(|folder| name.starts_with(folder))
+        || folder.is_some_and(|folder| of_glibc.contains(&folder))
 }
 
-/// Whether this is a path of Rust whose crate is not std: `mini::request`, `<mini::Client as Write>::write`.
+/// Whether this is a path of Rust with a crate in it that is not std: `mini::request`,
+/// `<mini::Client as std::io::Write>::write`, but not `<&mut W as core::fmt::Write>::write_str`.
 fn is_of_a_crate(function: &str) -> bool {
-    let path = function.trim_start_matches(['<', '&', '*', '[', '(']);
-    let path = path.strip_prefix("mut ").unwrap_or(path);
-    path.split_once("::")
-        .is_some_and(|(name, _)| !["alloc", "core", "std", "test"].contains(&name))
+    function.split(" as ").any(|path| {
+        let path = path.trim_start_matches(['<', '&', '*', '[', '(']);
+        let path = path.strip_prefix("mut ").unwrap_or(path);
+        path.split_once("::")
+            .is_some_and(|(name, _)| !["alloc", "core", "std", "test"].contains(&name))
+    })
 }
 
 /// The functions of one instruction pointer, the innermost first; one at least.
@@ -303,13 +307,16 @@ mod tests {
             frame("<&mut W as core::fmt::Write>::write_str", None),
             frame("core::ops::function::FnOnce::call_once", Some("/rustc/1/core/function.rs")),
             frame("start_thread", Some("./nptl/pthread_create.c")),
+            frame("clone3", Some("../sysdeps/unix/sysv/linux/x86_64/clone3.S")),
         ];
         assert_eq!(blamed(&of_std), None);
         for (function, file) in [
             ("mini::request", None),
             ("<mini::Client as std::io::Write>::write", None),
             ("<&mut mini::Client as std::io::Write>::write", None),
+            ("<std::net::TcpStream as mini::Request>::send", None),
             ("naive_write", Some("/home/mini/naive.c")),
+            ("write_all", Some("/home/mini/sysdeps/write.c")),
             ("request", Some("src/lib.rs")),
         ] {
             let mut frames = of_std.to_vec();
