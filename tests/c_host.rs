@@ -11,6 +11,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+#[path = "support/cargo.rs"]
+mod cargo;
+
+use cargo::cargo;
+
 const SIGPIPE: i32 = 13;
 
 /// Runs a program that must succeed, and gives what it prints.
@@ -23,16 +28,11 @@ fn run(command: &mut Command) -> String {
 
 /// Builds the library, which cargo has done already for a run of all tests.
 fn library() -> PathBuf {
-    let told = run(Command::new(env!("CARGO")).args([
+    let told = run(cargo().args([
         "build",
         "--quiet",
         "--example=c_host",
         "--message-format=json",
-        concat!(
-            "--manifest-path=",
-            env!("CARGO_MANIFEST_DIR"),
-            "/Cargo.toml"
-        ),
     ]));
     let mut words = told.split('"');
     let library = words.rfind(|word| word.ends_with("/libc_host.so"));

@@ -1,15 +1,22 @@
 //! `examples/reset.rs` kills a naive server, and tells; and leaves a careful one alone.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
+
+#[path = "../support/cargo.rs"]
+mod cargo;
+
+use cargo::cargo;
 
 /// What the example says, and its exit status.
 fn reset(args: &[&str]) -> (String, Option<i32>) {
-    let output = Command::new(env!("CARGO"))
+    let output = cargo()
         .args([
             "run",
             "--quiet",
@@ -17,10 +24,6 @@ fn reset(args: &[&str]) -> (String, Option<i32>) {
             "testing",
             "--example",
             "reset",
-        ])
-        .args([
-            "--manifest-path",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
             "--",
         ])
         .args(args)
@@ -34,9 +37,10 @@ fn in_folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// The naive server, and its port. std's `Command` gives it SIGPIPE's default, as a shell does.
-fn naive_echo() -> (Child, String) {
-    let program = in_folder("naive_echo");
+/// The naive server, which thinks for so many milliseconds, and its address. std's `Command` gives it SIGPIPE's
+/// default, as a shell does.
+fn naive_echo(think: &str) -> (Child, String) {
+    let program = in_folder(&format!("naive_echo-{think}"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/naive_echo.c");
     let compiled = Command::new("cc")
         .args(["-Wall", "-Wextra", "-Werror", "-o"])
@@ -45,24 +49,34 @@ fn naive_echo() -> (Child, String) {
         .unwrap();
     assert!(compiled.success());
     let mut server = Command::new(program)
+        .args(["0", think])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut port = String::new();
     let mut says = BufReader::new(server.stdout.take().unwrap());
     says.read_line(&mut port).unwrap();
-    (server, port.trim().to_string())
+    (server, format!("localhost:{}", port.trim()))
+}
+
+/// The table's rows, without what lines them up, and the verdict.
+fn rows(said: &str) -> Vec<String> {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let filled = said.lines().skip(1).filter(|line| !line.is_empty());
+    filled.map(words).collect()
 }
 
 #[test]
-fn a_naive_server_is_killed_at_the_first_try() {
-    let (mut server, port) = naive_echo();
-    let address = format!("localhost:{port}");
-    // What goes into its buffers at once does it no harm.
+fn a_naive_server_is_killed_in_the_middle_of_its_answer_at_the_first_try() {
+    let (mut server, address) = naive_echo("0");
+    // Who has answered before is not harmed.
     let (said, status) = reset(&[&address, "--sweep", "1..4"]);
     assert_eq!(status, Some(0), "{said}");
+    let told = rows(&said);
+    assert_eq!(told[0], "reset 1..=3 3 broken answers", "{said}");
+    assert_eq!(told[1], "FIN, then reset 1..=3 3 broken answers", "{said}");
     assert!(
-        said.contains("1..=3        3  reset                answers"),
+        told[2].ends_with(" lives. Clients that vanished: 6."),
         "{said}"
     );
 
@@ -76,35 +90,117 @@ fn a_naive_server_is_killed_at_the_first_try() {
         "100",
     ]);
     assert_eq!(status, Some(1), "{said}");
+    let told = rows(&said);
     assert!(
-        said.contains("100        1  reset                DIED: Connection refused"),
+        told[0].starts_with("reset 100 1 broken DIED: Connection refused"),
+        "{said}"
+    );
+    assert!(
+        told[1].contains("did not survive a client that vanished"),
         "{said}"
     );
     assert_eq!(server.wait().unwrap().signal(), Some(libc::SIGPIPE));
 }
 
 #[test]
-fn a_server_that_lives_still_answers() {
+fn a_naive_server_that_thinks_is_killed_by_a_reset_behind_a_fin() {
+    let (mut server, address) = naive_echo("200");
+    let (said, status) = reset(&[&address]);
+    assert_eq!(status, Some(1), "{said}");
+    let told = rows(&said);
+    assert_eq!(told[0], "reset 0 1 broken answers", "{said}");
+    assert!(
+        told[1].starts_with("FIN, then reset 0 1 broken DIED: Connection refused"),
+        "{said}"
+    );
+    assert_eq!(server.wait().unwrap().signal(), Some(libc::SIGPIPE));
+}
+
+/// The address of a server that gives each connection to this.
+fn serve(answer: fn(TcpStream)) -> String {
     // This process ignores SIGPIPE, as every Rust main.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 100]);
-            let _ = stream.write_all(b"an answer of 22 bytes.");
+            let stream = stream.unwrap();
+            thread::spawn(move || answer(stream));
         }
+    });
+    address
+}
+
+#[test]
+fn a_server_that_lives_still_answers() {
+    let address = serve(|mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        let _ = stream.write_all(b"an answer of 22 bytes.");
     });
     let (said, status) = reset(&[&address, "--sweep", "0..30", "--repeat", "2"]);
     assert_eq!(status, Some(0), "{said}");
+    let told = rows(&said);
+    for (row, way) in ["reset", "FIN, then reset"].into_iter().enumerate() {
+        assert_eq!(
+            told[2 * row],
+            format!("{way} 0..=22 46 broken answers"),
+            "{said}"
+        );
+        assert_eq!(
+            told[2 * row + 1],
+            format!("{way} 23..=29 14 ended by the server answers"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_comes_slowly_is_waited_for() {
+    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
+    let address = serve(|mut stream| {
+        // The first looks whether there is a server. The next has to wait for 2.4 s, but never 2 without a byte.
+        let is_slow = CONNECTIONS.fetch_add(1, Ordering::Relaxed) == 1;
+        let _ = stream.read(&mut [0; 100]);
+        for _ in 0..4 {
+            let _ = stream.write_all(b"x");
+            thread::sleep(Duration::from_millis(if is_slow { 600 } else { 0 }));
+        }
+        let _ = stream.write_all(b"y");
+    });
+    let (said, status) = reset(&[&address, "--after", "5"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(rows(&said)[0], "reset 5 1 broken answers", "{said}");
+}
+
+#[test]
+fn a_server_that_dies_later_has_died() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        // The first looks whether there is one, and each of the two ways is looked after.
+        for _ in 0..5 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 100]);
+            let _ = stream.write_all(b"x");
+        }
+    });
+    let (said, status) = reset(&[&address]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(!said.contains("DIED"), "{said}");
     assert!(
-        said.contains("0..=22       46  reset                answers"),
+        said.contains("did not survive a client that vanished: "),
         "{said}"
     );
-    assert!(
-        said.contains("23..=29       14  ended by the server  answers"),
-        "{said}"
-    );
+}
+
+#[test]
+fn what_nobody_has_answered_was_not_tried() {
+    let address = serve(|mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        let _ = stream.write_all(b"short");
+    });
+    let (said, status) = reset(&[&address, "--after", "9"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("Nothing was tried: no answer of "), "{said}");
 }
 
 #[test]
@@ -117,15 +213,19 @@ fn what_cannot_be_tried_is_told_with_status_2() {
             &["localhost:1", "--sweep", "5..5"],
             "nothing from A up to B",
         ),
-        (&["localhost:1", "--sweep", "5"], "it should be A..B"),
-        (&["localhost:1", "--after", "x"], "invalid digit"),
+        (&["localhost:1", "--sweep", "5"], "--sweep: cannot parse"),
+        (
+            &["localhost:1", "--after", "x"],
+            "--after: cannot parse argument \"x\": it should be a number",
+        ),
+        (&["localhost:1", "--repeat", "-1"], "--repeat: "),
         (
             &["localhost:1", "--after", "1", "--sweep", "0..2"],
             "--after or --sweep, and once",
         ),
         (
             &["localhost:1", "--send", "/nonexistent"],
-            "/nonexistent: No such file",
+            "--send /nonexistent: No such file",
         ),
         (&["localhost:1", "--fast"], "--fast"),
         (
