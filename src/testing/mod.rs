@@ -25,11 +25,49 @@
 //! ```
 //!
 //! If `send_request` uses `write_vectored`, the test fails: "the scene should survive: it was killed by
-//! SIGPIPE". With `epipe::net::TcpStream` in its place it passes. In `Cargo.toml`:
+//! SIGPIPE". With `epipe::net::TcpStream` in its place, in your code and in the test, it passes. In `Cargo.toml`
+//! (until the first release `path = "…"`; and if the library itself uses this crate, also in `[dependencies]`,
+//! without the feature):
 //!
 //! ```toml
 //! [dev-dependencies]
 //! epipe = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! # A proof has a control
+//!
+//! Beside the scene that survives stands one that is killed, the same but for the protection. Where no control
+//! dies, the peer was not gone, or it was told otherwise: **only after
+//! [`FinThenReset`](Break::FinThenReset) does the first write raise**. After every other break the first one
+//! succeeds or is told `ECONNRESET`, whoever makes it; the second raises. (If the first succeeds, the reset that it
+//! draws is waited for by [`wait_reset`].)
+//!
+//! ```no_run
+//! use std::io::{self, IoSlice, Write};
+//! use std::net::SocketAddr;
+//! use std::os::fd::AsFd;
+//! use std::time::Duration;
+//!
+//! use epipe::testing::{Break, Peer};
+//! use epipe::{assert_killed, assert_survives};
+//!
+//! fn scene<S: Write + AsFd>(connect: fn(SocketAddr) -> io::Result<S>) {
+//!     let peer = Peer::listen(Break::ResetAfter(5)).unwrap();
+//!     let mut stream = connect(peer.address().unwrap()).unwrap();
+//!     stream.write_all(b"hello").unwrap();
+//!     peer.wait_broken(&stream, Duration::from_secs(5)).unwrap();
+//!     let lost = [IoSlice::new(b"lost")];
+//!     let first = stream.write_vectored(&lost).unwrap_err();
+//!     assert_eq!(first.kind(), io::ErrorKind::ConnectionReset);
+//!     let second = stream.write_vectored(&lost).unwrap_err();
+//!     assert_eq!(second.kind(), io::ErrorKind::BrokenPipe);
+//! }
+//!
+//! #[test]
+//! fn a_reset_in_the_middle_is_an_error() {
+//!     assert_killed!(|| scene(std::net::TcpStream::connect)); // the control
+//!     assert_survives!(|| scene(epipe::net::TcpStream::connect));
+//! }
 //! ```
 //!
 //! # Which one
@@ -41,10 +79,27 @@
 //! | an answer that no peer can provoke: `EINTR`, a short count, `ENOBUFS` | [`Faulty`] |
 //! | to know whether code dies of it | [`fate_of`], [`assert_survives!`](crate::assert_survives), [`assert_killed!`](crate::assert_killed) |
 //! | to know *which* call of a large program would die of it | [`Watch`] |
-//! | to try a server that runs already | `cargo run --features testing --example reset` |
+//! | to try a server that runs already | in a clone of this crate's repository, `cargo run --features testing --example reset` |
 //!
-//! A proof has a control: beside the scene that survives stands one that is killed, the same but for
-//! the protection. Where no control dies, the peer was not gone.
+//! Asynchronous code is tried in the same way, with a runtime that the scene makes for itself: so the test is a
+//! plain `#[test]`, not `#[tokio::test]`, inside of which none can be made. A peer is a thread, so that it breaks
+//! while the scene's own thread waits for it:
+//!
+//! ```ignore
+//! #[test]
+//! fn an_async_request_survives() {
+//!     epipe::assert_survives!(|| {
+//!         let runtime = tokio::runtime::Runtime::new().unwrap();
+//!         runtime.block_on(async {
+//!             let peer = Peer::listen(Break::FinThenReset(0)).unwrap();
+//!             let stream = tokio::net::TcpStream::connect(peer.address().unwrap()).await.unwrap();
+//!             peer.wait_broken(&stream, Duration::from_secs(5)).unwrap();
+//!             let error = send_request(stream).await.unwrap_err(); // your code
+//!             assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+//!         });
+//!     });
+//! }
+//! ```
 //!
 //! # What the next write reports
 //!
@@ -56,7 +111,7 @@
 //! | [`Break`], over TCP | first write | the one after [`wait_reset`] | a read |
 //! |---|---|---|---|
 //! | [`ResetAfter`](Break::ResetAfter), [`RESET_AT_ACCEPT`](Break::RESET_AT_ACCEPT) | `ECONNRESET` | **`EPIPE`** | what had come, then `ECONNRESET`, then the end |
-//! | [`CloseUnread`](Break::CloseUnread) | `ECONNRESET` | **`EPIPE`** | the same |
+//! | [`CloseUnread`](Break::CloseUnread), which comes with the byte after | `ECONNRESET` | **`EPIPE`** | the same |
 //! | [`FinAfter`](Break::FinAfter) | succeeds, and draws a reset | **`EPIPE`** | what had come, then the end |
 //! | [`FinThenReset`](Break::FinThenReset) | **`EPIPE`** | | what had come, then the end |
 //! | [`HalfClose`](Break::HalfClose) | succeeds, and so do all | | what had come, then the end |
@@ -69,11 +124,16 @@
 //!
 //! # Platforms
 //!
-//! Run on Linux. On Apple, BSD and the others the kit is type-checked. Four things are Linux's alone: that what
-//! was sent before a break is waited for until it has arrived; thread names in a [`Watch`]; (with Android) that
-//! [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes, where others must ask it once a
-//! millisecond; and (with Android, FreeBSD and illumos) a FIN that is seen behind unread data. Where there is no
-//! SIGPIPE the feature adds nothing.
+//! Run on Linux; on Apple, BSD, Android and the others type-checked. This is there on Linux and Android alone:
+//!
+//! * what was sent before a break is waited for until it has arrived;
+//! * a [`Proxy`] sees the reset of a side that it reads no more;
+//! * [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes: other systems are asked once a
+//!   millisecond;
+//! * a FIN is seen behind unread data (on FreeBSD and illumos too);
+//! * a [`Watch`] tells a thread's name.
+//!
+//! Where there is no SIGPIPE the feature adds nothing.
 //!
 //! This module is for tests: threads are spawned for each peer, and the [assert](crate::assert_survives)
 //! macros panic.

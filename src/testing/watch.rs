@@ -164,7 +164,7 @@ impl Event {
         self.thread
     }
 
-    /// The thread's name, where the system tells it (Linux; its first 15 bytes). libtest names its
+    /// The thread's name, where the system tells it (Linux, Android; its first 15 bytes). libtest names its
     /// threads after the tests.
     pub fn thread_name(&self) -> Option<&str> {
         self.thread_name.as_deref()
