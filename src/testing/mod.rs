@@ -138,6 +138,7 @@
 //! This module is for tests: threads are spawned for each peer, and the [assert](crate::assert_survives)
 //! macros panic.
 
+mod blame;
 mod broken;
 mod connection;
 mod fate;

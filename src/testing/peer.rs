@@ -373,25 +373,29 @@ fn meet(
 fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option<Connection>, End> {
     // An answer has to arrive, a greeting may.
     let patience = script.answer.is_empty().then_some(PATIENCE);
+    let settle = || match connection.settle(patience, line)? {
+        false if patience.is_none() => Err(End::Early),
+        _ => Ok(()),
+    };
     match script.breaks {
         Break::ResetAfter(_) => {
-            connection.settle(patience, line)?;
+            settle()?;
             connection.reset()?;
         }
         Break::FinAfter(_) => {
             // What comes behind the FIN draws a reset.
-            connection.settle(patience, line)?;
+            settle()?;
             connection.close()?;
         }
         Break::CloseUnread(_) => {
-            connection.settle(patience, line)?;
+            settle()?;
             if !connection.wait_unread(line)? {
                 return Err(End::Early);
             }
         }
         Break::FinThenReset(_) => {
             connection.shutdown_write()?;
-            connection.settle(patience, line)?;
+            settle()?;
             connection.reset()?;
         }
         Break::HalfClose(_) => {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::blame;
 use crate::sys::testing::{Recorder, Recording};
 
 /// Finds calls that nothing protects, without dying of them: while it lives, a SIGPIPE of this process
@@ -178,10 +179,9 @@ impl Event {
     /// Who is to blame: the innermost function that belongs neither to Rust's standard library nor to glibc, by
     /// its file; of code without debug information, by its name, if that is Rust's.
     pub fn caller(&self) -> Option<&Frame> {
-        self.frames.iter().find(|frame| match &frame.file {
-            Some(file) => !is_of_std(file),
-            None => frame.function.as_deref().is_some_and(is_of_a_crate),
-        })
+        let is_to_blame =
+            |frame: &&Frame| blame::is_to_blame(frame.function.as_deref(), frame.file.as_deref());
+        self.frames.iter().find(is_to_blame)
     }
 }
 
@@ -227,30 +227,6 @@ impl fmt::Display for Frame {
     }
 }
 
-/// As rustc names std, as it stands in an installed `rust-src`, and as distributions build glibc: in its source's
-/// root, `./misc/writev.c` or, from one of its folders, `../sysdeps/unix/sysv/linux/write.c`.
-fn is_of_std(file: &Path) -> bool {
-    let name = file.to_string_lossy();
-    let of_glibc = ["csu", "debug", "io", "misc", "nptl", "socket", "sysdeps"];
-    let in_source = name.strip_prefix("./").or_else(|| name.strip_prefix("../"));
-    let folder = in_source.and_then(|name| name.split('/').next());
-    name.starts_with("/rustc/")
-        || name.contains("/lib/rustlib/src/rust/library/")
-        || name.contains("/glibc-")
-        || folder.is_some_and(|folder| of_glibc.contains(&folder))
-}
-
-/// Whether this is a path of Rust with a crate in it that is not std: `mini::request`,
-/// `<mini::Client as std::io::Write>::write`, but not `<&mut W as core::fmt::Write>::write_str`.
-fn is_of_a_crate(function: &str) -> bool {
-    function.split(" as ").any(|path| {
-        let path = path.trim_start_matches(['<', '&', '*', '[', '(']);
-        let path = path.strip_prefix("mut ").unwrap_or(path);
-        path.split_once("::")
-            .is_some_and(|(name, _)| !["alloc", "core", "std", "test"].contains(&name))
-    })
-}
-
 /// The functions of one instruction pointer, the innermost first; one at least.
 fn look_up(ip: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
@@ -273,55 +249,4 @@ fn look_up(ip: usize) -> Vec<Frame> {
         });
     }
     frames
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Event, Frame};
-
-    fn frame(function: &str, file: Option<&str>) -> Frame {
-        Frame {
-            ip: 1,
-            function: Some(function.into()),
-            file: file.map(Into::into),
-            line: None,
-        }
-    }
-
-    fn blamed(frames: &[Frame]) -> Option<String> {
-        let event = Event {
-            thread: 1,
-            thread_name: None,
-            frames: frames.to_vec(),
-        };
-        event.caller().and_then(|frame| frame.function.clone())
-    }
-
-    #[test]
-    fn who_is_to_blame_is_neither_std_nor_glibc_with_debug_information_or_without() {
-        let of_std = [
-            frame("__writev", Some("./misc/../sysdeps/unix/sysv/linux/writev.c")),
-            frame("writev", None),
-            frame("std::io::Write::write_all", None),
-            frame("<std::net::TcpStream as std::io::Write>::write", None),
-            frame("<&mut W as core::fmt::Write>::write_str", None),
-            frame("core::ops::function::FnOnce::call_once", Some("/rustc/1/core/function.rs")),
-            frame("start_thread", Some("./nptl/pthread_create.c")),
-            frame("clone3", Some("../sysdeps/unix/sysv/linux/x86_64/clone3.S")),
-        ];
-        assert_eq!(blamed(&of_std), None);
-        for (function, file) in [
-            ("mini::request", None),
-            ("<mini::Client as std::io::Write>::write", None),
-            ("<&mut mini::Client as std::io::Write>::write", None),
-            ("<std::net::TcpStream as mini::Request>::send", None),
-            ("naive_write", Some("/home/mini/naive.c")),
-            ("write_all", Some("/home/mini/sysdeps/write.c")),
-            ("request", Some("src/lib.rs")),
-        ] {
-            let mut frames = of_std.to_vec();
-            frames.insert(4, frame(function, file));
-            assert_eq!(blamed(&frames).as_deref(), Some(function));
-        }
-    }
 }

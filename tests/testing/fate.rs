@@ -242,6 +242,25 @@ fn so_is_one_that_was_started_before_the_call() {
 }
 
 #[test]
+fn so_is_one_that_the_scene_starts_with_the_same_arguments() {
+    const IN_THERE: &str = "EPIPE_TEST_IN_THERE";
+    assert_survives!(|| {
+        if std::env::var_os(IN_THERE).is_some() {
+            return;
+        }
+        let output = support::this_program()
+            .args(std::env::args_os().skip(1))
+            .env(IN_THERE, "yes")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("behind the call"), "{said}");
+    });
+    println!("behind the call");
+}
+
+#[test]
 fn a_scene_may_forbid_to_open_anything_more() {
     assert_survives!(|| {
         support::forbid_descriptors();

@@ -14,6 +14,13 @@ use epipe::{assert_killed, assert_survives};
 use crate::support::{foreign_write, spell};
 use crate::{SOON, rounds};
 
+/// Both ends of a TCP connection.
+fn pair() -> (TcpStream, std::net::TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (ours, listener.accept().unwrap().0)
+}
+
 /// A stream of any family, and the ways to it.
 trait Family {
     type Stream: Read + Write + AsFd + Into<OwnedFd>;
@@ -293,6 +300,38 @@ fn what_is_sent_beyond_the_byte_is_not_received() {
 }
 
 #[test]
+fn a_clean_close_throws_away_what_has_arrived_beyond_the_byte() {
+    for _ in 0..rounds() {
+        // Both ends are there: it finds all eight bytes.
+        let (ours, theirs) = pair();
+        (&ours).write_all(b"too many").unwrap();
+        let peer = Peer::holding(theirs, Break::FinAfter(3)).unwrap();
+        peer.wait_broken(&ours, SOON).unwrap();
+        // A close with something unread would have reset.
+        wait_reset(&ours, Duration::from_millis(1)).unwrap_err();
+        assert_eq!(writes(&ours, 2), ["ok", "EPIPE"]);
+        assert_eq!(peer.received(), 3);
+    }
+    // Who sends faster than it throws away holds it up for a while only.
+    let (ours, theirs) = pair();
+    let peer = Peer::holding(theirs, Break::FinAfter(3)).unwrap();
+    thread::scope(|threads| {
+        threads.spawn(|| while (&ours).write(&[b'x'; 1 << 20]).is_ok() {});
+        assert_eq!(peer.wait_done(SOON).unwrap(), 3);
+    });
+}
+
+#[test]
+fn it_connects_to_the_first_address_that_answers() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [nobody.unwrap(), listener.local_addr().unwrap()];
+    let peer = Peer::connect(&addresses[..], Break::RESET_AT_ACCEPT).unwrap();
+    peer.wait_broken(&listener.accept().unwrap().0, SOON)
+        .unwrap();
+}
+
+#[test]
 fn what_it_said_before_the_reset_can_still_be_read() {
     for round in 0..rounds() {
         let greeting = vec![b'g'; 1 + round as usize * 37 % 3000];
@@ -419,18 +458,21 @@ fn a_break_that_does_not_come_is_an_error_that_says_why() {
         "{ended:?}"
     );
 
+    // Nothing more comes; an answer is half written, or stands in a buffer.
     for breaks in [
         Break::CloseUnread(4).into(),
         Break::ResetAfter(4).answering(vec![0; 50 << 20]),
+        Break::ResetAfter(4).answering(vec![0; 100_000]),
     ] {
         let (peer, mut stream) = V4::listening(breaks);
+        let options = socket2::SockRef::from(&stream);
+        options.set_recv_buffer_size(4096).unwrap();
+        options.set_linger(Some(Duration::ZERO)).unwrap();
         stream.write_all(b"four").unwrap();
         while peer.received() < 4 {
             thread::yield_now();
         }
-        socket2::SockRef::from(&stream)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
+        peer.wait_done(Duration::from_millis(100)).unwrap_err();
         drop(stream);
         let ended = peer.wait_done(SOON);
         assert!(

@@ -216,7 +216,7 @@ fn an_answer_that_came_before_a_reset_is_passed_on() {
             server.read_exact(&mut [0; 1000]).unwrap();
             server.write_all(&answer()).unwrap();
             drop(server);
-            // Whether read or write meets the reset first is open.
+            // Whether read or write meets the reset first is open: then the read finds the end.
             assert_eq!(receive(&client).0, answer());
         });
     }
@@ -237,6 +237,53 @@ fn a_cut_waits_until_its_bytes_have_arrived_however_late_they_are_read() {
     let passed = proxy.wait_ended(0, SOON).unwrap();
     assert!(passed.cut);
     assert_eq!(passed.to_client, count);
+}
+
+#[test]
+fn who_is_gone_before_a_cut_s_bytes_have_arrived_was_not_cut() {
+    let count = 100_000;
+    let (proxy, client, server) = through(Cut::to_client(Break::ResetAfter(count)));
+    let small = socket2::SockRef::from(&client);
+    small.set_recv_buffer_size(4096).unwrap();
+    (&server).write_all(&vec![b'x'; count as usize]).unwrap();
+    proxy.wait_ended(0, Duration::from_millis(100)).unwrap_err();
+    reset(client);
+    let passed = proxy.wait_ended(0, SOON).unwrap();
+    assert!(!passed.cut && passed.to_client < count, "{passed:?}");
+    wait_reset(&server, SOON).unwrap();
+}
+
+#[test]
+fn what_a_half_close_throws_away_ends_in_order() {
+    let (proxy, mut client, mut server) = through(Cut::to_client(Break::HalfClose(3)));
+    server.write_all(b"three").unwrap();
+    assert_eq!(receive(&client), (b"thr".to_vec(), "ok".into()));
+    // Now both sides have said FIN to the client, who did not know of it.
+    client.write_all(b"more").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(receive(&server), (b"more".to_vec(), "ok".into()));
+    for _ in 0..10 {
+        server.write_all(&answer()).unwrap();
+    }
+    wait_reset(&server, Duration::from_millis(10)).unwrap_err();
+    drop(server);
+    let passed = proxy.wait_ended(0, SOON).unwrap();
+    assert_eq!((passed.to_server, passed.to_client), (4, 3));
+}
+
+#[test]
+fn who_is_refused_sees_a_reset_and_no_end_before() {
+    for _ in 0..rounds() {
+        let (_proxy, mut client, mut server) = through(Cut::default());
+        client.write_all(b"request").unwrap();
+        server.read_exact(&mut [0; 7]).unwrap();
+        // With something unread it resets. That the proxy learns by a write, which takes the error: its next read
+        // finds an end that nobody has said.
+        client.write_all(b"unread").unwrap();
+        while server.peek(&mut [0; 6]).unwrap() < 6 {}
+        drop(server);
+        assert_eq!(receive(&client).1, "ECONNRESET");
+    }
 }
 
 #[test]

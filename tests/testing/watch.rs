@@ -1,6 +1,7 @@
 //! A watch tells who raised SIGPIPE, in code that it does not know.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -10,6 +11,9 @@ use epipe::testing::{Fate, Watch, WatchError, fate_of};
 use epipe::{assert_killed, assert_survives};
 
 use crate::support;
+
+#[path = "../../src/testing/blame.rs"]
+mod blame;
 
 /// Where the unwinder passes a signal's frame.
 const WALKS: bool = !cfg!(target_env = "musl");
@@ -442,4 +446,45 @@ mod foreign {
             watch.assert_none();
         });
     }
+}
+
+#[test]
+fn who_is_to_blame_is_neither_std_nor_glibc_with_debug_information_or_without() {
+    let is_to_blame = |(function, file): (&str, Option<&str>)| {
+        blame::is_to_blame(Some(function), file.map(Path::new))
+    };
+    for innocent in [
+        (
+            "__writev",
+            Some("./misc/../sysdeps/unix/sysv/linux/writev.c"),
+        ),
+        ("clone3", Some("../sysdeps/unix/sysv/linux/x86_64/clone3.S")),
+        ("start_thread", Some("./nptl/pthread_create.c")),
+        ("writev", None),
+        ("std::io::Write::write_all", None),
+        ("<std::net::TcpStream as std::io::Write>::write", None),
+        ("<&mut W as core::fmt::Write>::write_str", None),
+        (
+            "call_once",
+            Some("/rustc/1/library/core/src/ops/function.rs"),
+        ),
+        (
+            "call_once",
+            Some("/x/lib/rustlib/src/rust/library/core/src/ops/function.rs"),
+        ),
+    ] {
+        assert!(!is_to_blame(innocent), "{innocent:?}");
+    }
+    for guilty in [
+        ("mini::request", None),
+        ("<mini::Client as std::io::Write>::write", None),
+        ("<&mut mini::Client as std::io::Write>::write", None),
+        ("<std::net::TcpStream as mini::Request>::send", None),
+        ("naive_write", Some("/home/mini/naive.c")),
+        ("write_all", Some("/home/mini/sysdeps/write.c")),
+        ("request", Some("src/lib.rs")),
+    ] {
+        assert!(is_to_blame(guilty), "{guilty:?}");
+    }
+    assert!(!blame::is_to_blame(None, None));
 }
