@@ -23,6 +23,17 @@ fn is_of_std(file: &Path) -> bool {
         || folder.is_some_and(|folder| of_glibc.contains(&folder))
 }
 
+/// std's crates, and what rustc calls its own symbols.
+const STD: [&str; 7] = [
+    "__rustc",
+    "alloc",
+    "core",
+    "panic_abort",
+    "panic_unwind",
+    "std",
+    "test",
+];
+
 /// Whether this is a path of Rust with a crate in it that is not std: `mini::request`,
 /// `<mini::Client as std::io::Write>::write`, but not `<&mut W as core::fmt::Write>::write_str`.
 fn is_of_a_crate(function: &str) -> bool {
@@ -30,6 +41,6 @@ fn is_of_a_crate(function: &str) -> bool {
         let path = path.trim_start_matches(['<', '&', '*', '[', '(']);
         let path = path.strip_prefix("mut ").unwrap_or(path);
         path.split_once("::")
-            .is_some_and(|(name, _)| !["alloc", "core", "std", "test"].contains(&name))
+            .is_some_and(|(name, _)| !STD.contains(&name))
     })
 }

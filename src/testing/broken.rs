@@ -88,7 +88,9 @@ pub struct Script {
 
 impl Script {
     /// These bytes are sent when the connection is there. They hold up no break that is due for longer than half
-    /// a second after the last that the other side took: who does not read may lose the rest.
+    /// a second after the last that the other side took: who does not read may lose the rest. But a FIN stands
+    /// behind it: that of [`Break::FinAfter`] and [`Break::HalfClose`] arrives when the other side reads, and
+    /// [`Break::FinThenReset`] is an error.
     #[must_use]
     pub fn greeting(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.greeting = bytes.into();

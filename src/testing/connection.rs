@@ -21,6 +21,9 @@ use crate::sys::testing::{self as sys, Ready, Wish};
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How often it is looked whether something has arrived: of that no event tells.
+pub(super) const SHORTEST: Duration = Duration::from_micros(200);
+pub(super) const LONGEST: Duration = Duration::from_millis(20);
 /// What slow sides ask for; the system may give more.
 const SMALL: usize = 4096;
 
@@ -58,6 +61,16 @@ impl Drop for Worker {
             let _ = thread.join();
         }
     }
+}
+
+/// What has become of all that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Arrived,
+    /// The other side is gone.
+    Gone,
+    /// The other side takes it too slowly.
+    Late,
 }
 
 /// A stream socket that never blocks: its thread waits for the line as well.
@@ -215,16 +228,18 @@ impl Connection {
         (&self.socket).write(buf)
     }
 
-    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. False if
-    /// the other side is gone, or has taken nothing for as long as the patience lasts.
-    pub(super) fn settle(&self, patience: Option<Duration>, line: &Line) -> io::Result<bool> {
+    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. Not for longer
+    /// than its patience since the other side has taken something.
+    pub(super) fn settle(&self, patience: Option<Duration>, line: &Line) -> io::Result<Settled> {
         let mut left = self.unacknowledged();
         let mut last = Instant::now();
-        let mut pause = Duration::from_micros(200);
+        let mut pause = SHORTEST;
         while left > 0 {
-            // What stands in the queue of a connection that is gone stays there.
-            if sys::is_closed(self.as_fd()) || patience.is_some_and(|most| last.elapsed() > most) {
-                return Ok(false);
+            if self.is_gone() {
+                return Ok(Settled::Gone);
+            }
+            if patience.is_some_and(|most| last.elapsed() > most) {
+                return Ok(Settled::Late);
             }
             // No event tells of an acknowledgement.
             let [called_off] = sys::poll([(line.as_fd(), Wish::Read)], Some(Instant::now() + pause))?;
@@ -232,12 +247,22 @@ impl Connection {
             let now = self.unacknowledged();
             if now < left {
                 last = Instant::now();
-                pause = Duration::from_micros(200);
+                pause = SHORTEST;
             }
-            pause = (pause * 2).min(Duration::from_millis(20));
+            pause = (pause * 2).min(LONGEST);
             left = now;
         }
-        Ok(true)
+        Ok(Settled::Arrived)
+    }
+
+    /// Nothing that was sent is still under way, or it never arrives.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unacknowledged() == 0 || self.is_gone()
+    }
+
+    /// The other side is gone: what stands in the queue stays there.
+    fn is_gone(&self) -> bool {
+        self.is_tcp && sys::is_closed(self.as_fd())
     }
 
     /// How much of what was sent has not arrived, a FIN counted as one, as far as the system tells. What is
@@ -417,9 +442,13 @@ impl Folder {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = env::temp_dir().join(format!("epipe-{}-{number}", process::id()));
             match private(&path) {
+                Ok(()) => return Ok(Folder(path)),
                 // Of a process that had this number before.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| Folder(path)),
+                Err(error) => {
+                    let message = format!("the folder {}: {error}", path.display());
+                    return Err(io::Error::new(error.kind(), message));
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr};
 
 use super::broken::{Break, Script, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, Line, PATIENCE, Worker, is_again};
+use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worker, is_again};
 use crate::{AdoptError, Socket};
 
 /// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
@@ -37,8 +37,8 @@ use crate::{AdoptError, Socket};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It takes one connection: who connects once more is refused. When it is dropped, so is the
-/// connection.
+/// It takes one connection, the first, be it a mere probe: who connects once more is refused, or reset if it had
+/// been waiting. When it is dropped, so is the connection.
 #[derive(Debug)]
 pub struct Peer {
     address: Option<SockAddr>,
@@ -374,8 +374,8 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
     // An answer has to arrive, a greeting may.
     let patience = script.answer.is_empty().then_some(PATIENCE);
     let settle = || match connection.settle(patience, line)? {
-        false if patience.is_none() => Err(End::Early),
-        _ => Ok(()),
+        Settled::Gone => Err(End::Early),
+        settled => Ok(settled),
     };
     match script.breaks {
         Break::ResetAfter(_) => {
@@ -395,7 +395,12 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
         }
         Break::FinThenReset(_) => {
             connection.shutdown_write()?;
-            settle()?;
+            if settle()? == Settled::Late {
+                return Err(End::Error(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the other side does not read the greeting: the FIN stands behind that",
+                )));
+            }
             connection.reset()?;
         }
         Break::HalfClose(_) => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::SockAddr;
 
 use super::broken::{Break, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, Line, PATIENCE, Worker, check, is_again};
+use super::connection::{self, Connection, Folder, LONGEST, Line, PATIENCE, SHORTEST, Settled, Worker, check, is_again};
 use crate::Socket;
 use crate::sys::testing::{self as sys, Ready, Wish};
 
@@ -227,8 +227,8 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`] when `timeout` is over; [`WaitError::NeverBreaks`] if nothing is to be
-    /// cut.
+    /// [`WaitError::TimedOut`] when `timeout` is over, also if all connections have ended uncut (for another may
+    /// come; [`wait_ended`](Proxy::wait_ended) tells of those); [`WaitError::NeverBreaks`] if nothing is to be cut.
     pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
         let begun = Instant::now();
         let breaks = [self.cut.to_server, self.cut.to_client];
@@ -394,6 +394,9 @@ enum WayState {
     Stopped,
     /// It breaks when there is a byte more, which is not read.
     AwaitsUnread,
+    /// It breaks when all that was passed on has arrived. Meanwhile the other direction goes on: the receiver may
+    /// not read before it has written.
+    Due,
     /// The receiver is gone. What it had said before is passed on; then the sender is told.
     Refused,
 }
@@ -430,18 +433,11 @@ impl Way {
             .min(usize::try_from(left).unwrap_or(CHUNK))
     }
 
-    /// The break, when all that it counts has been passed on.
-    fn due(&self) -> Option<Break> {
-        let breaks = self.breaks?;
-        let is_due = self.state == WayState::Open && breaks.after() == Some(self.passed);
-        is_due.then_some(breaks)
-    }
-
     fn sender_wish(&self, sender: &Connection) -> Wish {
         match self.state {
             WayState::Open if self.pending.is_empty() => Wish::Read,
             WayState::ThrowsAway | WayState::AwaitsUnread => Wish::Read,
-            WayState::Open => Wish::Nothing,
+            WayState::Open | WayState::Due => Wish::Nothing,
             // Both have said FIN: poll would tell of it all the time.
             WayState::Ended if sender.fin_sent() => Wish::Nothing,
             // It is read no more, but may vanish.
@@ -463,7 +459,8 @@ impl Way {
 
     /// Nothing of it will be passed on any more.
     fn is_done(&self) -> bool {
-        self.pending.is_empty() && !matches!(self.state, WayState::Open | WayState::AwaitsUnread)
+        use WayState::{AwaitsUnread, Due, Open};
+        self.pending.is_empty() && !matches!(self.state, Open | AwaitsUnread | Due)
     }
 }
 
@@ -478,6 +475,7 @@ impl Between {
 
     /// Passes on until it ends.
     fn run(&mut self, line: &Line, tell: impl Fn(Passed)) -> io::Result<Outcome> {
+        let mut pause = SHORTEST;
         loop {
             for side in SIDES {
                 if let Some(outcome) = self.break_if_due(side)? {
@@ -497,7 +495,8 @@ impl Between {
                 cut: self.cut,
                 ended: false,
             });
-            let ready = self.watch(line)?;
+            let ready = self.watch(pause, line)?;
+            pause = if self.is_due() { (pause * 2).min(LONGEST) } else { SHORTEST };
             for (side, ready) in SIDES.into_iter().zip(ready) {
                 if let Some(outcome) = self.step(side, ready)? {
                     return Ok(outcome);
@@ -513,27 +512,39 @@ impl Between {
             .any(|way| way.state == WayState::Refused)
     }
 
+    /// A cut waits until its bytes have arrived.
+    fn is_due(&self) -> bool {
+        [&self.from_client, &self.from_server]
+            .iter()
+            .any(|way| way.state == WayState::Due)
+    }
+
     /// Breaks of one direction alone are made here, the others by `end`.
     fn break_if_due(&mut self, from: Side) -> io::Result<Option<Outcome>> {
         let (_, receiver, way) = self.way(from);
-        let Some(breaks) = way.due() else {
+        let Some(breaks) = way.breaks else {
             return Ok(None);
         };
-        way.state = match breaks {
-            Break::HalfClose(_) => {
-                receiver.shutdown_write()?;
-                WayState::ThrowsAway
-            }
-            Break::StopReading(_) => WayState::Stopped,
-            Break::CloseUnread(_) => WayState::AwaitsUnread,
-            _ => return Ok(Some(Outcome::Cut(breaks, from))),
-        };
-        self.cut |= way.state != WayState::AwaitsUnread;
-        Ok(None)
+        if way.state == WayState::Open && breaks.after() == Some(way.passed) {
+            way.state = match breaks {
+                Break::HalfClose(_) => {
+                    receiver.shutdown_write()?;
+                    WayState::ThrowsAway
+                }
+                Break::StopReading(_) => WayState::Stopped,
+                Break::CloseUnread(_) => WayState::AwaitsUnread,
+                _ => WayState::Due,
+            };
+        }
+        let has_arrived = way.state == WayState::Due && receiver.is_settled();
+        let is_broken = matches!(way.state, WayState::ThrowsAway | WayState::Stopped);
+        self.cut |= is_broken;
+        Ok(has_arrived.then_some(Outcome::Cut(breaks, from)))
     }
 
-    /// Waits until something can be done; tells of each direction its sender and its receiver.
-    fn watch(&self, line: &Line) -> io::Result<[[Ready; 2]; 2]> {
+    /// Waits until something can be done, or it is time to look whether a cut's bytes have arrived; tells of each
+    /// direction its sender and its receiver.
+    fn watch(&self, pause: Duration, line: &Line) -> io::Result<[[Ready; 2]; 2]> {
         let (client, server) = (self.client.as_fd(), self.server.as_fd());
         let watched = [
             (client, self.from_client.sender_wish(&self.client)),
@@ -542,7 +553,8 @@ impl Between {
             (client, self.from_server.receiver_wish()),
             (line.as_fd(), Wish::Read),
         ];
-        let [a, b, c, d, called_off] = sys::poll(watched, None)?;
+        let again = self.is_due().then(|| Instant::now() + pause);
+        let [a, b, c, d, called_off] = sys::poll(watched, again)?;
         check(called_off)?;
         Ok([[a, b], [c, d]])
     }
@@ -557,13 +569,16 @@ impl Between {
                 WayState::Ended | WayState::Stopped | WayState::Refused => {
                     return Ok(Some(Outcome::Gone));
                 }
+                // It is not watched.
+                WayState::Due => {}
                 WayState::AwaitsUnread => {
-                    if let (Some(breaks), true) = (way.breaks, sender.has_unread()?) {
-                        return Ok(Some(Outcome::Cut(breaks, from)));
+                    if sender.has_unread()? {
+                        way.state = WayState::Due;
+                    } else {
+                        // It has ended without one more, and breaks no more.
+                        way.state = WayState::Open;
+                        way.breaks = None;
                     }
-                    // It has ended without one more, and breaks no more.
-                    way.state = WayState::Open;
-                    way.breaks = None;
                 }
                 WayState::ThrowsAway => {
                     let mut thrown_away = [0; 4096];
@@ -617,13 +632,16 @@ impl Between {
             Outcome::Gone => (Some(PATIENCE), Some(PATIENCE)),
         };
         // Errors here are the line's.
-        let client = self.client.settle(to_client, line).unwrap_or(false);
-        let server = self.server.settle(to_server, line).unwrap_or(false);
+        let client = self.client.settle(to_client, line);
+        let server = self.server.settle(to_server, line);
         // Whose receiver is gone before is not cut.
-        match outcome {
-            Outcome::Cut(_, Side::Client) if !server => outcome = Outcome::Gone,
-            Outcome::Cut(_, Side::Server) if !client => outcome = Outcome::Gone,
-            _ => {}
+        let receiver = match outcome {
+            Outcome::Cut(_, Side::Client) => server,
+            Outcome::Cut(_, Side::Server) => client,
+            Outcome::Ended | Outcome::Gone => Ok(Settled::Arrived),
+        };
+        if !matches!(receiver, Ok(Settled::Arrived)) {
+            outcome = Outcome::Gone;
         }
         let arrived = |way: &Way, receiver: &Connection| {
             way.passed.saturating_sub(receiver.under_way() as u64)

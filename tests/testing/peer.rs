@@ -214,6 +214,22 @@ fn a_greeting_that_nobody_takes_holds_up_no_break() {
 }
 
 #[test]
+fn a_fin_stands_behind_a_greeting_that_nobody_takes() {
+    let greeting = vec![0; 8 << 20];
+    let (peer, _stream) = V4::listening(Break::FinThenReset(0).greeting(&*greeting));
+    let error = peer.wait_done(SOON).unwrap_err();
+    assert!(
+        error.to_string().contains("does not read the greeting"),
+        "{error}"
+    );
+    let (peer, mut stream) = V4::listening(Break::FinAfter(0).greeting(&*greeting));
+    peer.wait_done(SOON).unwrap();
+    peer.wait_broken(&stream, Duration::ZERO).unwrap_err();
+    while stream.read(&mut vec![0; 65536]).unwrap() > 0 {}
+    peer.wait_broken(&stream, SOON).unwrap();
+}
+
+#[test]
 fn an_answer_arrives_before_the_break_however_late_it_is_read() {
     // More than the buffers hold; also when both sides have said FIN, when poll tells of an end.
     let answer = vec![b'a'; 16 << 20];

@@ -463,6 +463,7 @@ fn who_is_to_blame_is_neither_std_nor_glibc_with_debug_information_or_without() 
         ("writev", None),
         ("std::io::Write::write_all", None),
         ("<std::net::TcpStream as std::io::Write>::write", None),
+        ("__rustc::rust_begin_unwind", None),
         ("<&mut W as core::fmt::Write>::write_str", None),
         (
             "call_once",
