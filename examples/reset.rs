@@ -60,21 +60,25 @@ accepts. Each byte is tried in two ways: by a reset, and by a FIN with a reset b
 
     --send FILE     what to send (default: a request, GET / HTTP/1.0)
     --after N       vanish when exactly N bytes of the answer have come (default: 0)
-    --sweep A..B    once for each N from A up to, not including, B; ends where the answer does
+    --sweep A..B    once for each N from A up to, not including, B; ends where the answers do
     --repeat K      each of them K times (default: 1)
     --allow-remote  also a server that is not on this machine: yours, that is
     -h, --help      this text
 
 A quick server has answered before its client can vanish, and lives. It is hit for sure if its answer is
 larger than all buffers (some MiB): choose FILE so, and N > 0. A server that is started again at once, or whose
-dying part is a process of its own, seems to live: look at its log as well.
+dying part is one process of many, seems to live: look at its log as well.
 
-Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
+Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told.";
 
     /// How long a connection may take.
     const PATIENCE: Duration = Duration::from_secs(5);
-    /// How long a server may be silent.
+    /// How long a server may be silent: this, or thrice the time that its first answer took.
     const SOON: Duration = Duration::from_secs(2);
+    /// How long its first answer may take.
+    const FIRST: Duration = Duration::from_secs(10);
+    /// How long it is waited for bytes that go on coming.
+    const LONGEST: Duration = Duration::from_secs(30);
     /// When the server is looked at for the last time: some die slowly.
     const LATER: Duration = Duration::from_secs(1);
 
@@ -192,8 +196,10 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
                 .into());
             }
             match TcpStream::connect_timeout(&address, PATIENCE) {
-                Ok(_) => return Ok(address),
-                Err(error) => last = format!("{address}: {error}"),
+                Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+                    last = format!("{address}: {error}");
+                }
+                _ => return Ok(address),
             }
         }
         Err(last.into())
@@ -232,7 +238,7 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
         Broken,
         /// The answer was shorter, and the server ended it.
         Ended,
-        /// The answer was shorter, and the server is silent: so it will be of more bytes.
+        /// The answer was shorter, and the server is silent.
         Waits,
         Failed(String),
     }
@@ -242,7 +248,7 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
             match self {
                 Tried::Broken => f.pad("broken"),
                 Tried::Ended => f.pad("ended by the server"),
-                Tried::Waits => f.pad("less came in 2 s"),
+                Tried::Waits => f.pad("fewer bytes came"),
                 Tried::Failed(error) => f.pad(error),
             }
         }
@@ -252,82 +258,139 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
     #[derive(Clone, PartialEq)]
     enum Health {
         Answers,
-        Accepts,
-        Died(String),
+        /// It accepts, or its kernel does.
+        Silent,
+        /// Nobody listens.
+        Gone,
     }
 
     impl fmt::Display for Health {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self {
-                Health::Answers => f.write_str("answers"),
-                Health::Accepts => f.write_str("accepts, and says nothing"),
-                Health::Died(error) => write!(f, "DIED: {error}"),
+            f.write_str(match self {
+                Health::Answers => "answers",
+                Health::Silent => "accepts, and says nothing",
+                Health::Gone => "refuses: nobody listens any more",
+            })
+        }
+    }
+
+    /// The server, and what there is to know of it before somebody vanishes.
+    struct Target<'a> {
+        plan: &'a Plan,
+        /// How long it may be silent.
+        patience: Duration,
+        /// It has answered a client that did not vanish.
+        was_answered: bool,
+    }
+
+    impl<'a> Target<'a> {
+        /// One that does not vanish.
+        fn first(plan: &'a Plan) -> io::Result<Target<'a>> {
+            let mut target = Target {
+                plan,
+                patience: FIRST,
+                was_answered: false,
+            };
+            let begun = Instant::now();
+            target.was_answered = target.ask_once()? == Health::Answers;
+            target.patience = SOON.max(3 * begun.elapsed().min(FIRST));
+            Ok(target)
+        }
+
+        /// `None`: nobody listens.
+        fn connect(&self) -> io::Result<Option<TcpStream>> {
+            let mut last = None;
+            for _ in 0..20 {
+                match TcpStream::connect_timeout(&self.plan.server, PATIENCE) {
+                    Ok(stream) => return Ok(Some(stream)),
+                    Err(error) => match error.kind() {
+                        ErrorKind::ConnectionRefused => return Ok(None),
+                        // Somebody has accepted, and was quick to reset.
+                        ErrorKind::ConnectionReset => last = Some(error),
+                        _ => return Err(error),
+                    },
+                }
+            }
+            last.map_or(Ok(None), Err)
+        }
+
+        /// Vanishes once.
+        fn vanish(&self, stream: TcpStream, way: Way, byte: u64) -> Tried {
+            let script = way.after(byte).greeting(&*self.plan.send);
+            let peer = match Peer::holding(stream, script) {
+                Ok(peer) => peer,
+                Err(error) => return Tried::Failed(error.to_string()),
+            };
+            let begun = Instant::now();
+            let mut had = 0;
+            loop {
+                return match peer.wait_done(self.patience) {
+                    Ok(_) => Tried::Broken,
+                    Err(WaitError::Ended { .. }) => Tried::Ended,
+                    Err(WaitError::TimedOut { received })
+                        if received > had && begun.elapsed() < LONGEST =>
+                    {
+                        had = received;
+                        continue;
+                    }
+                    Err(WaitError::TimedOut { .. }) => Tried::Waits,
+                    Err(error) => Tried::Failed(error.to_string()),
+                };
             }
         }
-    }
 
-    /// A server that answered a while ago. What is wrong with this machine is an error.
-    fn connect(server: &SocketAddr) -> io::Result<std::result::Result<TcpStream, Health>> {
-        match TcpStream::connect_timeout(server, PATIENCE) {
-            Ok(stream) => Ok(Ok(stream)),
-            Err(error) => match error.kind() {
-                ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::TimedOut => {
-                    Ok(Err(Health::Died(error.to_string())))
+        /// How the server is. One that is dying may still have accepted, and one that is busy may be late: who
+        /// gets no answer asks again.
+        fn ask(&self) -> io::Result<Health> {
+            let mut health = self.ask_once()?;
+            for _ in 0..2 {
+                if health != Health::Silent || !self.was_answered {
+                    break;
                 }
-                _ => Err(error),
-            },
+                health = self.ask_once()?;
+            }
+            Ok(health)
         }
-    }
 
-    /// Vanishes once.
-    fn vanish(plan: &Plan, stream: TcpStream, way: Way, byte: u64) -> Tried {
-        let script = way.after(byte).greeting(&*plan.send);
-        let peer = match Peer::holding(stream, script) {
-            Ok(peer) => peer,
-            Err(error) => return Tried::Failed(error.to_string()),
-        };
-        let mut had = 0;
-        loop {
-            return match peer.wait_done(SOON) {
-                Ok(_) => Tried::Broken,
-                Err(WaitError::Ended { .. }) => Tried::Ended,
-                Err(WaitError::TimedOut { received }) if received > had => {
-                    had = received;
-                    continue;
-                }
-                Err(WaitError::TimedOut { .. }) => Tried::Waits,
-                Err(error) => Tried::Failed(error.to_string()),
+        /// Asks as a client does that does not vanish: it reads the answer to its end.
+        fn ask_once(&self) -> io::Result<Health> {
+            let Some(stream) = self.connect()? else {
+                return Ok(Health::Gone);
             };
-        }
-    }
-
-    /// Asks as a client does that does not vanish: it reads the answer to its end. A server that is dying may
-    /// still have accepted: who gets no answer asks again.
-    fn health(plan: &Plan) -> io::Result<Health> {
-        for _ in 0..5 {
-            let mut stream = match connect(&plan.server)? {
-                Ok(stream) => stream,
-                Err(died) => return Ok(died),
-            };
-            stream.set_read_timeout(Some(SOON))?;
-            stream.set_write_timeout(Some(SOON))?;
-            let _ = stream.write_all(&plan.send[..plan.send.len().min(4096)]);
-            match stream.read(&mut [0]) {
-                Ok(1..) => {
+            stream.set_read_timeout(Some(self.patience))?;
+            let is_answered = thread::scope(|threads| {
+                threads.spawn(|| {
+                    let _ = (&stream).write_all(&self.plan.send);
+                });
+                let is_answered = matches!((&stream).read(&mut [0]), Ok(1..));
+                if is_answered {
+                    // An error is the server's, who is gone already.
                     let _ = stream.shutdown(Shutdown::Write);
                     let begun = Instant::now();
                     let mut buf = vec![0; 1 << 16];
-                    while begun.elapsed() < PATIENCE && matches!(stream.read(&mut buf), Ok(1..)) {}
-                    return Ok(Health::Answers);
+                    while begun.elapsed() < PATIENCE && matches!((&stream).read(&mut buf), Ok(1..))
+                    {
+                    }
                 }
-                Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => break,
-                _ => {}
+                // Who still writes does so no more.
+                let _ = stream.shutdown(Shutdown::Both);
+                is_answered
+            });
+            Ok(if is_answered {
+                Health::Answers
+            } else {
+                Health::Silent
+            })
+        }
+
+        /// The server is not what it was.
+        fn is_dead(&self, health: &Health) -> bool {
+            match health {
+                Health::Answers => false,
+                Health::Silent => self.was_answered,
+                Health::Gone => true,
             }
         }
-        Ok(match connect(&plan.server)? {
-            Ok(_) => Health::Accepts,
-            Err(died) => died,
-        })
     }
 
     /// A row of the table: bytes next to each other that fared alike.
@@ -340,17 +403,22 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
     }
 
     /// All tries, until the server dies.
-    fn sweep(plan: &Plan, rows: &mut Vec<Row>, bar: &ProgressBar) -> io::Result<()> {
+    fn sweep(target: &Target<'_>, rows: &mut Vec<Row>, bar: &ProgressBar) -> io::Result<()> {
+        let plan = target.plan;
         for way in Way::ALL {
+            let mut too_short = 0;
             'way: for byte in plan.bytes.clone() {
                 for _ in 0..plan.repeat {
-                    let (tried, health) = match connect(&plan.server)? {
-                        Ok(stream) => (vanish(plan, stream, way, byte), health(plan)?),
-                        Err(died) => (Tried::Failed("not accepted".into()), died),
+                    let (tried, health) = match target.connect()? {
+                        Some(stream) => (target.vanish(stream, way, byte), target.ask()?),
+                        None => (Tried::Failed("not accepted".into()), Health::Gone),
                     };
                     bar.inc(1);
-                    let is_dead = matches!(health, Health::Died(_));
-                    let is_over = tried == Tried::Waits;
+                    let is_dead = target.is_dead(&health);
+                    too_short = match tried {
+                        Tried::Ended | Tried::Waits => too_short + 1,
+                        Tried::Broken | Tried::Failed(_) => 0,
+                    };
                     match rows.last_mut() {
                         Some(row)
                             if (row.way, &row.tried, &row.health) == (way, &tried, &health) =>
@@ -369,7 +437,8 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
                     if is_dead {
                         return Ok(());
                     }
-                    if is_over {
+                    // Twice in a row: that was the answer's end, and not a server that was late.
+                    if too_short == 2 {
                         break 'way;
                     }
                 }
@@ -380,6 +449,7 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
 
     /// The table and the verdict.
     fn run(plan: &Plan) -> Result<(String, ExitCode)> {
+        let target = Target::first(plan)?;
         let bytes = plan.bytes.end - plan.bytes.start;
         let tries = bytes.saturating_mul(plan.repeat).saturating_mul(2);
         let bar = if tries >= 20 {
@@ -391,7 +461,7 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
             "{bar:40} {pos} of {len} tries, {eta} left",
         )?);
         let mut rows = Vec::new();
-        let swept = sweep(plan, &mut rows, &bar);
+        let swept = sweep(&target, &mut rows, &bar);
         bar.finish_and_clear();
 
         let mut text = format!(
@@ -415,33 +485,44 @@ Exit status: 0 it lives, 1 it died, 2 nothing could be tried.";
             return Err(format!("{error}, after\n{text}").into());
         }
 
-        let server = plan.server;
-        let mut last = rows.last().map(|row| row.health.clone());
-        if !matches!(last, Some(Health::Died(_))) {
+        let mut last = rows.last().map_or(Health::Silent, |row| row.health.clone());
+        if !target.is_dead(&last) {
             thread::sleep(LATER);
-            last = Some(health(plan)?);
+            last = target.ask()?;
         }
         let broken = rows.iter().filter(|row| row.tried == Tried::Broken);
         let broken: u64 = broken.map(|row| row.tries).sum();
-        Ok(match last {
-            Some(Health::Died(error)) => {
-                write!(
-                    text,
-                    "\n{server} did not survive a client that vanished: {error}."
-                )?;
-                (text, ExitCode::FAILURE)
+        let server = plan.server;
+        let (verdict, status) = match last {
+            _ if broken == 0 && last == Health::Gone => {
+                (format!("{server} ended before a client had vanished."), 2)
             }
             _ if broken == 0 => {
-                write!(
-                    text,
-                    "\nNothing was tried: no answer of {server} has as many bytes."
-                )?;
-                (text, ExitCode::from(2))
+                let verdict =
+                    format!("Nothing was tried: no answer of {server} has as many bytes.");
+                (verdict, 2)
             }
-            _ => {
-                write!(text, "\n{server} lives. Clients that vanished: {broken}.")?;
-                (text, ExitCode::SUCCESS)
+            Health::Gone => {
+                let verdict =
+                    format!("{server} did not survive a client that vanished: nobody listens.");
+                (verdict, 1)
             }
-        })
+            Health::Silent if target.was_answered => {
+                let verdict = format!("{server} answers nobody since a client vanished.");
+                (verdict, 1)
+            }
+            Health::Silent => {
+                let verdict = format!(
+                    "{server} accepts, but has answered nobody, before or after: no verdict."
+                );
+                (verdict, 2)
+            }
+            Health::Answers => {
+                let verdict = format!("{server} lives. Clients that vanished: {broken}.");
+                (verdict, 0)
+            }
+        };
+        write!(text, "\n{verdict}")?;
+        Ok((text, ExitCode::from(status)))
     }
 }
