@@ -37,10 +37,14 @@
 //! # A proof has a control
 //!
 //! Beside the scene that survives stands one that is killed, the same but for the protection. Where no control
-//! dies, the peer was not gone, or it was told otherwise: **only after
-//! [`FinThenReset`](Break::FinThenReset) does the first write raise**. After every other break the first one
-//! succeeds or is told `ECONNRESET`, whoever makes it; the second raises. (If the first succeeds, the reset that it
-//! draws is waited for by [`wait_reset`].)
+//! dies, one of these is missing:
+//!
+//! * **The peer is gone, and the system knows it**: [`wait_broken`](Peer::wait_broken).
+//! * **It is the write that raises.** Over TCP the first one raises after [`FinThenReset`](Break::FinThenReset) alone;
+//!   after the other breaks that close, it succeeds or is told `ECONNRESET`, and the second raises. (If the first
+//!   succeeds, the reset that it draws is waited for by [`wait_reset`].) Over a Unix socket the first raises.
+//! * **The call is one that raises.** On Linux, of std's streams `write_vectored` does, `write` and `write_all` do not:
+//!   std protects these. All writes to a pipe raise, and socket2's, and C's `write`.
 //!
 //! ```no_run
 //! use std::io::{self, IoSlice, Write};
