@@ -73,10 +73,10 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
 
     /// How long a connection may take.
     const PATIENCE: Duration = Duration::from_secs(5);
-    /// How long a server may be silent: this, or thrice the time that its first answer took.
+    /// How long a server may be silent: this, or thrice the time that its whole first answer took.
     const SOON: Duration = Duration::from_secs(2);
     /// How long its first answer may take.
-    const FIRST: Duration = Duration::from_secs(10);
+    const FIRST: Duration = Duration::from_secs(5);
     /// How long it is waited for bytes that go on coming.
     const LONGEST: Duration = Duration::from_secs(30);
     /// When the server is looked at for the last time: some die slowly.
@@ -293,7 +293,11 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
             };
             let begun = Instant::now();
             target.was_answered = target.ask_once()? == Health::Answers;
-            target.patience = SOON.max(3 * begun.elapsed().min(FIRST));
+            target.patience = if target.was_answered {
+                SOON.max(3 * begun.elapsed())
+            } else {
+                SOON
+            };
             Ok(target)
         }
 

@@ -229,6 +229,20 @@ fn so_has_one_whose_kernel_alone_accepts() {
 }
 
 #[test]
+fn of_one_that_has_never_answered_nothing_can_be_told() {
+    let address = serve(|_, stream| {
+        thread::sleep(Duration::from_secs(60));
+        drop(stream);
+    });
+    let (said, status) = reset(&[&address]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(
+        said.contains("has answered nobody, before or after"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_server_that_resets_by_itself_lives() {
     // Each second connection, at once.
     let address = serve(|number, mut stream| {
