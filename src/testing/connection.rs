@@ -306,7 +306,13 @@ impl Connection {
     /// Closes cleanly: FIN, and what has arrived is read, lest the close resets. Not for ever: some send
     /// faster than this reads.
     pub(super) fn close(self) -> io::Result<()> {
-        self.shutdown_write()?;
+        if self.is_tcp {
+            self.shutdown_write()?;
+        } else {
+            // In both directions at once: else the other side, who sees this end, may still write until the socket
+            // is closed, and so long as a process that another thread is starting holds a copy of it.
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
         let mut thrown_away = [0; 4096];
         for _ in 0..1024 {
             if !matches!(self.try_read(&mut thrown_away), Ok(1..)) {

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -85,11 +86,15 @@ impl Family for Unix {
         (peer, stream)
     }
     fn connecting(script: Script) -> (Peer, UnixStream) {
-        let folder = std::env::temp_dir().join(format!("epipe-served-{}", std::process::id()));
-        let _ = std::fs::remove_file(&folder);
-        let listener = UnixListener::bind(&folder).unwrap();
-        let peer = Peer::connect_unix(&folder, script).unwrap();
-        std::fs::remove_file(&folder).unwrap();
+        // Of one's own: tests run side by side.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("epipe-served-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let peer = Peer::connect_unix(&path, script).unwrap();
+        std::fs::remove_file(&path).unwrap();
         (peer, listener.accept().unwrap().0)
     }
     fn holding(script: Script) -> (Peer, UnixStream) {
@@ -335,6 +340,18 @@ fn a_clean_close_throws_away_what_has_arrived_beyond_the_byte() {
         threads.spawn(|| while (&ours).write(&[b'x'; 1 << 20]).is_ok() {});
         assert_eq!(peer.wait_done(SOON).unwrap(), 3);
     });
+}
+
+#[test]
+fn a_unix_peer_that_has_closed_takes_no_more_even_while_a_copy_is_open() {
+    // As while another thread starts a process.
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let _copy = theirs.try_clone().unwrap();
+    ours.write_all(b"too many").unwrap();
+    let peer = Peer::holding(theirs, Break::FinAfter(3)).unwrap();
+    peer.wait_broken(&ours, SOON).unwrap();
+    assert_eq!(writes(&ours, 1), ["EPIPE"]);
+    assert_eq!(ours.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]
