@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use super::connection::Folder;
 use crate::sys::testing as sys;
 
+/// How long a scene may take, unless told.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Names the folder in which parent and child leave word.
 const FOLDER: &str = "EPIPE_FATE";
 /// What starts a child whose program the kernel cannot run: an emulator and its arguments, separated by
@@ -239,7 +241,8 @@ impl Rerun {
         }
     }
 
-    /// How long it may take. 60 seconds unless told.
+    /// How long the scene may take, from its beginning: 60 seconds unless told. The way there, a program's start on a
+    /// busy machine, may take as long, and 60 seconds in any case.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Rerun {
         self.timeout = timeout;
@@ -292,7 +295,7 @@ impl Rerun {
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()?;
-        let status = wait(&mut child, self.timeout)?;
+        let status = wait(&mut child, self.timeout, &folder.path().join(ARRIVED))?;
         let ending = self.judge(status, folder.path())?;
         played().push((place, ending.clone()));
         Ok(ending)
@@ -331,7 +334,7 @@ impl From<Command> for Rerun {
     fn from(command: Command) -> Rerun {
         Rerun {
             command,
-            timeout: Duration::from_secs(60),
+            timeout: TIMEOUT,
             guessed: false,
             args: None,
         }
@@ -355,14 +358,21 @@ impl fmt::Display for Ending {
 }
 
 /// Waits until it ends. `None`: it did not, and was killed.
-fn wait(child: &mut Child, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-    let begun = Instant::now();
+fn wait(child: &mut Child, timeout: Duration, arrived: &Path) -> io::Result<Option<ExitStatus>> {
+    let mut begun = Instant::now();
+    let mut most = timeout.max(TIMEOUT);
+    let mut has_arrived = false;
     let mut pause = Duration::from_micros(200);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if begun.elapsed() >= timeout {
+        if !has_arrived && arrived.exists() {
+            has_arrived = true;
+            begun = Instant::now();
+            most = timeout;
+        }
+        if begun.elapsed() >= most {
             child.kill()?;
             child.wait()?;
             return Ok(None);

@@ -39,6 +39,18 @@ fn every_fate_is_told_for_what_it_is() {
 }
 
 #[test]
+fn the_time_is_the_scene_s_own() {
+    // Here and in the child.
+    let way = Duration::from_millis(300);
+    thread::sleep(way);
+    let fate = Rerun::test("fate::the_time_is_the_scene_s_own")
+        .unwrap()
+        .timeout(way / 2)
+        .fate_of(|| {});
+    assert!(matches!(fate.unwrap(), Fate::Survived(_)));
+}
+
+#[test]
 fn sigpipe_has_its_default_and_is_not_blocked_in_there() {
     // Here libtest ignores it; and a blocked one would be inherited.
     assert_eq!(support::disposition(), libc::SIG_IGN);
