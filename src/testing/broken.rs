@@ -36,7 +36,8 @@ pub enum Break {
 }
 
 impl Break {
-    /// Resets the connection as soon as it is there.
+    /// Resets the connection as soon as it is there: 10 ms after it was accepted, lest the other side's `connect` be
+    /// told of it (`ECONNRESET`), which on a busy machine it may be all the same.
     pub const RESET_AT_ACCEPT: Break = Break::ResetAfter(0);
 
     /// A peer that breaks so, and first says something: `bytes` are sent when the connection is there. It

@@ -242,8 +242,7 @@ impl Connection {
                 return Ok(Settled::Late);
             }
             // No event tells of an acknowledgement.
-            let [called_off] = sys::poll([(line.as_fd(), Wish::Read)], Some(Instant::now() + pause))?;
-            check(called_off)?;
+            self::pause(pause, line)?;
             let now = self.unacknowledged();
             if now < left {
                 last = Instant::now();
@@ -358,6 +357,12 @@ impl From<Connection> for OwnedFd {
     fn from(connection: Connection) -> OwnedFd {
         connection.socket.into()
     }
+}
+
+/// Waits so long. An error when the line says so.
+pub(super) fn pause(time: Duration, line: &Line) -> io::Result<()> {
+    let [called_off] = sys::poll([(line.as_fd(), Wish::Read)], Some(Instant::now() + time))?;
+    check(called_off)
 }
 
 /// The error that ends a thread whose owner is gone. Nobody sees it.

@@ -306,6 +306,9 @@ impl From<io::Error> for End {
     }
 }
 
+/// How long the other side may take to return from `connect` before a break at byte 0.
+const AT_ACCEPT: Duration = Duration::from_millis(10);
+
 /// All of a peer's life up to the break. What stays open after it is returned.
 fn live(
     source: Source,
@@ -314,7 +317,15 @@ fn live(
     shared: &Shared,
 ) -> Result<Option<Connection>, End> {
     let connection = match source {
-        Source::Listener(listener) => connection::accept(&listener, line)?,
+        Source::Listener(listener) => {
+            let connection = connection::accept(&listener, line)?;
+            if script.breaks.after() == Some(0) {
+                // Else it is the other side's `connect` that may be told of the reset. No event tells that it has
+                // returned.
+                connection::pause(AT_ACCEPT, line)?;
+            }
+            connection
+        }
         Source::Connection(connection) => connection,
     };
     let at_a_time = script.breaks.at_a_time();
