@@ -507,16 +507,17 @@ impl Between {
 
     /// One side is gone.
     fn is_refused(&self) -> bool {
-        [&self.from_client, &self.from_server]
-            .iter()
-            .any(|way| way.state == WayState::Refused)
+        self.has(WayState::Refused)
     }
 
     /// A cut waits until its bytes have arrived.
     fn is_due(&self) -> bool {
-        [&self.from_client, &self.from_server]
-            .iter()
-            .any(|way| way.state == WayState::Due)
+        self.has(WayState::Due)
+    }
+
+    /// One direction is in this state.
+    fn has(&self, state: WayState) -> bool {
+        self.from_client.state == state || self.from_server.state == state
     }
 
     /// Breaks of one direction alone are made here, the others by `end`.
