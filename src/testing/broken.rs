@@ -36,8 +36,11 @@ pub enum Break {
 }
 
 impl Break {
-    /// Resets the connection as soon as it is there: 10 ms after it was accepted, lest the other side's `connect` be
-    /// told of it (`ECONNRESET`), which on a busy machine it may be all the same.
+    /// Resets the connection as soon as it is there.
+    ///
+    /// A [`Peer`](super::Peer) that listens on TCP holds back a reset at byte 0 until
+    /// [`wait_broken`](super::Peer::wait_broken) is called, or for 50 ms: else the other side's `connect` may be told
+    /// of it (`ECONNRESET`). On a busy machine that may take longer, and be told all the same.
     pub const RESET_AT_ACCEPT: Break = Break::ResetAfter(0);
 
     /// A peer that breaks so, and first says something: `bytes` are sent when the connection is there. It

@@ -77,7 +77,7 @@ pub(super) enum Settled {
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: Socket,
-    is_tcp: bool,
+    pub(super) is_tcp: bool,
     /// The FIN that the kernel counts among the bytes.
     fin_sent: Cell<bool>,
 }

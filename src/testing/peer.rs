@@ -58,6 +58,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     received: u64,
+    /// A reset at byte 0 need not be held back: the other side's `connect` has returned.
+    is_released: bool,
     outcome: Option<Outcome>,
 }
 
@@ -77,6 +79,17 @@ impl Shared {
     fn tell(&self, outcome: Outcome) {
         self.state().outcome = Some(outcome);
         self.changed.notify_all();
+    }
+
+    fn release(&self) {
+        self.state().is_released = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_released(&self, timeout: Duration) {
+        let _ = self
+            .changed
+            .wait_timeout_while(self.state(), timeout, |state| !state.is_released);
     }
 }
 
@@ -267,6 +280,8 @@ impl Peer {
     /// before; [`WaitError::NeverBreaks`] for [`Break::Trickle`].
     pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
         let begun = Instant::now();
+        // Who has the handle has returned from `connect`.
+        self.shared.release();
         let received = self.wait_done(timeout)?;
         let left = timeout.saturating_sub(begun.elapsed());
         match self.breaks {
@@ -280,6 +295,12 @@ impl Peer {
             io::ErrorKind::TimedOut => WaitError::TimedOut { received },
             _ => error.into(),
         })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.shared.release();
     }
 }
 
@@ -306,8 +327,9 @@ impl From<io::Error> for End {
     }
 }
 
-/// How long the other side may take to return from `connect` before a break at byte 0.
-const AT_ACCEPT: Duration = Duration::from_millis(10);
+/// How long a reset at byte 0 waits for the other side to return from `connect`, which may be told of it. No event
+/// tells that it has returned.
+const AT_ACCEPT: Duration = Duration::from_millis(50);
 
 /// All of a peer's life up to the break. What stays open after it is returned.
 fn live(
@@ -316,21 +338,17 @@ fn live(
     line: &Line,
     shared: &Shared,
 ) -> Result<Option<Connection>, End> {
-    let connection = match source {
-        Source::Listener(listener) => {
-            let connection = connection::accept(&listener, line)?;
-            if script.breaks.after() == Some(0) {
-                // Else it is the other side's `connect` that may be told of the reset. No event tells that it has
-                // returned.
-                connection::pause(AT_ACCEPT, line)?;
-            }
-            connection
-        }
-        Source::Connection(connection) => connection,
+    let (connection, is_accepted) = match source {
+        Source::Listener(listener) => (connection::accept(&listener, line)?, true),
+        Source::Connection(connection) => (connection, false),
     };
     let at_a_time = script.breaks.at_a_time();
     meet(&connection, script, line, shared)?;
     connection.send(&script.answer, at_a_time, line)?;
+    let resets_at_once = matches!(script.breaks, Break::ResetAfter(0) | Break::FinThenReset(0));
+    if resets_at_once && is_accepted && connection.is_tcp {
+        shared.wait_released(AT_ACCEPT);
+    }
     finish(connection, script, line)
 }
 

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use epipe::net::TcpStream;
 use epipe::os::unix::net::{UnixListener, UnixStream};
@@ -181,6 +181,32 @@ fn each_row_of_the_table_holds_round_after_round() {
             }
         }
     }
+}
+
+#[test]
+fn a_reset_at_byte_0_is_not_told_to_connect() {
+    let held_back = Duration::from_millis(50);
+    let script = || Break::RESET_AT_ACCEPT.into();
+    // Nobody says that `connect` has returned.
+    let begun = Instant::now();
+    let (_peer, stream) = V4::listening(script());
+    wait_reset(&stream, SOON).unwrap();
+    assert!(begun.elapsed() >= held_back);
+    // `wait_broken` says it; on a busy machine not each time so soon.
+    let is_quick = |_| {
+        let begun = Instant::now();
+        let (peer, stream) = V4::listening(script());
+        peer.wait_broken(&stream, SOON).unwrap();
+        begun.elapsed() < held_back
+    };
+    assert!((0..100).any(is_quick));
+    // A peer that is dropped waits for nobody.
+    let is_quick = |_| {
+        let begun = Instant::now();
+        drop(V4::listening(script()));
+        begun.elapsed() < held_back
+    };
+    assert!((0..100).any(is_quick));
 }
 
 #[test]
