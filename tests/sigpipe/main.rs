@@ -51,36 +51,41 @@ cfg_if::cfg_if! {
 
         mod verify;
 
-        use scene::Scene;
+        use scene::{Group, Scene};
 
         fn main() -> std::process::ExitCode {
             if let Some(code) = liars::begin() {
                 return code;
             }
-            let scenes = [
-                sockets::scenes(),
-                creations::scenes(),
-                pipes::scenes(),
-                adapter::scenes(),
-                c_calls::scenes(),
-                guards::scenes(),
-                handler::scenes(),
-                bad_input::scenes(),
-                refusals::scenes(),
-                liars::scenes(),
-                verify::scenes(),
-                #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
-                ecosystem::scenes(),
+            let ours: &[Group] = &[
+                sockets::scenes,
+                creations::scenes,
+                pipes::scenes,
+                adapter::scenes,
+                c_calls::scenes,
+                guards::scenes,
+                handler::scenes,
+                bad_input::scenes,
+                refusals::scenes,
+                liars::scenes,
+                verify::scenes,
             ];
-            let scenes: Vec<_> = scenes.into_iter().flatten().collect();
-            // The names that all features have.
-            let all = cfg!(all(feature = "tokio", feature = "mio", feature = "async-io"));
-            let guide = guide::trial(&scenes, |name| !name.starts_with("openssl "))
-                .with_ignored_flag(!all);
+            let groups = [
+                ours,
+                #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+                ecosystem::GROUPS,
+            ]
+            .concat();
             let lied_to = liars::is_lied_to();
-            scene::run(scenes, liars::verify_if_told, lied_to, || match lied_to {
-                true => Vec::new(),
-                false => liars::suites().into_iter().chain([guide]).collect(),
+            scene::run(&groups, liars::verify_if_told, lied_to, |scenes| {
+                if lied_to {
+                    return Vec::new();
+                }
+                // The names that all features have.
+                let all = cfg!(all(feature = "tokio", feature = "mio", feature = "async-io"));
+                let guide = guide::trial(scenes, |name| !name.starts_with("openssl "))
+                    .with_ignored_flag(!all);
+                liars::suites().into_iter().chain([guide]).collect()
             })
         }
     } else {

@@ -69,9 +69,10 @@ impl Scene {
         self
     }
 
-    fn judge(name: &str, ending: Ending, liar: Option<&Liar>) -> Result<(), Failed> {
+    /// Its group and its name say what is played.
+    fn judge(told: &str, ending: Ending, liar: Option<&Liar>) -> Result<(), Failed> {
         let library = liar.map(Liar::build).transpose()?;
-        let fate = support::fate_of(name, library.as_deref())?;
+        let fate = support::fate_of(told, library.as_deref())?;
         let as_told = match ending {
             Ending::Survives => fate.survived(),
             Ending::Dies => fate.killed_by_sigpipe(),
@@ -87,15 +88,21 @@ impl Scene {
     }
 }
 
+/// Scenes are made by the group: a child makes its own alone, for making all takes longer than most play.
+pub type Group = fn() -> Vec<Scene>;
+
 /// Plays the scene that the environment names, after `begin`; else judges all of them as libtest
 /// would, and plays `more` beside them. Those with a liar are left out if one is loaded already.
 pub fn run(
-    scenes: Vec<Scene>,
+    groups: &[Group],
     begin: impl FnOnce(),
     lied_to: bool,
-    more: impl FnOnce() -> Vec<Trial>,
+    more: impl FnOnce(&[Scene]) -> Vec<Trial>,
 ) -> ExitCode {
-    if let Ok(name) = std::env::var(support::SCENE) {
+    if let Ok(told) = std::env::var(support::SCENE) {
+        let (group, name) = told.split_once(' ').expect("a group and a name");
+        let group: usize = group.parse().expect("a group's number");
+        let scenes = groups[group]();
         let scene = scenes
             .iter()
             .find(|scene| scene.name == name)
@@ -106,17 +113,20 @@ pub fn run(
         return ExitCode::SUCCESS;
     }
 
-    let mut trials: Vec<_> = scenes
-        .into_iter()
-        .map(|scene| {
+    let mut trials = Vec::new();
+    let mut all = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        for scene in group() {
             let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
-            let name = scene.name.clone();
-            Trial::test(name, move || {
-                Scene::judge(&scene.name, scene.ending, scene.liar.as_ref())
-            })
-            .with_ignored_flag(!can_be_played)
-        })
-        .collect();
-    trials.extend(more());
+            let (ending, liar) = (scene.ending, scene.liar.clone());
+            let told = format!("{number} {}", scene.name);
+            let trial = Trial::test(scene.name.clone(), move || {
+                Scene::judge(&told, ending, liar.as_ref())
+            });
+            trials.push(trial.with_ignored_flag(!can_be_played));
+            all.push(scene);
+        }
+    }
+    trials.extend(more(&all));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

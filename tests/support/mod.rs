@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// Names the scene that a child plays.
+/// Tells a child the scene that it plays.
 pub const SCENE: &str = "EPIPE_SCENE";
 
 /// What starts a child whose program the kernel cannot run: an emulator and its arguments,
@@ -60,7 +60,7 @@ pub fn this_program() -> Command {
     command
 }
 
-/// Plays a scene in a child, told its name. `preload` is loaded before libc.
+/// Plays a scene in a child, which is told of it. `preload` is loaded before libc.
 pub fn fate_of(scene: &str, preload: Option<&Path>) -> io::Result<Fate> {
     let mut child = this_program();
     child.env(SCENE, scene).stdin(Stdio::null());

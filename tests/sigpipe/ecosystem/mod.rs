@@ -1,6 +1,6 @@
 //! Code that is not ours: the crates and programs that write to a handle which we protect.
 
-use crate::Scene;
+use crate::Group;
 
 #[cfg(feature = "async-io")]
 mod async_io;
@@ -13,19 +13,14 @@ mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
 
-pub fn scenes() -> Vec<Scene> {
-    [
-        system_calls::scenes(),
-        rustls::scenes(),
-        programs::scenes(),
-        #[cfg(feature = "async-io")]
-        async_io::scenes(),
-        #[cfg(feature = "mio")]
-        mio::scenes(),
-        #[cfg(feature = "tokio")]
-        tokio::scenes(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
+pub const GROUPS: &[Group] = &[
+    system_calls::scenes,
+    rustls::scenes,
+    programs::scenes,
+    #[cfg(feature = "async-io")]
+    async_io::scenes,
+    #[cfg(feature = "mio")]
+    mio::scenes,
+    #[cfg(feature = "tokio")]
+    tokio::scenes,
+];

@@ -26,19 +26,19 @@ cfg_if::cfg_if! {
         mod sweep;
         mod tls;
 
-        use scene::Scene;
+        use scene::{Group, Scene};
 
         fn main() -> std::process::ExitCode {
-            let scenes = [
-                tls::scenes(),
-                bio::scenes(),
-                bad_input::scenes(),
-                programs::scenes(),
-                sweep::scenes(),
+            let groups: &[Group] = &[
+                tls::scenes,
+                bio::scenes,
+                bad_input::scenes,
+                programs::scenes,
+                sweep::scenes,
             ];
-            let scenes: Vec<_> = scenes.into_iter().flatten().collect();
-            let guide = guide::trial(&scenes, |name| name.starts_with("openssl "));
-            scene::run(scenes, || {}, false, || vec![guide])
+            scene::run(groups, || {}, false, |scenes| {
+                vec![guide::trial(scenes, |name| name.starts_with("openssl "))]
+            })
         }
     } else {
         fn main() {
