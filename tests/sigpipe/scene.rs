@@ -69,10 +69,9 @@ impl Scene {
         self
     }
 
-    /// Its group and its name say what is played.
-    fn judge(told: &str, ending: Ending, liar: Option<&Liar>) -> Result<(), Failed> {
+    fn judge(group: usize, name: &str, ending: Ending, liar: Option<&Liar>) -> Result<(), Failed> {
         let library = liar.map(Liar::build).transpose()?;
-        let fate = support::fate_of(told, library.as_deref())?;
+        let fate = support::fate_of(group, name, library.as_deref())?;
         let as_told = match ending {
             Ending::Survives => fate.survived(),
             Ending::Dies => fate.killed_by_sigpipe(),
@@ -99,12 +98,13 @@ pub fn run(
     lied_to: bool,
     more: impl FnOnce(&[Scene]) -> Vec<Trial>,
 ) -> ExitCode {
-    if let Ok(told) = std::env::var(support::SCENE) {
-        let (group, name) = told.split_once(' ').expect("a group and a name");
-        let group: usize = group.parse().expect("a group's number");
-        let scenes = groups[group]();
+    if let Ok(name) = std::env::var(support::SCENE) {
+        let groups = match std::env::var(support::GROUP) {
+            Ok(number) => &groups[number.parse().expect("a group's number")..][..1],
+            Err(_) => groups, // somebody calls it by hand
+        };
+        let mut scenes = groups.iter().flat_map(|group| group());
         let scene = scenes
-            .iter()
             .find(|scene| scene.name == name)
             .expect("a scene's name");
         support::become_a_foreign_host();
@@ -119,9 +119,9 @@ pub fn run(
         for scene in group() {
             let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
             let (ending, liar) = (scene.ending, scene.liar.clone());
-            let told = format!("{number} {}", scene.name);
+            let name = scene.name.clone();
             let trial = Trial::test(scene.name.clone(), move || {
-                Scene::judge(&told, ending, liar.as_ref())
+                Scene::judge(number, &name, ending, liar.as_ref())
             });
             trials.push(trial.with_ignored_flag(!can_be_played));
             all.push(scene);

@@ -22,8 +22,11 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// Tells a child the scene that it plays.
+/// Names the scene that a child plays.
 pub const SCENE: &str = "EPIPE_SCENE";
+
+/// Tells it the group to which that belongs, by number: it need not make the others' scenes.
+pub const GROUP: &str = "EPIPE_GROUP";
 
 /// What starts a child whose program the kernel cannot run: an emulator and its arguments,
 /// separated by spaces.
@@ -60,10 +63,11 @@ pub fn this_program() -> Command {
     command
 }
 
-/// Plays a scene in a child, which is told of it. `preload` is loaded before libc.
-pub fn fate_of(scene: &str, preload: Option<&Path>) -> io::Result<Fate> {
+/// Plays a scene of a group in a child, told its name. `preload` is loaded before libc.
+pub fn fate_of(group: usize, scene: &str, preload: Option<&Path>) -> io::Result<Fate> {
     let mut child = this_program();
-    child.env(SCENE, scene).stdin(Stdio::null());
+    child.env(SCENE, scene).env(GROUP, group.to_string());
+    child.stdin(Stdio::null());
     if let Some(library) = preload {
         child.env("LD_PRELOAD", library);
     }
