@@ -16,7 +16,7 @@ enum Ending {
 
 /// One scene, played in a child.
 pub struct Scene {
-    pub name: String,
+    name: String,
     ending: Ending,
     play: Box<dyn Fn() + Send + Sync>,
     liar: Option<Liar>,
@@ -69,17 +69,17 @@ impl Scene {
         self
     }
 
-    fn judge(group: usize, name: &str, ending: Ending, liar: Option<&Liar>) -> Result<(), Failed> {
-        let library = liar.map(Liar::build).transpose()?;
-        let fate = support::fate_of(group, name, library.as_deref())?;
-        let as_told = match ending {
+    fn judge(&self, group: usize) -> Result<(), Failed> {
+        let library = self.liar.as_ref().map(Liar::build).transpose()?;
+        let fate = support::fate_of(group, &self.name, library.as_deref())?;
+        let as_told = match self.ending {
             Ending::Survives => fate.survived(),
             Ending::Dies => fate.killed_by_sigpipe(),
         };
         if as_told {
             return Ok(());
         }
-        let wanted = match ending {
+        let wanted = match self.ending {
             Ending::Survives => "should survive",
             Ending::Dies => "is a control and should die of SIGPIPE",
         };
@@ -91,12 +91,12 @@ impl Scene {
 pub type Group = fn() -> Vec<Scene>;
 
 /// Plays the scene that the environment names, after `begin`; else judges all of them as libtest
-/// would, and plays `more` beside them. Those with a liar are left out if one is loaded already.
+/// would, and plays `more`, which is told their names, beside them. Those with a liar are left out if one is loaded already.
 pub fn run(
     groups: &[Group],
     begin: impl FnOnce(),
     lied_to: bool,
-    more: impl FnOnce(&[Scene]) -> Vec<Trial>,
+    more: impl FnOnce(&[String]) -> Vec<Trial>,
 ) -> ExitCode {
     if let Ok(name) = std::env::var(support::SCENE) {
         let groups = match std::env::var(support::GROUP) {
@@ -114,19 +114,15 @@ pub fn run(
     }
 
     let mut trials = Vec::new();
-    let mut all = Vec::new();
+    let mut names = Vec::new();
     for (number, group) in groups.iter().enumerate() {
         for scene in group() {
             let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
-            let (ending, liar) = (scene.ending, scene.liar.clone());
-            let name = scene.name.clone();
-            let trial = Trial::test(scene.name.clone(), move || {
-                Scene::judge(number, &name, ending, liar.as_ref())
-            });
+            names.push(scene.name.clone());
+            let trial = Trial::test(scene.name.clone(), move || scene.judge(number));
             trials.push(trial.with_ignored_flag(!can_be_played));
-            all.push(scene);
         }
     }
-    trials.extend(more(&all));
+    trials.extend(more(&names));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
