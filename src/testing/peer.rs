@@ -86,10 +86,15 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn wait_released(&self, timeout: Duration) {
-        let _ = self
-            .changed
-            .wait_timeout_while(self.state(), timeout, |state| !state.is_released);
+    fn wait_while(
+        &self,
+        timeout: Duration,
+        condition: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_timeout_while(self.state(), timeout, |state| condition(state))
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 }
 
@@ -252,13 +257,9 @@ impl Peer {
         if self.breaks.after().is_none() {
             return Err(WaitError::NeverBreaks);
         }
-        let (state, _) = self
+        let state = self
             .shared
-            .changed
-            .wait_timeout_while(self.shared.state(), timeout, |state| {
-                state.outcome.is_none()
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+            .wait_while(timeout, |state| state.outcome.is_none());
         let received = state.received;
         match &state.outcome {
             None => Err(WaitError::TimedOut { received }),
@@ -347,7 +348,7 @@ fn live(
     connection.send(&script.answer, at_a_time, line)?;
     let resets_at_once = matches!(script.breaks, Break::ResetAfter(0) | Break::FinThenReset(0));
     if resets_at_once && is_accepted && connection.is_tcp {
-        shared.wait_released(AT_ACCEPT);
+        drop(shared.wait_while(AT_ACCEPT, |state| !state.is_released));
     }
     finish(connection, script, line)
 }
