@@ -11,6 +11,10 @@ use crate::sys::testing as sys;
 /// from the first that the other side sends.
 ///
 /// What each means for the next write stands in a [table](super#what-the-next-write-reports).
+///
+/// A [`Peer`](super::Peer) that listens on TCP holds back a reset at byte 0 until
+/// [`wait_broken`](super::Peer::wait_broken) is called, or for 50 ms: else the other side's `connect` may be told of
+/// it (`ECONNRESET`). On a busy machine that may take longer, and be told all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Break {
@@ -36,11 +40,7 @@ pub enum Break {
 }
 
 impl Break {
-    /// Resets the connection as soon as it is there.
-    ///
-    /// A [`Peer`](super::Peer) that listens on TCP holds back a reset at byte 0 until
-    /// [`wait_broken`](super::Peer::wait_broken) is called, or for 50 ms: else the other side's `connect` may be told
-    /// of it (`ECONNRESET`). On a busy machine that may take longer, and be told all the same.
+    /// Resets the connection as soon as it is there, and `connect` has returned: see [`Break`].
     pub const RESET_AT_ACCEPT: Break = Break::ResetAfter(0);
 
     /// A peer that breaks so, and first says something: `bytes` are sent when the connection is there. It
