@@ -1,6 +1,6 @@
 use std::io::{Read, Result, Write};
 
-use crate::sigpipe;
+use crate::{sigpipe, sys};
 
 /// Copies all of `reader` into `writer`, and reports a vanished peer as an error, never as a
 /// signal.
@@ -27,5 +27,5 @@ where
     R: ?Sized + Read,
     W: ?Sized + Write,
 {
-    sigpipe::suppressed(|| std::io::copy(reader, writer))?
+    sigpipe::suppressed(|| sys::copy(reader, writer))?
 }

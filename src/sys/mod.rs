@@ -185,6 +185,7 @@ cfg_if! {
         pub(crate) use not_needed::{
             Anything as Handle, disposition, ignore, protection, verify,
         };
+        pub(crate) use std::io::copy;
     } else {
         mod call;
         mod climb;
@@ -215,6 +216,16 @@ cfg_if! {
 
         pub(crate) use climb::{protection, verify};
         pub(crate) use process_handler::{disposition, ignore};
+
+        cfg_if! {
+            // The systems where std, too, copies inside the kernel.
+            if #[cfg(any(target_os = "android", target_os = "linux"))] {
+                mod copy;
+                pub(crate) use copy::copy;
+            } else {
+                pub(crate) use std::io::copy;
+            }
+        }
 
         pub(crate) type SocketShield = climb::ClimbSocket<Sockets>;
         pub(crate) type PipeShield = climb::ClimbPipe<Pipes>;

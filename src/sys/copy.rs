@@ -1,0 +1,630 @@
+//! `io::copy` between handles whose types are known: inside the kernel where that is safe, else by a
+//! large buffer.
+//!
+//! std knows its own types by specialisation, which stable Rust does not have, and no others. Here a
+//! type is told by its id, from a closed list: this crate's handles and std's, references to them, and
+//! `BufReader`, `BufWriter` and `Take` of these. What is not on the list goes std's way.
+//!
+//! No flag covers splice(2): all of this runs under the guard of `io::copy`.
+
+#![allow(
+    unsafe_code,
+    reason = "what a type's id tells stands behind a raw pointer, and the calls are libc's"
+)]
+
+use std::any::TypeId;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
+use std::marker::PhantomData;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::ptr;
+
+use libc::c_int;
+use socket2::{SockRef, Type};
+
+use super::handle::{as_file, read};
+use crate::os::unix::net as unix;
+use crate::{Adopt, NoSigpipe, Socket, io as ours, net};
+
+/// What is read at once by the way of a buffer.
+const BUFFER: usize = 128 << 10;
+
+/// What the pipe between two sockets is asked to hold: what Linux grants to everybody (pipe(7)). Where
+/// it is refused, the usual 64 KiB stay.
+const INNER_PIPE: usize = 1 << 20;
+
+pub(crate) fn copy<R, W>(reader: &mut R, mut writer: &mut W) -> io::Result<u64>
+where
+    R: ?Sized + Read,
+    W: ?Sized + Write,
+{
+    let source = Erased::new(reader);
+    let sink = Erased::new(writer);
+    // SAFETY: both stay borrowed until the copy is done. It does not touch the reader but by `source`,
+    // and of the writer it keeps the descriptor alone.
+    match unsafe { Copy::between(source, sink) } {
+        Some(copy) => copy.run(&mut writer),
+        None => io::copy(reader, writer),
+    }
+}
+
+// ---------------------------------------------------------------------- the closed list ----
+
+/// A handle with nothing between it and its descriptor.
+trait Bare: AsFd {
+    const HINT: Hint;
+}
+
+/// What a type alone says of its descriptor. As in std it may be wrong, of a handle that was made
+/// from a descriptor: then the calls are refused.
+#[derive(Clone, Copy)]
+enum Hint {
+    /// A socket without datagrams.
+    Stream,
+    Pipe,
+    /// Nothing: the system is asked.
+    Any,
+}
+
+macro_rules! bare {
+    ($($hint:ident: $($ty:ty),+;)+) => {$($(
+        impl Bare for $ty {
+            const HINT: Hint = Hint::$hint;
+        }
+    )+)+};
+}
+
+bare! {
+    Stream: net::TcpStream, unix::UnixStream, TcpStream, UnixStream;
+    Pipe: ours::PipeReader, io::PipeReader, ChildStdout, ChildStderr;
+    Pipe: ours::PipeWriter, io::PipeWriter, ChildStdin;
+    Any: Socket, File;
+}
+
+// All of the list are adopted `Direct`: their bytes may pass the type's own code by.
+impl<T: Bare + Adopt> Bare for NoSigpipe<T> {
+    const HINT: Hint = T::HINT;
+}
+
+impl<T: Bare> Bare for &T {
+    const HINT: Hint = T::HINT;
+}
+
+impl<T: Bare> Bare for &mut T {
+    const HINT: Hint = T::HINT;
+}
+
+/// The first type that is found; of the second list also references to them.
+macro_rules! first {
+    ($shapes:ident($erased:expr): $($owned:ty),*; $($ty:ty),+ $(,)?) => {
+        None$(.or_else(|| $shapes::<$owned>($erased)))*
+            $(.or_else(|| $shapes::<$ty>($erased)))+
+            $(.or_else(|| $shapes::<&'static $ty>($erased)))+
+    };
+}
+
+fn find_source(erased: &Erased) -> Option<Source> {
+    fn shapes<T: Bare + Read + 'static>(erased: &Erased) -> Option<Source> {
+        None.or_else(|| erased.source::<T>())
+            .or_else(|| erased.source::<BufReader<T>>())
+            .or_else(|| erased.source::<BufReader<&'static mut T>>())
+            .or_else(|| erased.source::<BufReader<Take<T>>>())
+            .or_else(|| erased.source::<Take<T>>())
+            .or_else(|| erased.source::<Take<&'static mut T>>())
+            .or_else(|| erased.source::<Take<BufReader<T>>>())
+            .or_else(|| erased.source::<Take<&'static mut BufReader<T>>>())
+    }
+    first!(shapes(erased):
+        ChildStdout, ChildStderr;
+        net::TcpStream, unix::UnixStream, ours::PipeReader, Socket,
+        TcpStream, UnixStream, io::PipeReader, File,
+        NoSigpipe<TcpStream>, NoSigpipe<UnixStream>, NoSigpipe<File>,
+    )
+}
+
+fn find_sink(erased: &Erased) -> Option<End> {
+    fn shapes<T: Bare + Write + 'static>(erased: &Erased) -> Option<End> {
+        None.or_else(|| erased.sink::<T>())
+            .or_else(|| erased.sink::<BufWriter<T>>())
+            .or_else(|| erased.sink::<BufWriter<&'static mut T>>())
+    }
+    first!(shapes(erased):;
+        net::TcpStream, unix::UnixStream, ours::PipeWriter, Socket,
+        TcpStream, UnixStream, io::PipeWriter, File, ChildStdin,
+        NoSigpipe<TcpStream>, NoSigpipe<UnixStream>, NoSigpipe<io::PipeWriter>,
+        NoSigpipe<ChildStdin>, NoSigpipe<File>,
+    )
+}
+
+/// A reader or a writer of some type, of which only the id is known.
+struct Erased {
+    id: TypeId,
+    this: *mut (),
+}
+
+impl Erased {
+    fn new<T: ?Sized>(it: &mut T) -> Erased {
+        Erased {
+            id: id::<T>(),
+            this: (&raw mut *it).cast(),
+        }
+    }
+
+    /// Where the `T` is, if this is one or a `&mut T`. A type of the list has no lifetimes but those of
+    /// references, and no reference that is found here outlives the copy.
+    fn find<T: 'static>(&self) -> Option<*mut T> {
+        if self.id == TypeId::of::<T>() {
+            Some(self.this.cast())
+        } else if self.id == TypeId::of::<&'static mut T>() {
+            // SAFETY: by its id it is a reference, which has the layout of a pointer.
+            Some(unsafe { *self.this.cast::<*mut T>() })
+        } else {
+            None
+        }
+    }
+
+    fn source<T: Reader + 'static>(&self) -> Option<Source> {
+        let this = self.find::<T>()?;
+        // SAFETY: it is a `T`, which `copy` has borrowed.
+        let reader = unsafe { &*this };
+        Some(Source {
+            end: reader.end(),
+            ahead: reader.ahead(),
+            limit: reader.limit(),
+            this: this.cast(),
+            // SAFETY: as above; who calls it reads `ahead` no more.
+            settle: |this, ahead, direct| unsafe { (*this.cast::<T>()).settle(ahead, direct) },
+        })
+    }
+
+    fn sink<T: Writer + 'static>(&self) -> Option<End> {
+        let this = self.find::<T>()?;
+        // SAFETY: as in `source`.
+        Some(unsafe { &*this }.end())
+    }
+}
+
+/// The id of a type whose lifetimes are forgotten: `&'a T` has that of `&'static T`.
+fn id<T: ?Sized>() -> TypeId {
+    trait Forgetful {
+        fn id(&self) -> TypeId
+        where
+            Self: 'static;
+    }
+
+    impl<T: ?Sized> Forgetful for PhantomData<T> {
+        fn id(&self) -> TypeId
+        where
+            Self: 'static,
+        {
+            TypeId::of::<T>()
+        }
+    }
+
+    let it: &dyn Forgetful = &PhantomData::<T>;
+    // SAFETY: lifetimes are gone when code is made, so there is one `id` for all of them; it looks at
+    // no value of `T`.
+    let it: &(dyn Forgetful + 'static) = unsafe { std::mem::transmute(it) };
+    it.id()
+}
+
+// ------------------------------------------------------------------- readers and writers ----
+
+/// A descriptor, and what its type says of it.
+#[derive(Clone, Copy)]
+struct End {
+    fd: BorrowedFd<'static>,
+    hint: Hint,
+}
+
+impl End {
+    fn of<T: Bare>(handle: &T) -> End {
+        End {
+            // SAFETY: `copy` borrows the handle for as long as there is an `End` of it.
+            fd: unsafe { BorrowedFd::borrow_raw(handle.as_fd().as_raw_fd()) },
+            hint: T::HINT,
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self.hint {
+            Hint::Stream => Kind::Stream,
+            Hint::Pipe => Kind::Pipe,
+            Hint::Any => match as_file(self.fd, File::metadata).map(|about| about.file_type()) {
+                Ok(kind) if kind.is_fifo() => Kind::Pipe,
+                Ok(kind) if kind.is_file() || kind.is_block_device() => Kind::File,
+                Ok(kind) if kind.is_socket() && self.is_stream() => Kind::Stream,
+                // A terminal, a device, datagrams, what may not be asked.
+                Ok(_) | Err(_) => Kind::Other,
+            },
+        }
+    }
+
+    /// Whether it is a socket whose bytes have no borders, which a pipe would lose.
+    fn is_stream(self) -> bool {
+        SockRef::from(&self.fd).r#type().is_ok_and(|ty| ty == Type::STREAM)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Stream,
+    Pipe,
+    /// It has a position, to which a reader can go back.
+    File,
+    Other,
+}
+
+/// A reader of the list.
+trait Reader {
+    fn end(&self) -> End;
+
+    /// What was read ahead, and goes first.
+    fn ahead(&self) -> &[u8] {
+        &[]
+    }
+
+    /// How much may be taken from the descriptor after that.
+    fn limit(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// So much has gone: of what was read ahead, and from the descriptor.
+    fn settle(&mut self, ahead: usize, direct: u64) {
+        let _ = (ahead, direct);
+    }
+}
+
+/// A reader that has read nothing ahead.
+trait Unbuffered: Reader {}
+
+impl<T: Bare> Unbuffered for T {}
+impl<T: Bare> Reader for T {
+    fn end(&self) -> End {
+        End::of(self)
+    }
+}
+
+impl<T: Bare> Unbuffered for Take<T> {}
+impl<T: Reader> Reader for Take<T> {
+    fn end(&self) -> End {
+        self.get_ref().end()
+    }
+
+    fn ahead(&self) -> &[u8] {
+        let ahead = self.get_ref().ahead();
+        let limit = usize::try_from(Take::limit(self)).unwrap_or(usize::MAX);
+        &ahead[..ahead.len().min(limit)]
+    }
+
+    fn limit(&self) -> u64 {
+        let own = Take::limit(self) - self.ahead().len() as u64;
+        own.min(self.get_ref().limit())
+    }
+
+    fn settle(&mut self, ahead: usize, direct: u64) {
+        self.set_limit(Take::limit(self) - ahead as u64 - direct);
+        self.get_mut().settle(ahead, direct);
+    }
+}
+
+impl<T: Unbuffered + Read> Reader for BufReader<T> {
+    fn end(&self) -> End {
+        self.get_ref().end()
+    }
+
+    fn ahead(&self) -> &[u8] {
+        self.buffer()
+    }
+
+    fn limit(&self) -> u64 {
+        self.get_ref().limit()
+    }
+
+    fn settle(&mut self, ahead: usize, direct: u64) {
+        self.consume(ahead);
+        self.get_mut().settle(0, direct);
+    }
+}
+
+impl<T: Unbuffered + Read> Reader for &mut BufReader<T> {
+    fn end(&self) -> End {
+        (**self).end()
+    }
+
+    fn ahead(&self) -> &[u8] {
+        (**self).ahead()
+    }
+
+    fn limit(&self) -> u64 {
+        (**self).limit()
+    }
+
+    fn settle(&mut self, ahead: usize, direct: u64) {
+        (**self).settle(ahead, direct);
+    }
+}
+
+/// A writer of the list. What it buffers is flushed before anything passes it by.
+trait Writer {
+    fn end(&self) -> End;
+}
+
+impl<T: Bare> Writer for T {
+    fn end(&self) -> End {
+        End::of(self)
+    }
+}
+
+impl<T: Bare + Write> Writer for BufWriter<T> {
+    fn end(&self) -> End {
+        End::of(self.get_ref())
+    }
+}
+
+/// A reader whose type is forgotten.
+struct Source {
+    end: End,
+    ahead: *const [u8],
+    limit: u64,
+    this: *mut (),
+    settle: unsafe fn(*mut (), usize, u64),
+}
+
+// ------------------------------------------------------------------------------- the ways ----
+
+/// A copy whose both ends are known.
+struct Copy {
+    source: Source,
+    sink: End,
+    way: Way,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// splice: one end is a pipe.
+    Splice,
+    /// splice by way of a pipe of our own.
+    InnerPipe,
+    /// read and write. `seekable`: the source can go back.
+    Buffer { seekable: bool },
+}
+
+/// How far a copy went: so much has been taken from the source.
+struct Taken(u64, io::Result<()>);
+
+impl Copy {
+    /// # Safety
+    ///
+    /// What both point to is of the type whose id they have, and stays borrowed while the copy lives.
+    unsafe fn between(source: Erased, sink: Erased) -> Option<Copy> {
+        let (source, sink) = (find_source(&source)?, find_sink(&sink)?);
+        let way = match (source.end.kind(), sink.kind()) {
+            (Kind::Pipe, Kind::Stream | Kind::Pipe | Kind::File) | (Kind::Stream, Kind::Pipe) => {
+                Way::Splice
+            }
+            // A pipe is not worth its making for what one read takes.
+            (Kind::Stream, Kind::Stream)
+                if source.limit > BUFFER as u64
+                    && source.end.is_stream()
+                    && sink.is_stream() =>
+            {
+                Way::InnerPipe
+            }
+            (Kind::Stream, Kind::Stream | Kind::File) => Way::Buffer { seekable: false },
+            // Not sendfile: what is changed in the file *after* the copy would change what the peer
+            // receives, for the pages themselves are queued (std, `safe_kernel_copy`).
+            (Kind::File, Kind::Stream | Kind::Pipe) => Way::Buffer { seekable: true },
+            // Between files std has copy_file_range; of the others it is asked nothing new.
+            (Kind::File, Kind::File) | (Kind::Other, _) | (_, Kind::Other) => return None,
+        };
+        Some(Copy { source, sink, way })
+    }
+
+    fn run(self, writer: &mut dyn Write) -> io::Result<u64> {
+        let ahead = self.write_ahead(writer)?;
+        writer.flush()?;
+        let Taken(direct, answer) = match self.way {
+            Way::Splice => self.splice(writer),
+            Way::InnerPipe => self.by_inner_pipe(writer),
+            Way::Buffer { seekable } => {
+                self.by_buffer(self.source.end.fd, 0, self.source.limit, seekable, writer)
+            },
+        };
+        self.settle(0, direct);
+        answer.map(|()| ahead + direct)
+    }
+
+    fn settle(&self, ahead: usize, direct: u64) {
+        // SAFETY: it is the reader that `between` was promised, and no slice of it is in use.
+        unsafe { (self.source.settle)(self.source.this, ahead, direct) };
+    }
+
+    /// Writes what was read ahead. What could not be written stays there.
+    fn write_ahead(&self, writer: &mut dyn Write) -> io::Result<u64> {
+        // SAFETY: the reader is untouched until `settle`.
+        let ahead = unsafe { &*self.source.ahead };
+        let mut rest = ahead;
+        let mut answer = Ok(());
+        while !rest.is_empty() && answer.is_ok() {
+            answer = write_some(writer, rest).map(|written| rest = &rest[written..]);
+        }
+        let written = ahead.len() - rest.len();
+        self.settle(written, 0);
+        answer.map(|()| written as u64)
+    }
+
+    /// Nothing is lost: what the sink does not take stays in the source.
+    fn splice(&self, writer: &mut dyn Write) -> Taken {
+        let Source { end, limit, .. } = self.source;
+        let mut taken = 0;
+        while taken < limit {
+            match splice(end.fd, self.sink.fd, limit - taken) {
+                Ok(0) => break,
+                Ok(moved) => taken += moved,
+                Err(error) if is_refusal(&error) => {
+                    return self.by_buffer(end.fd, taken, limit, false, writer);
+                }
+                Err(error) => return Taken(taken, Err(error)),
+            }
+        }
+        Taken(taken, Ok(()))
+    }
+
+    /// What the pipe holds is lost if the sink fails; a sink that would block is waited for.
+    fn by_inner_pipe(&self, writer: &mut dyn Write) -> Taken {
+        let Source { end, limit, .. } = self.source;
+        let Ok((outlet, inlet)) = io::pipe() else {
+            return self.by_buffer(end.fd, 0, limit, false, writer);
+        };
+        // SAFETY: the command takes an integer. Where it is refused the pipe keeps its size.
+        unsafe { libc::fcntl(inlet.as_raw_fd(), libc::F_SETPIPE_SZ, INNER_PIPE as c_int) };
+        let mut taken = 0;
+        while taken < limit {
+            let mut held = match splice(end.fd, inlet.as_fd(), limit - taken) {
+                Ok(0) => break,
+                Ok(held) => held,
+                Err(error) if is_refusal(&error) => {
+                    return self.by_buffer(end.fd, taken, limit, false, writer);
+                }
+                Err(error) => return Taken(taken, Err(error)),
+            };
+            taken += held;
+            let mut answer = Ok(());
+            while held > 0 {
+                match splice(outlet.as_fd(), self.sink.fd, held) {
+                    Ok(moved) => held -= moved,
+                    Err(error) if self.waits_for_sink(&error) => answer = Err(error),
+                    Err(error) if is_refusal(&error) => {
+                        return match self.by_buffer(outlet.as_fd(), 0, held, false, writer) {
+                            Taken(_, Ok(())) if answer.is_ok() => {
+                                self.by_buffer(end.fd, taken, limit, false, writer)
+                            }
+                            Taken(_, Ok(())) => Taken(taken, answer),
+                            Taken(_, Err(error)) => Taken(taken, Err(error)),
+                        };
+                    }
+                    Err(error) => return Taken(taken, Err(error)),
+                }
+            }
+            if answer.is_err() {
+                return Taken(taken, answer);
+            }
+        }
+        Taken(taken, Ok(()))
+    }
+
+    /// Goes on after `taken`. If the sink fails, a seekable source is put back to what was not written;
+    /// of another, what the buffer holds is lost, and a sink that would block is waited for.
+    fn by_buffer(
+        &self,
+        from: BorrowedFd<'_>,
+        mut taken: u64,
+        limit: u64,
+        seekable: bool,
+        writer: &mut dyn Write,
+    ) -> Taken {
+        let mut buffer = Vec::with_capacity(BUFFER);
+        while taken < limit {
+            match read_into(from, &mut buffer, limit - taken) {
+                Ok(0) => break,
+                Ok(read) => taken += read,
+                Err(error) => return Taken(taken, Err(error)),
+            }
+            let mut rest = buffer.as_slice();
+            let mut answer = Ok(());
+            while !rest.is_empty() {
+                match write_some(writer, rest) {
+                    Ok(written) => rest = &rest[written..],
+                    Err(error) if seekable && go_back(from, rest.len()) => {
+                        return Taken(taken - rest.len() as u64, Err(error));
+                    }
+                    Err(error) if self.waits_for_sink(&error) => answer = Err(error),
+                    Err(error) => return Taken(taken, Err(error)),
+                }
+            }
+            if answer.is_err() {
+                return Taken(taken, answer);
+            }
+        }
+        Taken(taken, Ok(()))
+    }
+
+    /// Waits until a sink that would block takes more. Not if its write timeout has run out, which
+    /// answers the same: that is for the caller.
+    fn waits_for_sink(&self, error: &io::Error) -> bool {
+        let fd = self.sink.fd.as_raw_fd();
+        let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+        error.kind() == ErrorKind::WouldBlock
+            // SAFETY: the command takes nothing.
+            && unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_NONBLOCK != 0
+            // SAFETY: one entry, valid for the call. An error of the sink's wakes it as well.
+            && uninterrupted(|| unsafe { libc::poll(&mut polled, 1, -1) } as isize).is_ok()
+    }
+}
+
+// ------------------------------------------------------------------------------ the calls ----
+
+/// Whether splice is refused for these descriptors, or to this process. Where it is not (a firewall
+/// answers a send so), the write that is made instead tells.
+fn is_refusal(error: &io::Error) -> bool {
+    super::refusal::is_refusal(error) || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+}
+
+/// A system call that is made again when a signal's handler has interrupted it.
+fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        match usize::try_from(call()).map_err(|_| io::Error::last_os_error()) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// `splice(2)` at the descriptors' own positions, of as many bytes as one call takes.
+fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, limit: u64) -> io::Result<u64> {
+    // What the kernel cuts a call to (linux/fs.h, MAX_RW_COUNT).
+    let len = limit.min(0x7fff_f000) as usize;
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    // SAFETY: it takes descriptors and a length; the positions are not given.
+    uninterrupted(|| unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), len, 0) })
+        .map(|moved| moved as u64)
+}
+
+/// Reads once into the buffer, in place of what was there.
+fn read_into(from: BorrowedFd<'_>, buffer: &mut Vec<u8>, limit: u64) -> io::Result<u64> {
+    buffer.clear();
+    let len = limit.min(buffer.capacity() as u64) as usize;
+    loop {
+        // SAFETY: the buffer has that capacity.
+        match unsafe { read(from, buffer.as_mut_ptr(), len) } {
+            Ok(read) => {
+                // SAFETY: the system has written so many, and no more than its capacity.
+                unsafe { buffer.set_len(read) };
+                return Ok(read as u64);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// One write of some bytes, as `write_all` makes it.
+fn write_some(writer: &mut dyn Write, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match writer.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Puts the position of a file back by `bytes`.
+fn go_back(file: BorrowedFd<'_>, bytes: usize) -> bool {
+    as_file(file, |mut file| file.seek(SeekFrom::Current(-(bytes as i64)))).is_ok()
+}
