@@ -66,12 +66,16 @@ impl Socket {
 
     /// Mirrors [`socket2::Socket::accept`].
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
-        self.std.accept().map(|(socket, addr)| (socket.into(), addr))
+        self.std
+            .accept()
+            .map(|(socket, addr)| (socket.into(), addr))
     }
 
     /// Mirrors [`socket2::Socket::accept_raw`]: not close-on-exec, but protected.
     pub fn accept_raw(&self) -> io::Result<(Socket, SockAddr)> {
-        self.std.accept_raw().map(|(socket, addr)| (socket.into(), addr))
+        self.std
+            .accept_raw()
+            .map(|(socket, addr)| (socket.into(), addr))
     }
 
     sys::only_clone! {

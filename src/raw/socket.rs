@@ -37,7 +37,9 @@ pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
 /// `send(2)` with flags of the caller's.
 pub fn send_with_flags(socket: impl AsSocket, buf: &[u8], flags: c_int) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, buf.len(), |added| borrowed.send_with_flags(buf, flags | added))
+    call(&borrowed, buf.len(), |added| {
+        borrowed.send_with_flags(buf, flags | added)
+    })
 }
 
 /// `sendto(2)`.

@@ -27,6 +27,7 @@ use libc::c_int;
 use socket2::{SockRef, Type};
 
 use super::handle::{as_file, read};
+use super::refusal::is_refusal_of_call;
 use crate::os::unix::net as unix;
 use crate::{Adopt, NoSigpipe, Socket, io as ours, net};
 
@@ -246,7 +247,9 @@ impl End {
 
     /// Whether it is a socket whose bytes have no borders, which a pipe would lose.
     fn is_stream(self) -> bool {
-        SockRef::from(&self.fd).r#type().is_ok_and(|ty| ty == Type::STREAM)
+        SockRef::from(&self.fd)
+            .r#type()
+            .is_ok_and(|ty| ty == Type::STREAM)
     }
 }
 
@@ -409,9 +412,7 @@ impl Copy {
             }
             // A pipe is not worth its making for what one read takes.
             (Kind::Stream, Kind::Stream)
-                if source.limit > BUFFER as u64
-                    && source.end.is_stream()
-                    && sink.is_stream() =>
+                if source.limit > BUFFER as u64 && source.end.is_stream() && sink.is_stream() =>
             {
                 Way::InnerPipe
             }
@@ -433,7 +434,7 @@ impl Copy {
             Way::InnerPipe => self.by_inner_pipe(writer),
             Way::Buffer { seekable } => {
                 self.by_buffer(self.source.end.fd, 0, self.source.limit, seekable, writer)
-            },
+            }
         };
         self.settle(0, direct);
         answer.map(|()| ahead + direct)
@@ -466,7 +467,7 @@ impl Copy {
             match splice(end.fd, self.sink.fd, limit - taken) {
                 Ok(0) => break,
                 Ok(moved) => taken += moved,
-                Err(error) if is_refusal(&error) => {
+                Err(error) if is_refusal_of_call(&error) => {
                     return self.by_buffer(end.fd, taken, limit, false, writer);
                 }
                 Err(error) => return Taken(taken, Err(error)),
@@ -488,7 +489,7 @@ impl Copy {
             let mut held = match splice(end.fd, inlet.as_fd(), limit - taken) {
                 Ok(0) => break,
                 Ok(held) => held,
-                Err(error) if is_refusal(&error) => {
+                Err(error) if is_refusal_of_call(&error) => {
                     return self.by_buffer(end.fd, taken, limit, false, writer);
                 }
                 Err(error) => return Taken(taken, Err(error)),
@@ -499,7 +500,7 @@ impl Copy {
                 match splice(outlet.as_fd(), self.sink.fd, held) {
                     Ok(moved) => held -= moved,
                     Err(error) if self.waits_for_sink(&error) => answer = Err(error),
-                    Err(error) if is_refusal(&error) => {
+                    Err(error) if is_refusal_of_call(&error) => {
                         return match self.by_buffer(outlet.as_fd(), 0, held, false, writer) {
                             Taken(_, Ok(())) if answer.is_ok() => {
                                 self.by_buffer(end.fd, taken, limit, false, writer)
@@ -558,7 +559,11 @@ impl Copy {
     /// answers the same: that is for the caller.
     fn waits_for_sink(&self, error: &io::Error) -> bool {
         let fd = self.sink.fd.as_raw_fd();
-        let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+        let mut polled = libc::pollfd {
+            fd,
+            events: libc::POLLOUT,
+            revents: 0,
+        };
         error.kind() == ErrorKind::WouldBlock
             // SAFETY: the command takes nothing.
             && unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_NONBLOCK != 0
@@ -568,12 +573,6 @@ impl Copy {
 }
 
 // ------------------------------------------------------------------------------ the calls ----
-
-/// Whether splice is refused for these descriptors, or to this process. Where it is not (a firewall
-/// answers a send so), the write that is made instead tells.
-fn is_refusal(error: &io::Error) -> bool {
-    super::refusal::is_refusal(error) || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
-}
 
 /// A system call that is made again when a signal's handler has interrupted it.
 fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
@@ -626,5 +625,8 @@ fn write_some(writer: &mut dyn Write, bytes: &[u8]) -> io::Result<usize> {
 
 /// Puts the position of a file back by `bytes`.
 fn go_back(file: BorrowedFd<'_>, bytes: usize) -> bool {
-    as_file(file, |mut file| file.seek(SeekFrom::Current(-(bytes as i64)))).is_ok()
+    as_file(file, |mut file| {
+        file.seek(SeekFrom::Current(-(bytes as i64)))
+    })
+    .is_ok()
 }

@@ -207,6 +207,7 @@ cfg_if! {
         pub(crate) mod errno;
         mod process_handler;
         mod refusal;
+        mod sendfile;
         mod signal;
         #[cfg(feature = "testing")]
         pub(crate) mod testing;
@@ -216,6 +217,7 @@ cfg_if! {
 
         pub(crate) use climb::{protection, verify};
         pub(crate) use process_handler::{disposition, ignore};
+        pub(crate) use sendfile::sendfile;
 
         cfg_if! {
             // The systems where std, too, copies inside the kernel.

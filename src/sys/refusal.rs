@@ -15,6 +15,11 @@ pub(crate) fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
+/// The same of a call that a seccomp filter may forbid, and that nothing else answers so.
+pub(crate) fn is_refusal_of_call(error: &io::Error) -> bool {
+    is_refusal(error) || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+}
+
 const UNASKED: u8 = 0;
 const HONOURED: u8 = 1;
 const REFUSED: u8 = 2;

@@ -164,5 +164,7 @@ impl SocketLadder for Inside {
 /// The same call with the flag, on a socket pair of our own whose peer is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let socket = probe::broken_unix()?;
-    Ok(ThreadGuard::own(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL)))
+    Ok(ThreadGuard::own(1, || {
+        probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL)
+    }))
 }

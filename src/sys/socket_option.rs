@@ -5,7 +5,10 @@
 //! the file's flags). It covers every write, foreign code's writev included, and accepted sockets
 //! inherit it from their listener (xnu uipc_socket2.c; BSD's `sonewconn`).
 
-#![allow(unsafe_code, reason = "the value of a socket option has the type we say")]
+#![allow(
+    unsafe_code,
+    reason = "the value of a socket option has the type we say"
+)]
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
@@ -67,7 +70,9 @@ impl SocketRung for SocketOption {
         socket: BorrowedFd<'_>,
         call: &impl Fn(c_int) -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
-        memory.or_arm(|| arm_borrowed(socket)).then(|| send_flag::offer(socket, call))
+        memory
+            .or_arm(|| arm_borrowed(socket))
+            .then(|| send_flag::offer(socket, call))
     }
 
     fn run(

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use super::call::pwritev2;
 use super::climb::{LastRung, PipeRung};
 use super::constant::RWF_NOSIGNAL;
-use super::refusal::{self, Verdict};
+use super::refusal::{Verdict, is_refusal_of_call};
 use super::rung::{Call, Rung};
 use super::{ThreadGuard, probe};
 
@@ -30,7 +30,7 @@ impl PipeRung for WriteFlag {
         if cfg!(epipe_refused = "write_flag") {
             return Ok(None);
         }
-        VERDICT.verify(probe::write_flag, question, is_refusal)
+        VERDICT.verify(probe::write_flag, question, is_refusal_of_call)
     }
 
     fn write(
@@ -46,8 +46,8 @@ impl PipeRung for WriteFlag {
             return None;
         }
         match pwritev2(fd, bufs, RWF_NOSIGNAL) {
-            Err(error) if is_refusal(&error) => {
-                VERDICT.ask(question, is_refusal);
+            Err(error) if is_refusal_of_call(&error) => {
+                VERDICT.ask(question, is_refusal_of_call);
                 None
             }
             answer => Some(answer),
@@ -55,13 +55,11 @@ impl PipeRung for WriteFlag {
     }
 }
 
-fn is_refusal(error: &io::Error) -> bool {
-    refusal::is_refusal(error) || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
-}
-
 /// The same call, on a pipe of our own whose reader is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let pipe = probe::broken_pipe()?;
     let slices = [IoSlice::new(&[0])];
-    Ok(ThreadGuard::own(1, || pwritev2(pipe.as_fd(), &slices, RWF_NOSIGNAL)))
+    Ok(ThreadGuard::own(1, || {
+        pwritev2(pipe.as_fd(), &slices, RWF_NOSIGNAL)
+    }))
 }
