@@ -147,7 +147,7 @@ sys::only_sendfile! {
 fn call(
     socket: &SockRef<'_>,
     len: usize,
-    call: impl Fn(c_int) -> io::Result<usize>,
+    call: impl Fn(c_int) -> io::Result<usize> + Copy,
 ) -> io::Result<usize> {
     SocketShield::default().call(&**socket, len, call)
 }

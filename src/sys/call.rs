@@ -110,6 +110,7 @@ impl Address {
 /// program that asks for it would not load.
 #[cfg(target_os = "linux")]
 #[allow(dead_code)] // not where the offset is one word (x32)
+#[inline]
 pub(crate) fn pwritev2(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],

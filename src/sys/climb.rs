@@ -38,18 +38,29 @@ pub(crate) trait SocketRung {
     /// A socket comes into care.
     fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>);
 
+    /// The flags that are all there is to it, for a call that may be made without more ado.
+    fn straight() -> Option<c_int> {
+        None
+    }
+
+    /// The error of a call that was made so, unless it means that the flags are refused.
+    fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error> {
+        let _ = socket;
+        Some(error)
+    }
+
     /// A call of the send family; `call(flags)` makes it with `flags` added.
     fn send(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
-        call: &impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>>;
 
     /// A call that takes no flags.
     fn run(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>>;
 }
 
@@ -73,7 +84,7 @@ pub(crate) trait PipeRung {
         memory: &Self::Memory,
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>>;
 }
 
@@ -98,17 +109,34 @@ pub(crate) trait SocketLadder {
 
     fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>);
 
+    /// As that of its first rung.
+    fn straight() -> Option<c_int> {
+        None
+    }
+
+    /// Goes on after a call that was made so, and failed.
+    fn go_on(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        len: usize,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
+        error: io::Error,
+    ) -> io::Result<usize> {
+        let _ = (memory, socket, len, call);
+        Err(error)
+    }
+
     fn send(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
         len: usize,
-        call: &impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 
     fn run(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 
     /// Names the rungs that are in use, in their order.
@@ -127,11 +155,29 @@ impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
     }
 
     #[inline]
+    fn straight() -> Option<c_int> {
+        R::straight()
+    }
+
+    fn go_on(
+        memory: &Self::Memory,
+        socket: BorrowedFd<'_>,
+        len: usize,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
+        error: io::Error,
+    ) -> io::Result<usize> {
+        match R::unless_refused(socket, error) {
+            Some(error) => Err(error),
+            None => L::send(&memory.1, socket, len, call),
+        }
+    }
+
+    #[inline]
     fn send(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
         len: usize,
-        call: &impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         R::send(&memory.0, socket, call).unwrap_or_else(|| L::send(&memory.1, socket, len, call))
     }
@@ -139,7 +185,7 @@ impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
     fn run(
         memory: &Self::Memory,
         socket: BorrowedFd<'_>,
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         R::run(&memory.0, socket, call).unwrap_or_else(|| L::run(&memory.1, socket, call))
     }
@@ -170,12 +216,12 @@ impl<G: LastRung> SocketLadder for G {
         (): &(),
         _: BorrowedFd<'_>,
         len: usize,
-        call: &impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         G::own(len, || call(0))
     }
 
-    fn run((): &(), _: BorrowedFd<'_>, call: &impl Fn() -> io::Result<usize>) -> io::Result<usize> {
+    fn run((): &(), _: BorrowedFd<'_>, call: impl Fn() -> io::Result<usize> + Copy) -> io::Result<usize> {
         G::own(UNKNOWN_LENGTH, call)
     }
 
@@ -195,7 +241,7 @@ pub(crate) trait PipeLadder {
         memory: &Self::Memory,
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 
     /// Names the rungs that are in use, in their order.
@@ -212,7 +258,7 @@ impl<R: PipeRung, L: PipeLadder> PipeLadder for (R, L) {
         memory: &Self::Memory,
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         R::write(&memory.0, fd, bufs, call).unwrap_or_else(|| L::write(&memory.1, fd, bufs, call))
     }
@@ -237,7 +283,7 @@ impl<G: LastRung> PipeLadder for G {
         (): &(),
         _: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         G::own(total(bufs), call)
     }
@@ -349,7 +395,59 @@ impl<L: PipeLadder> Default for ClimbPipe<L> {
     }
 }
 
+/// The way of every healthy write: one call, with nothing to be kept for another. The rest, `climb`, is
+/// told how that one failed, if there was one.
+#[inline]
+fn straight<L: SocketLadder>(
+    call: impl Fn(c_int) -> io::Result<usize>,
+    climb: impl FnOnce(Option<io::Error>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    match L::straight().map(call) {
+        Some(Ok(written)) => Ok(written),
+        Some(Err(error)) => climb(Some(error)),
+        None => climb(None),
+    }
+}
+
 impl<L: SocketLadder> ClimbSocket<L> {
+    #[cold]
+    #[inline(never)]
+    fn climb<S: handle::Stream>(
+        &self,
+        stream: &S,
+        buf: &[u8],
+        failed: Option<io::Error>,
+    ) -> io::Result<usize> {
+        let call = |flags| call::send(stream.fd(), buf, flags);
+        self.go_on(stream, buf.len(), call, failed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn climb_vectored<S: handle::Stream>(
+        &self,
+        stream: &S,
+        bufs: &[IoSlice<'_>],
+        failed: Option<io::Error>,
+    ) -> io::Result<usize> {
+        let call = |flags| send_vectored(stream, bufs, flags);
+        let answer = self.go_on(stream, total(bufs), call, failed);
+        self.unless_no_socket(stream, answer, || stream.plain_write_vectored(bufs))
+    }
+
+    fn go_on<S: handle::Stream>(
+        &self,
+        stream: &S,
+        len: usize,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
+        failed: Option<io::Error>,
+    ) -> io::Result<usize> {
+        match failed {
+            Some(error) => L::go_on(&self.0, stream.fd(), len, call, error),
+            None => L::send(&self.0, stream.fd(), len, call),
+        }
+    }
+
     /// std makes some of these calls as write or writev, which also accept a descriptor that is no
     /// socket (a file adopted as a `UnixDatagram`). Ours must too.
     #[inline]
@@ -357,7 +455,7 @@ impl<L: SocketLadder> ClimbSocket<L> {
         &self,
         socket: &S,
         answer: io::Result<usize>,
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         match answer {
             Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => self.run(socket, plain),
@@ -368,14 +466,15 @@ impl<L: SocketLadder> ClimbSocket<L> {
 
 impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
     fn arm<S: handle::Socket>(&self, socket: &S) {
-        L::arm(&self.0, socket.as_fd());
+        L::arm(&self.0, socket.fd());
     }
 
     #[inline]
     fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize> {
-        self.call(stream, buf.len(), |flags| {
-            call::send(stream.as_fd(), buf, flags)
-        })
+        straight::<L>(
+            |flags| call::send(stream.fd(), buf, flags),
+            |failed| self.climb(stream, buf, failed),
+        )
     }
 
     #[inline]
@@ -385,23 +484,24 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         let bufs = cut(bufs);
-        let len = total(bufs);
         // std's writev answers for an empty write without asking the peer.
-        if len == 0 {
+        if bufs.iter().all(|buf| buf.is_empty()) {
             return self.run(stream, || stream.plain_write_vectored(bufs));
         }
-        let answer = send_vectored(self, stream, bufs, len);
-        self.unless_no_socket(stream, answer, || stream.plain_write_vectored(bufs))
+        straight::<L>(
+            |flags| send_vectored(stream, bufs, flags),
+            |failed| self.climb_vectored(stream, bufs, failed),
+        )
     }
 
     fn send<S: handle::Socket>(
         &self,
         socket: &S,
         buf: &[u8],
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         let answer = self.call(socket, buf.len(), |flags| {
-            call::send(socket.as_fd(), buf, flags)
+            call::send(socket.fd(), buf, flags)
         });
         self.unless_no_socket(socket, answer, plain)
     }
@@ -411,7 +511,7 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         socket: &S,
         buf: &[u8],
         address: &A,
-        _: impl Fn() -> io::Result<usize>,
+        _: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         let reference = SockRef::from(socket);
         let address = address.to_socket2()?;
@@ -423,25 +523,22 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
 
 cfg_if::cfg_if! {
     if #[cfg(not(target_os = "redox"))] {
-        fn send_vectored<L: SocketLadder, S: handle::Stream>(
-            shield: &ClimbSocket<L>,
+        #[inline]
+        fn send_vectored<S: handle::Stream>(
             stream: &S,
             bufs: &[IoSlice<'_>],
-            len: usize,
+            flags: c_int,
         ) -> io::Result<usize> {
-            shield.call(stream, len, |flags| {
-                call::send_vectored(stream.as_fd(), bufs, flags)
-            })
+            call::send_vectored(stream.fd(), bufs, flags)
         }
     } else {
-        // No sendmsg: std's writev, which takes no flags.
-        fn send_vectored<L: SocketLadder, S: handle::Stream>(
-            shield: &ClimbSocket<L>,
+        // No sendmsg: std's writev, which takes no flags. Only the guard is climbed there.
+        fn send_vectored<S: handle::Stream>(
             stream: &S,
             bufs: &[IoSlice<'_>],
-            _: usize,
+            _: c_int,
         ) -> io::Result<usize> {
-            shield.run(stream, || stream.plain_write_vectored(bufs))
+            stream.plain_write_vectored(bufs)
         }
     }
 }
@@ -452,27 +549,33 @@ impl<L: SocketLadder> ShieldCall for ClimbSocket<L> {
         &self,
         socket: &S,
         len: usize,
-        call: impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
-        L::send(&self.0, socket.as_fd(), len, &call)
+        L::send(&self.0, socket.fd(), len, call)
     }
 
     fn run<S: handle::Socket>(
         &self,
         socket: &S,
-        call: impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
-        L::run(&self.0, socket.as_fd(), &call)
+        L::run(&self.0, socket.fd(), call)
     }
 }
 
 impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
+    #[inline]
     fn write<P: handle::Pipe>(
         &self,
         pipe: &P,
         bufs: &[IoSlice<'_>],
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
-        L::write(&self.0, pipe.as_fd(), cut(bufs), &plain)
+        let bufs = cut(bufs);
+        // Under a guard the plain call is protected, and cheaper than any rung.
+        if ThreadGuard::held() {
+            return ThreadGuard::own(total(bufs), plain);
+        }
+        L::write(&self.0, pipe.fd(), bufs, plain)
     }
 }

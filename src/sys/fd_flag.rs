@@ -30,7 +30,7 @@ impl PipeRung for FdFlag {
         memory: &Armed,
         fd: BorrowedFd<'_>,
         _: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         memory.or_arm(|| arm(fd)).then(call)
     }

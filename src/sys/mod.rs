@@ -48,7 +48,7 @@ pub(crate) trait ShieldSocket: Default {
         &self,
         socket: &S,
         buf: &[u8],
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 
     /// `send_to` of a datagram socket.
@@ -57,7 +57,7 @@ pub(crate) trait ShieldSocket: Default {
         socket: &S,
         buf: &[u8],
         address: &A,
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 }
 
@@ -70,7 +70,7 @@ only_socket2! {
             &self,
             socket: &S,
             len: usize,
-            call: impl Fn(c_int) -> io::Result<usize>,
+            call: impl Fn(c_int) -> io::Result<usize> + Copy,
         ) -> io::Result<usize>;
 
         /// A call on a socket that takes no flags and may raise (`sendfile`).
@@ -78,7 +78,7 @@ only_socket2! {
         fn run<S: handle::Socket>(
             &self,
             socket: &S,
-            call: impl Fn() -> io::Result<usize>,
+            call: impl Fn() -> io::Result<usize> + Copy,
         ) -> io::Result<usize>;
     }
 }
@@ -102,7 +102,7 @@ pub(crate) trait ShieldPipe: Default {
         &self,
         pipe: &P,
         bufs: &[IoSlice<'_>],
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 }
 

@@ -36,7 +36,7 @@ impl ShieldSocket for NotNeeded {
         &self,
         _: &S,
         _: &[u8],
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         plain()
     }
@@ -46,7 +46,7 @@ impl ShieldSocket for NotNeeded {
         _: &S,
         _: &[u8],
         _: &A,
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         plain()
     }
@@ -58,7 +58,7 @@ super::only_socket2! {
             &self,
             _: &S,
             _: usize,
-            call: impl Fn(std::ffi::c_int) -> io::Result<usize>,
+            call: impl Fn(std::ffi::c_int) -> io::Result<usize> + Copy,
         ) -> io::Result<usize> {
             call(0)
         }
@@ -66,7 +66,7 @@ super::only_socket2! {
         fn run<S: handle::Socket>(
             &self,
             _: &S,
-            call: impl Fn() -> io::Result<usize>,
+            call: impl Fn() -> io::Result<usize> + Copy,
         ) -> io::Result<usize> {
             call()
         }
@@ -78,7 +78,7 @@ impl ShieldPipe for NotNeeded {
         &self,
         _: &P,
         _: &[IoSlice<'_>],
-        plain: impl Fn() -> io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         plain()
     }

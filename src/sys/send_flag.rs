@@ -47,10 +47,19 @@ impl SocketRung for SendFlag {
     fn arm((): &(), _: BorrowedFd<'_>) {}
 
     #[inline]
+    fn straight() -> Option<c_int> {
+        (!VERDICT.is_refused()).then_some(MSG_NOSIGNAL)
+    }
+
+    fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error> {
+        unless_refused(socket, error)
+    }
+
+    #[inline]
     fn send(
         (): &(),
         socket: BorrowedFd<'_>,
-        call: &impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         flagged(socket, call)
     }
@@ -58,7 +67,7 @@ impl SocketRung for SendFlag {
     fn run(
         (): &(),
         _: BorrowedFd<'_>,
-        _: &impl Fn() -> io::Result<usize>,
+        _: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         None
     }
@@ -68,7 +77,7 @@ impl SocketRung for SendFlag {
 #[inline]
 fn flagged(
     socket: BorrowedFd<'_>,
-    call: &impl Fn(c_int) -> io::Result<usize>,
+    call: impl Fn(c_int) -> io::Result<usize> + Copy,
 ) -> Option<io::Result<usize>> {
     if VERDICT.is_refused() {
         return None;
@@ -122,7 +131,7 @@ fn datagrams_take_it(socket: BorrowedFd<'_>) -> io::Result<bool> {
 #[allow(dead_code)] // for systems where the flag is the second belt
 pub(crate) fn offer(
     socket: BorrowedFd<'_>,
-    call: &impl Fn(c_int) -> io::Result<usize>,
+    call: impl Fn(c_int) -> io::Result<usize> + Copy,
 ) -> io::Result<usize> {
     flagged(socket, call).unwrap_or_else(|| call(0))
 }
@@ -140,7 +149,7 @@ impl SocketLadder for Inside {
         (): &(),
         socket: BorrowedFd<'_>,
         len: usize,
-        call: &impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         ThreadGuard::own(len, || offer(socket, call))
     }
@@ -148,7 +157,7 @@ impl SocketLadder for Inside {
     fn run(
         (): &(),
         socket: BorrowedFd<'_>,
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
         <ThreadGuard as SocketLadder>::run(&(), socket, call)
     }

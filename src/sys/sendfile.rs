@@ -40,7 +40,7 @@ pub(crate) fn sendfile<S: handle::Stream>(
     let mut buffer = Vec::new(); // while it is empty, the system sends
     while at < end {
         let sent = if buffer.is_empty() {
-            shield.run(stream, || send(stream.as_fd(), file, at, end - at))
+            shield.run(stream, || send(stream.fd(), file, at, end - at))
         } else {
             let len = (end - at).min(buffer.len() as u64) as usize;
             file.read_at(&mut buffer[..len], at)

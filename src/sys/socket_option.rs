@@ -68,7 +68,7 @@ impl SocketRung for SocketOption {
     fn send(
         memory: &Armed,
         socket: BorrowedFd<'_>,
-        call: &impl Fn(c_int) -> io::Result<usize>,
+        call: impl Fn(c_int) -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         memory
             .or_arm(|| arm_borrowed(socket))
@@ -78,7 +78,7 @@ impl SocketRung for SocketOption {
     fn run(
         memory: &Armed,
         socket: BorrowedFd<'_>,
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         memory.or_arm(|| arm_borrowed(socket)).then(call)
     }
@@ -97,7 +97,7 @@ impl PipeRung for SocketOption {
         memory: &Armed,
         fd: BorrowedFd<'_>,
         _: &[IoSlice<'_>],
-        call: &impl Fn() -> io::Result<usize>,
+        call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         memory.or_arm(|| arm_borrowed(fd)).then(call)
     }

@@ -72,11 +72,14 @@ impl Guard for ThreadMask {
 impl LastRung for ThreadMask {
     const RUNG: Rung = Rung::ThreadMask;
 
+    #[inline]
     fn own(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         if Self::held() {
             let answer = call();
-            // At once: the next ppoll with another mask would deliver it.
-            THREAD.with(|thread| drop(thread.before.get().take_back(len, &answer)));
+            if !matches!(answer, Ok(taken) if taken >= len) {
+                // At once: the next ppoll with another mask would deliver it.
+                take_back_under_guard(len, &answer);
+            }
             return answer;
         }
         let before = Before::find(block()?);
@@ -86,9 +89,15 @@ impl LastRung for ThreadMask {
         answer
     }
 
+    #[inline]
     fn held() -> bool {
         THREAD.with(|thread| thread.guards.get() > 0)
     }
+}
+
+#[cold]
+fn take_back_under_guard(len: usize, answer: &io::Result<usize>) {
+    THREAD.with(|thread| drop(thread.before.get().take_back(len, answer)));
 }
 
 impl Before {

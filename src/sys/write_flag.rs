@@ -33,26 +33,33 @@ impl PipeRung for WriteFlag {
         VERDICT.verify(probe::write_flag, question, is_refusal_of_call)
     }
 
+    #[inline]
     fn write(
         (): &(),
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
-        _: &impl Fn() -> io::Result<usize>,
+        _: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
-        // Under a guard the plain write is protected, and cheaper. An empty pwritev2 succeeds
-        // without asking the file, which may have an opinion (eventfd's is EINVAL).
-        let empty = bufs.iter().all(|buf| buf.is_empty());
-        if VERDICT.is_refused() || ThreadGuard::held() || empty {
+        // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's
+        // is EINVAL).
+        if VERDICT.is_refused() || bufs.iter().all(|buf| buf.is_empty()) {
             return None;
         }
         match pwritev2(fd, bufs, RWF_NOSIGNAL) {
-            Err(error) if is_refusal_of_call(&error) => {
-                VERDICT.ask(question, is_refusal_of_call);
-                None
-            }
-            answer => Some(answer),
+            Err(error) => unless_refused(error).map(Err),
+            written => Some(written),
         }
     }
+}
+
+/// The error, unless it means that the flag is refused.
+#[cold]
+fn unless_refused(error: io::Error) -> Option<io::Error> {
+    if !is_refusal_of_call(&error) {
+        return Some(error);
+    }
+    VERDICT.ask(question, is_refusal_of_call);
+    None
 }
 
 /// The same call, on a pipe of our own whose reader is gone.

@@ -12,12 +12,22 @@ pub(crate) use std::os::fd::AsFd as AsSocket;
 pub(crate) use std::os::fd::OwnedFd as OwnedSocket;
 
 /// A socket that a rung can be asked about.
-pub(crate) trait Socket: AsFd {}
-impl<T: AsFd> Socket for T {}
+pub(crate) trait Socket: AsFd {
+    /// The descriptor, on the path of a write: std inlines `as_raw_fd`, and not `as_fd`.
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+impl<T: AsFd + AsRawFd> Socket for T {
+    #[inline]
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: this crate asks only std's handles, socket2's and `Plain`, which show the same
+        // descriptor by both traits, open for as long as they are borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}
 
 /// A pipe, or a descriptor of unknown kind.
-pub(crate) trait Pipe: AsFd {}
-impl<T: AsFd> Pipe for T {}
+pub(crate) use Socket as Pipe;
 
 /// Runs `call` with std's `File` over a borrowed descriptor: its `write` and
 /// `write_vectored` are `write(2)` and `writev(2)` with std's own limits.
@@ -55,6 +65,13 @@ pub(crate) struct Plain<H>(pub(crate) H);
 impl<H: AsFd> AsFd for Plain<H> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+impl<H: AsFd> AsRawFd for Plain<H> {
+    #[inline]
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0.as_fd().as_raw_fd()
     }
 }
 
