@@ -66,15 +66,11 @@ impl PipeWriter {
     }
 
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shield.write(&self.std, &[IoSlice::new(buf)], || {
-            io::Write::write(&mut &self.std, buf)
-        })
+        self.shield.write(&self.std, buf)
     }
 
     fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shield.write(&self.std, bufs, || {
-            io::Write::write_vectored(&mut &self.std, bufs)
-        })
+        self.shield.write_vectored(&self.std, bufs)
     }
 }
 

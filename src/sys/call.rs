@@ -9,6 +9,22 @@ use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+/// What one call takes: more is an error on Apple, and std cuts it.
+const WRITE_LIMIT: usize = match cfg!(target_vendor = "apple") {
+    true => c_int::MAX as usize,
+    false => isize::MAX as usize,
+};
+
+/// As std's `write` of a pipe.
+#[allow(dead_code)] // for the library
+#[inline]
+pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    let len = buf.len().min(WRITE_LIMIT);
+    // SAFETY: the buffer is valid for the call, at its length.
+    let written = unsafe { libc::write(fd.as_raw_fd(), buf.as_ptr().cast(), len) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
 #[inline]
 pub(crate) fn send(socket: BorrowedFd<'_>, buf: &[u8], flags: c_int) -> io::Result<usize> {
     // SAFETY: the buffer is valid for the call, at its length.

@@ -79,11 +79,21 @@ pub(crate) trait PipeRung {
         Ok(None)
     }
 
-    /// One write of `bufs`; `call` is the plain one.
+    /// One write of `bufs` by a call of the rung's own, if it may be made without more ado.
+    fn straight(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+        let _ = (fd, bufs);
+        None
+    }
+
+    /// The error of such a call, unless it means that the rung is refused.
+    fn unless_refused(error: io::Error) -> Option<io::Error> {
+        Some(error)
+    }
+
+    /// One write by the plain call.
     fn write(
         memory: &Self::Memory,
         fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>>;
 }
@@ -221,7 +231,11 @@ impl<G: LastRung> SocketLadder for G {
         G::own(len, || call(0))
     }
 
-    fn run((): &(), _: BorrowedFd<'_>, call: impl Fn() -> io::Result<usize> + Copy) -> io::Result<usize> {
+    fn run(
+        (): &(),
+        _: BorrowedFd<'_>,
+        call: impl Fn() -> io::Result<usize> + Copy,
+    ) -> io::Result<usize> {
         G::own(UNKNOWN_LENGTH, call)
     }
 
@@ -237,10 +251,22 @@ impl<G: LastRung> SocketLadder for G {
 pub(crate) trait PipeLadder {
     type Memory: Default;
 
+    /// As that of its first rung.
+    fn straight(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+        let _ = (fd, bufs);
+        None
+    }
+
+    /// As that of its first rung.
+    fn unless_refused(error: io::Error) -> Option<io::Error> {
+        Some(error)
+    }
+
+    /// One write of `len` bytes by the plain call.
     fn write(
         memory: &Self::Memory,
         fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
+        len: usize,
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 
@@ -254,13 +280,22 @@ pub(crate) trait PipeLadder {
 impl<R: PipeRung, L: PipeLadder> PipeLadder for (R, L) {
     type Memory = (R::Memory, L::Memory);
 
+    #[inline]
+    fn straight(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+        R::straight(fd, bufs)
+    }
+
+    fn unless_refused(error: io::Error) -> Option<io::Error> {
+        R::unless_refused(error)
+    }
+
     fn write(
         memory: &Self::Memory,
         fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
+        len: usize,
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
-        R::write(&memory.0, fd, bufs, call).unwrap_or_else(|| L::write(&memory.1, fd, bufs, call))
+        R::write(&memory.0, fd, call).unwrap_or_else(|| L::write(&memory.1, fd, len, call))
     }
 
     fn tell(protection: &mut Protection) {
@@ -282,10 +317,10 @@ impl<G: LastRung> PipeLadder for G {
     fn write(
         (): &(),
         _: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
+        len: usize,
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize> {
-        G::own(total(bufs), call)
+        G::own(len, call)
     }
 
     fn tell(protection: &mut Protection) {
@@ -563,19 +598,50 @@ impl<L: SocketLadder> ShieldCall for ClimbSocket<L> {
     }
 }
 
-impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
-    #[inline]
-    fn write<P: handle::Pipe>(
+impl<L: PipeLadder> ClimbPipe<L> {
+    /// One write that did not go straight, or was refused there.
+    #[cold]
+    #[inline(never)]
+    fn climb<P: handle::Pipe>(
         &self,
         pipe: &P,
         bufs: &[IoSlice<'_>],
-        plain: impl Fn() -> io::Result<usize> + Copy,
+        failed: Option<io::Error>,
     ) -> io::Result<usize> {
-        let bufs = cut(bufs);
+        if let Some(error) = failed.and_then(L::unless_refused) {
+            return Err(error);
+        }
+        L::write(&self.0, pipe.fd(), total(bufs), || match bufs {
+            [buf] => pipe.plain_write(buf),
+            bufs => pipe.plain_write_vectored(bufs),
+        })
+    }
+}
+
+impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
+    #[inline]
+    fn write<P: handle::Pipe>(&self, pipe: &P, buf: &[u8]) -> io::Result<usize> {
         // Under a guard the plain call is protected, and cheaper than any rung.
         if ThreadGuard::held() {
-            return ThreadGuard::own(total(bufs), plain);
+            return ThreadGuard::own(buf.len(), || call::write(pipe.fd(), buf));
         }
-        L::write(&self.0, pipe.fd(), bufs, plain)
+        match L::straight(pipe.fd(), &[IoSlice::new(buf)]) {
+            Some(Ok(written)) => Ok(written),
+            Some(Err(error)) => self.climb(pipe, &[IoSlice::new(buf)], Some(error)),
+            None => self.climb(pipe, &[IoSlice::new(buf)], None),
+        }
+    }
+
+    #[inline]
+    fn write_vectored<P: handle::Pipe>(&self, pipe: &P, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bufs = cut(bufs);
+        if ThreadGuard::held() {
+            return ThreadGuard::own(total(bufs), || pipe.plain_write_vectored(bufs));
+        }
+        match L::straight(pipe.fd(), bufs) {
+            Some(Ok(written)) => Ok(written),
+            Some(Err(error)) => self.climb(pipe, bufs, Some(error)),
+            None => self.climb(pipe, bufs, None),
+        }
     }
 }

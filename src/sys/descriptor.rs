@@ -1,7 +1,7 @@
 //! A descriptor that somebody else's type holds: what it is decides how it is written to.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -106,10 +106,7 @@ impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
             handle,
             plain,
             |socket| self.socket.write(socket, buf),
-            |pipe| {
-                let slices = [IoSlice::new(buf)];
-                self.pipe.write(pipe, &slices, || (&*pipe).write(buf))
-            },
+            |pipe| self.pipe.write(pipe, buf),
         )
     }
 
@@ -123,10 +120,7 @@ impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
             handle,
             plain,
             |socket| self.socket.write_vectored(socket, bufs),
-            |pipe| {
-                self.pipe
-                    .write(pipe, bufs, || (&*pipe).write_vectored(bufs))
-            },
+            |pipe| self.pipe.write_vectored(pipe, bufs),
         )
     }
 }

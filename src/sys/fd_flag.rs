@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "fcntl is variadic")]
 
 use std::ffi::c_int;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::climb::PipeRung;
@@ -29,7 +29,6 @@ impl PipeRung for FdFlag {
     fn write(
         memory: &Armed,
         fd: BorrowedFd<'_>,
-        _: &[IoSlice<'_>],
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         memory.or_arm(|| arm(fd)).then(call)

@@ -93,17 +93,13 @@ pub(crate) fn total(bufs: &[IoSlice<'_>]) -> usize {
 pub(crate) const UNKNOWN_LENGTH: usize = usize::MAX;
 
 /// What a pipe, or a descriptor of unknown kind, asks of its system.
-///
-/// `plain` is std's own call for the same bytes.
 pub(crate) trait ShieldPipe: Default {
-    /// One write of `bufs`. Any number of slices: what the system cannot take at once is
-    /// cut, as std does.
-    fn write<P: handle::Pipe>(
-        &self,
-        pipe: &P,
-        bufs: &[IoSlice<'_>],
-        plain: impl Fn() -> io::Result<usize> + Copy,
-    ) -> io::Result<usize>;
+    /// `Write::write`.
+    fn write<P: handle::Pipe>(&self, pipe: &P, buf: &[u8]) -> io::Result<usize>;
+
+    /// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut, as
+    /// std does.
+    fn write_vectored<P: handle::Pipe>(&self, pipe: &P, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
 /// What `NoSigpipe` asks of its system: a handle of somebody else's type, and of any kind.

@@ -4,6 +4,7 @@
 
 use std::io::{self, IoSlice};
 
+use super::handle::StdWrite as _;
 use super::rung::Rung;
 use super::{Guard, ShieldHandle, ShieldPipe, ShieldSocket, handle};
 use crate::sigpipe::Disposition;
@@ -74,13 +75,12 @@ super::only_socket2! {
 }
 
 impl ShieldPipe for NotNeeded {
-    fn write<P: handle::Pipe>(
-        &self,
-        _: &P,
-        _: &[IoSlice<'_>],
-        plain: impl Fn() -> io::Result<usize> + Copy,
-    ) -> io::Result<usize> {
-        plain()
+    fn write<P: handle::Pipe>(&self, pipe: &P, buf: &[u8]) -> io::Result<usize> {
+        pipe.plain_write(buf)
+    }
+
+    fn write_vectored<P: handle::Pipe>(&self, pipe: &P, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        pipe.plain_write_vectored(bufs)
     }
 }
 

@@ -11,7 +11,7 @@
 )]
 
 use std::ffi::c_int;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -96,7 +96,6 @@ impl PipeRung for SocketOption {
     fn write(
         memory: &Armed,
         fd: BorrowedFd<'_>,
-        _: &[IoSlice<'_>],
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> Option<io::Result<usize>> {
         memory.or_arm(|| arm_borrowed(fd)).then(call)

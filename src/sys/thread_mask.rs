@@ -75,12 +75,10 @@ impl LastRung for ThreadMask {
     #[inline]
     fn own(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         if Self::held() {
-            let answer = call();
-            if !matches!(answer, Ok(taken) if taken >= len) {
-                // At once: the next ppoll with another mask would deliver it.
-                take_back_under_guard(len, &answer);
-            }
-            return answer;
+            return match call() {
+                Ok(taken) if taken >= len => Ok(taken),
+                answer => take_back_under_guard(len, answer),
+            };
         }
         let before = Before::find(block()?);
         let answer = call();
@@ -95,9 +93,11 @@ impl LastRung for ThreadMask {
     }
 }
 
+/// At once: the next ppoll with another mask would deliver it.
 #[cold]
-fn take_back_under_guard(len: usize, answer: &io::Result<usize>) {
-    THREAD.with(|thread| drop(thread.before.get().take_back(len, answer)));
+fn take_back_under_guard(len: usize, answer: io::Result<usize>) -> io::Result<usize> {
+    THREAD.with(|thread| drop(thread.before.get().take_back(len, &answer)));
+    answer
 }
 
 impl Before {

@@ -34,32 +34,29 @@ impl PipeRung for WriteFlag {
     }
 
     #[inline]
-    fn write(
-        (): &(),
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-        _: impl Fn() -> io::Result<usize> + Copy,
-    ) -> Option<io::Result<usize>> {
+    fn straight(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's
         // is EINVAL).
-        if VERDICT.is_refused() || bufs.iter().all(|buf| buf.is_empty()) {
-            return None;
-        }
-        match pwritev2(fd, bufs, RWF_NOSIGNAL) {
-            Err(error) => unless_refused(error).map(Err),
-            written => Some(written),
-        }
+        let may = !VERDICT.is_refused() && bufs.iter().any(|buf| !buf.is_empty());
+        may.then(|| pwritev2(fd, bufs, RWF_NOSIGNAL))
     }
-}
 
-/// The error, unless it means that the flag is refused.
-#[cold]
-fn unless_refused(error: io::Error) -> Option<io::Error> {
-    if !is_refusal_of_call(&error) {
-        return Some(error);
+    fn unless_refused(error: io::Error) -> Option<io::Error> {
+        if !is_refusal_of_call(&error) {
+            return Some(error);
+        }
+        VERDICT.ask(question, is_refusal_of_call);
+        None
     }
-    VERDICT.ask(question, is_refusal_of_call);
-    None
+
+    /// What goes straight it does not refuse; what does not, it does.
+    fn write(
+        (): &(),
+        _: BorrowedFd<'_>,
+        _: impl Fn() -> io::Result<usize> + Copy,
+    ) -> Option<io::Result<usize>> {
+        None
+    }
 }
 
 /// The same call, on a pipe of our own whose reader is gone.

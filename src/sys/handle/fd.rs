@@ -27,7 +27,7 @@ impl<T: AsFd + AsRawFd> Socket for T {
 }
 
 /// A pipe, or a descriptor of unknown kind.
-pub(crate) use Socket as Pipe;
+pub(crate) use super::Stream as Pipe;
 
 /// Runs `call` with std's `File` over a borrowed descriptor: its `write` and
 /// `write_vectored` are `write(2)` and `writev(2)` with std's own limits.

@@ -18,18 +18,17 @@ cfg_if! {
     }
 }
 
-/// Something std writes to as a stream.
-pub(crate) trait Stream: Socket {
+/// Something that std writes to, through a shared reference.
+pub(crate) trait StdWrite {
     /// std's own `write`.
-    #[allow(dead_code)] // the answer where no SIGPIPE exists
     fn plain_write(&self, buf: &[u8]) -> std::io::Result<usize>;
     /// std's own `write_vectored`.
     fn plain_write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize>;
 }
 
-impl<S: Socket> Stream for S
+impl<T> StdWrite for T
 where
-    for<'a> &'a S: std::io::Write,
+    for<'a> &'a T: std::io::Write,
 {
     fn plain_write(&self, buf: &[u8]) -> std::io::Result<usize> {
         std::io::Write::write(&mut &*self, buf)
@@ -39,6 +38,10 @@ where
         std::io::Write::write_vectored(&mut &*self, bufs)
     }
 }
+
+/// A socket that std writes to as a stream.
+pub(crate) trait Stream: Socket + StdWrite {}
+impl<S: Socket + StdWrite> Stream for S {}
 
 /// Conversions of a socket type to and from its std twin, and the handle traits.
 macro_rules! socket_conversions {

@@ -5,8 +5,7 @@ pub(crate) trait Socket {}
 impl<T> Socket for T {}
 
 /// A pipe.
-pub(crate) trait Pipe {}
-impl<T> Pipe for T {}
+pub(crate) use super::StdWrite as Pipe;
 
 /// Where a datagram is sent.
 pub(crate) trait Address {}
