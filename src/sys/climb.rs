@@ -606,15 +606,13 @@ impl<L: PipeLadder> ClimbPipe<L> {
         &self,
         pipe: &P,
         bufs: &[IoSlice<'_>],
+        plain: fn(&P, &[IoSlice<'_>]) -> io::Result<usize>,
         failed: Option<io::Error>,
     ) -> io::Result<usize> {
         if let Some(error) = failed.and_then(L::unless_refused) {
             return Err(error);
         }
-        L::write(&self.0, pipe.fd(), total(bufs), || match bufs {
-            [buf] => pipe.plain_write(buf),
-            bufs => pipe.plain_write_vectored(bufs),
-        })
+        L::write(&self.0, pipe.fd(), total(bufs), || plain(pipe, bufs))
     }
 }
 
@@ -625,10 +623,12 @@ impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
         if ThreadGuard::held() {
             return ThreadGuard::own(buf.len(), || call::write(pipe.fd(), buf));
         }
-        match L::straight(pipe.fd(), &[IoSlice::new(buf)]) {
+        let one = &[IoSlice::new(buf)];
+        let plain = |pipe: &P, one: &[IoSlice<'_>]| pipe.plain_write(&one[0]);
+        match L::straight(pipe.fd(), one) {
             Some(Ok(written)) => Ok(written),
-            Some(Err(error)) => self.climb(pipe, &[IoSlice::new(buf)], Some(error)),
-            None => self.climb(pipe, &[IoSlice::new(buf)], None),
+            Some(Err(error)) => self.climb(pipe, one, plain, Some(error)),
+            None => self.climb(pipe, one, plain, None),
         }
     }
 
@@ -640,8 +640,8 @@ impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
         }
         match L::straight(pipe.fd(), bufs) {
             Some(Ok(written)) => Ok(written),
-            Some(Err(error)) => self.climb(pipe, bufs, Some(error)),
-            None => self.climb(pipe, bufs, None),
+            Some(Err(error)) => self.climb(pipe, bufs, P::plain_write_vectored, Some(error)),
+            None => self.climb(pipe, bufs, P::plain_write_vectored, None),
         }
     }
 }

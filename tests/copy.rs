@@ -1,0 +1,755 @@
+//! `epipe::io::copy`, and `sendfile` of the streams: what arrives, what is left, what an error leaves.
+//!
+//! A sink that takes little and a reader that looks on make every way stop in the middle.
+
+#![allow(missing_docs, reason = "a test")]
+#![allow(unsafe_code, reason = "signals and fcntl have no safe form")]
+#![cfg(all(unix, not(target_family = "wasm")))]
+
+mod support;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use epipe::NoSigpipe;
+use epipe::io::copy;
+use epipe::net::TcpStream;
+use epipe::os::unix::net::UnixStream;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use support::wait;
+
+/// Bytes of which no two parts are alike.
+fn bytes(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// More than any way moves at once.
+const LONG: usize = 3 << 20;
+
+/// An open file that is in no folder, with its position at the start.
+fn file(content: &[u8]) -> File {
+    let mut file = support::file(0);
+    file.write_all(content).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+fn whole(mut file: &File) -> Vec<u8> {
+    let mut content = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut content).unwrap();
+    content
+}
+
+fn tcp() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+fn unix() -> (
+    std::os::unix::net::UnixStream,
+    std::os::unix::net::UnixStream,
+) {
+    std::os::unix::net::UnixStream::pair().unwrap()
+}
+
+/// Writes until all is written or nobody reads any more.
+fn fill(mut sink: impl Write + Send + 'static, content: &[u8]) {
+    let content = content.to_vec();
+    thread::spawn(move || drop(sink.write_all(&content)));
+}
+
+fn drain(mut source: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut content = Vec::new();
+        source.read_to_end(&mut content).unwrap();
+        content
+    })
+}
+
+/// A source that gives `content` and ends.
+fn source(kind: &str, content: &[u8]) -> OwnedFd {
+    match kind {
+        "tcp" => {
+            let (theirs, ours) = tcp();
+            fill(theirs, content);
+            ours.into()
+        }
+        "unix" => {
+            let (theirs, ours) = unix();
+            fill(theirs, content);
+            ours.into()
+        }
+        "pipe" => {
+            let (ours, theirs) = io::pipe().unwrap();
+            fill(theirs, content);
+            ours.into()
+        }
+        "file" => file(content).into(),
+        kind => panic!("{kind}"),
+    }
+}
+
+/// A sink, and who tells what it got after it has been closed.
+fn sink(kind: &str) -> (OwnedFd, Box<dyn FnOnce() -> Vec<u8>>) {
+    fn told(thread: JoinHandle<Vec<u8>>) -> Box<dyn FnOnce() -> Vec<u8>> {
+        Box::new(|| thread.join().unwrap())
+    }
+    match kind {
+        "tcp" => {
+            let (ours, theirs) = tcp();
+            (ours.into(), told(drain(theirs)))
+        }
+        "unix" => {
+            let (ours, theirs) = unix();
+            (ours.into(), told(drain(theirs)))
+        }
+        "pipe" => {
+            let (theirs, ours) = io::pipe().unwrap();
+            (ours.into(), told(drain(theirs)))
+        }
+        "file" => {
+            let ours = file(b"");
+            let theirs = ours.try_clone().unwrap();
+            (ours.into(), Box::new(move || whole(&theirs)))
+        }
+        kind => panic!("{kind}"),
+    }
+}
+
+/// Copies between every kind of source and sink, as the types that `$from` and `$to` name.
+macro_rules! every_pair {
+    ($content:expr, $($source:literal $from:ty),+; $to:tt) => {$(
+        every_pair!(@from $content, $source $from, $to);
+    )+};
+    (@from $content:expr, $source:literal $from:ty, [$($sink:literal $to:ty),+]) => {$({
+        let (to, told) = sink($sink);
+        let mut from = <$from>::from(source($source, $content));
+        let mut to = <$to>::from(to);
+        let copied = copy(&mut from, &mut to).unwrap();
+        drop(to);
+        let what = format!("{} -> {}", stringify!($from), stringify!($to));
+        assert_eq!(copied, $content.len() as u64, "{what}");
+        assert!(told() == $content, "{what}: other bytes arrived");
+        assert_eq!(from.read(&mut [0]).unwrap(), 0, "{what}: something is left");
+    })+};
+}
+
+#[test]
+fn every_byte_arrives_between_all_types() {
+    for len in [0, 1, 4096, 65536, 65537, LONG] {
+        let content = &bytes(len)[..];
+        every_pair!(
+            content,
+            "tcp" TcpStream, "unix" UnixStream, "pipe" epipe::io::PipeReader, "file" File,
+            "tcp" std::net::TcpStream, "unix" std::os::unix::net::UnixStream,
+            "pipe" io::PipeReader, "pipe" std::process::ChildStdout, "pipe" File,
+            "tcp" epipe::Socket, "file" epipe::io::PipeReader;
+            ["tcp" TcpStream, "unix" UnixStream, "pipe" epipe::io::PipeWriter, "file" File,
+             "tcp" std::net::TcpStream, "unix" std::os::unix::net::UnixStream,
+             "pipe" io::PipeWriter, "pipe" std::process::ChildStdin, "unix" epipe::Socket,
+             "file" epipe::io::PipeWriter]
+        );
+    }
+}
+
+// ------------------------------------------------------------------------------ wrappers ----
+
+#[test]
+fn what_was_read_ahead_goes_first_and_limits_hold() {
+    let content = bytes(LONG);
+    for kind in ["tcp", "unix", "pipe", "file"] {
+        for limit in [0, 5, 8192, 100_000, 1 << 20, LONG as u64, u64::MAX] {
+            // The types differ by source; the shape is what is tried.
+            fn shapes<T: Read>(kind: &str, content: &[u8], limit: u64, open: impl Fn() -> T) {
+                let expected = &content[3..][..usize::try_from(limit)
+                    .map_or(content.len() - 3, |limit| limit.min(content.len() - 3))];
+                let ahead = |mut reader: BufReader<T>| {
+                    let mut first = [0; 3];
+                    reader.read_exact(&mut first).unwrap();
+                    assert_eq!(first, content[..3]);
+                    reader
+                };
+                let arrived = |shape: &str, copy_to: &mut dyn FnMut(&mut UnixStream) -> u64| {
+                    let (to, told) = sink("unix");
+                    let copied = copy_to(&mut UnixStream::from(to));
+                    let what = format!("{shape} of {kind}, {limit}");
+                    assert_eq!(copied, expected.len() as u64, "{what}");
+                    assert!(told() == expected, "{what}: other bytes arrived");
+                };
+                arrived("Take<BufReader>", &mut |to| {
+                    let mut reader = ahead(BufReader::new(open())).take(limit);
+                    let copied = copy(&mut reader, to).unwrap();
+                    assert_eq!(reader.limit(), limit - copied);
+                    rest_is(reader.into_inner(), &content[3 + copied as usize..]);
+                    copied
+                });
+                arrived("Take<&mut BufReader>", &mut |to| {
+                    let mut reader = ahead(BufReader::with_capacity(50_000, open()));
+                    let mut limited = reader.by_ref().take(limit);
+                    let copied = copy(&mut limited, to).unwrap();
+                    assert_eq!(limited.limit(), limit - copied);
+                    rest_is(reader, &content[3 + copied as usize..]);
+                    copied
+                });
+                arrived("BufReader<Take>", &mut |to| {
+                    let mut reader = BufReader::new(open().take(limit.saturating_add(3)));
+                    let mut first = [0; 3];
+                    reader.read_exact(&mut first).unwrap();
+                    let copied = copy(&mut reader, to).unwrap();
+                    assert_eq!(reader.buffer(), b"");
+                    let limited: Take<T> = reader.into_inner();
+                    assert_eq!(limited.limit(), limit.saturating_add(3) - 3 - copied);
+                    rest_is(limited.into_inner(), &content[3 + copied as usize..]);
+                    copied
+                });
+                arrived("Take", &mut |to| {
+                    let mut plain = open();
+                    plain.read_exact(&mut [0; 3]).unwrap();
+                    let mut reader = plain.take(limit);
+                    let copied = copy(&mut reader, to).unwrap();
+                    assert_eq!(reader.limit(), limit - copied);
+                    rest_is(reader.into_inner(), &content[3 + copied as usize..]);
+                    copied
+                });
+                arrived("Take<&mut T>, by &mut", &mut |to| {
+                    let mut plain = open();
+                    plain.read_exact(&mut [0; 3]).unwrap();
+                    let mut reader = plain.by_ref().take(limit);
+                    let copied = copy(&mut &mut reader, &mut &mut *to).unwrap();
+                    rest_is(plain, &content[3 + copied as usize..]);
+                    copied
+                });
+            }
+            let open = || source(kind, &content);
+            match kind {
+                "tcp" => shapes(kind, &content, limit, || TcpStream::from(open())),
+                "unix" => shapes(kind, &content, limit, || UnixStream::from(open())),
+                "pipe" => shapes(
+                    kind,
+                    &content,
+                    limit,
+                    || epipe::io::PipeReader::from(open()),
+                ),
+                _ => shapes(kind, &content, limit, || File::from(open())),
+            }
+        }
+    }
+}
+
+/// What is left in a reader, of which the first bytes are enough to see.
+fn rest_is(mut reader: impl Read, rest: &[u8]) {
+    let mut first = vec![0; rest.len().min(1000)];
+    reader.read_exact(&mut first).unwrap();
+    assert!(first == rest[..first.len()]);
+}
+
+#[test]
+fn what_a_buf_writer_holds_goes_first() {
+    let content = bytes(LONG);
+    for kind in ["tcp", "unix", "pipe", "file"] {
+        let (to, told) = sink("unix");
+        let to = UnixStream::from(to);
+        let mut writer = BufWriter::new(&to);
+        writer.write_all(b"head").unwrap();
+        let from = source(kind, &content);
+        let copied = match kind {
+            "tcp" => copy(&mut TcpStream::from(from), &mut writer),
+            "unix" => copy(&mut UnixStream::from(from), &mut &mut writer),
+            "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut writer),
+            _ => copy(&mut File::from(from), &mut writer),
+        };
+        assert_eq!(copied.unwrap(), LONG as u64);
+        writer.write_all(b"tail").unwrap();
+        drop(writer);
+        drop(to);
+        assert!(
+            told() == [b"head", &content[..], b"tail"].concat(),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn references_and_the_adapter_are_known_as_what_they_hold() {
+    let content = bytes(LONG);
+    let (to, told) = sink("unix");
+    let from = TcpStream::from(source("tcp", &content));
+    let to = UnixStream::from(to);
+    assert_eq!(copy(&mut &from, &mut &to).unwrap(), LONG as u64);
+    drop(to);
+    assert!(told() == content);
+
+    let mut child = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = drain(child.stdout.take().unwrap());
+    let mut stdin = NoSigpipe::new(child.stdin.take().unwrap()).unwrap();
+    let mut from =
+        BufReader::new(NoSigpipe::new(std::net::TcpStream::from(source("tcp", &content))).unwrap());
+    assert_eq!(copy(&mut from, &mut stdin).unwrap(), LONG as u64);
+    drop(stdin);
+    assert!(told.join().unwrap() == content);
+    child.wait().unwrap();
+}
+
+#[test]
+fn unknown_types_and_dyn_go_stds_way() {
+    struct Ours(UnixStream);
+    impl Read for Ours {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(buf)?;
+            buf[..read].iter_mut().for_each(|byte| *byte ^= 1);
+            Ok(read)
+        }
+    }
+    let content = bytes(100_000);
+    let mut changed = Vec::new();
+    let from = UnixStream::from(source("unix", &content));
+    assert_eq!(copy(&mut Ours(from), &mut changed).unwrap(), 100_000);
+    assert!(
+        changed
+            .iter()
+            .zip(&content)
+            .all(|(new, old)| new ^ 1 == *old)
+    );
+
+    let mut copied = Vec::new();
+    let mut from = UnixStream::from(source("unix", &content));
+    copy(&mut from as &mut dyn Read, &mut copied as &mut dyn Write).unwrap();
+    assert!(copied == content);
+}
+
+// ------------------------------------------------------------- errors, and what they leave ----
+
+/// Copies again and again into a sink that takes little and does not block. What it takes shows that
+/// nothing is lost at a stop, and nothing doubled.
+fn in_pieces(
+    what: &str,
+    content: &[u8],
+    mut copy_some: impl FnMut(&UnixStream) -> io::Result<u64>,
+) {
+    let (to, mut theirs) = unix();
+    SockRef::from(&to).set_send_buffer_size(8192).unwrap();
+    to.set_nonblocking(true).unwrap();
+    let to = UnixStream::from(to);
+    let reader = thread::spawn(move || {
+        let mut arrived = Vec::new();
+        let mut piece = [0; 5000];
+        loop {
+            match theirs.read(&mut piece).unwrap() {
+                0 => return arrived,
+                read => arrived.extend_from_slice(&piece[..read]),
+            }
+        }
+    });
+    let mut stops = 0;
+    while let Err(error) = copy_some(&to) {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock, "{what}: {error}");
+        stops += 1;
+        wait(to.as_raw_fd(), libc::POLLOUT);
+    }
+    drop(to);
+    let arrived = reader.join().unwrap();
+    assert!(stops > 0, "{what}: it never stopped");
+    assert_eq!(arrived.len(), content.len(), "{what}");
+    assert!(arrived == content, "{what}: other bytes arrived");
+}
+
+#[test]
+fn a_sink_that_would_block_costs_no_byte() {
+    let content = bytes(LONG);
+    let open = |kind| source(kind, &content);
+    let mut from = TcpStream::from(open("tcp"));
+    in_pieces("TCP", &content, |mut to| copy(&mut from, &mut to));
+    let mut from = UnixStream::from(open("unix"));
+    in_pieces("Unix", &content, |mut to| copy(&mut from, &mut to));
+    let mut from = epipe::io::PipeReader::from(open("pipe"));
+    in_pieces("pipe", &content, |mut to| copy(&mut from, &mut to));
+    let mut from = File::from(open("file"));
+    in_pieces("file", &content, |mut to| copy(&mut from, &mut to));
+    let mut from = TcpStream::from(open("tcp")).take(LONG as u64);
+    in_pieces("Take<TCP>", &content, |mut to| copy(&mut from, &mut to));
+    let mut from = File::from(open("file")).take(LONG as u64);
+    in_pieces("Take<file>", &content, |mut to| copy(&mut from, &mut to));
+    for kind in ["tcp", "pipe", "file"] {
+        let mut from = BufReader::with_capacity(50_000, File::from(open(kind)));
+        from.fill_buf().unwrap();
+        in_pieces(&format!("BufReader of {kind}"), &content, |mut to| {
+            copy(&mut from, &mut to)
+        });
+    }
+    let mut from = BufReader::with_capacity(100_000, File::from(open("file")));
+    from.fill_buf().unwrap();
+    let mut from = from.take(LONG as u64);
+    in_pieces("Take<BufReader<file>>", &content, |mut to| {
+        copy(&mut from, &mut to)
+    });
+}
+
+#[test]
+fn a_buf_writer_that_would_block_costs_no_byte() {
+    let content = bytes(LONG);
+    for kind in ["tcp", "pipe", "file"] {
+        let from = source(kind, &content);
+        let mut tcp = (kind == "tcp").then(|| TcpStream::from(from.try_clone().unwrap()));
+        let mut other = File::from(from);
+        // It is made anew after each stop, with what the last one could not write.
+        let mut held = Vec::new();
+        in_pieces(kind, &content, |to| {
+            let mut writer = BufWriter::with_capacity(20_000, to);
+            let mut answer = writer.write_all(&std::mem::take(&mut held)).map(|()| 0);
+            if answer.is_ok() {
+                answer = match &mut tcp {
+                    Some(from) => copy(from, &mut writer),
+                    None => copy(&mut other, &mut writer),
+                };
+            }
+            if answer.is_ok() {
+                answer = writer.flush().map(|()| 0);
+            }
+            held = writer.into_parts().1.unwrap();
+            answer
+        });
+    }
+}
+
+#[test]
+fn a_file_is_put_back_to_what_was_not_written() {
+    let content = bytes(LONG);
+    let mut from = file(&content);
+    let (to, theirs) = unix();
+    to.set_nonblocking(true).unwrap();
+    let mut to = UnixStream::from(to);
+    let error = copy(&mut from, &mut to).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    let position = from.stream_position().unwrap();
+    assert!(position > 0);
+    drop(to);
+    assert!(drain(theirs).join().unwrap() == content[..position as usize]);
+
+    // A limit is put back with it.
+    let (to, theirs) = unix();
+    drop(theirs);
+    let mut from = from.take(500_000);
+    let error = copy(&mut from, &mut UnixStream::from(to)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(from.limit(), 500_000);
+    assert_eq!(from.get_mut().stream_position().unwrap(), position);
+}
+
+#[test]
+fn a_source_that_would_block_loses_nothing() {
+    let (mut theirs, ours) = unix();
+    ours.set_nonblocking(true).unwrap();
+    let mut from = UnixStream::from(ours);
+    let (to, told) = sink("unix");
+    let mut to = UnixStream::from(to);
+    for piece in [&b"one"[..], b"two", b"three"] {
+        theirs.write_all(piece).unwrap();
+        let error = copy(&mut from, &mut to).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    }
+    drop(theirs);
+    assert_eq!(copy(&mut from, &mut to).unwrap(), 0);
+    drop(to);
+    assert_eq!(told(), b"onetwothree");
+}
+
+#[test]
+fn a_write_timeout_ends_the_copy() {
+    let content = bytes(LONG);
+    for kind in ["tcp", "unix", "pipe", "file"] {
+        let (to, _theirs) = unix();
+        to.set_write_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
+        let mut to = UnixStream::from(to);
+        let from = source(kind, &content);
+        let answer = match kind {
+            "tcp" => copy(&mut TcpStream::from(from), &mut to),
+            "unix" => copy(&mut UnixStream::from(from), &mut to),
+            "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut to),
+            _ => copy(&mut File::from(from), &mut to),
+        };
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::WouldBlock, "{kind}");
+    }
+}
+
+#[test]
+fn a_vanished_sink_is_an_error_on_every_way() {
+    let content = bytes(LONG);
+    for kind in ["tcp", "unix", "pipe", "file"] {
+        for to in ["unix", "pipe"] {
+            let from = source(kind, &content);
+            let broken: OwnedFd = match to {
+                "unix" => unix().0.into(),
+                _ => io::pipe().unwrap().1.into(),
+            };
+            let answer = match (kind, to) {
+                ("tcp", "unix") => copy(&mut TcpStream::from(from), &mut UnixStream::from(broken)),
+                ("unix", "unix") => {
+                    copy(&mut UnixStream::from(from), &mut UnixStream::from(broken))
+                }
+                ("tcp" | "unix", _) => copy(
+                    &mut UnixStream::from(from),
+                    &mut epipe::io::PipeWriter::from(broken),
+                ),
+                (_, "unix") => copy(&mut File::from(from), &mut UnixStream::from(broken)),
+                _ => copy(
+                    &mut File::from(from),
+                    &mut epipe::io::PipeWriter::from(broken),
+                ),
+            };
+            assert_eq!(
+                answer.unwrap_err().kind(),
+                ErrorKind::BrokenPipe,
+                "{kind} -> {to}"
+            );
+        }
+    }
+}
+
+#[test]
+fn signals_do_not_end_it() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: a handler without SA_RESTART, so that calls return EINTR, and a thread that is told to end
+    // before this one does.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(
+            libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()),
+            0
+        );
+    }
+    let content = bytes(LONG);
+    // SAFETY: it has no condition.
+    let copying = unsafe { libc::pthread_self() };
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                // SAFETY: that thread waits for this one.
+                unsafe { libc::pthread_kill(copying, libc::SIGUSR1) };
+                thread::yield_now();
+            }
+        });
+        for kind in ["tcp", "unix", "pipe", "file"] {
+            let (to, told) = sink("unix");
+            let mut to = UnixStream::from(to);
+            let from = source(kind, &content);
+            let copied = match kind {
+                "tcp" => copy(&mut TcpStream::from(from), &mut to),
+                "unix" => copy(&mut UnixStream::from(from), &mut to),
+                "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut to),
+                _ => copy(&mut File::from(from), &mut to),
+            };
+            drop(to);
+            done.store(kind == "file" || copied.is_err(), Ordering::Relaxed);
+            assert_eq!(copied.unwrap(), LONG as u64, "{kind}");
+            assert!(told() == content, "{kind}");
+        }
+    });
+}
+
+// -------------------------------------------------------------------------- odd descriptors ----
+
+#[test]
+fn files_that_grow_and_shrink_are_copied_as_far_as_they_go() {
+    for shrink in [false, true] {
+        let from = file(&bytes(200_000));
+        let other = from.try_clone().unwrap();
+        let (mut theirs, to) = io::pipe().unwrap();
+        let copying = thread::spawn(move || {
+            copy(&mut { from }, &mut epipe::io::PipeWriter::from(to)).unwrap()
+        });
+        // The copy has begun, and cannot end before the pipe is read.
+        let mut first = [0; 1];
+        theirs.read_exact(&mut first).unwrap();
+        let now = if shrink { 150_000 } else { 300_000 };
+        other.set_len(now).unwrap();
+        let mut rest = Vec::new();
+        theirs.read_to_end(&mut rest).unwrap();
+        assert_eq!(copying.join().unwrap(), now);
+        assert_eq!(rest.len() as u64 + 1, now);
+    }
+}
+
+#[test]
+fn a_file_that_appends_is_appended_to() {
+    for kind in ["tcp", "pipe", "file"] {
+        let content = bytes(100_000);
+        let to = file(b"head");
+        // SAFETY: the command takes flags.
+        unsafe {
+            assert_eq!(
+                libc::fcntl(to.as_raw_fd(), libc::F_SETFL, libc::O_APPEND),
+                0
+            )
+        };
+        let from = source(kind, &content);
+        let copied = match kind {
+            "tcp" => copy(&mut TcpStream::from(from), &mut &to),
+            "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut &to),
+            _ => copy(&mut File::from(from), &mut &to),
+        };
+        assert_eq!(copied.unwrap(), 100_000, "{kind}");
+        assert!(whole(&to) == [b"head", &content[..]].concat(), "{kind}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_seems_empty_is_read() {
+    let content = std::fs::read("/proc/self/status").unwrap();
+    let (to, told) = sink("tcp");
+    let mut from = File::open("/proc/self/status").unwrap();
+    assert_eq!(from.metadata().unwrap().len(), 0);
+    let copied = copy(&mut from, &mut TcpStream::from(to)).unwrap();
+    assert!(copied > 0);
+    assert_eq!(told()[..10], content[..10]);
+}
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+#[test]
+fn messages_keep_their_borders() {
+    for ty in [Type::DGRAM, Type::SEQPACKET] {
+        let (mut theirs, from) = Socket::pair(Domain::UNIX, ty, None).unwrap();
+        let (to, mut out) = Socket::pair(Domain::UNIX, ty, None).unwrap();
+        for message in [&b"one"[..], b"three", b""] {
+            theirs.write(message).unwrap();
+        }
+        let copied = match ty {
+            Type::DGRAM => copy(&mut epipe::Socket::from(from), &mut epipe::Socket::from(to)),
+            // Somebody has taken them for streams.
+            _ => copy(
+                &mut UnixStream::from(OwnedFd::from(from)),
+                &mut UnixStream::from(OwnedFd::from(to)),
+            ),
+        };
+        assert_eq!(copied.unwrap(), 8);
+        let mut buffer = [0; 100];
+        assert_eq!(out.read(&mut buffer).unwrap(), 3);
+        assert_eq!(out.read(&mut buffer).unwrap(), 5);
+    }
+}
+
+// ------------------------------------------------------------ files that change, and sendfile ----
+
+/// Sends a file, changes it, and then looks what arrives.
+fn changed_after(send: impl FnOnce(&mut TcpStream, &mut File)) -> Vec<u8> {
+    let (ours, theirs) = tcp();
+    let mut file = file(&[b'o'; 20_000]);
+    let mut ours = TcpStream::from(ours);
+    send(&mut ours, &mut file);
+    file.rewind().unwrap();
+    file.write_all(&[b'n'; 20_000]).unwrap();
+    drop(ours);
+    drain(theirs).join().unwrap()
+}
+
+#[test]
+fn a_file_may_be_changed_after_the_copy_but_not_after_sendfile() {
+    let arrived = changed_after(|to, file| assert_eq!(copy(file, to).unwrap(), 20_000));
+    assert!(arrived == [b'o'; 20_000]);
+
+    // Why it may not, and why `copy` makes a copy.
+    let arrived = changed_after(|to, file| assert_eq!(to.sendfile(file, ..).unwrap(), 20_000));
+    assert_eq!(arrived.len(), 20_000);
+    #[cfg(target_os = "linux")]
+    assert!(
+        arrived.contains(&b'n'),
+        "the kernel has made a copy: `copy` could use it"
+    );
+}
+
+#[test]
+fn sendfile_sends_the_range_and_leaves_the_position() {
+    let content = bytes(LONG);
+    let mut file = file(&content);
+    file.seek(SeekFrom::Start(77)).unwrap();
+    let len = LONG as u64;
+    let send = |range: &dyn Fn(&UnixStream) -> io::Result<u64>, expected: &[u8]| {
+        let (to, told) = sink("unix");
+        let sent = range(&UnixStream::from(to)).unwrap();
+        assert_eq!(sent, expected.len() as u64);
+        assert!(told() == expected);
+    };
+    send(&|to| to.sendfile(&file, ..), &content);
+    send(&|to| to.sendfile(&file, 5..), &content[5..]);
+    send(&|to| to.sendfile(&file, ..5), &content[..5]);
+    send(&|to| to.sendfile(&file, 5..=9), &content[5..=9]);
+    send(&|to| to.sendfile(&file, 100..len + 100), &content[100..]);
+    send(&|to| to.sendfile(&file, 7..7), b"");
+    #[allow(clippy::reversed_empty_ranges)]
+    send(&|to| to.sendfile(&file, 9..7), b"");
+    send(&|to| to.sendfile(&file, len..), b"");
+    send(&|to| to.sendfile(&file, len + 5..), b"");
+    let after_five = (std::ops::Bound::Excluded(5), std::ops::Bound::Unbounded);
+    send(&|to| to.sendfile(&file, after_five), &content[6..]);
+    assert_eq!(file.stream_position().unwrap(), 77);
+
+    let (to, told) = sink("tcp");
+    assert_eq!(
+        TcpStream::from(to).sendfile(&file, 3..LONG as u64).unwrap(),
+        len - 3
+    );
+    assert!(told() == content[3..]);
+}
+
+#[test]
+fn sendfile_goes_on_where_a_stream_would_block() {
+    let content = bytes(LONG);
+    let from = file(&content);
+    let mut at = 0;
+    in_pieces("sendfile", &content, |to| {
+        let sent = to.sendfile(&from, at..)?;
+        at += sent;
+        match at == LONG as u64 {
+            true => Ok(at),
+            false => Err(ErrorKind::WouldBlock.into()),
+        }
+    });
+}
+
+#[test]
+fn sendfile_tells_of_a_vanished_peer_and_of_what_is_no_file() {
+    let content = file(&bytes(1000));
+    let broken = UnixStream::from(unix().0);
+    assert_eq!(
+        broken.sendfile(&content, ..).unwrap_err().kind(),
+        ErrorKind::BrokenPipe
+    );
+
+    let (to, _theirs) = unix();
+    let to = UnixStream::from(to);
+    let directory = File::open("/").unwrap();
+    assert_eq!(
+        to.sendfile(&directory, ..).unwrap_err().kind(),
+        ErrorKind::IsADirectory
+    );
+    let (pipe, _writer) = io::pipe().unwrap();
+    let pipe = File::from(OwnedFd::from(pipe));
+    assert_eq!(
+        to.sendfile(&pipe, ..).unwrap_err().kind(),
+        ErrorKind::NotSeekable
+    );
+    assert!(to.sendfile(&content, u64::MAX - 5..).is_err());
+}
