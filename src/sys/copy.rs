@@ -565,8 +565,7 @@ impl Copy {
             revents: 0,
         };
         error.kind() == ErrorKind::WouldBlock
-            // SAFETY: the command takes nothing.
-            && unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_NONBLOCK != 0
+            && SockRef::from(&self.sink.fd).nonblocking().is_ok_and(|nonblocking| nonblocking)
             // SAFETY: one entry, valid for the call. An error of the sink's wakes it as well.
             && uninterrupted(|| unsafe { libc::poll(&mut polled, 1, -1) } as isize).is_ok()
     }

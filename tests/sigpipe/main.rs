@@ -16,6 +16,7 @@ cfg_if::cfg_if! {
         mod adapter;
         mod bad_input;
         mod c_calls;
+        mod copies;
         mod creations;
         /// The same words stand in `Cargo.toml`.
         #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -63,6 +64,7 @@ cfg_if::cfg_if! {
                 pipes::scenes,
                 adapter::scenes,
                 c_calls::scenes,
+                copies::scenes,
                 guards::scenes,
                 handler::scenes,
                 bad_input::scenes,

@@ -50,6 +50,13 @@ fn readable_stream() -> TcpStream {
     ours.into()
 }
 
+/// A pipe with something in it.
+fn readable_pipe() -> io::PipeReader {
+    let (ours, theirs) = io::pipe().unwrap();
+    foreign_write(&theirs, b"record").unwrap();
+    ours
+}
+
 /// `name: expression, control expression;` makes two scenes. The first expression, of this crate,
 /// must be `Err(EPIPE)` and leave SIGPIPE neither blocked nor pending; the second must die.
 macro_rules! pairs {
@@ -131,6 +138,12 @@ pub fn scenes() -> Vec<Scene> {
         "pipe: io::copy from a file":
             epipe::io::copy(&mut file(100), &mut PipeWriter::from(broken_pipe())),
             control io::copy(&mut file(100), &mut io::PipeWriter::from(broken_pipe()));
+        "pipe: io::copy from a socket":
+            epipe::io::copy(&mut readable_stream(), &mut PipeWriter::from(broken_pipe())),
+            control io::copy(&mut readable_stream(), &mut io::PipeWriter::from(broken_pipe()));
+        "pipe: io::copy from a pipe":
+            epipe::io::copy(&mut readable_pipe(), &mut PipeWriter::from(broken_pipe())),
+            control io::copy(&mut readable_pipe(), &mut io::PipeWriter::from(broken_pipe()));
         "pipe: io::copy by dyn": {
             let mut writer = PipeWriter::from(broken_pipe());
             epipe::io::copy(&mut file(100) as &mut dyn Read, &mut writer as &mut dyn Write)

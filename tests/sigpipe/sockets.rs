@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IoSlice, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::{ChildStdout, Command, Stdio};
 
 use epipe::raw;
@@ -51,6 +52,14 @@ fn pipe() -> io::PipeReader {
     let (reader, mut writer) = io::pipe().unwrap();
     writer.write_all(DATA).unwrap();
     reader
+}
+
+/// A socket with something in it.
+fn readable() -> UnixStream {
+    let (ours, theirs) = unix_pair().unwrap();
+    let mut theirs = UnixStream::from(theirs);
+    theirs.write_all(DATA).unwrap();
+    ours.into()
 }
 
 /// A child that has said something. std hands its output over as a descriptor.
@@ -166,6 +175,16 @@ macro_rules! stream_rows {
                     epipe::io::copy(&mut epipe::io::PipeReader::from(pipe()), &mut s)
                 }),
                 control: call!($std: s => io::copy(&mut pipe(), &mut s)),
+            },
+            Row {
+                name: "io::copy from a socket",
+                ours: call!($ours: s => epipe::io::copy(&mut readable(), &mut s)),
+                control: call!(socket2::Socket: s => io::copy(&mut readable(), &mut s)),
+            },
+            Row {
+                name: "sendfile of a range",
+                ours: call!($ours: s => s.sendfile(&file(), 5..)),
+                control: call!(socket2::Socket: s => s.sendfile(&file(), 5, None)),
             },
             Row {
                 name: "io::copy from a child to std's stream",

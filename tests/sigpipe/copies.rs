@@ -1,0 +1,281 @@
+//! `io::copy` inside the kernel and `sendfile`: sinks that vanish in the middle, and systems that refuse.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use epipe::net::TcpStream;
+use socket2::SockRef;
+
+use crate::Scene;
+use crate::refusals::{broken_stream, without_descriptors};
+use crate::seccomp::{DEADLY, Which, can_be_filtered, filter, refusing};
+use crate::support::{
+    assert_epipe, broken_pipe, file, is_blocked, is_pending, tcp_pair, unix_pair,
+};
+
+/// More than every buffer on the way.
+const LONG: usize = 8 << 20;
+
+/// A socket that gives zeros without end, as long as somebody reads them.
+fn endless_socket() -> OwnedFd {
+    let (ours, theirs) = unix_pair().unwrap();
+    thread::spawn(move || pour(UnixStream::from(theirs)));
+    ours
+}
+
+/// The same of a pipe.
+fn endless_pipe() -> io::PipeReader {
+    let (ours, theirs) = io::pipe().unwrap();
+    thread::spawn(move || pour(theirs));
+    ours
+}
+
+fn pour(mut to: impl Write) {
+    crate::support::mask(libc::SIG_BLOCK); // this thread is not what is tried
+    while to.write_all(&[0; 10_000]).is_ok() {}
+}
+
+/// A connection whose peer takes so many bytes, and resets.
+fn resets_after(bytes: usize) -> OwnedFd {
+    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+    let mut theirs = std::net::TcpStream::from(theirs);
+    thread::spawn(move || {
+        let taken = io::copy(&mut (&mut theirs).take(bytes as u64), &mut io::sink());
+        assert_eq!(taken.unwrap(), bytes as u64);
+        SockRef::from(&theirs)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    });
+    ours
+}
+
+/// Copies until the copy has failed twice: the reset may be told first, and `EPIPE` after it.
+fn until_it_breaks(mut copy: impl FnMut() -> io::Result<u64>) {
+    let first = copy().unwrap_err();
+    assert!(
+        matches!(
+            first.kind(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        ),
+        "{first}"
+    );
+    assert_epipe(copy());
+    assert!(!is_blocked() && !is_pending());
+}
+
+/// The content of a source of 100,000 bytes that were sent already.
+fn long_socket() -> (OwnedFd, Vec<u8>) {
+    let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    let (ours, theirs) = unix_pair().unwrap();
+    let mut theirs = UnixStream::from(theirs);
+    theirs.write_all(&content).unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    drop(theirs);
+    (ours, content)
+}
+
+fn arrived(theirs: OwnedFd) -> Vec<u8> {
+    let mut content = Vec::new();
+    UnixStream::from(theirs).read_to_end(&mut content).unwrap();
+    content
+}
+
+/// A copy between two sockets brings every byte, by whichever way.
+fn every_byte_arrives() {
+    let (from, content) = long_socket();
+    let (to, theirs) = unix_pair().unwrap();
+    let mut from = epipe::os::unix::net::UnixStream::from(from);
+    let mut to = epipe::os::unix::net::UnixStream::from(to);
+    assert_eq!(epipe::io::copy(&mut from, &mut to).unwrap(), 100_000);
+    drop(to);
+    assert!(arrived(theirs) == content);
+}
+
+pub fn scenes() -> Vec<Scene> {
+    let mut scenes = vec![
+        Scene::survives("copy: a sink resets in the middle: from a socket", || {
+            let mut from = epipe::os::unix::net::UnixStream::from(endless_socket());
+            let mut to = TcpStream::from(resets_after(LONG));
+            until_it_breaks(|| epipe::io::copy(&mut from, &mut to));
+        }),
+        Scene::dies(
+            "copy: a sink resets in the middle: from a socket: control",
+            || {
+                let mut from = UnixStream::from(endless_socket());
+                let mut to = socket2::Socket::from(resets_after(LONG));
+                until_it_breaks(|| io::copy(&mut from, &mut to));
+            },
+        ),
+        Scene::survives("copy: a sink resets in the middle: from a pipe", || {
+            let mut from = epipe::io::PipeReader::from(endless_pipe());
+            let mut to = TcpStream::from(resets_after(LONG));
+            until_it_breaks(|| epipe::io::copy(&mut from, &mut to));
+        }),
+        Scene::dies(
+            "copy: a sink resets in the middle: from a pipe: control",
+            || {
+                let mut from = endless_pipe();
+                let mut to = std::net::TcpStream::from(resets_after(LONG));
+                until_it_breaks(|| io::copy(&mut from, &mut to));
+            },
+        ),
+        Scene::survives("copy: a sink resets in the middle: sendfile", || {
+            let file = file(2 * LONG as u64 + 100);
+            let to = TcpStream::from(resets_after(LONG));
+            until_it_breaks(|| to.sendfile(&file, ..));
+        }),
+        Scene::dies(
+            "copy: a sink resets in the middle: sendfile: control",
+            || {
+                let file = file(2 * LONG as u64 + 100);
+                let to = socket2::Socket::from(resets_after(LONG));
+                let mut left = 2;
+                until_it_breaks(|| {
+                    loop {
+                        // It returns what was sent before the reset.
+                        let answer = to.sendfile(&file, 0, None);
+                        left -= 1;
+                        if answer.is_err() || left < 0 {
+                            break answer.map(|sent| sent as u64);
+                        }
+                    }
+                });
+            },
+        ),
+        Scene::survives("copy: the reader of a pipe leaves in the middle", || {
+            let mut from = epipe::os::unix::net::UnixStream::from(endless_socket());
+            let (mut theirs, to) = epipe::io::pipe().unwrap();
+            thread::spawn(move || theirs.read_exact(&mut vec![0; LONG]).unwrap());
+            let mut to = to;
+            assert_epipe(epipe::io::copy(&mut from, &mut to));
+            assert!(!is_blocked() && !is_pending());
+        }),
+        Scene::dies(
+            "copy: the reader of a pipe leaves in the middle: control",
+            || {
+                let mut from = UnixStream::from(endless_socket());
+                let (mut theirs, mut to) = io::pipe().unwrap();
+                thread::spawn(move || theirs.read_exact(&mut vec![0; LONG]).unwrap());
+                drop(io::copy(&mut from, &mut to));
+            },
+        ),
+        Scene::survives("copy: no descriptor is left for a pipe in between", || {
+            let (from, content) = long_socket();
+            let (to, theirs) = unix_pair().unwrap();
+            let mut from = epipe::os::unix::net::UnixStream::from(from);
+            let mut to = epipe::os::unix::net::UnixStream::from(to);
+            let copied = without_descriptors(|| epipe::io::copy(&mut from, &mut to));
+            assert_eq!(copied.unwrap(), 100_000);
+            drop(to);
+            assert!(arrived(theirs) == content);
+        }),
+    ];
+    let can = can_be_filtered();
+    for (name, error) in [
+        ("EPERM", libc::EPERM),
+        ("EACCES", libc::EACCES),
+        ("ENOSYS", libc::ENOSYS),
+        ("EINVAL", libc::EINVAL),
+    ] {
+        scenes.push(
+            Scene::survives(format!("copy: splice answers {name}"), move || {
+                filter(libc::SYS_splice, Which::All, refusing(error));
+                every_byte_arrives();
+                let mut from = epipe::os::unix::net::UnixStream::from(long_socket().0);
+                assert_epipe(epipe::io::copy(
+                    &mut from,
+                    &mut TcpStream::from(broken_stream()),
+                ));
+                let mut from = epipe::io::PipeReader::from(endless_pipe());
+                assert_epipe(epipe::io::copy(
+                    &mut from,
+                    &mut TcpStream::from(broken_stream()),
+                ));
+                let mut to = epipe::io::PipeWriter::from(broken_pipe());
+                assert_epipe(epipe::io::copy(&mut from, &mut to));
+                assert!(!is_blocked() && !is_pending());
+            })
+            .only_if(can),
+        );
+        scenes.push(
+            Scene::survives(format!("copy: sendfile answers {name}"), move || {
+                filter(libc::SYS_sendfile, Which::All, refusing(error));
+                let (to, theirs) = unix_pair().unwrap();
+                let to = epipe::os::unix::net::UnixStream::from(to);
+                assert_eq!(to.sendfile(&file(100_000), 10..).unwrap(), 99_990);
+                drop(to);
+                assert!(arrived(theirs) == [0; 99_990]);
+                assert_epipe(TcpStream::from(broken_stream()).sendfile(&file(10), ..));
+            })
+            .only_if(can),
+        );
+    }
+    scenes.extend([
+        // Only what the kernel moves to the sink: the inner pipe keeps what it holds.
+        Scene::survives(
+            "copy: splice is refused when a pipe in between holds something",
+            || {
+                let (from, content) = long_socket();
+                let (to, theirs) = unix_pair().unwrap();
+                let to = epipe::os::unix::net::UnixStream::from(to);
+                // Its number has a bit that the numbers of a pipe just made have not.
+                // SAFETY: the new number is nobody's.
+                let high = unsafe { libc::dup2(to.as_raw_fd(), 512) };
+                assert_eq!(high, 512);
+                // SAFETY: just made, and owned by nobody else.
+                let mut high = epipe::os::unix::net::UnixStream::from(unsafe {
+                    <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(high)
+                });
+                drop(to);
+                filter(
+                    libc::SYS_splice,
+                    Which::With((2, 512)),
+                    refusing(libc::EINVAL),
+                );
+                let mut from = epipe::os::unix::net::UnixStream::from(from);
+                assert_eq!(epipe::io::copy(&mut from, &mut high).unwrap(), 100_000);
+                drop(high);
+                assert!(arrived(theirs) == content);
+            },
+        )
+        .only_if(can),
+        Scene::survives(
+            "copy: between sockets nothing is read and nothing written",
+            || {
+                let (from, _) = long_socket();
+                let (to, _theirs) = unix_pair().unwrap();
+                let mut from = epipe::os::unix::net::UnixStream::from(from);
+                let mut to = epipe::os::unix::net::UnixStream::from(to);
+                for number in [
+                    libc::SYS_read,
+                    libc::SYS_readv,
+                    libc::SYS_recvfrom,
+                    libc::SYS_recvmsg,
+                    libc::SYS_write,
+                    libc::SYS_writev,
+                    libc::SYS_sendto,
+                    libc::SYS_sendmsg,
+                ] {
+                    filter(number, Which::All, DEADLY);
+                }
+                assert_eq!(epipe::io::copy(&mut from, &mut to).unwrap(), 100_000);
+            },
+        )
+        .only_if(can),
+        Scene::survives("copy: sendfile neither reads nor writes", || {
+            let (to, _theirs) = unix_pair().unwrap();
+            let to = epipe::os::unix::net::UnixStream::from(to);
+            let file = file(1000);
+            for number in [libc::SYS_pread64, libc::SYS_sendto, libc::SYS_write] {
+                filter(number, Which::All, DEADLY);
+            }
+            assert_eq!(to.sendfile(&file, ..).unwrap(), 1000);
+        })
+        .only_if(can),
+    ]);
+    scenes
+}
