@@ -5,23 +5,50 @@ use crate::{sigpipe, sys};
 /// Copies all of `reader` into `writer`, and reports a vanished peer as an error, never as a
 /// signal.
 ///
-/// Mirrors [`std::io::copy`], which it runs under [`sigpipe::guard`]: the guard covers the code of
-/// `reader` and `writer`, whatever it is, and std's own splice between two of std's handles, which
-/// no flag covers.
+/// Mirrors [`std::io::copy`], and runs whole under [`sigpipe::guard`]: it covers the code of `reader` and
+/// `writer`, whatever it is, and the calls inside the kernel, which no flag covers.
 ///
 /// # Errors
 ///
 /// As [`std::io::copy`], and what [`sigpipe::guard`] returns where the system refuses it;
 /// nothing has been read then.
 ///
+/// What an error leaves, where both types are known (below): nothing is written twice, and all that
+/// was not written is still in the reader, but for what had to be taken out of a socket: up to 128 KiB,
+/// or 1 MiB between two sockets, is lost *with a writer that has failed*. One that would only block
+/// ([`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock)) is waited for until that is written; then
+/// the error is returned, and the next call goes on. A limit ([`Take`](std::io::Take)) counts what was
+/// taken from the reader, and a file stands at what was not written.
+///
+/// # Platforms
+///
+/// On Linux and Android these types are known: the sockets and pipes of this crate and of std,
+/// [`File`](std::fs::File), the pipes of a child process, [`Socket`](crate::Socket),
+/// [`NoSigpipe`](crate::NoSigpipe) of std's types; references to them; and
+/// [`BufReader`](std::io::BufReader), [`BufWriter`](std::io::BufWriter) and [`Take`](std::io::Take) of
+/// these. Between them:
+///
+/// | from | to | |
+/// |---|---|---|
+/// | pipe | socket, pipe, file | splice |
+/// | socket | pipe | splice |
+/// | socket | socket | splice, by a pipe in between |
+/// | socket | file | read and write, 128 KiB at a time |
+/// | file | socket, pipe | read and write: who knows that the file will not change calls [`sendfile`] |
+/// | file | file | as std |
+///
+/// Where the system refuses splice, it reads and writes. All other types, `dyn` among them, and all
+/// other systems go [`std::io::copy`]'s way.
+///
 /// # Limits
 ///
-/// * std splices only between its own types. Where one end is a type of this crate it reads and
-///   writes, 8 KiB at a time.
 /// * A writer that buffers (`Stdout`, a `BufWriter` over std's type) may write what it kept later,
 ///   outside the guard.
 /// * The guard protects this thread: a thread or a process that `reader` or `writer` starts
 ///   inherits the blocked SIGPIPE (see [`sigpipe`]).
+/// * A sandbox that *kills* on splice(2): read and write by yourself. std's copy makes that call as well.
+///
+/// [`sendfile`]: crate::net::TcpStream::sendfile
 pub fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>
 where
     R: ?Sized + Read,
