@@ -631,10 +631,10 @@ fn a_file_that_seems_empty_is_read() {
 #[test]
 fn messages_keep_their_borders() {
     for ty in [Type::DGRAM, Type::SEQPACKET] {
-        let (mut theirs, from) = Socket::pair(Domain::UNIX, ty, None).unwrap();
+        let (theirs, from) = Socket::pair(Domain::UNIX, ty, None).unwrap();
         let (to, mut out) = Socket::pair(Domain::UNIX, ty, None).unwrap();
         for message in [&b"one"[..], b"three", b""] {
-            theirs.write(message).unwrap();
+            theirs.send(message).unwrap();
         }
         let copied = match ty {
             Type::DGRAM => copy(&mut epipe::Socket::from(from), &mut epipe::Socket::from(to)),
