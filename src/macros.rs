@@ -24,10 +24,12 @@ macro_rules! read_by_std {
     };
     (@impl $ours:ident, $reader:ty) => {
         impl std::io::Read for $reader {
+            #[inline]
             fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
                 (&self.std).read(buf)
             }
 
+            #[inline]
             fn read_vectored(
                 &mut self,
                 bufs: &mut [std::io::IoSliceMut<'_>],
@@ -55,10 +57,12 @@ macro_rules! write_by_shield {
     };
     (@impl $ours:ident, $writer:ty) => {
         impl std::io::Write for $writer {
+            #[inline]
             fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
                 self.write_one(buf)
             }
 
+            #[inline]
             fn write_vectored(
                 &mut self,
                 bufs: &[std::io::IoSlice<'_>],

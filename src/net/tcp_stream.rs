@@ -105,10 +105,12 @@ impl TcpStream {
         }
     }
 
+    #[inline]
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
         self.shield.write(&self.std, buf)
     }
 
+    #[inline]
     fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.shield.write_vectored(&self.std, bufs)
     }

@@ -100,10 +100,12 @@ impl UnixStream {
         }
     }
 
+    #[inline]
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
         self.shield.write(&self.std, buf)
     }
 
+    #[inline]
     fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.shield.write_vectored(&self.std, bufs)
     }
