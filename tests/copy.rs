@@ -553,6 +553,7 @@ fn signals_do_not_end_it() {
         });
         for kind in ["tcp", "unix", "pipe", "file"] {
             let (to, told) = sink("unix");
+            SockRef::from(&to).set_send_buffer_size(8192).unwrap(); // it waits often
             let mut to = UnixStream::from(to);
             let from = source(kind, &content);
             let copied = match kind {
@@ -627,13 +628,16 @@ fn a_file_that_seems_empty_is_read() {
     assert_eq!(told()[..10], content[..10]);
 }
 
-#[cfg(any(target_os = "android", target_os = "linux"))]
+#[cfg(target_os = "linux")]
 #[test]
 fn messages_keep_their_borders() {
+    let long = bytes(100_000);
     for ty in [Type::DGRAM, Type::SEQPACKET] {
         let (theirs, from) = Socket::pair(Domain::UNIX, ty, None).unwrap();
         let (to, mut out) = Socket::pair(Domain::UNIX, ty, None).unwrap();
-        for message in [&b"one"[..], b"three", b""] {
+        // The buffer that std reads by takes one of 8 KiB.
+        let messages = [&b"one"[..], &long[..8000], b"three", b""];
+        for message in messages {
             theirs.send(message).unwrap();
         }
         let copied = match ty {
@@ -644,11 +648,47 @@ fn messages_keep_their_borders() {
                 &mut UnixStream::from(OwnedFd::from(to)),
             ),
         };
-        assert_eq!(copied.unwrap(), 8);
-        let mut buffer = [0; 100];
-        assert_eq!(out.read(&mut buffer).unwrap(), 3);
-        assert_eq!(out.read(&mut buffer).unwrap(), 5);
+        assert_eq!(copied.unwrap(), 8008);
+        let mut buffer = vec![0; 100_000];
+        for message in &messages[..3] {
+            assert_eq!(out.read(&mut buffer).unwrap(), message.len());
+        }
     }
+
+    // A long message that goes to a socket taken for a stream stays one.
+    let (theirs, from) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    let (to, mut out) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    theirs.send(&long).unwrap();
+    drop(theirs);
+    let mut from = UnixStream::from(OwnedFd::from(from));
+    let mut to = UnixStream::from(OwnedFd::from(to));
+    assert_eq!(copy(&mut from, &mut to).unwrap(), 100_000);
+    assert_eq!(out.read(&mut vec![0; 200_000]).unwrap(), 100_000);
+
+    // What goes out as datagrams is cut as std cuts it.
+    let (to, mut out) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+    let mut from = epipe::io::PipeReader::from(source("pipe", &long[..20_000]));
+    assert_eq!(
+        copy(&mut from, &mut epipe::Socket::from(to)).unwrap(),
+        20_000
+    );
+    assert!(out.read(&mut vec![0; 200_000]).unwrap() <= 8192);
+}
+
+#[test]
+fn an_echo_copies_a_socket_into_itself() {
+    let content = bytes(LONG);
+    let (ours, theirs) = tcp();
+    let echo = thread::spawn(move || {
+        let ours = TcpStream::from(ours);
+        copy(&mut &ours, &mut &ours).unwrap()
+    });
+    fill(theirs.try_clone().unwrap(), &content);
+    let mut arrived = vec![0; LONG];
+    (&theirs).read_exact(&mut arrived).unwrap();
+    assert!(arrived == content);
+    theirs.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(echo.join().unwrap(), LONG as u64);
 }
 
 // ------------------------------------------------------------ files that change, and sendfile ----

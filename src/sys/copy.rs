@@ -99,45 +99,98 @@ impl<T: Bare> Bare for &mut T {
     const HINT: Hint = T::HINT;
 }
 
-/// The first type that is found; of the second list also references to them.
+/// The first of these that finds something.
 macro_rules! first {
-    ($shapes:ident($erased:expr): $($owned:ty),*; $($ty:ty),+ $(,)?) => {
-        None$(.or_else(|| $shapes::<$owned>($erased)))*
-            $(.or_else(|| $shapes::<$ty>($erased)))+
-            $(.or_else(|| $shapes::<&'static $ty>($erased)))+
+    ($($find:expr),+ $(,)?) => {
+        None$(.or_else(|| $find))+
     };
 }
 
+// Made where it is used: these lists are much code, which who copies nothing need not wait for.
+#[inline]
 fn find_source(erased: &Erased) -> Option<Source> {
-    fn shapes<T: Bare + Read + 'static>(erased: &Erased) -> Option<Source> {
-        None.or_else(|| erased.source::<T>())
-            .or_else(|| erased.source::<BufReader<T>>())
-            .or_else(|| erased.source::<BufReader<&'static mut T>>())
-            .or_else(|| erased.source::<BufReader<Take<T>>>())
-            .or_else(|| erased.source::<Take<T>>())
-            .or_else(|| erased.source::<Take<&'static mut T>>())
-            .or_else(|| erased.source::<Take<BufReader<T>>>())
-            .or_else(|| erased.source::<Take<&'static mut BufReader<T>>>())
+    /// A handle, and what may be round it.
+    fn owned<T: Bare + Read + 'static>(erased: &Erased) -> Option<Source> {
+        first!(
+            erased.bare::<T>().map(Source::bare),
+            erased.source::<BufReader<T>>(),
+            erased.source::<BufReader<&'static mut T>>(),
+            erased.source::<BufReader<Take<T>>>(),
+            erased.source::<Take<T>>(),
+            erased.source::<Take<&'static mut T>>(),
+            erased.source::<Take<BufReader<T>>>(),
+            erased.source::<Take<&'static mut BufReader<T>>>(),
+        )
     }
-    first!(shapes(erased):
-        ChildStdout, ChildStderr;
-        net::TcpStream, unix::UnixStream, ours::PipeReader, Socket,
-        TcpStream, UnixStream, io::PipeReader, File,
-        NoSigpipe<TcpStream>, NoSigpipe<UnixStream>, NoSigpipe<File>,
+
+    /// The same of a type that is read by reference too.
+    fn shared<T: Bare + Read + 'static>(erased: &Erased) -> Option<Source>
+    where
+        &'static T: Read,
+    {
+        first!(
+            owned::<T>(erased),
+            erased.bare::<&'static T>().map(Source::bare),
+            erased.source::<BufReader<&'static T>>(),
+            erased.source::<Take<&'static T>>(),
+            erased.source::<Take<BufReader<&'static T>>>(),
+            erased.source::<Take<&'static mut BufReader<&'static T>>>(),
+        )
+    }
+
+    first!(
+        shared::<net::TcpStream>(erased),
+        shared::<unix::UnixStream>(erased),
+        shared::<ours::PipeReader>(erased),
+        shared::<Socket>(erased),
+        shared::<TcpStream>(erased),
+        shared::<UnixStream>(erased),
+        shared::<io::PipeReader>(erased),
+        shared::<File>(erased),
+        owned::<ChildStdout>(erased),
+        owned::<ChildStderr>(erased),
+        owned::<NoSigpipe<TcpStream>>(erased),
+        owned::<NoSigpipe<UnixStream>>(erased),
+        owned::<NoSigpipe<File>>(erased),
     )
 }
 
+#[inline]
 fn find_sink(erased: &Erased) -> Option<End> {
-    fn shapes<T: Bare + Write + 'static>(erased: &Erased) -> Option<End> {
-        None.or_else(|| erased.sink::<T>())
-            .or_else(|| erased.sink::<BufWriter<T>>())
-            .or_else(|| erased.sink::<BufWriter<&'static mut T>>())
+    fn owned<T: Bare + Write + 'static>(erased: &Erased) -> Option<End> {
+        first!(
+            erased.bare::<T>(),
+            erased.buffered::<T>(),
+            erased.buffered::<&'static mut T>(),
+        )
     }
-    first!(shapes(erased):;
-        net::TcpStream, unix::UnixStream, ours::PipeWriter, Socket,
-        TcpStream, UnixStream, io::PipeWriter, File, ChildStdin,
-        NoSigpipe<TcpStream>, NoSigpipe<UnixStream>, NoSigpipe<io::PipeWriter>,
-        NoSigpipe<ChildStdin>, NoSigpipe<File>,
+
+    fn shared<T: Bare + Write + 'static>(erased: &Erased) -> Option<End>
+    where
+        &'static T: Write,
+    {
+        first!(
+            owned::<T>(erased),
+            erased.bare::<&'static T>(),
+            erased.buffered::<&'static T>(),
+        )
+    }
+
+    first!(
+        shared::<net::TcpStream>(erased),
+        shared::<unix::UnixStream>(erased),
+        shared::<ours::PipeWriter>(erased),
+        shared::<Socket>(erased),
+        shared::<TcpStream>(erased),
+        shared::<UnixStream>(erased),
+        shared::<io::PipeWriter>(erased),
+        shared::<File>(erased),
+        shared::<ChildStdin>(erased),
+        shared::<NoSigpipe<TcpStream>>(erased),
+        shared::<NoSigpipe<UnixStream>>(erased),
+        shared::<NoSigpipe<io::PipeWriter>>(erased),
+        shared::<NoSigpipe<ChildStdin>>(erased),
+        shared::<NoSigpipe<File>>(erased),
     )
 }
 
@@ -182,10 +235,17 @@ impl Erased {
         })
     }
 
-    fn sink<T: Writer + 'static>(&self) -> Option<End> {
+    fn bare<T: Bare + 'static>(&self) -> Option<End> {
         let this = self.find::<T>()?;
         // SAFETY: as in `source`.
-        Some(unsafe { &*this }.end())
+        Some(End::of(unsafe { &*this }))
+    }
+
+    /// A writer that buffers is flushed before anything passes it by.
+    fn buffered<T: Bare + Write + 'static>(&self) -> Option<End> {
+        let this = self.find::<BufWriter<T>>()?;
+        // SAFETY: as in `source`.
+        Some(End::of(unsafe { &*this }.get_ref()))
     }
 }
 
@@ -352,23 +412,6 @@ impl<T: Unbuffered + Read> Reader for &mut BufReader<T> {
     }
 }
 
-/// A writer of the list. What it buffers is flushed before anything passes it by.
-trait Writer {
-    fn end(&self) -> End;
-}
-
-impl<T: Bare> Writer for T {
-    fn end(&self) -> End {
-        End::of(self)
-    }
-}
-
-impl<T: Bare + Write> Writer for BufWriter<T> {
-    fn end(&self) -> End {
-        End::of(self.get_ref())
-    }
-}
-
 /// A reader whose type is forgotten.
 struct Source {
     end: End,
@@ -376,6 +419,19 @@ struct Source {
     limit: u64,
     this: *mut (),
     settle: unsafe fn(*mut (), usize, u64),
+}
+
+impl Source {
+    /// Of a handle with nothing round it.
+    fn bare(end: End) -> Source {
+        Source {
+            end,
+            ahead: &[],
+            limit: u64::MAX,
+            this: ptr::null_mut(),
+            settle: |_, _, _| {},
+        }
+    }
 }
 
 // ------------------------------------------------------------------------------- the ways ----
@@ -404,6 +460,7 @@ impl Copy {
     /// # Safety
     ///
     /// What both point to is of the type whose id they have, and stays borrowed while the copy lives.
+    #[inline]
     unsafe fn between(source: Erased, sink: Erased) -> Option<Copy> {
         let (source, sink) = (find_source(&source)?, find_sink(&sink)?);
         let way = match (source.end.kind(), sink.kind()) {
