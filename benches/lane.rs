@@ -1,0 +1,112 @@
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// What is asked of the system for a buffer; it gives what it allows.
+const BUFFER: usize = 4 << 20;
+
+/// A connection whose both ends are in this thread: what is written fits into its buffers, and is read
+/// when nobody looks at the clock.
+pub struct Lane {
+    writer: OwnedFd,
+    reader: File,
+    space: RefCell<Vec<u8>>,
+    /// How many bytes may be on their way.
+    room: usize,
+    /// What the system counts beside the bytes of a write.
+    overhead: usize,
+    /// No batch is longer.
+    most_calls: usize,
+}
+
+impl Lane {
+    /// TCP over loopback, without Nagle's algorithm: each write is a packet, as in a dialogue.
+    pub fn tcp() -> Lane {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // Before the connection is there: it decides how the window is scaled.
+        SockRef::from(&listener)
+            .set_recv_buffer_size(BUFFER)
+            .unwrap();
+        let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (reader, _) = listener.accept().unwrap();
+        writer.set_nodelay(true).unwrap();
+        Lane::socket(writer.into(), reader.into())
+    }
+
+    pub fn unix() -> Lane {
+        let (writer, reader) = UnixStream::pair().unwrap();
+        Lane::socket(writer.into(), reader.into())
+    }
+
+    fn socket(writer: OwnedFd, reader: OwnedFd) -> Lane {
+        let socket = SockRef::from(&writer);
+        socket.set_send_buffer_size(BUFFER).unwrap();
+        // A batch that did not fit after all is an error, not a wait without end.
+        socket
+            .set_write_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let room = socket.send_buffer_size().unwrap() / 2;
+        Lane::new(writer, reader, room, 1024, 64)
+    }
+
+    /// A pipe of 1 MiB, or what the system allows.
+    pub fn pipe() -> Lane {
+        let (reader, writer) = io::pipe().unwrap();
+        let _ = rustix::pipe::fcntl_setpipe_size(&writer, 1 << 20);
+        let room = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
+        Lane::new(writer.into(), reader.into(), room, 0, 256)
+    }
+
+    fn new(
+        writer: OwnedFd,
+        reader: OwnedFd,
+        room: usize,
+        overhead: usize,
+        most_calls: usize,
+    ) -> Lane {
+        Lane {
+            writer,
+            reader: reader.into(),
+            space: RefCell::new(vec![0; 1 << 20]),
+            room,
+            overhead,
+            most_calls,
+        }
+    }
+
+    /// A duplicate of the writing end as any type: subject and peer write to the same connection.
+    pub fn writer<W: From<OwnedFd>>(&self) -> W {
+        self.writer.as_fd().try_clone_to_owned().unwrap().into()
+    }
+
+    /// How many writes of `len` bytes make a batch: some tens of microseconds, and never more than fits.
+    pub fn calls(&self, len: usize) -> usize {
+        let fit = self.room / (len + self.overhead);
+        fit.min((256 << 10) / len).clamp(1, self.most_calls)
+    }
+
+    /// Reads what was written.
+    pub fn drain(&self, mut len: usize) {
+        let mut space = self.space.borrow_mut();
+        while len > 0 {
+            let most = len.min(space.len());
+            let read = (&self.reader).read(&mut space[..most]).unwrap();
+            assert!(read > 0, "the writing end is open");
+            len -= read;
+        }
+    }
+}
+
+/// TCP over loopback with the buffers that everybody has.
+pub fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (reader, _) = listener.accept().unwrap();
+    (reader, writer)
+}

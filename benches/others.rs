@@ -1,0 +1,64 @@
+//! The two ways in which C libraries keep SIGPIPE away, call by call as theirs.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// libpq's way (fe-secure.c, `pq_block_sigpipe` and `pq_reset_sigpipe`): block the signal on this
+/// thread, call, take back what came with EPIPE, restore the mask.
+pub fn libpq<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut found = MaybeUninit::uninit();
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: both sets are ours; sigemptyset fills the one and pthread_sigmask, which does not fail
+    // for SIG_BLOCK, the other.
+    let (found, set) = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), found.as_mut_ptr());
+        (found.assume_init(), set.assume_init())
+    };
+    // SAFETY: `found` is filled.
+    let was_blocked = unsafe { libc::sigismember(&found, libc::SIGPIPE) } == 1;
+    let was_pending = was_blocked && is_pending();
+
+    let answer = call();
+
+    let is_epipe = matches!(&answer, Err(error) if error.raw_os_error() == Some(libc::EPIPE));
+    if is_epipe && !was_pending && is_pending() {
+        let mut signal = 0;
+        // SAFETY: `set` is filled. The signal is blocked and pending, so this does not wait.
+        unsafe { libc::sigwait(&set, &mut signal) };
+    }
+    // SAFETY: `found` is the mask that the thread had.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &found, ptr::null_mut()) };
+    answer
+}
+
+fn is_pending() -> bool {
+    let mut pending = MaybeUninit::uninit();
+    // SAFETY: sigpending fills the set before it is asked.
+    unsafe {
+        libc::sigpending(pending.as_mut_ptr());
+        libc::sigismember(pending.as_ptr(), libc::SIGPIPE) == 1
+    }
+}
+
+/// curl's way (lib/sigpipe.h, `sigpipe_ignore` and `sigpipe_restore`): ask for the process's
+/// disposition, ignore the signal, call, restore. Not safe with a second thread that does the same.
+pub fn curl<T>(call: impl FnOnce() -> T) -> T {
+    let mut found = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a sigaction may be all zeros, and the call fills it. What is set is what was found,
+    // with the handler SIG_IGN.
+    let found = unsafe {
+        libc::sigaction(libc::SIGPIPE, ptr::null(), found.as_mut_ptr());
+        let found = found.assume_init();
+        let mut ignore = found;
+        ignore.sa_sigaction = libc::SIG_IGN;
+        libc::sigaction(libc::SIGPIPE, &ignore, ptr::null_mut());
+        found
+    };
+    let answer = call();
+    // SAFETY: `found` is the disposition that the process had.
+    unsafe { libc::sigaction(libc::SIGPIPE, &found, ptr::null_mut()) };
+    answer
+}
