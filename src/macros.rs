@@ -9,6 +9,7 @@ macro_rules! mirror {
     )+) => {$(
         #[doc = concat!("Mirrors [`", $twin, "::", stringify!($name), "`].")]
         $(#[$meta])*
+        #[inline]
         pub fn $name $(<$($generic: $bound),+>)? (&self $(, $arg: $ty)*) -> $ret {
             self.$field.$name($($arg),*)
         }
@@ -37,10 +38,12 @@ macro_rules! read_by_std {
                 (&self.std).read_vectored(bufs)
             }
 
+            #[inline]
             fn read_to_end(&mut self, buf: &mut Vec<u8>) -> std::io::Result<usize> {
                 (&self.std).read_to_end(buf)
             }
 
+            #[inline]
             fn read_to_string(&mut self, buf: &mut String) -> std::io::Result<usize> {
                 (&self.std).read_to_string(buf)
             }
@@ -70,6 +73,7 @@ macro_rules! write_by_shield {
                 self.write_slices(bufs)
             }
 
+            #[inline]
             fn flush(&mut self) -> std::io::Result<()> {
                 Ok(())
             }
@@ -82,6 +86,7 @@ pub(crate) use write_by_shield;
 macro_rules! debug_by_std {
     ($ours:ident) => {
         impl std::fmt::Debug for $ours {
+            #[inline]
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.std.fmt(f)
             }

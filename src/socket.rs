@@ -35,17 +35,20 @@ pub struct Socket {
 
 impl Socket {
     /// Mirrors [`socket2::Socket::new`].
+    #[inline]
     pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         socket2::Socket::new(domain, ty, protocol).map(Socket::from)
     }
 
     /// Mirrors [`socket2::Socket::new_raw`]: not close-on-exec, but protected.
+    #[inline]
     pub fn new_raw(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         socket2::Socket::new_raw(domain, ty, protocol).map(Socket::from)
     }
 
     sys::only_pair! {
         /// Mirrors [`socket2::Socket::pair`].
+        #[inline]
         pub fn pair(
             domain: Domain,
             ty: Type,
@@ -55,6 +58,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::pair_raw`]: not close-on-exec, but protected.
+        #[inline]
         pub fn pair_raw(
             domain: Domain,
             ty: Type,
@@ -65,6 +69,7 @@ impl Socket {
     }
 
     /// Mirrors [`socket2::Socket::accept`].
+    #[inline]
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
         self.std
             .accept()
@@ -72,6 +77,7 @@ impl Socket {
     }
 
     /// Mirrors [`socket2::Socket::accept_raw`]: not close-on-exec, but protected.
+    #[inline]
     pub fn accept_raw(&self) -> io::Result<(Socket, SockAddr)> {
         self.std
             .accept_raw()
@@ -80,6 +86,7 @@ impl Socket {
 
     sys::only_clone! {
         /// Mirrors [`socket2::Socket::try_clone`].
+        #[inline]
         pub fn try_clone(&self) -> io::Result<Socket> {
             self.std.try_clone().map(Socket::from)
         }
@@ -106,15 +113,18 @@ impl Socket {
     }
 
     /// Mirrors [`socket2::Socket::type`](socket2::Socket::type).
+    #[inline]
     pub fn r#type(&self) -> io::Result<Type> {
         self.std.r#type()
     }
 
+    #[inline]
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
         self.send(buf)
     }
 
     sys::only_sendmsg! {
+        #[inline]
         fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             self.send_vectored(bufs)
         }
@@ -122,6 +132,7 @@ impl Socket {
 
     sys::only_no_sendmsg! {
         /// The first slice that holds anything, as `Write::write_vectored` does by itself.
+        #[inline]
         fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             self.send(bufs.iter().find(|buf| !buf.is_empty()).map_or(&[], |buf| buf))
         }
@@ -129,17 +140,20 @@ impl Socket {
 
     sys::only_nonblocking! {
         /// Mirrors [`socket2::Socket::nonblocking`].
+        #[inline]
         pub fn nonblocking(&self) -> io::Result<bool> {
             self.std.nonblocking()
         }
     }
 
     /// Mirrors [`socket2::Socket::send`].
+    #[inline]
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.send_with_flags(buf, 0)
     }
 
     /// Mirrors [`socket2::Socket::send_with_flags`].
+    #[inline]
     pub fn send_with_flags(&self, buf: &[u8], flags: c_int) -> io::Result<usize> {
         self.shield.call(&self.std, buf.len(), |added| {
             self.std.send_with_flags(buf, flags | added)
@@ -147,11 +161,13 @@ impl Socket {
     }
 
     /// Mirrors [`socket2::Socket::send_to`].
+    #[inline]
     pub fn send_to(&self, buf: &[u8], addr: &SockAddr) -> io::Result<usize> {
         self.send_to_with_flags(buf, addr, 0)
     }
 
     /// Mirrors [`socket2::Socket::send_to_with_flags`].
+    #[inline]
     pub fn send_to_with_flags(
         &self,
         buf: &[u8],
@@ -165,11 +181,13 @@ impl Socket {
 
     sys::only_out_of_band! {
         /// Mirrors [`socket2::Socket::send_out_of_band`].
+        #[inline]
         pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {
             self.send_with_flags(buf, sys::option::MSG_OOB)
         }
 
         /// Mirrors [`socket2::Socket::recv_out_of_band`].
+        #[inline]
         pub fn recv_out_of_band(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
             self.std.recv_out_of_band(buf)
         }
@@ -177,11 +195,13 @@ impl Socket {
 
     sys::only_sendmsg! {
         /// Mirrors [`socket2::Socket::send_vectored`].
+        #[inline]
         pub fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             self.send_vectored_with_flags(bufs, 0)
         }
 
         /// Mirrors [`socket2::Socket::send_vectored_with_flags`].
+        #[inline]
         pub fn send_vectored_with_flags(
             &self,
             bufs: &[IoSlice<'_>],
@@ -193,6 +213,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::send_to_vectored`].
+        #[inline]
         pub fn send_to_vectored(
             &self,
             bufs: &[IoSlice<'_>],
@@ -202,6 +223,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::send_to_vectored_with_flags`].
+        #[inline]
         pub fn send_to_vectored_with_flags(
             &self,
             bufs: &[IoSlice<'_>],
@@ -214,6 +236,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::sendmsg`].
+        #[inline]
         pub fn sendmsg(
             &self,
             msg: &socket2::MsgHdr<'_, '_, '_>,
@@ -225,6 +248,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::recv_vectored`].
+        #[inline]
         pub fn recv_vectored(
             &self,
             bufs: &mut [socket2::MaybeUninitSlice<'_>],
@@ -233,6 +257,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::recv_vectored_with_flags`].
+        #[inline]
         pub fn recv_vectored_with_flags(
             &self,
             bufs: &mut [socket2::MaybeUninitSlice<'_>],
@@ -242,6 +267,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::recv_from_vectored`].
+        #[inline]
         pub fn recv_from_vectored(
             &self,
             bufs: &mut [socket2::MaybeUninitSlice<'_>],
@@ -250,6 +276,7 @@ impl Socket {
         }
 
         /// Mirrors [`socket2::Socket::recv_from_vectored_with_flags`].
+        #[inline]
         pub fn recv_from_vectored_with_flags(
             &self,
             bufs: &mut [socket2::MaybeUninitSlice<'_>],
@@ -261,6 +288,7 @@ impl Socket {
 
     sys::only_recvmsg! {
         /// Mirrors [`socket2::Socket::recvmsg`].
+        #[inline]
         pub fn recvmsg(
             &self,
             msg: &mut socket2::MsgHdrMut<'_, '_, '_>,

@@ -17,10 +17,12 @@ pub struct PipeReader {
 
 impl PipeReader {
     /// Mirrors [`std::io::PipeReader::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<PipeReader> {
         self.std.try_clone().map(PipeReader::from)
     }
 
+    #[inline]
     fn adopt(std: std::io::PipeReader) -> PipeReader {
         PipeReader { std }
     }
@@ -54,10 +56,12 @@ pub struct PipeWriter {
 
 impl PipeWriter {
     /// Mirrors [`std::io::PipeWriter::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<PipeWriter> {
         self.std.try_clone().map(PipeWriter::from)
     }
 
+    #[inline]
     fn adopt(std: std::io::PipeWriter) -> PipeWriter {
         PipeWriter {
             std,

@@ -28,11 +28,13 @@ impl TcpListener {
     }
 
     /// Mirrors [`std::net::TcpListener::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<TcpListener> {
         self.std.try_clone().map(TcpListener::from)
     }
 
     /// Mirrors [`std::net::TcpListener::accept`].
+    #[inline]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         self.std
             .accept()
@@ -40,6 +42,7 @@ impl TcpListener {
     }
 
     /// Mirrors [`std::net::TcpListener::incoming`].
+    #[inline]
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
@@ -47,6 +50,7 @@ impl TcpListener {
     /// As [`incoming`](Self::incoming), by value. Unstable in std as
     /// `tcplistener_into_incoming`; this shape stays.
     #[must_use = "`self` will be dropped if the result is not used"]
+    #[inline]
     pub fn into_incoming(self) -> IntoIncoming {
         IntoIncoming { listener: self }
     }
@@ -79,6 +83,7 @@ pub struct Incoming<'a> {
 impl Iterator for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
+    #[inline]
     fn next(&mut self) -> Option<io::Result<TcpStream>> {
         Some(self.listener.accept().map(|(stream, _)| stream))
     }
@@ -95,6 +100,7 @@ pub struct IntoIncoming {
 impl Iterator for IntoIncoming {
     type Item = io::Result<TcpStream>;
 
+    #[inline]
     fn next(&mut self) -> Option<io::Result<TcpStream>> {
         Some(self.listener.accept().map(|(stream, _)| stream))
     }

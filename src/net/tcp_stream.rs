@@ -35,11 +35,13 @@ impl TcpStream {
     }
 
     /// Mirrors [`std::net::TcpStream::connect_timeout`].
+    #[inline]
     pub fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         std::net::TcpStream::connect_timeout(addr, timeout).map(TcpStream::from)
     }
 
     /// Mirrors [`std::net::TcpStream::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<TcpStream> {
         self.std.try_clone().map(TcpStream::from)
     }
@@ -67,6 +69,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
+    #[inline]
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         option::linger(&self.std)
     }
@@ -77,6 +80,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
+    #[inline]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         option::set_linger(&self.std, linger)
     }

@@ -24,11 +24,13 @@ impl UdpSocket {
     }
 
     /// Mirrors [`std::net::UdpSocket::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<UdpSocket> {
         self.std.try_clone().map(UdpSocket::from)
     }
 
     /// Mirrors [`std::net::UdpSocket::send`].
+    #[inline]
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.shield.send(&self.std, buf, || self.std.send(buf))
     }

@@ -34,18 +34,22 @@ pub trait TcpStreamExt: sealed::Sealed {
 }
 
 impl TcpStreamExt for TcpStream {
+    #[inline]
     fn quickack(&self) -> io::Result<bool> {
         option::quickack(self)
     }
 
+    #[inline]
     fn set_quickack(&self, quickack: bool) -> io::Result<()> {
         option::set_quickack(self, quickack)
     }
 
+    #[inline]
     fn deferaccept(&self) -> io::Result<Duration> {
         option::deferaccept(self)
     }
 
+    #[inline]
     fn set_deferaccept(&self, accept: Duration) -> io::Result<()> {
         option::set_deferaccept(self, accept)
     }

@@ -137,6 +137,7 @@ macro_rules! pipe_handles {
         $(
             #[cfg(unix)]
             impl From<std::process::$child> for $ours {
+                #[inline]
                 fn from(child: std::process::$child) -> Self {
                     std::os::fd::OwnedFd::from(child).into()
                 }
@@ -149,18 +150,21 @@ pub(crate) use pipe_handles;
 macro_rules! fd_traits {
     ($ours:ident, $std:ty) => {
         impl std::os::fd::AsFd for $ours {
+            #[inline]
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
                 self.std.as_fd()
             }
         }
 
         impl std::os::fd::AsRawFd for $ours {
+            #[inline]
             fn as_raw_fd(&self) -> std::os::fd::RawFd {
                 self.std.as_raw_fd()
             }
         }
 
         impl std::os::fd::IntoRawFd for $ours {
+            #[inline]
             fn into_raw_fd(self) -> std::os::fd::RawFd {
                 self.std.into_raw_fd()
             }
@@ -168,6 +172,7 @@ macro_rules! fd_traits {
 
         #[allow(unsafe_code)] // the function is unsafe in std's trait
         impl std::os::fd::FromRawFd for $ours {
+            #[inline]
             unsafe fn from_raw_fd(fd: std::os::fd::RawFd) -> Self {
                 // SAFETY: the caller promises what std asks of it: an open descriptor that
                 // nobody else owns.
@@ -176,12 +181,14 @@ macro_rules! fd_traits {
         }
 
         impl From<std::os::fd::OwnedFd> for $ours {
+            #[inline]
             fn from(fd: std::os::fd::OwnedFd) -> Self {
                 <$std>::from(fd).into()
             }
         }
 
         impl From<$ours> for std::os::fd::OwnedFd {
+            #[inline]
             fn from(ours: $ours) -> Self {
                 ours.std.into()
             }
@@ -194,18 +201,21 @@ pub(crate) use fd_traits;
 macro_rules! adapter_handles {
     ($ours:ident) => {
         impl<T: std::os::fd::AsFd> std::os::fd::AsFd for $ours<T> {
+            #[inline]
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
                 self.get_ref().as_fd()
             }
         }
 
         impl<T: std::os::fd::AsRawFd> std::os::fd::AsRawFd for $ours<T> {
+            #[inline]
             fn as_raw_fd(&self) -> std::os::fd::RawFd {
                 self.get_ref().as_raw_fd()
             }
         }
 
         impl<T: std::os::fd::IntoRawFd> std::os::fd::IntoRawFd for $ours<T> {
+            #[inline]
             fn into_raw_fd(self) -> std::os::fd::RawFd {
                 self.into_inner().into_raw_fd()
             }
@@ -215,6 +225,7 @@ macro_rules! adapter_handles {
         where
             std::os::fd::OwnedFd: From<T>,
         {
+            #[inline]
             fn from(ours: $ours<T>) -> Self {
                 ours.into_inner().into()
             }

@@ -48,6 +48,7 @@ macro_rules! socket_conversions {
     ($ours:ident, $std:ty) => {
         impl From<$std> for $ours {
             /// Adopts the socket: from here on its writes are protected.
+            #[inline]
             fn from(std: $std) -> Self {
                 let shield = $crate::sys::SocketShield::default();
                 $crate::sys::ShieldSocket::arm(&shield, &std);
@@ -57,6 +58,7 @@ macro_rules! socket_conversions {
 
         impl From<$ours> for $std {
             /// Gives the type that this one mirrors. **The protection ends here.**
+            #[inline]
             fn from(ours: $ours) -> Self {
                 ours.std
             }
@@ -82,6 +84,7 @@ cfg_if! {
             ($ours:ident, $std:ty) => {
                 impl From<socket2::Socket> for $ours {
                     /// Adopts the socket: from here on its writes are protected.
+                    #[inline]
                     fn from(socket: socket2::Socket) -> Self {
                         <$std>::from(socket).into()
                     }
@@ -89,18 +92,21 @@ cfg_if! {
 
                 impl From<$ours> for socket2::Socket {
                     /// Gives socket2's own type. **The protection ends here.**
+                    #[inline]
                     fn from(ours: $ours) -> Self {
                         ours.std.into()
                     }
                 }
 
                 impl From<$crate::Socket> for $ours {
+                    #[inline]
                     fn from(socket: $crate::Socket) -> Self {
                         socket2::Socket::from(socket).into()
                     }
                 }
 
                 impl From<$ours> for $crate::Socket {
+                    #[inline]
                     fn from(ours: $ours) -> Self {
                         socket2::Socket::from(ours).into()
                     }
@@ -108,6 +114,7 @@ cfg_if! {
 
                 impl From<$std> for $crate::Socket {
                     /// Adopts the socket: from here on its writes are protected.
+                    #[inline]
                     fn from(std: $std) -> Self {
                         socket2::Socket::from(std).into()
                     }
@@ -115,6 +122,7 @@ cfg_if! {
 
                 impl From<$crate::Socket> for $std {
                     /// Gives std's own type. **The protection ends here.**
+                    #[inline]
                     fn from(socket: $crate::Socket) -> Self {
                         socket2::Socket::from(socket).into()
                     }
@@ -134,6 +142,7 @@ pub(crate) use socket2_conversions;
 macro_rules! pipe_conversions {
     ($ours:ident, $std:ty, $($child:ident)+) => {
         impl From<$std> for $ours {
+            #[inline]
             fn from(std: $std) -> Self {
                 Self::adopt(std)
             }
@@ -141,12 +150,14 @@ macro_rules! pipe_conversions {
 
         impl From<$ours> for $std {
             /// Gives std's own type. **The protection ends here.**
+            #[inline]
             fn from(ours: $ours) -> Self {
                 ours.std
             }
         }
 
         impl From<$ours> for std::process::Stdio {
+            #[inline]
             fn from(ours: $ours) -> Self {
                 ours.std.into()
             }

@@ -27,26 +27,31 @@ impl UnixDatagram {
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::bind_addr`].
+    #[inline]
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<UnixDatagram> {
         std::os::unix::net::UnixDatagram::bind_addr(socket_addr).map(UnixDatagram::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::unbound`].
+    #[inline]
     pub fn unbound() -> io::Result<UnixDatagram> {
         std::os::unix::net::UnixDatagram::unbound().map(UnixDatagram::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::pair`].
+    #[inline]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         std::os::unix::net::UnixDatagram::pair().map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<UnixDatagram> {
         self.std.try_clone().map(UnixDatagram::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::send`].
+    #[inline]
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.shield.send(&self.std, buf, || self.std.send(buf))
     }
@@ -57,6 +62,7 @@ impl UnixDatagram {
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::send_to_addr`].
+    #[inline]
     pub fn send_to_addr(&self, buf: &[u8], socket_addr: &SocketAddr) -> io::Result<usize> {
         self.shield.send_to(&self.std, buf, socket_addr, || {
             self.std.send_to_addr(buf, socket_addr)
@@ -81,12 +87,14 @@ impl UnixDatagram {
 
     /// Receives without removing from the queue. Unstable in std as `unix_socket_peek`; this
     /// shape stays.
+    #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         option::peek(&self.std, buf)
     }
 
     /// Receives without removing from the queue, and tells the sender. Unstable in std as
     /// `unix_socket_peek`; this shape stays.
+    #[inline]
     pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         option::peek_from(&self.std, buf)
     }
@@ -94,6 +102,7 @@ impl UnixDatagram {
     sys::only_mark! {
         /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
         /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
+        #[inline]
         pub fn set_mark(&self, mark: u32) -> io::Result<()> {
             option::set_mark(&self.std, mark)
         }

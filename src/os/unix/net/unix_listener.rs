@@ -28,11 +28,13 @@ impl UnixListener {
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::bind_addr`].
+    #[inline]
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<UnixListener> {
         std::os::unix::net::UnixListener::bind_addr(socket_addr).map(UnixListener::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::accept`].
+    #[inline]
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         self.std
             .accept()
@@ -40,11 +42,13 @@ impl UnixListener {
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<UnixListener> {
         self.std.try_clone().map(UnixListener::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::incoming`].
+    #[inline]
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
@@ -63,6 +67,7 @@ impl<'a> IntoIterator for &'a UnixListener {
     type Item = io::Result<UnixStream>;
     type IntoIter = Incoming<'a>;
 
+    #[inline]
     fn into_iter(self) -> Incoming<'a> {
         self.incoming()
     }
@@ -78,10 +83,12 @@ pub struct Incoming<'a> {
 impl Iterator for Incoming<'_> {
     type Item = io::Result<UnixStream>;
 
+    #[inline]
     fn next(&mut self) -> Option<io::Result<UnixStream>> {
         Some(self.listener.accept().map(|(stream, _)| stream))
     }
 
+    #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         (usize::MAX, None)
     }

@@ -28,16 +28,19 @@ impl UnixStream {
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::connect_addr`].
+    #[inline]
     pub fn connect_addr(socket_addr: &SocketAddr) -> io::Result<UnixStream> {
         std::os::unix::net::UnixStream::connect_addr(socket_addr).map(UnixStream::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::pair`].
+    #[inline]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         std::os::unix::net::UnixStream::pair().map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::try_clone`].
+    #[inline]
     pub fn try_clone(&self) -> io::Result<UnixStream> {
         self.std.try_clone().map(UnixStream::from)
     }
@@ -56,6 +59,7 @@ impl UnixStream {
 
     /// Receives without removing from the queue. Unstable in std as `unix_socket_peek`; this
     /// shape stays.
+    #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         option::peek(&self.std, buf)
     }
@@ -63,6 +67,7 @@ impl UnixStream {
     sys::only_peer_cred! {
         /// Who connected: the effective ids of the peer when it did. Unstable in std as
         /// `peer_credentials_unix_socket`; this shape stays.
+        #[inline]
         pub fn peer_cred(&self) -> io::Result<UCred> {
             option::peer_cred(&self.std)
         }
@@ -71,6 +76,7 @@ impl UnixStream {
     sys::only_mark! {
         /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
         /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
+        #[inline]
         pub fn set_mark(&self, mark: u32) -> io::Result<()> {
             option::set_mark(&self.std, mark)
         }
