@@ -1,75 +1,39 @@
 //! SIGPIPE on this thread: its mask, and the queue of what is pending. `build.rs` reads this file
 //! too.
 
-#![allow(unsafe_code, reason = "the signal calls of libc take pointers")]
+#![allow(unsafe_code, reason = "the signal calls take pointers")]
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::ptr;
 
 use cfg_if::cfg_if;
-use libc::{SIG_BLOCK, SIG_UNBLOCK, SIGPIPE, c_int, sigset_t};
-
-/// The set of no signal.
-fn nothing() -> sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises the set.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        set.assume_init()
-    }
-}
-
-/// The set of SIGPIPE alone.
-fn sigpipe() -> sigset_t {
-    let mut set = nothing();
-    // SAFETY: the set is initialised; SIGPIPE is a signal.
-    unsafe { libc::sigaddset(&mut set, SIGPIPE) };
-    set
-}
-
-fn contains_sigpipe(set: &sigset_t) -> bool {
-    // SAFETY: a reference is a valid pointer to an initialised set.
-    unsafe { libc::sigismember(set, SIGPIPE) == 1 }
-}
+use libc::{SIG_BLOCK, SIG_UNBLOCK, SIGPIPE, c_int};
 
 /// Blocks SIGPIPE on this thread; tells whether it was blocked before.
 pub(crate) fn block() -> io::Result<bool> {
-    let mut old = MaybeUninit::uninit();
-    // SAFETY: both sets are valid for the call, which writes `old` if it succeeds.
-    match unsafe { libc::pthread_sigmask(SIG_BLOCK, &sigpipe(), old.as_mut_ptr()) } {
-        // SAFETY: initialised by the successful call.
-        0 => Ok(contains_sigpipe(unsafe { old.assume_init_ref() })),
-        // Pthread calls return the error and leave errno alone.
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
+    let mut old = nothing();
+    change_mask(SIG_BLOCK, Some(&sigpipe()), Some(&mut old))?;
+    Ok(contains_sigpipe(&old))
 }
 
 /// Whether SIGPIPE is blocked on this thread.
 #[allow(dead_code)] // for a feature; build.rs does not ask
 pub(crate) fn is_blocked() -> io::Result<bool> {
-    let mut set = nothing();
-    // SAFETY: without a new set the call only writes the old one.
-    match unsafe { libc::pthread_sigmask(SIG_BLOCK, ptr::null(), &mut set) } {
-        0 => Ok(contains_sigpipe(&set)),
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
+    let mut now = nothing();
+    change_mask(SIG_BLOCK, None, Some(&mut now))?;
+    Ok(contains_sigpipe(&now))
 }
 
 /// Unblocks SIGPIPE on this thread.
 pub(crate) fn unblock() {
-    // SAFETY: `sigpipe()` is an initialised set; no old mask is asked for. With a valid `how` and
-    // set the call cannot fail.
-    unsafe { libc::pthread_sigmask(SIG_UNBLOCK, &sigpipe(), ptr::null_mut()) };
+    // With a valid `how` and set the call cannot fail.
+    let _ = change_mask(SIG_UNBLOCK, Some(&sigpipe()), None);
 }
 
 /// Whether a SIGPIPE is pending on this thread, or on the process.
 pub(crate) fn pending() -> io::Result<bool> {
     let mut set = nothing();
-    // SAFETY: sigpending writes the set if it succeeds.
-    if unsafe { libc::sigpending(&mut set) } == -1 {
-        return Err(io::Error::last_os_error());
-    }
+    sigpending(&mut set)?;
     Ok(contains_sigpipe(&set))
 }
 
@@ -95,24 +59,144 @@ pub(crate) fn take_one() -> io::Result<bool> {
     }
 }
 
-/// What the call returns.
+// ------------------------------------------------------------------------------ the calls ----
+
+/// What a call returns.
 #[allow(dead_code)] // not where there is only sigwait
-fn checked(signal: c_int) -> io::Result<c_int> {
-    match signal {
+fn checked(answer: impl Into<i64>) -> io::Result<c_int> {
+    match answer.into() {
         -1 => Err(io::Error::last_os_error()),
-        signal => Ok(signal),
+        answer => Ok(answer as c_int),
     }
 }
 
 cfg_if! {
-    if #[cfg(any(
+    if #[cfg(any(target_os = "android", target_os = "linux"))] {
+        /// The kernel's own set, for raw calls: libc's has 1024 signals, which are filled and copied at
+        /// each of its calls.
+        type Set = [libc::c_ulong; SIGNALS / (8 * WORD)];
+
+        const WORD: usize = size_of::<libc::c_ulong>();
+
+        /// _NSIG of the kernel, asm/signal.h.
+        const SIGNALS: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+            128
+        } else {
+            64
+        };
+
+        #[inline]
+        fn nothing() -> Set {
+            [0; SIGNALS / (8 * WORD)]
+        }
+
+        #[inline]
+        fn sigpipe() -> Set {
+            let mut set = nothing();
+            set[0] = 1 << (SIGPIPE - 1);
+            set
+        }
+
+        #[inline]
+        fn contains_sigpipe(set: &Set) -> bool {
+            set[0] & sigpipe()[0] != 0
+        }
+
+        #[inline]
+        fn change_mask(how: c_int, set: Option<&Set>, old: Option<&mut Set>) -> io::Result<()> {
+            let set = set.map_or(ptr::null(), ptr::from_ref);
+            let old = old.map_or(ptr::null_mut(), ptr::from_mut);
+            // SAFETY: both are sets of the size that is told, or null, which asks for nothing.
+            let answer = unsafe {
+                libc::syscall(libc::SYS_rt_sigprocmask, how, set, old, size_of::<Set>())
+            };
+            checked(answer).map(drop)
+        }
+
+        #[inline]
+        fn sigpending(set: &mut Set) -> io::Result<()> {
+            let (set, size) = (ptr::from_mut(set), size_of::<Set>());
+            // SAFETY: the set has the size that is told.
+            checked(unsafe { libc::syscall(libc::SYS_rt_sigpending, set, size) }).map(drop)
+        }
+    } else {
+        use std::mem::MaybeUninit;
+
+        use libc::sigset_t as Set;
+
+        fn nothing() -> Set {
+            let mut set = MaybeUninit::uninit();
+            // SAFETY: sigemptyset initialises the set.
+            unsafe {
+                libc::sigemptyset(set.as_mut_ptr());
+                set.assume_init()
+            }
+        }
+
+        fn sigpipe() -> Set {
+            let mut set = nothing();
+            // SAFETY: the set is initialised; SIGPIPE is a signal.
+            unsafe { libc::sigaddset(&mut set, SIGPIPE) };
+            set
+        }
+
+        fn contains_sigpipe(set: &Set) -> bool {
+            // SAFETY: a reference is a valid pointer to an initialised set.
+            unsafe { libc::sigismember(set, SIGPIPE) == 1 }
+        }
+
+        fn change_mask(how: c_int, set: Option<&Set>, old: Option<&mut Set>) -> io::Result<()> {
+            let set = set.map_or(ptr::null(), ptr::from_ref);
+            let old = old.map_or(ptr::null_mut(), ptr::from_mut);
+            // SAFETY: both are sets, or null, which asks for nothing.
+            match unsafe { libc::pthread_sigmask(how, set, old) } {
+                0 => Ok(()),
+                // Pthread calls return the error and leave errno alone.
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        }
+
+        fn sigpending(set: &mut Set) -> io::Result<()> {
+            // SAFETY: the set is valid for the call.
+            checked(unsafe { libc::sigpending(set) }).map(drop)
+        }
+    }
+}
+
+cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
+            // SAFETY: all zeros is the empty set here, and SIGPIPE a signal. Set and timeout are valid for
+            // the call; no siginfo is asked for.
+            checked(unsafe {
+                let mut set: libc::sigset_t = std::mem::zeroed();
+                libc::sigaddset(&mut set, SIGPIPE);
+                libc::sigtimedwait(&set, ptr::null_mut(), timeout)
+            })
+        }
+    } else if #[cfg(target_os = "android")] {
+        /// The raw call: bionic has the function only from API 23 (signal.h), and a program that
+        /// asks for it would not load on older ones.
+        fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
+            let set = sigpipe();
+            // SAFETY: set, its size and timeout are valid for the call; no siginfo is asked for.
+            checked(unsafe {
+                libc::syscall(
+                    libc::SYS_rt_sigtimedwait,
+                    &raw const set,
+                    ptr::null_mut::<libc::siginfo_t>(),
+                    ptr::from_ref(timeout),
+                    size_of::<Set>(),
+                )
+            })
+        }
+    } else if #[cfg(any(
         target_os = "aix",
         target_os = "cygwin",
         target_os = "dragonfly",
         target_os = "freebsd",
         target_os = "haiku",
         target_os = "hurd",
-        target_os = "linux",
         target_os = "netbsd",
         target_os = "nto",
         target_os = "redox",
@@ -121,30 +205,12 @@ cfg_if! {
             // SAFETY: set and timeout are valid for the call; no siginfo is asked for.
             checked(unsafe { libc::sigtimedwait(&sigpipe(), ptr::null_mut(), timeout) })
         }
-    } else if #[cfg(target_os = "android")] {
-        /// The raw call: bionic has the function only from API 23 (signal.h), and a program that
-        /// asks for it would not load on older ones.
-        fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
-            // The kernel's set has 64 bits, also where bionic's has 32.
-            let kernel_set = 1_u64 << (SIGPIPE - 1);
-            // SAFETY: set, its size and timeout are valid for the call; no siginfo is asked for.
-            let signal = unsafe {
-                libc::syscall(
-                    libc::SYS_rt_sigtimedwait,
-                    &raw const kernel_set,
-                    ptr::null_mut::<libc::siginfo_t>(),
-                    ptr::from_ref(timeout),
-                    size_of::<u64>(),
-                )
-            };
-            checked(signal as c_int)
-        }
     } else if #[cfg(any(target_os = "illumos", target_os = "solaris"))] {
         fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
             unsafe extern "C" {
                 // signal.h of both; the libc crate lacks it.
                 fn sigtimedwait(
-                    set: *const sigset_t,
+                    set: *const Set,
                     info: *mut libc::siginfo_t,
                     timeout: *const libc::timespec,
                 ) -> c_int;
