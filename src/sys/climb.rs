@@ -412,6 +412,13 @@ pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
     &bufs[..bufs.len().min(LIMIT)]
 }
 
+/// Whether there is no byte in any of them.
+#[inline]
+pub(crate) fn is_empty(bufs: &[IoSlice<'_>]) -> bool {
+    // Most often the first has some.
+    bufs.first().is_none_or(|first| first.is_empty()) && total(bufs) == 0
+}
+
 /// What a socket type holds: its ladder's memory of this one socket.
 pub(crate) struct ClimbSocket<L: SocketLadder>(L::Memory);
 
@@ -520,7 +527,7 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
     ) -> io::Result<usize> {
         let bufs = cut(bufs);
         // std's writev answers for an empty write without asking the peer.
-        if bufs.iter().all(|buf| buf.is_empty()) {
+        if is_empty(bufs) {
             return self.run(stream, || stream.plain_write_vectored(bufs));
         }
         straight::<L>(

@@ -106,13 +106,13 @@ macro_rules! first {
     };
 }
 
-// Made where it is used: these lists are much code, which who copies nothing need not wait for.
+// Made where it is used: the lists are much code, for which who copies nothing need not wait. What is
+// passed by itself or by reference is found first.
 #[inline]
 fn find_source(erased: &Erased) -> Option<Source> {
-    /// A handle, and what may be round it.
-    fn owned<T: Bare + Read + 'static>(erased: &Erased) -> Option<Source> {
+    /// What may be round a handle.
+    fn wrapped<T: Bare + Read + 'static>(erased: &Erased) -> Option<Source> {
         first!(
-            erased.bare::<T>().map(Source::bare),
             erased.source::<BufReader<T>>(),
             erased.source::<BufReader<&'static mut T>>(),
             erased.source::<BufReader<Take<T>>>(),
@@ -123,14 +123,12 @@ fn find_source(erased: &Erased) -> Option<Source> {
         )
     }
 
-    /// The same of a type that is read by reference too.
-    fn shared<T: Bare + Read + 'static>(erased: &Erased) -> Option<Source>
+    /// The same of a reference to it.
+    fn borrowed<T: Bare + 'static>(erased: &Erased) -> Option<Source>
     where
         &'static T: Read,
     {
         first!(
-            owned::<T>(erased),
-            erased.bare::<&'static T>().map(Source::bare),
             erased.source::<BufReader<&'static T>>(),
             erased.source::<Take<&'static T>>(),
             erased.source::<Take<BufReader<&'static T>>>(),
@@ -138,59 +136,58 @@ fn find_source(erased: &Erased) -> Option<Source> {
         )
     }
 
-    first!(
-        shared::<net::TcpStream>(erased),
-        shared::<unix::UnixStream>(erased),
-        shared::<ours::PipeReader>(erased),
-        shared::<Socket>(erased),
-        shared::<TcpStream>(erased),
-        shared::<UnixStream>(erased),
-        shared::<io::PipeReader>(erased),
-        shared::<File>(erased),
-        owned::<ChildStdout>(erased),
-        owned::<ChildStderr>(erased),
-        owned::<NoSigpipe<TcpStream>>(erased),
-        owned::<NoSigpipe<UnixStream>>(erased),
-        owned::<NoSigpipe<File>>(erased),
+    macro_rules! among {
+        ($($shared:ty),+; $($owned:ty),+ $(,)?) => {
+            first!(
+                $(erased.bare::<$shared>(),)+
+                $(erased.bare::<&'static $shared>(),)+
+                $(erased.bare::<$owned>(),)+
+            )
+            .map(Source::bare)
+            .or_else(|| {
+                first!(
+                    $(wrapped::<$shared>(erased),)+
+                    $(borrowed::<$shared>(erased),)+
+                    $(wrapped::<$owned>(erased),)+
+                )
+            })
+        };
+    }
+    among!(
+        net::TcpStream, unix::UnixStream, ours::PipeReader, TcpStream, UnixStream, io::PipeReader,
+        File, Socket;
+        ChildStdout, ChildStderr, NoSigpipe<TcpStream>, NoSigpipe<UnixStream>, NoSigpipe<File>,
     )
 }
 
 #[inline]
 fn find_sink(erased: &Erased) -> Option<End> {
-    fn owned<T: Bare + Write + 'static>(erased: &Erased) -> Option<End> {
-        first!(
-            erased.bare::<T>(),
-            erased.buffered::<T>(),
-            erased.buffered::<&'static mut T>(),
-        )
+    macro_rules! among {
+        ($($ty:ty),+ $(,)?) => {
+            first!(
+                $(erased.bare::<$ty>(),)+
+                $(erased.bare::<&'static $ty>(),)+
+                $(erased.buffered::<$ty>(),)+
+                $(erased.buffered::<&'static $ty>(),)+
+                $(erased.buffered::<&'static mut $ty>(),)+
+            )
+        };
     }
-
-    fn shared<T: Bare + Write + 'static>(erased: &Erased) -> Option<End>
-    where
-        &'static T: Write,
-    {
-        first!(
-            owned::<T>(erased),
-            erased.bare::<&'static T>(),
-            erased.buffered::<&'static T>(),
-        )
-    }
-
-    first!(
-        shared::<net::TcpStream>(erased),
-        shared::<unix::UnixStream>(erased),
-        shared::<ours::PipeWriter>(erased),
-        shared::<Socket>(erased),
-        shared::<TcpStream>(erased),
-        shared::<UnixStream>(erased),
-        shared::<io::PipeWriter>(erased),
-        shared::<File>(erased),
-        shared::<ChildStdin>(erased),
-        shared::<NoSigpipe<TcpStream>>(erased),
-        shared::<NoSigpipe<UnixStream>>(erased),
-        shared::<NoSigpipe<io::PipeWriter>>(erased),
-        shared::<NoSigpipe<ChildStdin>>(erased),
-        shared::<NoSigpipe<File>>(erased),
+    among!(
+        net::TcpStream,
+        unix::UnixStream,
+        ours::PipeWriter,
+        TcpStream,
+        UnixStream,
+        io::PipeWriter,
+        File,
+        Socket,
+        ChildStdin,
+        NoSigpipe<TcpStream>,
+        NoSigpipe<UnixStream>,
+        NoSigpipe<io::PipeWriter>,
+        NoSigpipe<ChildStdin>,
+        NoSigpipe<File>,
     )
 }
 
@@ -524,6 +521,7 @@ impl Copy {
             match splice(end.fd, self.sink.fd, limit - taken) {
                 Ok(0) => break,
                 Ok(moved) => taken += moved,
+                Err(error) if is_interrupted(&error) => {}
                 Err(error) if is_refusal_of_call(&error) => {
                     return self.by_buffer(end.fd, taken, limit, false, writer);
                 }
@@ -546,6 +544,7 @@ impl Copy {
             let mut held = match splice(end.fd, inlet.as_fd(), limit - taken) {
                 Ok(0) => break,
                 Ok(held) => held,
+                Err(error) if is_interrupted(&error) => continue,
                 Err(error) if is_refusal_of_call(&error) => {
                     return self.by_buffer(end.fd, taken, limit, false, writer);
                 }
@@ -556,6 +555,7 @@ impl Copy {
             while held > 0 {
                 match splice(outlet.as_fd(), self.sink.fd, held) {
                     Ok(moved) => held -= moved,
+                    Err(error) if is_interrupted(&error) => {}
                     Err(error) if self.waits_for_sink(&error) => answer = Err(error),
                     Err(error) if is_refusal_of_call(&error) => {
                         return match self.by_buffer(outlet.as_fd(), 0, held, false, writer) {
@@ -615,29 +615,37 @@ impl Copy {
     /// Waits until a sink that would block takes more. Not if its write timeout has run out, which
     /// answers the same: that is for the caller.
     fn waits_for_sink(&self, error: &io::Error) -> bool {
-        let fd = self.sink.fd.as_raw_fd();
-        let mut polled = libc::pollfd {
-            fd,
-            events: libc::POLLOUT,
-            revents: 0,
-        };
         error.kind() == ErrorKind::WouldBlock
-            && SockRef::from(&self.sink.fd).nonblocking().is_ok_and(|nonblocking| nonblocking)
-            // SAFETY: one entry, valid for the call. An error of the sink's wakes it as well.
-            && uninterrupted(|| unsafe { libc::poll(&mut polled, 1, -1) } as isize).is_ok()
+            && SockRef::from(&self.sink.fd)
+                .nonblocking()
+                .is_ok_and(|nonblocking| nonblocking)
+            && wait_for(self.sink.fd).is_ok()
     }
 }
 
 // ------------------------------------------------------------------------------ the calls ----
 
-/// A system call that is made again when a signal's handler has interrupted it.
-fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+/// Waits until a descriptor takes a write, or fails it.
+fn wait_for(to: BorrowedFd<'_>) -> io::Result<()> {
+    let mut polled = libc::pollfd {
+        fd: to.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
     loop {
-        match usize::try_from(call()).map_err(|_| io::Error::last_os_error()) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            answer => return answer,
+        // SAFETY: one entry, valid for the call.
+        if unsafe { libc::poll(&mut polled, 1, -1) } != -1 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if !is_interrupted(&error) {
+            return Err(error);
         }
     }
+}
+
+fn is_interrupted(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Interrupted
 }
 
 /// `splice(2)` at the descriptors' own positions, of as many bytes as one call takes.
@@ -646,8 +654,8 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, limit: u64) -> io::Result<u6
     let len = limit.min(0x7fff_f000) as usize;
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     // SAFETY: it takes descriptors and a length; the positions are not given.
-    uninterrupted(|| unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), len, 0) })
-        .map(|moved| moved as u64)
+    let moved = unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), len, 0) };
+    u64::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
 /// Reads once into the buffer, in place of what was there.
@@ -662,7 +670,7 @@ fn read_into(from: BorrowedFd<'_>, buffer: &mut Vec<u8>, limit: u64) -> io::Resu
                 unsafe { buffer.set_len(read) };
                 return Ok(read as u64);
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_interrupted(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -673,7 +681,7 @@ fn write_some(writer: &mut dyn Write, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match writer.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_interrupted(&error) => {}
             answer => return answer,
         }
     }

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::call::pwritev2;
-use super::climb::{LastRung, PipeRung};
+use super::climb::{LastRung, PipeRung, is_empty};
 use super::constant::RWF_NOSIGNAL;
 use super::refusal::{Verdict, is_refusal_of_call};
 use super::rung::{Call, Rung};
@@ -37,7 +37,7 @@ impl PipeRung for WriteFlag {
     fn straight(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's
         // is EINVAL).
-        let may = !VERDICT.is_refused() && bufs.iter().any(|buf| !buf.is_empty());
+        let may = !VERDICT.is_refused() && !is_empty(bufs);
         may.then(|| pwritev2(fd, bufs, RWF_NOSIGNAL))
     }
 
