@@ -5,20 +5,19 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 /// libpq's way (fe-secure.c, `pq_block_sigpipe` and `pq_reset_sigpipe`): block the signal on this
-/// thread, call, take back what came with EPIPE, restore the mask.
+/// thread, call, take back what came with EPIPE, restore the mask. The sets stay where they are, as in C:
+/// to move one is more work than to fill it.
 pub fn libpq<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut found = MaybeUninit::uninit();
     let mut set = MaybeUninit::uninit();
     // SAFETY: both sets are ours; sigemptyset fills the one and pthread_sigmask, which does not fail
     // for SIG_BLOCK, the other.
-    let (found, set) = unsafe {
+    let was_blocked = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
         libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), found.as_mut_ptr());
-        (found.assume_init(), set.assume_init())
+        libc::sigismember(found.as_ptr(), libc::SIGPIPE) == 1
     };
-    // SAFETY: `found` is filled.
-    let was_blocked = unsafe { libc::sigismember(&found, libc::SIGPIPE) } == 1;
     let was_pending = was_blocked && is_pending();
 
     let answer = call();
@@ -27,10 +26,10 @@ pub fn libpq<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     if is_epipe && !was_pending && is_pending() {
         let mut signal = 0;
         // SAFETY: `set` is filled. The signal is blocked and pending, so this does not wait.
-        unsafe { libc::sigwait(&set, &mut signal) };
+        unsafe { libc::sigwait(set.as_ptr(), &mut signal) };
     }
-    // SAFETY: `found` is the mask that the thread had.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &found, ptr::null_mut()) };
+    // SAFETY: `found` is filled: the mask that the thread had.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, found.as_ptr(), ptr::null_mut()) };
     answer
 }
 
@@ -46,19 +45,16 @@ fn is_pending() -> bool {
 /// curl's way (lib/sigpipe.h, `sigpipe_ignore` and `sigpipe_restore`): ask for the process's
 /// disposition, ignore the signal, call, restore. Not safe with a second thread that does the same.
 pub fn curl<T>(call: impl FnOnce() -> T) -> T {
-    let mut found = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: a sigaction may be all zeros, and the call fills it. What is set is what was found,
-    // with the handler SIG_IGN.
-    let found = unsafe {
+    let mut found = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: the call fills `found`. What is set is a copy of it, with the handler SIG_IGN.
+    unsafe {
         libc::sigaction(libc::SIGPIPE, ptr::null(), found.as_mut_ptr());
-        let found = found.assume_init();
         let mut ignore = found;
-        ignore.sa_sigaction = libc::SIG_IGN;
-        libc::sigaction(libc::SIGPIPE, &ignore, ptr::null_mut());
-        found
-    };
+        (*ignore.as_mut_ptr()).sa_sigaction = libc::SIG_IGN;
+        libc::sigaction(libc::SIGPIPE, ignore.as_ptr(), ptr::null_mut());
+    }
     let answer = call();
-    // SAFETY: `found` is the disposition that the process had.
-    unsafe { libc::sigaction(libc::SIGPIPE, &found, ptr::null_mut()) };
+    // SAFETY: `found` is filled: the disposition that the process had.
+    unsafe { libc::sigaction(libc::SIGPIPE, found.as_ptr(), ptr::null_mut()) };
     answer
 }

@@ -612,43 +612,43 @@ impl<L: PipeLadder> ClimbPipe<L> {
     fn climb<P: handle::Pipe>(
         &self,
         pipe: &P,
-        bufs: &[IoSlice<'_>],
-        plain: fn(&P, &[IoSlice<'_>]) -> io::Result<usize>,
+        len: usize,
+        call: impl Fn() -> io::Result<usize> + Copy,
         failed: Option<io::Error>,
     ) -> io::Result<usize> {
-        if let Some(error) = failed.and_then(L::unless_refused) {
-            return Err(error);
+        match failed.and_then(L::unless_refused) {
+            Some(error) => Err(error),
+            None => L::write(&self.0, pipe.fd(), len, call),
         }
-        L::write(&self.0, pipe.fd(), total(bufs), || plain(pipe, bufs))
     }
 }
 
 impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
     #[inline]
     fn write<P: handle::Pipe>(&self, pipe: &P, buf: &[u8]) -> io::Result<usize> {
+        let call = || call::write(pipe.fd(), buf);
         // Under a guard the plain call is protected, and cheaper than any rung.
         if ThreadGuard::held() {
-            return ThreadGuard::own(buf.len(), || call::write(pipe.fd(), buf));
+            return ThreadGuard::own(buf.len(), call);
         }
-        let one = &[IoSlice::new(buf)];
-        let plain = |pipe: &P, one: &[IoSlice<'_>]| pipe.plain_write(&one[0]);
-        match L::straight(pipe.fd(), one) {
+        match L::straight(pipe.fd(), &[IoSlice::new(buf)]) {
             Some(Ok(written)) => Ok(written),
-            Some(Err(error)) => self.climb(pipe, one, plain, Some(error)),
-            None => self.climb(pipe, one, plain, None),
+            Some(Err(error)) => self.climb(pipe, buf.len(), call, Some(error)),
+            None => self.climb(pipe, buf.len(), call, None),
         }
     }
 
     #[inline]
     fn write_vectored<P: handle::Pipe>(&self, pipe: &P, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let bufs = cut(bufs);
+        let call = || pipe.plain_write_vectored(bufs);
         if ThreadGuard::held() {
-            return ThreadGuard::own(total(bufs), || pipe.plain_write_vectored(bufs));
+            return ThreadGuard::own(total(bufs), call);
         }
         match L::straight(pipe.fd(), bufs) {
             Some(Ok(written)) => Ok(written),
-            Some(Err(error)) => self.climb(pipe, bufs, P::plain_write_vectored, Some(error)),
-            None => self.climb(pipe, bufs, P::plain_write_vectored, None),
+            Some(Err(error)) => self.climb(pipe, total(bufs), call, Some(error)),
+            None => self.climb(pipe, total(bufs), call, None),
         }
     }
 }

@@ -10,6 +10,7 @@ use cfg_if::cfg_if;
 use libc::{SIG_BLOCK, SIG_UNBLOCK, SIGPIPE, c_int};
 
 /// Blocks SIGPIPE on this thread; tells whether it was blocked before.
+#[inline]
 pub(crate) fn block() -> io::Result<bool> {
     let mut old = nothing();
     change_mask(SIG_BLOCK, Some(&sigpipe()), Some(&mut old))?;
@@ -25,6 +26,7 @@ pub(crate) fn is_blocked() -> io::Result<bool> {
 }
 
 /// Unblocks SIGPIPE on this thread.
+#[inline]
 pub(crate) fn unblock() {
     // With a valid `how` and set the call cannot fail.
     let _ = change_mask(SIG_UNBLOCK, Some(&sigpipe()), None);

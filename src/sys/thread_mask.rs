@@ -101,6 +101,7 @@ fn take_back_under_guard(len: usize, answer: io::Result<usize>) -> io::Result<us
 }
 
 impl Before {
+    #[inline]
     fn find(blocked: bool) -> Before {
         Before {
             blocked,
@@ -109,6 +110,7 @@ impl Before {
     }
 
     /// Takes back what one call of our own has raised.
+    #[inline]
     fn take_back(self, len: usize, answer: &io::Result<usize>) -> io::Result<()> {
         match answer {
             // A stream or a pipe has raised with it. Where it has not (a Unix datagram socket),
@@ -137,6 +139,7 @@ impl Before {
     }
 
     /// A signal that a sandbox forbids to take would kill: it stays blocked, on this thread.
+    #[inline]
     fn restore(self, taken: io::Result<()>) {
         if !self.blocked && (taken.is_ok() || matches!(pending(), Ok(false))) {
             unblock();

@@ -21,6 +21,7 @@ cfg_if! {
 /// Something that std writes to, through a shared reference.
 pub(crate) trait StdWrite {
     /// std's own `write`.
+    #[allow(dead_code)] // the answer where no SIGPIPE exists
     fn plain_write(&self, buf: &[u8]) -> std::io::Result<usize>;
     /// std's own `write_vectored`.
     fn plain_write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize>;
