@@ -1,7 +1,7 @@
 //! `io::copy` inside the kernel and `sendfile`: sinks that vanish in the middle, and systems that refuse.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -23,19 +23,21 @@ const LONG: usize = 8 << 20;
 /// A socket that gives zeros without end, as long as somebody reads them.
 fn endless_socket() -> OwnedFd {
     let (ours, theirs) = unix_pair().unwrap();
-    thread::spawn(move || pour(UnixStream::from(theirs)));
+    thread::spawn(move || pour(theirs));
     ours
 }
 
 /// The same of a pipe.
 fn endless_pipe() -> io::PipeReader {
     let (ours, theirs) = io::pipe().unwrap();
-    thread::spawn(move || pour(theirs));
+    thread::spawn(move || pour(theirs.into()));
     ours
 }
 
-fn pour(mut to: impl Write) {
+/// Writes by plain calls, which no liar and no filter of the scenes is about.
+fn pour(to: OwnedFd) {
     crate::support::mask(libc::SIG_BLOCK); // this thread is not what is tried
+    let mut to = File::from(to);
     while to.write_all(&[0; 10_000]).is_ok() {}
 }
 
@@ -71,10 +73,7 @@ fn until_it_breaks(mut copy: impl FnMut() -> io::Result<u64>) {
 fn long_socket() -> (OwnedFd, Vec<u8>) {
     let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
     let (ours, theirs) = unix_pair().unwrap();
-    let mut theirs = UnixStream::from(theirs);
-    theirs.write_all(&content).unwrap();
-    theirs.shutdown(Shutdown::Write).unwrap();
-    drop(theirs);
+    File::from(theirs).write_all(&content).unwrap();
     (ours, content)
 }
 

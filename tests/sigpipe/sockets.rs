@@ -12,7 +12,7 @@ use socket2::{MsgHdr, SockAddr};
 
 use crate::Scene;
 use crate::bad_input::same;
-use crate::support::{Break, slices, spell, tcp_pair, unix_pair, wait};
+use crate::support::{Break, foreign_write, slices, spell, tcp_pair, unix_pair, wait};
 
 /// A call that can be made again and again.
 pub type Call = Box<dyn FnMut() -> io::Result<u64>>;
@@ -57,8 +57,7 @@ fn pipe() -> io::PipeReader {
 /// A socket with something in it.
 fn readable() -> UnixStream {
     let (ours, theirs) = unix_pair().unwrap();
-    let mut theirs = UnixStream::from(theirs);
-    theirs.write_all(DATA).unwrap();
+    foreign_write(theirs, DATA).unwrap();
     ours.into()
 }
 
