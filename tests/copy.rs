@@ -4,16 +4,21 @@
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "signals and fcntl have no safe form")]
-#![cfg(all(unix, not(target_family = "wasm")))]
+#![cfg(any(
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_vendor = "apple",
+))]
 
-mod support;
-
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -21,9 +26,7 @@ use epipe::NoSigpipe;
 use epipe::io::copy;
 use epipe::net::TcpStream;
 use epipe::os::unix::net::UnixStream;
-use socket2::{Domain, SockRef, Socket, Type};
-
-use support::wait;
+use socket2::SockRef;
 
 /// Bytes of which no two parts are alike.
 fn bytes(len: usize) -> Vec<u8> {
@@ -42,10 +45,31 @@ const LONG: usize = 3 << 20;
 
 /// An open file that is in no folder, with its position at the start.
 fn file(content: &[u8]) -> File {
-    let mut file = support::file(0);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("epipe-copy-{}-{number}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .unwrap();
+    std::fs::remove_file(path).unwrap();
     file.write_all(content).unwrap();
     file.rewind().unwrap();
     file
+}
+
+/// Waits, 10 seconds at most, until a descriptor takes a write.
+fn wait_writable(fd: RawFd) {
+    let mut polled = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one entry, valid for the call.
+    assert_eq!(unsafe { libc::poll(&mut polled, 1, 10_000) }, 1);
 }
 
 fn whole(mut file: &File) -> Vec<u8> {
@@ -364,7 +388,7 @@ fn in_pieces(
     while let Err(error) = copy_some(&to) {
         assert_eq!(error.kind(), ErrorKind::WouldBlock, "{what}: {error}");
         stops += 1;
-        wait(to.as_raw_fd(), libc::POLLOUT);
+        wait_writable(to.as_raw_fd());
     }
     drop(to);
     let arrived = reader.join().unwrap();
@@ -631,6 +655,8 @@ fn a_file_that_seems_empty_is_read() {
 #[cfg(target_os = "linux")]
 #[test]
 fn messages_keep_their_borders() {
+    use socket2::{Domain, Socket, Type};
+
     let long = bytes(100_000);
     for ty in [Type::DGRAM, Type::SEQPACKET] {
         let (theirs, from) = Socket::pair(Domain::UNIX, ty, None).unwrap();
