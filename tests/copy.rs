@@ -565,13 +565,13 @@ fn signals_do_not_end_it() {
     }
     let content = bytes(LONG);
     // SAFETY: it has no condition.
-    let copying = unsafe { libc::pthread_self() };
+    let copying = unsafe { libc::pthread_self() } as usize; // some systems' is a pointer
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 // SAFETY: that thread waits for this one.
-                unsafe { libc::pthread_kill(copying, libc::SIGUSR1) };
+                unsafe { libc::pthread_kill(copying as libc::pthread_t, libc::SIGUSR1) };
                 thread::yield_now();
             }
         });
