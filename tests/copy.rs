@@ -726,6 +726,54 @@ fn messages_keep_their_borders() {
     assert!(out.read(&mut vec![0; 200_000]).unwrap() <= 8192);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_urgent_byte_does_not_end_the_copy() {
+    for to_pipe in [false, true] {
+        let (theirs, from) = tcp();
+        (&theirs).write_all(b"before").unwrap();
+        SockRef::from(&theirs).send_out_of_band(b"!").unwrap();
+        (&theirs).write_all(b"after").unwrap();
+        drop(theirs);
+        let (to, told) = sink(if to_pipe { "pipe" } else { "tcp" });
+        let mut from = TcpStream::from(from);
+        let copied = match to_pipe {
+            true => copy(&mut from, &mut epipe::io::PipeWriter::from(to)),
+            false => copy(&mut from, &mut TcpStream::from(to)),
+        };
+        assert_eq!(copied.unwrap(), 11, "{to_pipe}");
+        assert_eq!(told(), b"beforeafter");
+    }
+}
+
+#[test]
+fn what_has_arrived_in_a_pipe_can_be_read_while_the_copy_waits_for_more() {
+    for kind in ["tcp", "unix"] {
+        let (mut theirs, from): (Box<dyn Write>, OwnedFd) = match kind {
+            "tcp" => {
+                let (theirs, from) = tcp();
+                (Box::new(theirs), from.into())
+            }
+            _ => {
+                let (theirs, from) = unix();
+                (Box::new(theirs), from.into())
+            }
+        };
+        let (mut reader, to) = epipe::io::pipe().unwrap();
+        let copying =
+            thread::spawn(move || copy(&mut UnixStream::from(from), &mut { to }).unwrap());
+        // The answer comes only after the request was read.
+        for request in [b"one", b"two"] {
+            theirs.write_all(request).unwrap();
+            let mut arrived = [0; 3];
+            reader.read_exact(&mut arrived).unwrap();
+            assert_eq!(&arrived, request);
+        }
+        drop(theirs);
+        assert_eq!(copying.join().unwrap(), 6);
+    }
+}
+
 #[test]
 fn an_echo_copies_a_socket_into_itself() {
     let content = bytes(LONG);

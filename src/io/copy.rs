@@ -14,10 +14,12 @@ use crate::{sigpipe, sys};
 /// nothing has been read then.
 ///
 /// What an error leaves, where both types are known (below): nothing is written twice, and all that
-/// was not written is still in the reader, but for what had to be taken out of a socket: up to 128 KiB,
-/// or 1 MiB between two sockets, is lost *with a writer that has failed*. One that would only block
-/// ([`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock)) is waited for until that is written; then
-/// the error is returned, and the next call goes on. A limit ([`Take`](std::io::Take)) counts what was
+/// was not written is still in the reader, but for what had to be taken out of a socket, or of a pipe
+/// where splice is refused (into a file that appends): up to 128 KiB, or 1 MiB between two sockets, is
+/// lost *with a writer that has failed*. A writer that is non-blocking
+/// ([`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock)) is waited for, without limit, until that
+/// is written; then the error is returned, and the next call goes on. A write timeout that has run out
+/// counts as failed, though its kind is the same. A limit ([`Take`](std::io::Take)) counts what was
 /// taken from the reader, and a file stands at what was not written.
 ///
 /// # Platforms
@@ -46,6 +48,8 @@ use crate::{sigpipe, sys};
 ///   outside the guard.
 /// * The guard protects this thread: a thread or a process that `reader` or `writer` starts
 ///   inherits the blocked SIGPIPE (see [`sigpipe`]).
+/// * From a pipe to a socket that is full: while splice waits, who writes to the pipe or closes it waits
+///   as well, a child that is killed too. std's copy has this between its own types.
 /// * A sandbox that *kills* on splice(2): read and write by yourself. std's copy makes that call as well.
 ///
 /// [`sendfile`]: crate::net::TcpStream::sendfile

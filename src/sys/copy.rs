@@ -16,6 +16,7 @@ use std::any::TypeId;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
@@ -442,12 +443,23 @@ struct Copy {
 
 #[derive(Clone, Copy)]
 enum Way {
-    /// splice: one end is a pipe.
-    Splice,
+    /// splice: one end is a pipe. `peeks`: the other is a socket to be read from.
+    Splice { peeks: bool },
     /// splice by way of a pipe of our own.
     InnerPipe,
-    /// read and write. `seekable`: the source can go back.
-    Buffer { seekable: bool },
+    /// read and write.
+    Buffer(Unwritten),
+}
+
+/// What becomes of bytes that a sink does not take, on the way of a buffer.
+#[derive(Clone, Copy, PartialEq)]
+enum Unwritten {
+    /// The source is put back to them.
+    GoesBack,
+    /// A sink that would block is waited for, until the buffer is empty.
+    Waits,
+    /// The same, until the source is empty: it is a pipe of our own.
+    WaitsForAll,
 }
 
 /// How far a copy went: so much has been taken from the source.
@@ -461,19 +473,18 @@ impl Copy {
     unsafe fn between(source: Erased, sink: Erased) -> Option<Copy> {
         let (source, sink) = (find_source(&source)?, find_sink(&sink)?);
         let way = match (source.end.kind(), sink.kind()) {
-            (Kind::Pipe, Kind::Stream | Kind::Pipe | Kind::File) | (Kind::Stream, Kind::Pipe) => {
-                Way::Splice
-            }
+            (Kind::Pipe, Kind::Stream | Kind::Pipe | Kind::File) => Way::Splice { peeks: false },
+            (Kind::Stream, Kind::Pipe) => Way::Splice { peeks: true },
             // A pipe is not worth its making for what one read takes.
             (Kind::Stream, Kind::Stream)
                 if source.limit > BUFFER as u64 && source.end.is_stream() && sink.is_stream() =>
             {
                 Way::InnerPipe
             }
-            (Kind::Stream, Kind::Stream | Kind::File) => Way::Buffer { seekable: false },
+            (Kind::Stream, Kind::Stream | Kind::File) => Way::Buffer(Unwritten::Waits),
             // Not sendfile: what is changed in the file *after* the copy would change what the peer
             // receives, for the pages themselves are queued (std, `safe_kernel_copy`).
-            (Kind::File, Kind::Stream | Kind::Pipe) => Way::Buffer { seekable: true },
+            (Kind::File, Kind::Stream | Kind::Pipe) => Way::Buffer(Unwritten::GoesBack),
             // Between files std has copy_file_range; of the others it is asked nothing new.
             (Kind::File, Kind::File) | (Kind::Other, _) | (_, Kind::Other) => return None,
         };
@@ -484,10 +495,10 @@ impl Copy {
         let ahead = self.write_ahead(writer)?;
         writer.flush()?;
         let Taken(direct, answer) = match self.way {
-            Way::Splice => self.splice(writer),
+            Way::Splice { peeks } => self.splice(peeks, writer),
             Way::InnerPipe => self.by_inner_pipe(writer),
-            Way::Buffer { seekable } => {
-                self.by_buffer(self.source.end.fd, 0, self.source.limit, seekable, writer)
+            Way::Buffer(unwritten) => {
+                self.by_buffer(self.source.end.fd, 0, self.source.limit, unwritten, writer)
             }
         };
         self.settle(0, direct);
@@ -514,18 +525,33 @@ impl Copy {
     }
 
     /// Nothing is lost: what the sink does not take stays in the source.
-    fn splice(&self, writer: &mut dyn Write) -> Taken {
+    ///
+    /// A splice holds the lock of the pipe while it waits for a socket's bytes, and nobody else can read
+    /// from the pipe, or close it (Linux fs/splice.c `splice_file_to_pipe`). So they are waited for before.
+    fn splice(&self, peeks: bool, writer: &mut dyn Write) -> Taken {
         let Source { end, limit, .. } = self.source;
         let mut taken = 0;
         while taken < limit {
-            match splice(end.fd, self.sink.fd, limit - taken) {
-                Ok(0) => break,
-                Ok(moved) => taken += moved,
-                Err(error) if is_interrupted(&error) => {}
-                Err(error) if is_refusal_of_call(&error) => {
-                    return self.by_buffer(end.fd, taken, limit, false, writer);
+            if peeks {
+                match peek(end.fd) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) if is_interrupted(&error) => continue,
+                    Err(error) if is_no_socket(&error) => {
+                        return self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer);
+                    }
+                    Err(error) => return Taken(taken, Err(error)),
                 }
-                Err(error) => return Taken(taken, Err(error)),
+            }
+            match splice(end.fd, self.sink.fd, limit - taken) {
+                Ok(0) if !peeks => break,
+                Ok(moved @ 1..) => taken += moved,
+                Err(error) if is_interrupted(&error) => {}
+                Err(error) if !is_refusal_of_call(&error) => return Taken(taken, Err(error)),
+                // Refused, or stopped before an urgent byte, which a read passes over.
+                Ok(0) | Err(_) => {
+                    return self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer);
+                }
             }
         }
         Taken(taken, Ok(()))
@@ -535,20 +561,22 @@ impl Copy {
     fn by_inner_pipe(&self, writer: &mut dyn Write) -> Taken {
         let Source { end, limit, .. } = self.source;
         let Ok((outlet, inlet)) = io::pipe() else {
-            return self.by_buffer(end.fd, 0, limit, false, writer);
+            return self.by_buffer(end.fd, 0, limit, Unwritten::Waits, writer);
         };
         // SAFETY: the command takes an integer. Where it is refused the pipe keeps its size.
         unsafe { libc::fcntl(inlet.as_raw_fd(), libc::F_SETPIPE_SZ, INNER_PIPE as c_int) };
         let mut taken = 0;
         while taken < limit {
-            let mut held = match splice(end.fd, inlet.as_fd(), limit - taken) {
-                Ok(0) => break,
-                Ok(held) => held,
+            let room = (limit - taken).min(INNER_PIPE as u64);
+            let mut held = match splice(end.fd, inlet.as_fd(), room) {
+                Ok(held @ 1..) => held,
+                Ok(0) if peek(end.fd).is_ok_and(|more| more == 0) => break,
                 Err(error) if is_interrupted(&error) => continue,
-                Err(error) if is_refusal_of_call(&error) => {
-                    return self.by_buffer(end.fd, taken, limit, false, writer);
+                Err(error) if !is_refusal_of_call(&error) => return Taken(taken, Err(error)),
+                // Refused, or stopped before an urgent byte, which a read passes over.
+                Ok(0) | Err(_) => {
+                    return self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer);
                 }
-                Err(error) => return Taken(taken, Err(error)),
             };
             taken += held;
             let mut answer = Ok(());
@@ -558,9 +586,10 @@ impl Copy {
                     Err(error) if is_interrupted(&error) => {}
                     Err(error) if self.waits_for_sink(&error) => answer = Err(error),
                     Err(error) if is_refusal_of_call(&error) => {
-                        return match self.by_buffer(outlet.as_fd(), 0, held, false, writer) {
+                        let all = Unwritten::WaitsForAll;
+                        return match self.by_buffer(outlet.as_fd(), 0, held, all, writer) {
                             Taken(_, Ok(())) if answer.is_ok() => {
-                                self.by_buffer(end.fd, taken, limit, false, writer)
+                                self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer)
                             }
                             Taken(_, Ok(())) => Taken(taken, answer),
                             Taken(_, Err(error)) => Taken(taken, Err(error)),
@@ -576,17 +605,17 @@ impl Copy {
         Taken(taken, Ok(()))
     }
 
-    /// Goes on after `taken`. If the sink fails, a seekable source is put back to what was not written;
-    /// of another, what the buffer holds is lost, and a sink that would block is waited for.
+    /// Reads from `from`, of which `taken` bytes of `limit` have gone before.
     fn by_buffer(
         &self,
         from: BorrowedFd<'_>,
         mut taken: u64,
         limit: u64,
-        seekable: bool,
+        unwritten: Unwritten,
         writer: &mut dyn Write,
     ) -> Taken {
         let mut buffer = Vec::with_capacity(BUFFER);
+        let mut answer = Ok(());
         while taken < limit {
             match read_into(from, &mut buffer, limit - taken) {
                 Ok(0) => break,
@@ -594,22 +623,21 @@ impl Copy {
                 Err(error) => return Taken(taken, Err(error)),
             }
             let mut rest = buffer.as_slice();
-            let mut answer = Ok(());
             while !rest.is_empty() {
                 match write_some(writer, rest) {
                     Ok(written) => rest = &rest[written..],
-                    Err(error) if seekable && go_back(from, rest.len()) => {
+                    Err(error) if unwritten == Unwritten::GoesBack && go_back(from, rest.len()) => {
                         return Taken(taken - rest.len() as u64, Err(error));
                     }
                     Err(error) if self.waits_for_sink(&error) => answer = Err(error),
                     Err(error) => return Taken(taken, Err(error)),
                 }
             }
-            if answer.is_err() {
-                return Taken(taken, answer);
+            if answer.is_err() && unwritten != Unwritten::WaitsForAll {
+                break;
             }
         }
-        Taken(taken, Ok(()))
+        Taken(taken, answer)
     }
 
     /// Waits until a sink that would block takes more. Not if its write timeout has run out, which
@@ -656,6 +684,15 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, limit: u64) -> io::Result<u6
     // SAFETY: it takes descriptors and a length; the positions are not given.
     let moved = unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), len, 0) };
     u64::try_from(moved).map_err(|_| io::Error::last_os_error())
+}
+
+/// Waits, as a read of the socket would, until there is something to read; 0 is the end.
+fn peek(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    SockRef::from(&socket).peek(&mut [MaybeUninit::uninit()])
+}
+
+fn is_no_socket(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOTSOCK) || is_refusal_of_call(error)
 }
 
 /// Reads once into the buffer, in place of what was there.

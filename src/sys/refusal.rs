@@ -17,7 +17,10 @@ pub(crate) fn is_refusal(error: &io::Error) -> bool {
 
 /// The same of a call that a seccomp filter may forbid, and that nothing else answers so.
 pub(crate) fn is_refusal_of_call(error: &io::Error) -> bool {
-    is_refusal(error) || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+    is_refusal(error)
+        || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+        // Apple's sendfile of what is no regular file; on most systems it is EOPNOTSUPP.
+        || error.raw_os_error() == Some(libc::ENOTSUP)
 }
 
 const UNASKED: u8 = 0;

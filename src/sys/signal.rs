@@ -81,7 +81,12 @@ cfg_if! {
         const WORD: usize = size_of::<libc::c_ulong>();
 
         /// _NSIG of the kernel, asm/signal.h.
-        const SIGNALS: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        const SIGNALS: usize = if cfg!(any(
+            target_arch = "mips",
+            target_arch = "mips32r6",
+            target_arch = "mips64",
+            target_arch = "mips64r6",
+        )) {
             128
         } else {
             64

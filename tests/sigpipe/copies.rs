@@ -242,6 +242,32 @@ pub fn scenes() -> Vec<Scene> {
             },
         )
         .only_if(can),
+        Scene::survives("copy: the same, and the sink would block", || {
+            const ALL: usize = 800_000;
+            let (from, theirs) = unix_pair().unwrap();
+            thread::spawn(move || File::from(theirs).write_all(&[1; ALL]).unwrap());
+            let (to, theirs) = unix_pair().unwrap();
+            let reader = thread::spawn(move || arrived(theirs));
+            // SAFETY: the new number is nobody's, and owned by nobody else.
+            let mut high = epipe::os::unix::net::UnixStream::from(unsafe {
+                assert_eq!(libc::dup2(to.as_raw_fd(), 512), 512);
+                <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(512)
+            });
+            drop(to);
+            high.set_nonblocking(true).unwrap();
+            filter(
+                libc::SYS_splice,
+                Which::With((2, 512)),
+                refusing(libc::EINVAL),
+            );
+            let mut from = epipe::os::unix::net::UnixStream::from(from);
+            while let Err(error) = epipe::io::copy(&mut from, &mut high) {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            }
+            drop(high);
+            assert_eq!(reader.join().unwrap().len(), ALL);
+        })
+        .only_if(can),
         Scene::survives(
             "copy: between sockets nothing is read and nothing written",
             || {
@@ -252,7 +278,6 @@ pub fn scenes() -> Vec<Scene> {
                 for number in [
                     libc::SYS_read,
                     libc::SYS_readv,
-                    libc::SYS_recvfrom,
                     libc::SYS_recvmsg,
                     libc::SYS_write,
                     libc::SYS_writev,
@@ -261,6 +286,9 @@ pub fn scenes() -> Vec<Scene> {
                 ] {
                     filter(number, Which::All, DEADLY);
                 }
+                // Whether that was the end is asked by a peek, which takes nothing.
+                let peek = (3, libc::MSG_PEEK);
+                filter(libc::SYS_recvfrom, Which::Without(peek), DEADLY);
                 assert_eq!(epipe::io::copy(&mut from, &mut to).unwrap(), 100_000);
             },
         )
