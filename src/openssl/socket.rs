@@ -239,7 +239,11 @@ unsafe extern "C" fn puts(bio: *mut BIO, text: *const c_char) -> c_int {
 /// # Safety
 ///
 /// As of the functions.
-unsafe fn tell(bio: *mut BIO, answer: io::Result<usize>, set_retry: unsafe fn(*mut BIO)) -> c_int {
+unsafe fn tell(
+    bio: *mut BIO,
+    answer: io::Result<usize>,
+    set_retry: unsafe fn(*mut BIO),
+) -> c_int {
     let code = match &answer {
         Ok(_) => 0,
         Err(error) => error.raw_os_error().unwrap_or(0),

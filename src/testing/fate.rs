@@ -92,9 +92,7 @@ pub enum FateError {
     },
     /// This is a child on its way to another call, and in the parent this one had not ended before
     /// that: they stand one within the other, or on threads that run at once.
-    #[error(
-        "a child came to a call of fate_of whose fate is not known: do not nest them, nor run two at once"
-    )]
+    #[error("a child came to a call of fate_of whose fate is not known: do not nest them, nor run two at once")]
     NotPlayed,
     /// What the system said.
     #[error(transparent)]
@@ -265,7 +263,11 @@ impl Rerun {
         Ok(ending.fate)
     }
 
-    fn play(mut self, site: &Location<'_>, scene: impl FnOnce()) -> Result<Ending, FateError> {
+    fn play(
+        mut self,
+        site: &Location<'_>,
+        scene: impl FnOnce(),
+    ) -> Result<Ending, FateError> {
         let mut place = Place {
             run: format!("{:?}", self.command.get_args().collect::<Vec<_>>()),
             site: site.to_string(),
@@ -306,9 +308,7 @@ impl Rerun {
         let fate = match status {
             None => Fate::TimedOut,
             Some(status) => match (status.code(), status.signal()) {
-                (Some(0), _)
-                    if fs::metadata(folder.join(RETURNED)).is_ok_and(|file| file.len() > 0) =>
-                {
+                (Some(0), _) if fs::metadata(folder.join(RETURNED)).is_ok_and(|file| file.len() > 0) => {
                     Fate::Survived(output.clone())
                 }
                 (Some(code), _) => Fate::Exited(code),
@@ -439,9 +439,7 @@ impl Request {
             text => {
                 let mut words = text?.split(SEPARATOR).map(String::from).collect::<Vec<_>>();
                 let args = words.remove(0);
-                if !args.is_empty()
-                    && args != spell(&std::env::args_os().skip(1).collect::<Vec<_>>())
-                {
+                if !args.is_empty() && args != spell(&std::env::args_os().skip(1).collect::<Vec<_>>()) {
                     // Another program, which the child has started on its way.
                     return Ok(None);
                 }

@@ -355,7 +355,12 @@ fn live(
 
 /// Sends the greeting and reads exactly as much as the break counts, both at once: the other side may
 /// not read before it has written.
-fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) -> Result<(), End> {
+fn meet(
+    connection: &Connection,
+    script: &Script,
+    line: &Line,
+    shared: &Shared,
+) -> Result<(), End> {
     let at_a_time = script.breaks.at_a_time();
     let mut greeting = &script.greeting[..];
     let mut left = script.breaks.after().unwrap_or(u64::MAX);

@@ -108,8 +108,7 @@ impl Watch {
         if events.is_empty() && missed == 0 {
             return;
         }
-        let mut message =
-            String::from("a SIGPIPE was raised, which kills where the default stands");
+        let mut message = String::from("a SIGPIPE was raised, which kills where the default stands");
         for event in &events {
             message.push_str(&format!("\n{event}"));
         }
@@ -157,11 +156,7 @@ impl Event {
         Event {
             thread: recording.thread,
             thread_name: Some(name).filter(|name| !name.is_empty()),
-            frames: recording
-                .frames()
-                .iter()
-                .flat_map(|ip| look_up(*ip))
-                .collect(),
+            frames: recording.frames().iter().flat_map(|ip| look_up(*ip)).collect(),
         }
     }
 
