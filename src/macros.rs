@@ -82,6 +82,42 @@ macro_rules! write_by_shield {
 }
 pub(crate) use write_by_shield;
 
+/// A range of a file, sent by the system.
+macro_rules! sendfile_by_shield {
+    ($ours:ident) => {
+        $crate::sys::only_raising! {
+            impl $ours {
+                /// Sends a range of a file without a copy of it in this process: `stream.sendfile(&file, ..)`.
+                ///
+                /// **The file must not be changed until the peer has received it**, not even after this call
+                /// has returned: on Linux the file's own pages are queued, and what is written to them later is
+                /// what the peer gets. [`io::copy`](crate::io::copy()) has no such condition.
+                ///
+                /// Returns how many bytes were sent. They are fewer than the range holds if the file ends before,
+                /// or if the stream would block (or its write timeout ran out) after some were sent: go on from
+                /// there. The file's own position stays.
+                ///
+                /// # Errors
+                ///
+                /// Those of a write and of a read of the file. What was sent before such an error is not told.
+                ///
+                /// # Platforms
+                ///
+                /// `sendfile(2)` on Linux, Android, Apple and FreeBSD, under a guard on the first two: three
+                /// system calls more. On other Unix systems, and where it is refused for this file, it reads and writes.
+                pub fn sendfile(
+                    &self,
+                    file: &std::fs::File,
+                    range: impl std::ops::RangeBounds<u64>,
+                ) -> std::io::Result<u64> {
+                    $crate::sys::sendfile(&self.shield, &self.std, file, range)
+                }
+            }
+        }
+    };
+}
+pub(crate) use sendfile_by_shield;
+
 /// `Debug` as the twin prints it.
 macro_rules! debug_by_std {
     ($ours:ident) => {

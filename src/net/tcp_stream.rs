@@ -2,8 +2,8 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::macros::{debug_by_std, mirror, read_by_std, write_by_shield};
-use crate::sys::{self, ShieldSocket, SocketShield, handle, option};
+use crate::macros::{debug_by_std, mirror, read_by_std, sendfile_by_shield, write_by_shield};
+use crate::sys::{ShieldSocket, SocketShield, handle, option};
 
 /// A TCP stream that reports a vanished peer as an error, never as a signal.
 ///
@@ -85,30 +85,6 @@ impl TcpStream {
         option::set_linger(&self.std, linger)
     }
 
-    sys::only_raising! {
-        /// Sends a range of a file without a copy of it in this process: `stream.sendfile(&file, ..)`.
-        ///
-        /// **The file must not be changed until the peer has received it**, not even after this call
-        /// has returned: on Linux the file's own pages are queued, and what is written to them later is
-        /// what the peer gets. [`io::copy`](crate::io::copy()) has no such condition.
-        ///
-        /// Returns how many bytes were sent. They are fewer than the range holds if the file ends before,
-        /// or if the stream would block (or its write timeout ran out) after some were sent: go on from
-        /// there. The file's own position stays.
-        ///
-        /// # Errors
-        ///
-        /// Those of a write and of a read of the file. What was sent before such an error is not told.
-        ///
-        /// # Platforms
-        ///
-        /// `sendfile(2)` on Linux, Android, Apple and FreeBSD, under a guard on the first two: three
-        /// system calls more. On other Unix systems, and where it is refused for this file, it reads and writes.
-        pub fn sendfile(&self, file: &std::fs::File, range: impl std::ops::RangeBounds<u64>) -> io::Result<u64> {
-            sys::sendfile(&self.shield, &self.std, file, range)
-        }
-    }
-
     #[inline]
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
         self.shield.write(&self.std, buf)
@@ -122,5 +98,6 @@ impl TcpStream {
 
 read_by_std!(TcpStream);
 write_by_shield!(TcpStream);
+sendfile_by_shield!(TcpStream);
 debug_by_std!(TcpStream);
 handle::net_conversions!(TcpStream, std::net::TcpStream);
