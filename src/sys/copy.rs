@@ -28,12 +28,11 @@ use libc::c_int;
 use socket2::{SockRef, Type};
 
 use super::handle::{as_file, read};
+use super::poll;
 use super::refusal::is_refusal_of_call;
+use super::sendfile::{BUFFER, MAX_RW_COUNT};
 use crate::os::unix::net as unix;
 use crate::{Adopt, NoSigpipe, Socket, io as ours, net};
-
-/// What is read at once by the way of a buffer.
-const BUFFER: usize = 128 << 10;
 
 /// What the pipe between two sockets is asked to hold: what Linux grants to everybody (pipe(7)). Where
 /// it is refused, the usual 64 KiB stay.
@@ -647,30 +646,12 @@ impl Copy {
             && SockRef::from(&self.sink.fd)
                 .nonblocking()
                 .is_ok_and(|nonblocking| nonblocking)
-            && wait_for(self.sink.fd).is_ok()
+            // An error of the sink's wakes it as well.
+            && poll::wait(&mut [poll::entry(self.sink.fd, libc::POLLOUT)], None).is_ok()
     }
 }
 
 // ------------------------------------------------------------------------------ the calls ----
-
-/// Waits until a descriptor takes a write, or fails it.
-fn wait_for(to: BorrowedFd<'_>) -> io::Result<()> {
-    let mut polled = libc::pollfd {
-        fd: to.as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    loop {
-        // SAFETY: one entry, valid for the call.
-        if unsafe { libc::poll(&mut polled, 1, -1) } != -1 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if !is_interrupted(&error) {
-            return Err(error);
-        }
-    }
-}
 
 fn is_interrupted(error: &io::Error) -> bool {
     error.kind() == ErrorKind::Interrupted
@@ -678,8 +659,7 @@ fn is_interrupted(error: &io::Error) -> bool {
 
 /// `splice(2)` at the descriptors' own positions, of as many bytes as one call takes.
 fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, limit: u64) -> io::Result<u64> {
-    // What the kernel cuts a call to (linux/fs.h, MAX_RW_COUNT).
-    let len = limit.min(0x7fff_f000) as usize;
+    let len = limit.min(MAX_RW_COUNT) as usize;
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     // SAFETY: it takes descriptors and a length; the positions are not given.
     let moved = unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), len, 0) };

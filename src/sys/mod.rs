@@ -201,6 +201,8 @@ cfg_if! {
         mod constant;
         mod descriptor;
         pub(crate) mod errno;
+        #[cfg(any(feature = "testing", target_os = "android", target_os = "linux"))]
+        mod poll;
         mod process_handler;
         mod refusal;
         mod sendfile;

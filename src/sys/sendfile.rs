@@ -17,8 +17,11 @@ use cfg_if::cfg_if;
 use super::refusal::is_refusal_of_call;
 use super::{ShieldCall, ShieldSocket, SocketShield, handle};
 
-/// What is read at once where the system does not send by itself.
-const BUFFER: usize = 128 << 10;
+/// What is read at once where the system does not move the bytes by itself; for `io::copy` too.
+pub(super) const BUFFER: usize = 128 << 10;
+
+/// What Linux cuts a call to (linux/fs.h).
+pub(super) const MAX_RW_COUNT: u64 = 0x7fff_f000;
 
 pub(crate) fn sendfile<S: handle::Stream>(
     shield: &SocketShield,
@@ -74,8 +77,7 @@ cfg_if! {
 
         fn send(socket: BorrowedFd<'_>, file: &File, at: u64, len: u64) -> io::Result<usize> {
             let mut at = at.try_into().map_err(|_| refused())?;
-            // What the kernel cuts a call to (linux/fs.h, MAX_RW_COUNT).
-            let len = len.min(0x7fff_f000) as usize;
+            let len = len.min(MAX_RW_COUNT) as usize;
             // SAFETY: the offset is valid for the call, which writes there how far it came.
             let sent = unsafe { sendfile64(socket.as_raw_fd(), file.as_raw_fd(), &mut at, len) };
             usize::try_from(sent).map_err(|_| io::Error::last_os_error())

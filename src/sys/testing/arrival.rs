@@ -9,7 +9,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use cfg_if::cfg_if;
-use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, pollfd};
+use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT};
+
+use super::super::poll::{entry, wait};
 
 /// What a socket is watched for. Its end is told as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,43 +61,6 @@ pub(crate) fn poll<const N: usize>(
     });
     wait(&mut polled, deadline)?;
     Ok(polled.map(|entry| Ready(entry.revents)))
-}
-
-fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
-    pollfd {
-        fd: fd.as_raw_fd(),
-        events,
-        revents: 0,
-    }
-}
-
-/// poll(2), made again after a signal.
-fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
-    loop {
-        let milliseconds = match deadline {
-            None => -1,
-            // Rounded up: it never returns too early.
-            Some(deadline) => deadline
-                .saturating_duration_since(Instant::now())
-                .as_nanos()
-                .div_ceil(1_000_000)
-                .try_into()
-                .unwrap_or(c_int::MAX),
-        };
-        // SAFETY: the slice is valid for the call, and so is its length.
-        match unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as _, milliseconds) } {
-            -1 => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-            _ if polled.iter().any(|entry| entry.revents & POLLNVAL != 0) => {
-                return Err(super::super::errno::bad_descriptor());
-            }
-            _ => return Ok(()),
-        }
-    }
 }
 
 cfg_if! {
