@@ -437,14 +437,14 @@ impl<L: PipeLadder> Default for ClimbPipe<L> {
     }
 }
 
-/// The way of every healthy write: one call, with nothing to be kept for another. The rest, `climb`, is
-/// told how that one failed, if there was one.
+/// What a call that went straight has answered, if one did: the way of every healthy write, with nothing to be
+/// kept for another call. The rest, `climb`, is told how it failed.
 #[inline]
-fn straight<L: SocketLadder>(
-    call: impl Fn(c_int) -> io::Result<usize>,
+fn straight_or(
+    straight: Option<io::Result<usize>>,
     climb: impl FnOnce(Option<io::Error>) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    match L::straight().map(call) {
+    match straight {
         Some(Ok(written)) => Ok(written),
         Some(Err(error)) => climb(Some(error)),
         None => climb(None),
@@ -513,10 +513,8 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
 
     #[inline]
     fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize> {
-        straight::<L>(
-            |flags| call::send(stream.fd(), buf, flags),
-            |failed| self.climb(stream, buf, failed),
-        )
+        let straight = L::straight().map(|flags| call::send(stream.fd(), buf, flags));
+        straight_or(straight, |failed| self.climb(stream, buf, failed))
     }
 
     #[inline]
@@ -530,10 +528,8 @@ impl<L: SocketLadder> ShieldSocket for ClimbSocket<L> {
         if is_empty(bufs) {
             return self.run(stream, || stream.plain_write_vectored(bufs));
         }
-        straight::<L>(
-            |flags| send_vectored(stream, bufs, flags),
-            |failed| self.climb_vectored(stream, bufs, failed),
-        )
+        let straight = L::straight().map(|flags| send_vectored(stream, bufs, flags));
+        straight_or(straight, |failed| self.climb_vectored(stream, bufs, failed))
     }
 
     fn send<S: handle::Socket>(
@@ -631,11 +627,8 @@ impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
         if ThreadGuard::held() {
             return ThreadGuard::own(buf.len(), call);
         }
-        match L::straight(pipe.fd(), &[IoSlice::new(buf)]) {
-            Some(Ok(written)) => Ok(written),
-            Some(Err(error)) => self.climb(pipe, buf.len(), call, Some(error)),
-            None => self.climb(pipe, buf.len(), call, None),
-        }
+        let straight = L::straight(pipe.fd(), &[IoSlice::new(buf)]);
+        straight_or(straight, |failed| self.climb(pipe, buf.len(), call, failed))
     }
 
     #[inline]
@@ -645,10 +638,9 @@ impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
         if ThreadGuard::held() {
             return ThreadGuard::own(total(bufs), call);
         }
-        match L::straight(pipe.fd(), bufs) {
-            Some(Ok(written)) => Ok(written),
-            Some(Err(error)) => self.climb(pipe, total(bufs), call, Some(error)),
-            None => self.climb(pipe, total(bufs), call, None),
-        }
+        let straight = L::straight(pipe.fd(), bufs);
+        straight_or(straight, |failed| {
+            self.climb(pipe, total(bufs), call, failed)
+        })
     }
 }
