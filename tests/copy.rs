@@ -129,6 +129,17 @@ fn source(kind: &str, content: &[u8]) -> OwnedFd {
     }
 }
 
+/// Copies a source of that kind, as the type that it has.
+fn copy_from<W: Write>(kind: &str, from: OwnedFd, to: &mut W) -> io::Result<u64> {
+    match kind {
+        "tcp" => copy(&mut TcpStream::from(from), to),
+        "unix" => copy(&mut UnixStream::from(from), to),
+        "pipe" => copy(&mut epipe::io::PipeReader::from(from), to),
+        "file" => copy(&mut File::from(from), to),
+        kind => panic!("{kind}"),
+    }
+}
+
 /// A sink, and who tells what it got after it has been closed.
 fn sink(kind: &str) -> (OwnedFd, Box<dyn FnOnce() -> Vec<u8>>) {
     fn told(thread: JoinHandle<Vec<u8>>) -> Box<dyn FnOnce() -> Vec<u8>> {
@@ -531,12 +542,7 @@ fn a_write_timeout_ends_the_copy() {
             .unwrap();
         let mut to = UnixStream::from(to);
         let from = source(kind, &content);
-        let answer = match kind {
-            "tcp" => copy(&mut TcpStream::from(from), &mut to),
-            "unix" => copy(&mut UnixStream::from(from), &mut to),
-            "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut to),
-            _ => copy(&mut File::from(from), &mut to),
-        };
+        let answer = copy_from(kind, from, &mut to);
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::WouldBlock, "{kind}");
     }
 }
@@ -547,24 +553,9 @@ fn a_vanished_sink_is_an_error_on_every_way() {
     for kind in ["tcp", "unix", "pipe", "file"] {
         for to in ["unix", "pipe"] {
             let from = source(kind, &content);
-            let broken: OwnedFd = match to {
-                "unix" => unix().0.into(),
-                _ => io::pipe().unwrap().1.into(),
-            };
-            let answer = match (kind, to) {
-                ("tcp", "unix") => copy(&mut TcpStream::from(from), &mut UnixStream::from(broken)),
-                ("unix", "unix") => {
-                    copy(&mut UnixStream::from(from), &mut UnixStream::from(broken))
-                }
-                ("tcp" | "unix", _) => copy(
-                    &mut UnixStream::from(from),
-                    &mut epipe::io::PipeWriter::from(broken),
-                ),
-                (_, "unix") => copy(&mut File::from(from), &mut UnixStream::from(broken)),
-                _ => copy(
-                    &mut File::from(from),
-                    &mut epipe::io::PipeWriter::from(broken),
-                ),
+            let answer = match to {
+                "unix" => copy_from(kind, from, &mut UnixStream::from(unix().0)),
+                _ => copy_from(kind, from, &mut epipe::io::pipe().unwrap().1),
             };
             assert_eq!(
                 answer.unwrap_err().kind(),
@@ -605,12 +596,7 @@ fn signals_do_not_end_it() {
             SockRef::from(&to).set_send_buffer_size(8192).unwrap(); // it waits often
             let mut to = UnixStream::from(to);
             let from = source(kind, &content);
-            let copied = match kind {
-                "tcp" => copy(&mut TcpStream::from(from), &mut to),
-                "unix" => copy(&mut UnixStream::from(from), &mut to),
-                "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut to),
-                _ => copy(&mut File::from(from), &mut to),
-            };
+            let copied = copy_from(kind, from, &mut to);
             drop(to);
             done.store(kind == "file" || copied.is_err(), Ordering::Relaxed);
             assert_eq!(copied.unwrap(), LONG as u64, "{kind}");
@@ -655,11 +641,7 @@ fn a_file_that_appends_is_appended_to() {
             )
         };
         let from = source(kind, &content);
-        let copied = match kind {
-            "tcp" => copy(&mut TcpStream::from(from), &mut &to),
-            "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut &to),
-            _ => copy(&mut File::from(from), &mut &to),
-        };
+        let copied = copy_from(kind, from, &mut &to);
         assert_eq!(copied.unwrap(), 100_000, "{kind}");
         assert!(whole(&to) == [b"head", &content[..]].concat(), "{kind}");
     }
@@ -866,6 +848,16 @@ fn sendfile_goes_on_where_a_stream_would_block() {
             false => Err(ErrorKind::WouldBlock.into()),
         }
     });
+}
+
+#[test]
+fn sendfile_into_a_full_stream_is_no_end_of_the_file() {
+    let (to, _theirs) = unix();
+    to.set_nonblocking(true).unwrap();
+    let mut to = UnixStream::from(to);
+    while to.write(&[0; 4096]).is_ok() {}
+    let error = to.sendfile(&file(&bytes(1000)), ..).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
