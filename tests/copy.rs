@@ -553,9 +553,13 @@ fn a_vanished_sink_is_an_error_on_every_way() {
     for kind in ["tcp", "unix", "pipe", "file"] {
         for to in ["unix", "pipe"] {
             let from = source(kind, &content);
+            let broken: OwnedFd = match to {
+                "unix" => unix().0.into(),
+                _ => io::pipe().unwrap().1.into(),
+            };
             let answer = match to {
-                "unix" => copy_from(kind, from, &mut UnixStream::from(unix().0)),
-                _ => copy_from(kind, from, &mut epipe::io::pipe().unwrap().1),
+                "unix" => copy_from(kind, from, &mut UnixStream::from(broken)),
+                _ => copy_from(kind, from, &mut epipe::io::PipeWriter::from(broken)),
             };
             assert_eq!(
                 answer.unwrap_err().kind(),
