@@ -28,30 +28,18 @@ pub struct Lane {
 impl Lane {
     /// TCP over loopback, without Nagle's algorithm: each write is a packet, as in a dialogue.
     pub fn tcp() -> Lane {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        // Before the connection is there: it decides how the window is scaled.
-        SockRef::from(&listener)
-            .set_recv_buffer_size(BUFFER)
-            .unwrap();
-        let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (reader, _) = listener.accept().unwrap();
+        let (reader, writer) = roomy_tcp();
         writer.set_nodelay(true).unwrap();
         Lane::socket(writer.into(), reader.into())
     }
 
     pub fn unix() -> Lane {
-        let (writer, reader) = UnixStream::pair().unwrap();
+        let (reader, writer) = roomy_unix();
         Lane::socket(writer.into(), reader.into())
     }
 
     fn socket(writer: OwnedFd, reader: OwnedFd) -> Lane {
-        let socket = SockRef::from(&writer);
-        socket.set_send_buffer_size(BUFFER).unwrap();
-        // A batch that did not fit after all is an error, not a wait without end.
-        socket
-            .set_write_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        let room = socket.send_buffer_size().unwrap() / 2;
+        let room = SockRef::from(&writer).send_buffer_size().unwrap() / 2;
         Lane::new(writer, reader, room, 1024, 64)
     }
 
@@ -101,6 +89,35 @@ impl Lane {
             len -= read;
         }
     }
+}
+
+/// TCP over loopback whose kernel holds much: reader and writer.
+pub fn roomy_tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    // Before the connection is there: it decides how the window is scaled.
+    SockRef::from(&listener)
+        .set_recv_buffer_size(BUFFER)
+        .unwrap();
+    let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (reader, _) = listener.accept().unwrap();
+    give_room(&writer);
+    (reader, writer)
+}
+
+/// The same of a Unix pair.
+pub fn roomy_unix() -> (UnixStream, UnixStream) {
+    let (reader, writer) = UnixStream::pair().unwrap();
+    give_room(&writer);
+    (reader, writer)
+}
+
+/// And if that is too little after all: an error, not a wait without end.
+fn give_room(writer: &impl AsFd) {
+    let writer = SockRef::from(writer);
+    writer.set_send_buffer_size(BUFFER).unwrap();
+    writer
+        .set_write_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
 }
 
 /// TCP over loopback with the buffers that everybody has.

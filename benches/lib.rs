@@ -4,5 +4,5 @@
 mod lane;
 mod others;
 
-pub use lane::{Lane, tcp};
+pub use lane::{Lane, roomy_tcp, roomy_unix, tcp};
 pub use others::{curl, libpq};

@@ -4,11 +4,9 @@ use std::array;
 use std::ffi::c_int;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
+use std::os::fd::AsRawFd;
 
-use socket2::{Domain, SockRef, Socket, Type};
+pub(crate) use epipe_benches::{roomy_tcp as tcp, roomy_unix as unix};
 
 /// This crate's types, and those that they mirror.
 pub(crate) mod ours {
@@ -24,8 +22,6 @@ pub(crate) mod stds {
 
 pub(crate) const MIB: usize = 1 << 20;
 pub(crate) const SMALL: usize = 64;
-/// What the kernel is to hold for each socket, with its own bookkeeping.
-const ROOM: usize = 4 * MIB;
 
 /// What is written to. The other end stays open and is never read.
 pub(crate) trait Sink: Write + 'static {
@@ -66,36 +62,6 @@ macro_rules! ends {
 ends!(tcp, TcpStream, TcpStream);
 ends!(unix, UnixStream, UnixStream);
 ends!(pipe, PipeReader, PipeWriter);
-
-pub(crate) fn tcp() -> (stds::TcpStream, stds::TcpStream) {
-    // A connection has the room that its listener had.
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.set_recv_buffer_size(ROOM).unwrap();
-    listener
-        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-        .unwrap();
-    listener.listen(1).unwrap();
-    let listener = stds::TcpListener::from(listener);
-    let writer = stds::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (reader, _) = listener.accept().unwrap();
-    give_room(&writer);
-    (reader, writer)
-}
-
-fn unix() -> (stds::UnixStream, stds::UnixStream) {
-    let (reader, writer) = stds::UnixStream::pair().unwrap();
-    give_room(&writer);
-    (reader, writer)
-}
-
-/// And an error instead of a wait for ever, if that is too little.
-fn give_room(writer: &impl AsFd) {
-    let writer = SockRef::from(writer);
-    writer.set_send_buffer_size(ROOM).unwrap();
-    writer
-        .set_write_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
-}
 
 pub(crate) fn pipe() -> (stds::PipeReader, stds::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
