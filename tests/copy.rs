@@ -860,8 +860,16 @@ fn sendfile_into_a_full_stream_is_no_end_of_the_file() {
     to.set_nonblocking(true).unwrap();
     let mut to = UnixStream::from(to);
     while to.write(&[0; 4096]).is_ok() {}
-    let error = to.sendfile(&file(&bytes(1000)), ..).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    // Up to Linux 6.4 a file's pages go behind the last message, whatever the buffer's limit.
+    let from = file(&bytes(1000));
+    let error = (0..1000).find_map(|_| match to.sendfile(&from, ..) {
+        Ok(sent) => {
+            assert_ne!(sent, 0);
+            None
+        }
+        Err(error) => Some(error),
+    });
+    assert_eq!(error.unwrap().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -236,7 +236,11 @@ impl Connection {
         let mut pause = SHORTEST;
         while left > 0 {
             if self.is_gone() {
-                return Ok(Settled::Gone);
+                // Asked again: it may have ended well between the two.
+                return Ok(match self.unacknowledged() {
+                    0 => Settled::Arrived,
+                    _ => Settled::Gone,
+                });
             }
             if patience.is_some_and(|most| last.elapsed() > most) {
                 return Ok(Settled::Late);
