@@ -100,6 +100,7 @@ macro_rules! sendfile_by_shield {
                 /// # Errors
                 ///
                 /// Those of a write and of a read of the file. What was sent before such an error is not told.
+                /// A range that starts beyond the longest file of its file system is `EOVERFLOW` on Linux.
                 ///
                 /// # Platforms
                 ///

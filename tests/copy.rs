@@ -595,17 +595,51 @@ fn signals_do_not_end_it() {
                 thread::yield_now();
             }
         });
-        for kind in ["tcp", "unix", "pipe", "file"] {
+        // What fails ends the other thread first.
+        let check = |what: &str, copied: io::Result<u64>, told: Vec<u8>| {
+            let arrived = copied.as_ref().is_ok_and(|&copied| copied == LONG as u64);
+            if !arrived || told != content {
+                done.store(true, Ordering::Relaxed);
+                panic!("{what}: {copied:?}, {} bytes arrived", told.len());
+            }
+        };
+        let waits_often = || {
             let (to, told) = sink("unix");
-            SockRef::from(&to).set_send_buffer_size(8192).unwrap(); // it waits often
-            let mut to = UnixStream::from(to);
-            let from = source(kind, &content);
-            let copied = copy_from(kind, from, &mut to);
+            SockRef::from(&to).set_send_buffer_size(8192).unwrap();
+            (UnixStream::from(to), told)
+        };
+        for kind in ["tcp", "unix", "pipe", "file"] {
+            let (mut to, told) = waits_often();
+            let copied = copy_from(kind, source(kind, &content), &mut to);
             drop(to);
-            done.store(kind == "file" || copied.is_err(), Ordering::Relaxed);
-            assert_eq!(copied.unwrap(), LONG as u64, "{kind}");
-            assert!(told() == content, "{kind}");
+            check(kind, copied, told());
         }
+
+        let (to, told) = waits_often();
+        let sent = to.sendfile(&file(&content), ..);
+        drop(to);
+        check("sendfile", sent, told());
+
+        // From a source that is slow, so that reads are interrupted too.
+        for kind in ["file", "pipe", "unix"] {
+            let (mut theirs, from) = tcp();
+            let slow = content.clone();
+            thread::spawn(move || {
+                for piece in slow.chunks(64 << 10) {
+                    theirs.write_all(piece).unwrap();
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let (to, told) = sink(kind);
+            let mut from = TcpStream::from(from);
+            let copied = match kind {
+                "file" => copy(&mut from, &mut File::from(to)),
+                "pipe" => copy(&mut from, &mut epipe::io::PipeWriter::from(to)),
+                _ => copy(&mut from, &mut UnixStream::from(to)),
+            };
+            check(kind, copied, told());
+        }
+        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -637,18 +671,45 @@ fn a_file_that_appends_is_appended_to() {
     for kind in ["tcp", "pipe", "file"] {
         let content = bytes(100_000);
         let to = file(b"head");
-        // SAFETY: the command takes flags.
-        unsafe {
-            assert_eq!(
-                libc::fcntl(to.as_raw_fd(), libc::F_SETFL, libc::O_APPEND),
-                0
-            )
-        };
+        append(&to);
         let from = source(kind, &content);
         let copied = copy_from(kind, from, &mut &to);
         assert_eq!(copied.unwrap(), 100_000, "{kind}");
         assert!(whole(&to) == [b"head", &content[..]].concat(), "{kind}");
     }
+}
+
+#[test]
+fn a_splice_that_is_refused_midway_loses_and_doubles_nothing() {
+    let content = bytes(100_000);
+    for limit in [60_000, 200_000] {
+        let (from, mut theirs) = io::pipe().unwrap();
+        let to = file(b"");
+        let other = to.try_clone().unwrap();
+        let copying = thread::spawn(move || {
+            let mut from = epipe::io::PipeReader::from(from).take(limit);
+            let copied = copy(&mut from, &mut { to }).unwrap();
+            assert_eq!(from.limit(), limit - copied);
+            copied
+        });
+        let (first, rest) = content.split_at(1000);
+        theirs.write_all(first).unwrap();
+        while other.metadata().unwrap().len() < 1000 {
+            thread::yield_now();
+        }
+        append(&other); // into such a file Linux splices nothing
+        fill(theirs, rest);
+        let expected = &content[..content.len().min(limit as usize)];
+        assert_eq!(copying.join().unwrap(), expected.len() as u64);
+        assert!(whole(&other) == expected);
+    }
+}
+
+/// From here on every write goes to the end of the file.
+fn append(file: &File) {
+    // SAFETY: the command takes flags.
+    let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) };
+    assert_eq!(answer, 0);
 }
 
 #[cfg(target_os = "linux")]

@@ -496,9 +496,7 @@ impl Copy {
         let Taken(direct, answer) = match self.way {
             Way::Splice { peeks } => self.splice(peeks, writer),
             Way::InnerPipe => self.by_inner_pipe(writer),
-            Way::Buffer(unwritten) => {
-                self.by_buffer(self.source.end.fd, 0, self.source.limit, unwritten, writer)
-            }
+            Way::Buffer(unwritten) => self.rest_by_buffer(0, unwritten, writer),
         };
         self.settle(0, direct);
         answer.map(|()| ahead + direct)
@@ -537,7 +535,7 @@ impl Copy {
                     Ok(_) => {}
                     Err(error) if is_interrupted(&error) => continue,
                     Err(error) if is_no_socket(&error) => {
-                        return self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer);
+                        return self.rest_by_buffer(taken, Unwritten::Waits, writer);
                     }
                     Err(error) => return Taken(taken, Err(error)),
                 }
@@ -549,7 +547,7 @@ impl Copy {
                 Err(error) if !is_refusal_of_call(&error) => return Taken(taken, Err(error)),
                 // Refused, or stopped before an urgent byte, which a read passes over.
                 Ok(0) | Err(_) => {
-                    return self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer);
+                    return self.rest_by_buffer(taken, Unwritten::Waits, writer);
                 }
             }
         }
@@ -560,7 +558,7 @@ impl Copy {
     fn by_inner_pipe(&self, writer: &mut dyn Write) -> Taken {
         let Source { end, limit, .. } = self.source;
         let Ok((outlet, inlet)) = io::pipe() else {
-            return self.by_buffer(end.fd, 0, limit, Unwritten::Waits, writer);
+            return self.rest_by_buffer(0, Unwritten::Waits, writer);
         };
         // SAFETY: the command takes an integer. Where it is refused the pipe keeps its size.
         unsafe { libc::fcntl(inlet.as_raw_fd(), libc::F_SETPIPE_SZ, INNER_PIPE as c_int) };
@@ -574,7 +572,7 @@ impl Copy {
                 Err(error) if !is_refusal_of_call(&error) => return Taken(taken, Err(error)),
                 // Refused, or stopped before an urgent byte, which a read passes over.
                 Ok(0) | Err(_) => {
-                    return self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer);
+                    return self.rest_by_buffer(taken, Unwritten::Waits, writer);
                 }
             };
             taken += held;
@@ -586,9 +584,9 @@ impl Copy {
                     Err(error) if self.waits_for_sink(&error) => answer = Err(error),
                     Err(error) if is_refusal_of_call(&error) => {
                         let all = Unwritten::WaitsForAll;
-                        return match self.by_buffer(outlet.as_fd(), 0, held, all, writer) {
+                        return match self.by_buffer(outlet.as_fd(), held, all, writer) {
                             Taken(_, Ok(())) if answer.is_ok() => {
-                                self.by_buffer(end.fd, taken, limit, Unwritten::Waits, writer)
+                                self.rest_by_buffer(taken, Unwritten::Waits, writer)
                             }
                             Taken(_, Ok(())) => Taken(taken, answer),
                             Taken(_, Err(error)) => Taken(taken, Err(error)),
@@ -604,16 +602,23 @@ impl Copy {
         Taken(taken, Ok(()))
     }
 
-    /// Reads from `from`, of which `taken` bytes of `limit` have gone before.
+    /// The source, of which `taken` bytes have gone before.
+    fn rest_by_buffer(&self, taken: u64, unwritten: Unwritten, writer: &mut dyn Write) -> Taken {
+        let Source { end, limit, .. } = self.source;
+        let Taken(more, answer) = self.by_buffer(end.fd, limit - taken, unwritten, writer);
+        Taken(taken + more, answer)
+    }
+
+    /// Reads from `from`: the source, or a pipe of our own.
     fn by_buffer(
         &self,
         from: BorrowedFd<'_>,
-        mut taken: u64,
         limit: u64,
         unwritten: Unwritten,
         writer: &mut dyn Write,
     ) -> Taken {
         let mut buffer = Vec::with_capacity(BUFFER);
+        let mut taken = 0;
         let mut answer = Ok(());
         while taken < limit {
             match read_into(from, &mut buffer, limit - taken) {
