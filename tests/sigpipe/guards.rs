@@ -1,7 +1,6 @@
 //! The guard, and what the process does with the signal.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
@@ -20,13 +19,6 @@ use crate::support::{
 #[track_caller]
 fn foreign_epipe() {
     assert_eq!(spell(&foreign_write(broken_pipe(), b"x")), "EPIPE");
-}
-
-/// A pipe whose reader takes more than the pipe holds, and leaves.
-fn pipe_of_a_hasty_reader() -> OwnedFd {
-    let (mut reader, writer) = io::pipe().unwrap();
-    thread::spawn(move || reader.read_exact(&mut [0; 70_000]).unwrap());
-    writer.into()
 }
 
 /// Nothing is left behind, and the default would kill again.
@@ -178,22 +170,6 @@ pub fn scenes() -> Vec<Scene> {
             assert!(!is_pending(), "our own signal is taken back at once");
             drop(guard);
             assert_restored();
-        }),
-        Scene::survives("a short write of our own under a guard", || {
-            let guard = guard().unwrap();
-            let long = [0; 1 << 20];
-            let written = PipeWriter::from(pipe_of_a_hasty_reader()).write(&long);
-            assert!((1..long.len()).contains(&written.unwrap()));
-            assert!(!is_pending(), "it raised for the rest");
-            let written =
-                PipeWriter::from(pipe_of_a_hasty_reader()).write_vectored(&[IoSlice::new(&long)]);
-            assert!((1..long.len()).contains(&written.unwrap()));
-            assert!(!is_pending(), "it raised for the rest, vectored");
-            drop(guard);
-            assert_restored();
-        }),
-        Scene::dies("a short write of our own under a guard: control", || {
-            drop(foreign_write(pipe_of_a_hasty_reader(), &[0; 1 << 20]));
         }),
         Scene::survives(
             "ppoll with an empty mask after our own EPIPE under a guard",

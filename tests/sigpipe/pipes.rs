@@ -15,7 +15,7 @@ use epipe::raw;
 
 use crate::Scene;
 use crate::support::{
-    assert_epipe, broken_pipe, file, foreign_write, is_blocked, is_pending, slices, tcp_pair,
+    self, assert_epipe, broken_pipe, file, foreign_write, is_blocked, is_pending, slices, tcp_pair,
 };
 
 /// A FIFO whose reader is gone.
@@ -174,6 +174,15 @@ fn reader_leaves_midway(write: impl FnOnce(OwnedFd, &[u8]) -> io::Result<usize>)
 fn midway() -> Vec<Scene> {
     fn quiet() {
         assert!(!is_blocked() && !is_pending());
+        assert_eq!(support::disposition(), libc::SIG_DFL);
+    }
+    /// One that takes its signal back before the guard ends.
+    fn under_guard(write: impl FnOnce(OwnedFd, &[u8]) -> io::Result<usize>) {
+        let guard = epipe::sigpipe::guard().unwrap();
+        reader_leaves_midway(write);
+        assert!(!is_pending(), "it raised for the rest");
+        drop(guard);
+        quiet();
     }
     vec![
         Scene::survives("midway: pipe write", || {
@@ -190,6 +199,12 @@ fn midway() -> Vec<Scene> {
         Scene::survives("midway: raw::write", || {
             reader_leaves_midway(raw::write);
             quiet();
+        }),
+        Scene::survives("midway: pipe write under a guard", || {
+            under_guard(|fd, buf| PipeWriter::from(fd).write(buf));
+        }),
+        Scene::survives("midway: pipe write_vectored under a guard", || {
+            under_guard(|fd, buf| PipeWriter::from(fd).write_vectored(&[IoSlice::new(buf)]));
         }),
         Scene::survives("midway: a foreign write under a guard", || {
             reader_leaves_midway(|fd, buf| {
