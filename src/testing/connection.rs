@@ -231,31 +231,31 @@ impl Connection {
     /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. Not for longer
     /// than its patience since the other side has taken something.
     pub(super) fn settle(&self, patience: Option<Duration>, line: &Line) -> io::Result<Settled> {
-        let mut left = self.unacknowledged();
+        let mut left = usize::MAX;
         let mut last = Instant::now();
         let mut pause = SHORTEST;
-        while left > 0 {
-            if self.is_gone() {
-                // Asked again: it may have ended well between the two.
-                return Ok(match self.unacknowledged() {
-                    0 => Settled::Arrived,
-                    _ => Settled::Gone,
-                });
+        loop {
+            // This first: of what ends well in between, nothing is left to count.
+            let is_gone = self.is_gone();
+            let now = self.unacknowledged();
+            if now == 0 {
+                return Ok(Settled::Arrived);
             }
+            if is_gone {
+                return Ok(Settled::Gone);
+            }
+            if now < left {
+                last = Instant::now();
+                pause = SHORTEST;
+            }
+            left = now;
             if patience.is_some_and(|most| last.elapsed() > most) {
                 return Ok(Settled::Late);
             }
             // No event tells of an acknowledgement.
             self::pause(pause, line)?;
-            let now = self.unacknowledged();
-            if now < left {
-                last = Instant::now();
-                pause = SHORTEST;
-            }
             pause = (pause * 2).min(LONGEST);
-            left = now;
         }
-        Ok(Settled::Arrived)
     }
 
     /// Nothing that was sent is still under way, or it never arrives.
