@@ -584,12 +584,10 @@ impl Copy {
                     Err(error) if self.waits_for_sink(&error) => answer = Err(error),
                     Err(error) if is_refusal_of_call(&error) => {
                         let all = Unwritten::WaitsForAll;
-                        return match self.by_buffer(outlet.as_fd(), held, all, writer) {
-                            Taken(_, Ok(())) if answer.is_ok() => {
-                                self.rest_by_buffer(taken, Unwritten::Waits, writer)
-                            }
-                            Taken(_, Ok(())) => Taken(taken, answer),
-                            Taken(_, Err(error)) => Taken(taken, Err(error)),
+                        let Taken(_, emptied) = self.by_buffer(outlet.as_fd(), held, all, writer);
+                        return match emptied.and(answer) {
+                            Ok(()) => self.rest_by_buffer(taken, Unwritten::Waits, writer),
+                            failed => Taken(taken, failed),
                         };
                     }
                     Err(error) => return Taken(taken, Err(error)),
