@@ -304,10 +304,8 @@ fn what_a_buf_writer_holds_goes_first() {
         writer.write_all(b"head").unwrap();
         let from = source(kind, &content);
         let copied = match kind {
-            "tcp" => copy(&mut TcpStream::from(from), &mut writer),
-            "unix" => copy(&mut UnixStream::from(from), &mut &mut writer),
-            "pipe" => copy(&mut epipe::io::PipeReader::from(from), &mut writer),
-            _ => copy(&mut File::from(from), &mut writer),
+            "unix" => copy_from(kind, from, &mut &mut writer),
+            _ => copy_from(kind, from, &mut writer),
         };
         assert_eq!(copied.unwrap(), LONG as u64);
         writer.write_all(b"tail").unwrap();
