@@ -93,13 +93,12 @@ impl Lane {
 
 /// TCP over loopback whose kernel holds much: reader and writer.
 pub fn roomy_tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     // Before the connection is there: it decides how the window is scaled.
-    SockRef::from(&listener)
-        .set_recv_buffer_size(BUFFER)
-        .unwrap();
-    let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (reader, _) = listener.accept().unwrap();
+    let (reader, writer) = tcp_by(|listener| {
+        SockRef::from(listener)
+            .set_recv_buffer_size(BUFFER)
+            .unwrap();
+    });
     give_room(&writer);
     (reader, writer)
 }
@@ -122,7 +121,12 @@ fn give_room(writer: &impl AsFd) {
 
 /// TCP over loopback with the buffers that everybody has.
 pub fn tcp() -> (TcpStream, TcpStream) {
+    tcp_by(|_| {})
+}
+
+fn tcp_by(prepare: impl FnOnce(&TcpListener)) -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    prepare(&listener);
     let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (reader, _) = listener.accept().unwrap();
     (reader, writer)
