@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod disconnect;
 mod macros;
 mod no_sigpipe;
 mod sys;
@@ -15,6 +16,7 @@ pub mod sigpipe;
 pub mod verify;
 
 pub use adopt::{Adopt, AdoptError};
+pub use disconnect::{Disconnect, DisconnectExt};
 pub use no_sigpipe::NoSigpipe;
 pub use verify::{protection, verify};
 

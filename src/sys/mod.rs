@@ -15,11 +15,13 @@ use std::io::{self, IoSlice};
 
 use cfg_if::cfg_if;
 
+mod disconnect;
 pub(crate) mod handle;
 mod only;
 pub(crate) mod option;
 pub(crate) mod rung;
 
+pub(crate) use disconnect::disconnect;
 pub(crate) use only::*;
 
 // ------------------------------------------------------------------ the contract ----
