@@ -32,7 +32,7 @@ use crate::sys;
 /// | the `openssl` crate 0.10; OpenSSL 1.1 | the same | `SSL_ERROR_SYSCALL` without any error: **the crate's `Read` returns 0, as at an orderly end**. Ask `get_shutdown()`, which then has no `RECEIVED` |
 ///
 /// To end a TLS connection so that the peer can tell: send close_notify (rustls `send_close_notify`, then flush;
-/// `SSL_shutdown`), then `close_gracefully` the socket. `SSL_shutdown` is called *twice* to wait
+/// `SSL_shutdown`), then [`close_gracefully`](crate::close::close_gracefully) the socket. `SSL_shutdown` is called *twice* to wait
 /// for the peer's close_notify as well: the first call sends ours and returns 0, the second reads until theirs and
 /// returns 1. In between, and if the peer is still sending, its data has to be read by `SSL_read`. Who closes the
 /// socket anyway need not call it twice. After `SSL_ERROR_SYSCALL` or `SSL_ERROR_SSL` it must not be called at all.

@@ -21,6 +21,8 @@ pub use no_sigpipe::NoSigpipe;
 pub use verify::{protection, verify};
 
 sys::only_socket2! {
+    pub mod close;
+    pub mod queue;
     mod socket;
     pub use socket::Socket;
     pub use socket2;

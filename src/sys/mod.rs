@@ -23,6 +23,9 @@ pub(crate) mod rung;
 
 pub(crate) use disconnect::disconnect;
 pub(crate) use only::*;
+only_socket2! {
+    pub(crate) mod queue;
+}
 
 // ------------------------------------------------------------------ the contract ----
 
@@ -183,6 +186,9 @@ cfg_if! {
         pub(crate) use not_needed::{
             Anything as Handle, disposition, ignore, protection, verify,
         };
+        only_socket2! {
+            pub(crate) use not_needed::receive_by;
+        }
         pub(crate) use std::io::copy;
     } else {
         mod call;
@@ -203,7 +209,6 @@ cfg_if! {
         mod constant;
         mod descriptor;
         pub(crate) mod errno;
-        #[cfg(any(feature = "testing", target_os = "android", target_os = "linux"))]
         mod poll;
         mod process_handler;
         mod refusal;
@@ -216,6 +221,7 @@ cfg_if! {
         pub(crate) use std::os::fd::AsFd as Handle;
 
         pub(crate) use climb::{protection, verify};
+        pub(crate) use poll::{receive_by, wait_readable};
         pub(crate) use process_handler::{disposition, ignore};
         pub(crate) use sendfile::sendfile;
 

@@ -54,6 +54,35 @@ impl ShieldSocket for NotNeeded {
 }
 
 super::only_socket2! {
+    /// One receive that waits until the deadline, whatever the socket's mode. An error of kind `TimedOut` without a code tells
+    /// that it is over.
+    pub(crate) fn receive_by(
+        socket: &impl handle::AsSocket,
+        buffer: &mut [std::mem::MaybeUninit<u8>],
+        deadline: std::time::Instant,
+    ) -> io::Result<usize> {
+        let socket = socket2::SockRef::from(socket);
+        socket.set_nonblocking(false)?;
+        loop {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            // Zero would be for ever.
+            socket.set_read_timeout(Some(left.max(std::time::Duration::from_millis(1))))?;
+            match socket.recv(buffer) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted
+                            | io::ErrorKind::TimedOut
+                            | io::ErrorKind::WouldBlock
+                    ) => {}
+                answer => return answer,
+            }
+        }
+    }
+
     impl super::ShieldCall for NotNeeded {
         fn call<S: handle::Socket>(
             &self,

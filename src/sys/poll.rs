@@ -1,13 +1,16 @@
-//! `poll(2)`: what the testing kit waits for, and a copy whose sink would block.
+//! `poll(2)`: for a copy whose sink would block, for the peer's last bytes before a close, for the testing kit.
 
 #![allow(unsafe_code, reason = "poll takes a pointer")]
 
 use std::ffi::{c_int, c_short};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
-use libc::{POLLNVAL, pollfd};
+use cfg_if::cfg_if;
+use libc::{POLLIN, POLLNVAL, pollfd};
+use socket2::SockRef;
 
 pub(super) fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
     pollfd {
@@ -42,6 +45,42 @@ pub(super) fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Resu
                 return Err(super::errno::bad_descriptor());
             }
             _ => return Ok(()),
+        }
+    }
+}
+
+/// Waits until there is something to read, or an end. An error of kind `TimedOut` without a code tells that the deadline came first.
+pub(crate) fn wait_readable(fd: &impl AsFd, deadline: Instant) -> io::Result<()> {
+    let mut polled = [entry(fd.as_fd(), POLLIN)];
+    wait(&mut polled, Some(deadline))?;
+    match polled[0].revents {
+        0 => Err(io::ErrorKind::TimedOut.into()),
+        _ => Ok(()),
+    }
+}
+
+/// One receive that waits until the deadline, as above, whatever the socket's mode.
+pub(crate) fn receive_by(
+    socket: &impl AsFd,
+    buffer: &mut [MaybeUninit<u8>],
+    deadline: Instant,
+) -> io::Result<usize> {
+    cfg_if! {
+        if #[cfg(target_os = "aix")] {
+            // No flag: the stream itself is non-blocking from here on.
+            const DONTWAIT: c_int = 0;
+            SockRef::from(socket).set_nonblocking(true)?;
+        } else {
+            use libc::MSG_DONTWAIT as DONTWAIT;
+        }
+    }
+    loop {
+        match SockRef::from(socket).recv_with_flags(buffer, DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait_readable(socket, deadline)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
         }
     }
 }

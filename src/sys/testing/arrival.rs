@@ -1,17 +1,17 @@
 //! What has arrived in the local kernel, asked by `poll(2)`: it takes nothing from the socket, no
 //! byte and no error. (`SO_ERROR`, a read or a peek would take the ECONNRESET.)
 
-#![allow(unsafe_code, reason = "poll and ioctl take pointers")]
-
-use std::ffi::{c_int, c_short};
+use std::ffi::c_short;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use cfg_if::cfg_if;
 use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT};
 
 use super::super::poll::{entry, wait};
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use super::super::queue;
 
 /// What a socket is watched for. Its end is told as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,19 +122,10 @@ cfg_if! {
             if until(fd, POLLIN, timeout)? & (POLLHUP | POLLERR) != 0 {
                 return Ok(());
             }
-            let mut byte = 0_u8;
-            // SAFETY: one byte may be written at the pointer.
-            let peeked = unsafe {
-                libc::recv(
-                    fd.as_raw_fd(),
-                    (&raw mut byte).cast(),
-                    1,
-                    libc::MSG_PEEK | libc::MSG_DONTWAIT,
-                )
-            };
-            match peeked {
+            let mut byte = [std::mem::MaybeUninit::uninit()];
+            let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+            match socket2::SockRef::from(&fd).recv_with_flags(&mut byte, flags)? {
                 0 => Ok(()),
-                -1 => Err(io::Error::last_os_error()),
                 _ => Err(io::Error::new(
                     io::ErrorKind::Unsupported,
                     "this system does not tell of an end behind unread data: read it first",
@@ -149,32 +140,12 @@ cfg_if! {
         /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the
         /// system does not tell.
         pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> io::Result<Option<usize>> {
-            let mut left: c_int = 0;
-            // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
-            // SAFETY: the call writes one int.
-            if unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut left) } == -1 {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(Some(left.unsigned_abs() as usize))
+            queue::with_fin(&fd).map(Some)
         }
 
         /// Whether a TCP connection is gone: reset, or closed by both sides with all acknowledged.
         pub(crate) fn is_closed(fd: BorrowedFd<'_>) -> bool {
-            const TCP_CLOSE: u8 = 7; // linux/tcp_states.h
-            // tcp_info's first field (linux/tcp.h); who offers less room gets less.
-            let mut state = 0_u8;
-            let mut length: libc::socklen_t = 1;
-            // SAFETY: the call writes as many bytes as the length says, which is one.
-            let answer = unsafe {
-                libc::getsockopt(
-                    fd.as_raw_fd(),
-                    libc::IPPROTO_TCP,
-                    libc::TCP_INFO,
-                    (&raw mut state).cast(),
-                    &mut length,
-                )
-            };
-            answer == 0 && state == TCP_CLOSE
+            queue::is_closed(&fd)
         }
     } else {
         /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the

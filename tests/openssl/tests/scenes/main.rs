@@ -8,6 +8,7 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod bad_input;
         mod bio;
+        mod ending;
         #[path = "../../../support/guide.rs"]
         mod guide;
         #[path = "../../../support/liar.rs"]
@@ -35,6 +36,7 @@ cfg_if::cfg_if! {
                 bad_input::scenes,
                 programs::scenes,
                 sweep::scenes,
+                ending::scenes,
             ];
             scene::run(groups, || {}, false, |scenes| {
                 vec![guide::trial(scenes, |name| name.starts_with("openssl "))]

@@ -1,0 +1,140 @@
+//! Endings: [`close_gracefully`], which destroys nothing that is still on its way, and [`reset`], which destroys it
+//! all.
+//!
+//! To drop a TCP stream is neither. If something of the peer's is unread, or arrives afterwards, the system answers
+//! with a reset, and the peer's system may throw away what it had received and not yet read: the very answer that
+//! was sent last. It happens to every server that answers before it has read all, as with "413 Content Too Large".
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use crate::sys::handle::AsSocket;
+use crate::{Disconnect, DisconnectExt, queue, sys};
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The peer has ended too, and has acknowledged all that was sent, where the system tells. That its application has
+    /// read it is not known.
+    Clean,
+    /// The peer, or this side's system, has reset the connection: what was sent last may be lost.
+    Reset,
+    /// The deadline came first. What is unacknowledged stays on its way unless the peer sends more.
+    TimedOut {
+        /// How many bytes of ours the peer's system had not acknowledged; `None` where the system does not tell.
+        unacknowledged: Option<usize>,
+    },
+    /// The peer has sent [`MOST`] bytes, and did not end.
+    Flooded {
+        /// As in [`TimedOut`](Ending::TimedOut).
+        unacknowledged: Option<usize>,
+    },
+}
+
+/// How many bytes [`close_gracefully`] takes from the peer, 64 MiB: to read for ever would be the peer's to decide.
+pub const MOST: usize = 64 << 20;
+
+/// Closes a stream, TCP or Unix, so that no reset of this side destroys what it has sent: ends the sending half, throws
+/// away what the peer still sends until its end, and closes. nginx calls it a lingering close.
+///
+/// It blocks until `deadline` at the most, also if the stream is non-blocking. Of a stream that is passed by reference
+/// it does all but the close, which comes when its owner drops it. **For TLS**, send close_notify first (see
+/// [`Disconnect`]), and pass the socket: what comes from the peer is not decrypted.
+///
+/// ```
+/// use std::io::Write;
+/// use std::time::{Duration, Instant};
+///
+/// use epipe::close::{Ending, close_gracefully};
+/// # use epipe::net::TcpStream;
+/// # let listener = epipe::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut client = TcpStream::connect(listener.local_addr()?)?;
+/// # client.write_all(b"a long request that nobody reads")?;
+/// # client.shutdown(std::net::Shutdown::Write)?;
+/// # let (mut stream, _) = listener.accept()?;
+///
+/// stream.write_all(b"HTTP/1.1 413 Content Too Large\r\n\r\n")?;
+/// let ending = close_gracefully(stream, Instant::now() + Duration::from_secs(5))?;
+/// # assert_eq!(ending, Ending::Clean);
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Errors
+///
+/// `NotConnected` of a stream that never was, and what the system says of a handle that is no socket. An end that the
+/// peer brought about is no error, but an [`Ending`].
+///
+/// # Limits
+///
+/// The connection ends when its last handle does: a `try_clone`, or a child that has inherited it, keeps it open. On
+/// Windows the stream is blocking afterwards, and its read timeout has changed.
+pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<Ending> {
+    let socket = SockRef::from(&stream);
+    // With a linger time of zero the close would be a reset.
+    socket.set_linger(None)?;
+    match socket.shutdown(Shutdown::Write) {
+        Ok(()) => {}
+        // Ended in both directions, or never begun: the read tells.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+        Err(error) if error.is_disconnect() => return Ok(Ending::Reset),
+        Err(error) => return Err(error),
+    }
+    let unacknowledged = || queue::unacknowledged(&stream).ok();
+    let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+    let mut room = MOST;
+    loop {
+        match sys::receive_by(&stream, &mut buffer, deadline) {
+            Ok(0) => break,
+            Ok(received) if received >= room => {
+                let unacknowledged = unacknowledged();
+                return Ok(Ending::Flooded { unacknowledged });
+            }
+            // Who sends all the time is not waited for.
+            Ok(_) if Instant::now() >= deadline => {
+                let unacknowledged = unacknowledged();
+                return Ok(Ending::TimedOut { unacknowledged });
+            }
+            Ok(received) => room -= received,
+            Err(error) => return ending(error, unacknowledged),
+        }
+    }
+    match queue::wait_acknowledged(&stream, deadline) {
+        Ok(()) => Ok(Ending::Clean),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Ending::Clean),
+        Err(error) => ending(error, unacknowledged),
+    }
+}
+
+fn ending(error: io::Error, unacknowledged: impl Fn() -> Option<usize>) -> io::Result<Ending> {
+    // ETIMEDOUT is the peer's silence; ours has no code.
+    if error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none() {
+        let unacknowledged = unacknowledged();
+        return Ok(Ending::TimedOut { unacknowledged });
+    }
+    match Disconnect::from_error(&error) {
+        Some(_) => Ok(Ending::Reset),
+        None => Err(error),
+    }
+}
+
+/// Closes a stream by a reset: what the peer has not read, and what is still on its way, is lost, and it is told
+/// `ECONNRESET`.
+///
+/// **A Unix stream knows no reset**: the peer reads what is there and an end of file, or `ECONNRESET` if it had sent
+/// something that was not read.
+///
+/// # Errors
+///
+/// What `setsockopt` says of the linger time; the stream is closed all the same.
+///
+/// # Limits
+///
+/// As of [`close_gracefully`]: it is the last handle's close that resets.
+pub fn reset(stream: impl AsSocket) -> io::Result<()> {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))
+}

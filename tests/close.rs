@@ -1,0 +1,274 @@
+//! `epipe::close`: what an ending destroys, and what it does not.
+
+#![allow(missing_docs, reason = "a test")]
+#![cfg(unix)]
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use epipe::close::{Ending, MOST, close_gracefully, reset};
+use epipe::net::{TcpListener, TcpStream};
+use epipe::os::unix::net::UnixStream;
+use socket2::SockRef;
+
+/// More than the client takes, and what the server's buffer holds even by the usual limit (net.core.wmem_max, 208 KiB).
+const ANSWER: usize = 200_000;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn in_(milliseconds: u64) -> Instant {
+    Instant::now() + Duration::from_millis(milliseconds)
+}
+
+/// A client that takes little at a time, and a server's stream.
+fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    SockRef::from(&listener)
+        .set_recv_buffer_size(8 << 10)
+        .unwrap();
+    let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    client.set_recv_buffer_size(8 << 10).unwrap();
+    client
+        .connect(&listener.local_addr().unwrap().into())
+        .unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (TcpStream::from(client), server)
+}
+
+/// A server that answers before it has read the request, and ends. Tells what the client reads.
+fn answers_early(end: impl FnOnce(TcpStream) -> io::Result<()>) -> io::Result<usize> {
+    let (mut client, mut server) = tcp();
+    client.write_all(b"a request that nobody reads").unwrap();
+    SockRef::from(&server)
+        .set_send_buffer_size(4 << 20)
+        .unwrap();
+    server.write_all(&vec![b'a'; ANSWER]).unwrap();
+    thread::scope(|threads| {
+        let reads = threads.spawn(move || {
+            // It reads when it has sent all, and the server has gone.
+            thread::sleep(Duration::from_millis(50));
+            client.shutdown(Shutdown::Write).ok();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).map(|_| answer.len())
+        });
+        end(server)?;
+        reads.join().unwrap()
+    })
+}
+
+#[test]
+fn an_answer_is_not_destroyed_by_a_request_that_was_not_read() {
+    let arrived = answers_early(|server| {
+        assert_eq!(close_gracefully(server, soon())?, Ending::Clean);
+        Ok(())
+    });
+    assert_eq!(arrived.unwrap(), ANSWER);
+    // The control: just closed.
+    let destroyed = answers_early(|server| {
+        drop(server);
+        Ok(())
+    });
+    assert_eq!(destroyed.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    // And one that only ends its sending half first.
+    let destroyed = answers_early(|server| server.shutdown(Shutdown::Write));
+    assert_eq!(destroyed.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn what_the_peer_still_sends_is_thrown_away() {
+    let (mut client, server) = tcp();
+    server.set_nonblocking(true).unwrap();
+    thread::scope(|threads| {
+        let writes = threads.spawn(move || {
+            for _ in 0..100 {
+                client.write_all(&[0; 10_000]).unwrap();
+            }
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        });
+        assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Clean);
+        writes.join().unwrap();
+    });
+}
+
+#[test]
+fn who_goes_on_sending_is_not_read_for_ever() {
+    let (client, server) = tcp();
+    thread::scope(|threads| {
+        threads.spawn(|| while (&client).write(&[0; 1 << 20]).is_ok() {});
+        let ending = close_gracefully(server, soon()).unwrap();
+        assert!(matches!(ending, Ending::Flooded { .. }), "{ending:?}");
+        // It is closed: the client's next write is told.
+    });
+    const { assert!(MOST > 1 << 20) };
+}
+
+#[test]
+fn a_peer_that_does_not_end_is_waited_for_until_the_deadline() {
+    let (_client, mut server) = tcp();
+    server.write_all(b"answer").unwrap();
+    let begun = Instant::now();
+    let ending = close_gracefully(server, in_(100)).unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(100));
+    let unacknowledged = cfg!(any(target_os = "linux", target_os = "android")).then_some(0);
+    assert_eq!(ending, Ending::TimedOut { unacknowledged });
+}
+
+#[cfg(target_os = "linux")] // elsewhere a Unix stream holds less
+#[test]
+fn who_sends_all_the_time_does_not_move_the_deadline() {
+    // What has come is more than one read takes, so that none has to wait.
+    for (deadline, is_clean) in [(soon(), true), (Instant::now(), false)] {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        client.write_all(&[0; 100_000]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let ending = close_gracefully(server, deadline).unwrap();
+        assert_eq!(ending == Ending::Clean, is_clean, "{ending:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_peer_does_not_take_is_told() {
+    let (_client, mut server) = tcp();
+    SockRef::from(&server)
+        .set_send_buffer_size(4 << 20)
+        .unwrap();
+    server.write_all(&vec![0; ANSWER]).unwrap();
+    match close_gracefully(server, in_(100)).unwrap() {
+        Ending::TimedOut {
+            unacknowledged: Some(left),
+        } => assert!((ANSWER / 2..ANSWER).contains(&left), "{left}"),
+        ending => panic!("{ending:?}"),
+    }
+    // An end of the peer's own does not hide it.
+    let (client, mut server) = tcp();
+    SockRef::from(&server)
+        .set_send_buffer_size(4 << 20)
+        .unwrap();
+    server.write_all(&vec![0; ANSWER]).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let ending = close_gracefully(server, in_(100)).unwrap();
+    assert!(matches!(ending, Ending::TimedOut { .. }), "{ending:?}");
+}
+
+#[test]
+fn a_reset_of_the_peer_is_told() {
+    // Before, and while it waits; and when somebody has been told already.
+    let (client, server) = tcp();
+    reset(client).unwrap();
+    assert_eq!(close_gracefully(&server, soon()).unwrap(), Ending::Reset);
+
+    let (client, server) = tcp();
+    let later = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        reset(client).unwrap();
+    });
+    assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Reset);
+    later.join().unwrap();
+}
+
+#[test]
+fn a_linger_time_of_zero_destroys_nothing() {
+    let (mut client, mut server) = tcp();
+    SockRef::from(&server)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    SockRef::from(&server)
+        .set_send_buffer_size(4 << 20)
+        .unwrap();
+    server.write_all(&vec![b'a'; ANSWER]).unwrap();
+    let ending = close_gracefully(server, in_(20)).unwrap();
+    assert!(matches!(ending, Ending::TimedOut { .. }), "{ending:?}");
+    // What is on its way arrives all the same.
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.len(), ANSWER);
+}
+
+#[test]
+fn an_ending_that_was_there_is_clean() {
+    let (client, server) = tcp();
+    client.shutdown(Shutdown::Write).unwrap();
+    server.shutdown(Shutdown::Both).unwrap();
+    // Both have ended: the system calls it not connected.
+    while (&client).read(&mut [0]).unwrap() > 0 {}
+    assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Clean);
+}
+
+#[test]
+fn a_reference_is_closed_by_its_owner() {
+    let (client, server) = tcp();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(close_gracefully(&server, soon()).unwrap(), Ending::Clean);
+    server.local_addr().unwrap();
+    // The adapter, std's and socket2's types, and a bare descriptor.
+    let (client, server) = tcp();
+    client.shutdown(Shutdown::Write).unwrap();
+    let adapted = epipe::NoSigpipe::new(std::net::TcpStream::from(server)).unwrap();
+    assert_eq!(close_gracefully(&adapted, soon()).unwrap(), Ending::Clean);
+    let bare = OwnedFd::from(client);
+    assert_eq!(close_gracefully(bare, soon()).unwrap(), Ending::Clean);
+}
+
+#[test]
+fn unix_streams_end_so_too() {
+    let (mut client, mut server) = UnixStream::pair().unwrap();
+    server.write_all(b"answer").unwrap();
+    client.write_all(b"unread").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Clean);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "answer");
+
+    let (_client, server) = UnixStream::pair().unwrap();
+    let unacknowledged = None;
+    assert_eq!(
+        close_gracefully(server, in_(20)).unwrap(),
+        Ending::TimedOut { unacknowledged }
+    );
+
+    // A peer that closes with the answer unread.
+    let (client, mut server) = UnixStream::pair().unwrap();
+    server.write_all(b"answer").unwrap();
+    drop(client);
+    if cfg!(target_os = "linux") {
+        assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Reset);
+    }
+}
+
+#[test]
+fn what_is_no_connection_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let never = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    for error in [
+        close_gracefully(&listener, soon()).unwrap_err(),
+        close_gracefully(never, soon()).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::NotConnected, "{error}");
+    }
+    let file = std::fs::File::open("/").unwrap();
+    let error = close_gracefully(&file, soon()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENOTSOCK));
+    assert_eq!(
+        reset(&file).unwrap_err().raw_os_error(),
+        Some(libc::ENOTSOCK)
+    );
+}
+
+#[test]
+fn reset_tells_the_peer_and_destroys_what_is_on_its_way() {
+    let (client, mut server) = tcp();
+    SockRef::from(&server)
+        .set_send_buffer_size(4 << 20)
+        .unwrap();
+    server.write_all(&vec![0; ANSWER]).unwrap();
+    reset(server).unwrap();
+    let error = (&client).read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
