@@ -1,7 +1,7 @@
 use std::io::{self, IoSlice};
 
 use crate::macros::{debug_by_std, read_by_std, write_by_shield};
-use crate::sys::{PipeShield, ShieldPipe, handle};
+use crate::sys::{self, PipeShield, ShieldPipe, handle};
 
 /// Creates an anonymous pipe. Mirrors [`std::io::pipe`].
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
@@ -20,6 +20,13 @@ impl PipeReader {
     #[inline]
     pub fn try_clone(&self) -> io::Result<PipeReader> {
         self.std.try_clone().map(PipeReader::from)
+    }
+
+    sys::only_raising! {
+        /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
+        pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+            socket2::SockRef::from(&self.std).set_nonblocking(nonblocking)
+        }
     }
 
     #[inline]
@@ -59,6 +66,13 @@ impl PipeWriter {
     #[inline]
     pub fn try_clone(&self) -> io::Result<PipeWriter> {
         self.std.try_clone().map(PipeWriter::from)
+    }
+
+    sys::only_raising! {
+        /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
+        pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+            socket2::SockRef::from(&self.std).set_nonblocking(nonblocking)
+        }
     }
 
     #[inline]

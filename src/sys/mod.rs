@@ -19,10 +19,14 @@ mod disconnect;
 pub(crate) mod handle;
 mod only;
 pub(crate) mod option;
+#[cfg(unix)]
+mod path;
 pub(crate) mod rung;
 
 pub(crate) use disconnect::disconnect;
 pub(crate) use only::*;
+#[cfg(unix)]
+pub(crate) use path::*;
 only_socket2! {
     pub(crate) mod queue;
 }

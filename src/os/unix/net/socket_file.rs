@@ -1,0 +1,222 @@
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::os::unix::net::UnixListener;
+use crate::sys::{self, error_at};
+
+/// What `listen` may queue: Linux's usual limit (listen(2)); a system that allows less cuts it.
+const BACKLOG: i32 = 4096;
+
+/// How long the folder's lock is waited for. It is held for a few system calls, but whoever may read the folder may
+/// hold it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The file of a listener's address, from [`UnixListener::bind_private`]: it is removed on drop.
+///
+/// It is removed if it is still the one that was bound, by device and inode, and only by the process that has bound it: not by
+/// its children. An error there is passed over; what is left is replaced by the next `bind_private`.
+///
+/// Elsewhere than on Linux and Android an inode's number may be used again as soon as the listener is closed and the file
+/// is gone: drop this before the listener, as `let (listener, file) = …` does by itself.
+#[derive(Debug)]
+#[must_use = "dropped, it removes the file: nobody finds the listener any more"]
+pub struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+    process: u32,
+    // While it is open the inode's number is not used again.
+    _pin: Option<OwnedFd>,
+}
+
+impl SocketFile {
+    /// Where the file is, as an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the file where it is.
+    pub fn keep(mut self) {
+        self.process = 0; // nobody's
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
+        let Ok(_lock) = lock_folder(&self.path) else {
+            return;
+        };
+        if fs::symlink_metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(of: &Metadata) -> (u64, u64) {
+    (of.dev(), of.ino())
+}
+
+impl UnixListener {
+    /// Listens on a path where only this user, and root, can connect: [`bind_private_with_mode`] with `0o600`.
+    ///
+    /// ```
+    /// # use epipe::os::unix::net::{UnixListener, UnixStream};
+    /// # let folder = std::env::temp_dir().join(format!("epipe-doc-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # use std::os::unix::fs::PermissionsExt;
+    /// # std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
+    /// let path = folder.join("control");
+    /// let (listener, file) = UnixListener::bind_private(&path)?;
+    /// let _client = UnixStream::connect(&path)?;
+    /// drop(file); // as it would at the end of the scope
+    /// assert!(!path.exists());
+    /// # std::fs::remove_dir(folder)?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// [`bind_private_with_mode`]: UnixListener::bind_private_with_mode
+    pub fn bind_private<P: AsRef<Path>>(path: P) -> io::Result<(UnixListener, SocketFile)> {
+        UnixListener::bind_private_with_mode(path, 0o600)
+    }
+
+    /// Listens on a path whose file has exactly these rights, whatever the umask, and never wider ones: `bind` and a `chmod`
+    /// afterwards would let others in for an instant. (To connect takes the right to write.)
+    ///
+    /// The process's umask is not touched: it is every thread's. The file is not renamed: `local_addr` tells `path`.
+    ///
+    /// A file of a listener that is gone is replaced: one that refuses a connection. (A listener that lives sees that connection,
+    /// and its end.) All of that happens under a lock, `flock(2)`, on the folder, so that of two that start at once one
+    /// gets the address, and the other the error. **Users of other functions do not know the lock**: a server that binds the same
+    /// path by itself looks as if it were gone until it has called `listen`. So does, elsewhere than on Linux and Android, one
+    /// whose queue of connections is full.
+    ///
+    /// # Errors
+    ///
+    /// * `AddrInUse`: somebody listens there, or it cannot be told.
+    /// * `AlreadyExists`: there is something that is no socket, a symbolic link for example. It is left alone.
+    /// * `PermissionDenied`: others may write to the folder, and it has no sticky bit: they could replace the file. Or the folder
+    ///   is another user's, root's excepted.
+    /// * `TimedOut`: somebody holds the folder's lock for five seconds.
+    /// * `InvalidInput`: a mode beyond `0o777`, a path without a file name.
+    /// * Those of `open`, `socket`, `bind`, `chmod` and `listen`. No file is left behind.
+    ///
+    /// # Platforms
+    ///
+    /// On Linux and Android the socket has its rights before it is bound (`fchmod`), and what the umask has cut is added before
+    /// `listen`. Elsewhere they are set between the two, where nobody can connect yet; but who has been let through by the umask
+    /// and is then held up, between two steps of one `connect`, until after `listen`, gets in. (Without the `fchmod` Linux
+    /// showed that within seconds, to a stranger who tries in a loop.)
+    pub fn bind_private_with_mode<P: AsRef<Path>>(
+        path: P,
+        mode: u32,
+    ) -> io::Result<(UnixListener, SocketFile)> {
+        let path = path.as_ref();
+        sys::check_mode(path, mode)?;
+        let address = SockAddr::unix(path)?;
+        let absolute = std::path::absolute(path)?;
+        let _lock = lock_folder(&absolute)?;
+
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        sys::set_mode_before_bind(&socket, mode)?;
+        if let Err(error) = socket.bind(&address) {
+            if error.kind() != ErrorKind::AddrInUse {
+                return Err(error);
+            }
+            remove_stale(path, &address)?;
+            socket.bind(&address)?;
+        }
+        let listens = || {
+            let bound = sys::set_rights(path, mode)?;
+            socket.listen(BACKLOG)?;
+            Ok(identity(&bound))
+        };
+        let identity = listens().inspect_err(|_: &io::Error| drop(fs::remove_file(path)))?;
+        let file = SocketFile {
+            path: absolute,
+            identity,
+            process: std::process::id(),
+            _pin: sys::pin(path),
+        };
+        Ok((UnixListener::from(socket), file))
+    }
+}
+
+/// Removes what a listener has left behind; an error if it lives, or is none.
+fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => there.file_type(),
+        Err(gone) if gone.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !there.is_socket() {
+        let reason = match there.is_symlink() {
+            true => "is a symbolic link, which is not followed",
+            false => "is there, and is no socket",
+        };
+        return Err(error_at(ErrorKind::AlreadyExists, path, reason));
+    }
+    let client = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    client.set_nonblocking(true)?; // its queue may be full
+    match client.connect(address) {
+        Err(refused) if refused.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(gone) if gone.kind() == ErrorKind::NotFound => Ok(()),
+        Err(unknown) if unknown.kind() == ErrorKind::PermissionDenied => {
+            let reason = "may not be asked whether somebody listens there";
+            Err(error_at(ErrorKind::AddrInUse, path, reason))
+        }
+        Err(unknown) if !sys::is_alive(&unknown) => Err(unknown),
+        _ => Err(error_at(
+            ErrorKind::AddrInUse,
+            path,
+            "somebody listens there",
+        )),
+    }
+}
+
+/// A folder under its lock. It is unlocked, and not just closed: a child may have inherited it.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        sys::unlock(&self.0);
+    }
+}
+
+/// Locks the folder of a file.
+fn lock_folder(path: &Path) -> io::Result<Locked> {
+    let folder = path
+        .parent()
+        .filter(|_| path.file_name().is_some())
+        .ok_or_else(|| error_at(ErrorKind::InvalidInput, path, "is no file's name"))?;
+    let handle = File::open(folder)?;
+    let about = handle.metadata()?;
+    let (by_others, sticky) = (0o022, 0o1000);
+    if about.mode() & by_others != 0 && about.mode() & sticky == 0 {
+        let reason =
+            "others may write to it and it has no sticky bit: they could replace the socket";
+        return Err(error_at(ErrorKind::PermissionDenied, folder, reason));
+    }
+    if ![0, sys::effective_user()].contains(&about.uid()) {
+        let reason = "belongs to another user, who could replace the socket";
+        return Err(error_at(ErrorKind::PermissionDenied, folder, reason));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if sys::try_lock(&handle)? {
+            return Ok(Locked(handle));
+        }
+        if Instant::now() >= deadline {
+            let reason = "somebody holds its lock";
+            return Err(error_at(ErrorKind::TimedOut, folder, reason));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,232 @@
+//! `epipe::io::fifo`: nothing blocks by surprise, nothing else is opened.
+
+#![allow(missing_docs, reason = "a test")]
+#![allow(unsafe_code, reason = "umask has no safe form")]
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use epipe::io::fifo;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("epipe-fifo-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    /// A FIFO in it.
+    fn fifo(&self) -> PathBuf {
+        let path = self.0.join("fifo");
+        fifo::create(&path, 0o600).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn in_(milliseconds: u64) -> Instant {
+    Instant::now() + Duration::from_millis(milliseconds)
+}
+
+#[test]
+fn the_rights_are_those_asked_for_whatever_the_umask() {
+    // The umask is the process's: a child has one of its own.
+    if let Some(path) = std::env::var_os("EPIPE_FIFO") {
+        let path = Path::new(&path);
+        for mask in [0, 0o022, 0o077, 0o777] {
+            for asked in [0o600, 0o666, 0o622, 0o200, 0] {
+                // SAFETY: it takes an integer.
+                unsafe { libc::umask(mask) };
+                fifo::create(path, asked).unwrap();
+                let made = fs::symlink_metadata(path).unwrap().mode() & 0o7777;
+                assert_eq!(made, asked, "umask {mask:o}");
+                fs::remove_file(path).unwrap();
+            }
+        }
+        return;
+    }
+    let folder = Folder::new();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "the_rights_are_those_asked_for_whatever_the_umask",
+        ])
+        .env("EPIPE_FIFO", folder.0.join("fifo"))
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn create_replaces_nothing() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let error = fifo::create(&path, 0o600).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    let error = fifo::create(folder.0.join("other"), 0o1600).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let error = fifo::create("with\0nul", 0o600).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
+fn a_writer_without_a_reader_is_told_at_once_and_std_hangs() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let error = fifo::open_write(&path, None).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
+    let begun = Instant::now();
+    let error = fifo::open_write(&path, Some(in_(50))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(begun.elapsed() >= Duration::from_millis(50));
+
+    // The control: std's open waits until somebody reads.
+    let (tell, told) = mpsc::channel();
+    let its = path.clone();
+    let opens = thread::spawn(move || {
+        let opened = File::options().write(true).open(its);
+        tell.send(()).unwrap();
+        opened
+    });
+    let waited = told.recv_timeout(Duration::from_millis(200));
+    assert_eq!(
+        waited,
+        Err(mpsc::RecvTimeoutError::Timeout),
+        "it has not blocked"
+    );
+    let _reader = File::open(&path).unwrap();
+    opens.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_writer_waits_for_its_reader() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let its = path.clone();
+    let reads = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        let mut reader = fifo::open_read(its, soon()).unwrap();
+        reader.set_nonblocking(false).unwrap();
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        said
+    });
+    let mut writer = fifo::open_write(&path, Some(soon())).unwrap();
+    writer.write_all(b"hello").unwrap();
+    drop(writer);
+    assert_eq!(reads.join().unwrap(), "hello");
+}
+
+#[test]
+fn a_reader_waits_for_its_first_writer_and_std_sees_an_end() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let error = fifo::open_read(&path, in_(50)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(error.raw_os_error(), None);
+
+    // The control: a plain non-blocking open reads an end where nobody has written yet.
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut plain = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(&path)
+        .unwrap();
+    assert_eq!(plain.read(&mut [0]).unwrap(), 0);
+    drop(plain);
+
+    let its = path.clone();
+    let writes = thread::spawn(move || {
+        fifo::open_write(its, Some(soon()))
+            .unwrap()
+            .write_all(b"x")
+            .unwrap();
+    });
+    let mut reader = fifo::open_read(&path, soon()).unwrap();
+    let mut byte = [0; 2];
+    assert_eq!(reader.read(&mut byte).unwrap(), 1);
+    writes.join().unwrap();
+    assert_eq!(reader.read(&mut byte).unwrap(), 0, "the writer has gone");
+
+    // One that comes and goes without a word has been there all the same.
+    let its = path.clone();
+    let comes = thread::spawn(move || drop(fifo::open_write(its, Some(soon())).unwrap()));
+    drop(reader);
+    let mut reader = fifo::open_read(&path, soon()).unwrap();
+    comes.join().unwrap();
+    assert_eq!(reader.read(&mut byte).unwrap(), 0);
+}
+
+#[test]
+fn handles_are_non_blocking_until_told_otherwise() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let _other = File::options().read(true).write(true).open(&path).unwrap();
+    let mut writer = fifo::open_write(&path, None).unwrap();
+    let full = writer.write_all(&[0; 4 << 20]).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    let mut reader = fifo::open_read(&path, soon()).unwrap();
+    let empty = loop {
+        match reader.read(&mut [0; 65536]) {
+            Ok(0) => panic!("an end"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(empty.kind(), ErrorKind::WouldBlock);
+    reader.set_nonblocking(false).unwrap();
+    writer.write_all(b"x").unwrap();
+    reader.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn what_is_no_fifo_is_not_opened() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let link = folder.0.join("link");
+    symlink(&path, &link).unwrap();
+    let file = folder.0.join("file");
+    fs::write(&file, "content").unwrap();
+    for other in [&link, &file, &folder.0, &PathBuf::from("/dev/null")] {
+        for error in [
+            fifo::open_write(other, None).unwrap_err(),
+            fifo::open_write(other, Some(soon())).unwrap_err(),
+            fifo::open_read(other, soon()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{other:?}: {error}");
+            assert!(error.to_string().contains("is no FIFO"), "{error}");
+        }
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"content");
+    let missing = fifo::open_read(folder.0.join("missing"), soon()).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+    // SAFETY: it has no condition.
+    if unsafe { libc::geteuid() } != 0 {
+        let error = fifo::open_write(&path, Some(soon())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    }
+}

@@ -1,0 +1,565 @@
+//! `UnixListener::bind_private`: who can connect, who owns the address, and what is left of it.
+//!
+//! Another process plays the stranger and the second starter: this test binary once more, told by a variable.
+
+#![allow(missing_docs, reason = "a test")]
+#![allow(
+    unsafe_code,
+    reason = "umask, fork and the change of the user have no safe form"
+)]
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net as std_net;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use epipe::os::unix::net::{SocketFile, UnixListener, UnixStream};
+
+/// A folder of one test, that goes with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("epipe-socket-file-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o755).create(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        Folder(path)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("socket")
+    }
+
+    fn is_empty(&self) -> bool {
+        fs::read_dir(&self.0).unwrap().next().is_none()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// This test's name in a child, which plays `role` in place of the test.
+const ROLE: &str = "EPIPE_ROLE";
+
+fn child(test: &str, role: &str, path: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env("EPIPE_PATH", path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
+}
+
+/// The path, if this process plays that role.
+fn role(role: &str) -> Option<PathBuf> {
+    (std::env::var(ROLE).as_deref() == Ok(role))
+        .then(|| PathBuf::from(std::env::var_os("EPIPE_PATH").unwrap()))
+}
+
+/// Sets the umask of this process while it runs; other tests must not create files meanwhile.
+fn under_umask<T>(mask: u32, then: impl FnOnce() -> T) -> T {
+    // SAFETY: it takes an integer.
+    let before = unsafe { libc::umask(mask) };
+    let answer = then();
+    // SAFETY: as above.
+    unsafe { libc::umask(before) };
+    answer
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn the_rights_are_those_asked_for_whatever_the_umask() {
+    // In a child: the umask is the process's, and so are the other tests.
+    let Some(path) = role("umask") else {
+        let folder = Folder::new();
+        let me = "the_rights_are_those_asked_for_whatever_the_umask";
+        let output = child(me, "umask", &folder.socket()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    };
+    for mask in [0, 0o022, 0o077, 0o177, 0o777] {
+        for asked in [0o600, 0o660, 0o666, 0o777, 0o200, 0] {
+            under_umask(mask, || {
+                let (_listener, file) = UnixListener::bind_private_with_mode(&path, asked).unwrap();
+                assert_eq!(mode(&path), asked, "umask {mask:o}");
+                drop(file);
+                // SAFETY: it takes an integer.
+                assert_eq!(unsafe { libc::umask(mask) }, mask, "the umask is untouched");
+            });
+        }
+    }
+    let (_listener, _file) = UnixListener::bind_private(&path).unwrap();
+    assert_eq!(mode(&path), 0o600);
+}
+
+// ----------------------------------------------------------------------- the umask race ----
+
+const NOBODY: u32 = 65534;
+
+/// A stranger who tries to connect in a loop until its standard input ends; prints how often it got in.
+fn stranger(path: &Path) {
+    // SAFETY: they take integers.
+    unsafe {
+        assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+        assert_eq!(libc::setgid(NOBODY), 0);
+        assert_eq!(libc::setuid(NOBODY), 0);
+    }
+    println!("ready");
+    let done = thread::spawn(|| io::stdin().read_to_end(&mut Vec::new()));
+    let mut tries = 0_u64;
+    let mut got_in = 0;
+    while !done.is_finished() {
+        tries += 1;
+        got_in += u32::from(std_net::UnixStream::connect(path).is_ok());
+    }
+    println!("got in {got_in} times of {tries}");
+}
+
+/// How often the stranger gets in while `bind` is called again and again.
+fn strangers_that_got_in(
+    test: &str,
+    enough: impl Fn(&Path) -> bool,
+    bind: impl Fn(&Path) + Copy,
+) -> u32 {
+    let folder = Folder::new();
+    let path = folder.socket();
+    let mut stranger = child(test, "stranger", &path).spawn().unwrap();
+    let mut said = stranger.stdout.take().unwrap();
+    let mut first = [0; 1];
+    // libtest's own words come first; "ready" is among them.
+    let mut words = Vec::new();
+    while !words.ends_with(b"ready\n") {
+        said.read_exact(&mut first).unwrap();
+        words.push(first[0]);
+    }
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end && !enough(&path) {
+        bind(&path);
+    }
+    drop(stranger.stdin.take());
+    let mut words = String::new();
+    said.read_to_string(&mut words).unwrap();
+    assert!(stranger.wait().unwrap().success());
+    let count = words.split("got in ").nth(1).unwrap();
+    let (count, tries) = count.split_once(" times of ").unwrap();
+    let tries: u64 = tries.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(tries > 1000, "the stranger hardly tried: {tries}");
+    count.parse().unwrap()
+}
+
+#[test]
+fn a_stranger_gets_in_by_chmod_afterwards_and_not_here() {
+    const ME: &str = "a_stranger_gets_in_by_chmod_afterwards_and_not_here";
+    if let Some(path) = role("stranger") {
+        return stranger(&path);
+    }
+    // SAFETY: it has no condition.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("not root: no stranger can be played");
+        return;
+    }
+    // What std offers: bind listens at once, and the rights are cut afterwards.
+    let by_chmod = |path: &Path| {
+        let listener = std_net::UnixListener::bind(path).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        drop(listener);
+        fs::remove_file(path).unwrap();
+    };
+    let private = |path: &Path| {
+        let (listener, file) = UnixListener::bind_private(path).unwrap();
+        drop(file);
+        drop(listener);
+    };
+    // The umask of a careless host; in a child, for it is the process's.
+    match role("careless") {
+        None => {
+            let output = child(ME, "careless", Path::new("")).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
+        Some(_) => under_umask(0, || {
+            let control = strangers_that_got_in(ME, |_| false, by_chmod);
+            assert!(control > 0, "the control has shown no race");
+            assert_eq!(strangers_that_got_in(ME, |_| false, private), 0);
+        }),
+    }
+}
+
+// ----------------------------------------------------------------------------- stale files ----
+
+/// Binds where a listener of this process has just been closed: a child of another test may hold it until its exec.
+fn bind_again(path: &Path) -> (UnixListener, SocketFile) {
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        match UnixListener::bind_private(path) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {}
+            bound => return bound.unwrap(),
+        }
+    }
+}
+
+/// What a listener leaves that is killed.
+fn stale(path: &Path) {
+    drop(std_net::UnixListener::bind(path).unwrap());
+    assert!(path.exists());
+    // A child of another test may hold it until its exec.
+    while std_net::UnixStream::connect(path).is_ok() {}
+}
+
+#[test]
+fn a_stale_file_is_replaced_and_a_live_one_left() {
+    let folder = Folder::new();
+    let path = folder.socket();
+    stale(&path);
+    let (listener, file) = bind_again(&path);
+    assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*path));
+    assert_eq!(file.path(), path);
+    let client = UnixStream::connect(&path).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    drop((client, accepted));
+
+    let second = UnixListener::bind_private(&path).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::AddrInUse, "{second}");
+    // It was asked by a connection, which is all that it did to it.
+    assert_eq!(listener.accept().unwrap().0.peek(&mut [0]).unwrap(), 0);
+    UnixStream::connect(&path).unwrap();
+
+    drop(file);
+    assert!(folder.is_empty());
+}
+
+#[test]
+fn a_full_queue_and_another_type_are_alive() {
+    let folder = Folder::new();
+    let full = folder.socket();
+    let listener =
+        socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    listener
+        .bind(&socket2::SockAddr::unix(&full).unwrap())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let _waiting = std_net::UnixStream::connect(&full).unwrap();
+    let datagrams = folder.0.join("datagrams");
+    let _datagrams = std_net::UnixDatagram::bind(&datagrams).unwrap();
+    for path in [&full, &datagrams] {
+        let error = UnixListener::bind_private(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
+        assert!(path.exists());
+    }
+}
+
+#[test]
+fn what_is_no_socket_is_left_alone() {
+    let folder = Folder::new();
+    let path = folder.socket();
+    let behind = folder.0.join("behind");
+    let tries = |reason: &str| {
+        let error = UnixListener::bind_private(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+    };
+    fs::write(&path, "content").unwrap();
+    tries("no socket");
+    assert_eq!(fs::read(&path).unwrap(), b"content");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    tries("no socket");
+    fs::remove_dir(&path).unwrap();
+    // A link, to nothing, and to a stale socket.
+    std::os::unix::fs::symlink(&behind, &path).unwrap();
+    tries("symbolic link");
+    stale(&behind);
+    tries("symbolic link");
+    assert!(behind.exists() && path.is_symlink());
+}
+
+#[test]
+fn a_folder_that_others_may_write_to_is_refused_without_the_sticky_bit() {
+    let folder = Folder::new();
+    for (mode, is_taken) in [
+        (0o777, false),
+        (0o775, false),
+        (0o757, false),
+        (0o1777, true),
+        (0o755, true),
+    ] {
+        fs::set_permissions(&folder.0, Permissions::from_mode(mode)).unwrap();
+        match UnixListener::bind_private(folder.socket()) {
+            Ok(_) => assert!(is_taken, "{mode:o}"),
+            Err(error) => {
+                assert!(!is_taken, "{mode:o}: {error}");
+                assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+                assert!(error.to_string().contains("sticky"), "{error}");
+            }
+        }
+        assert!(folder.is_empty());
+    }
+    // SAFETY: it has no condition.
+    if unsafe { libc::geteuid() } == 0 {
+        std::os::unix::fs::chown(&folder.0, Some(NOBODY), None).unwrap();
+        let error = UnixListener::bind_private(folder.socket()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert!(error.to_string().contains("another user"), "{error}");
+    }
+}
+
+#[test]
+fn bad_arguments_are_told() {
+    let folder = Folder::new();
+    let path = folder.socket();
+    for error in [
+        UnixListener::bind_private_with_mode(&path, 0o1600).unwrap_err(),
+        UnixListener::bind_private("").unwrap_err(),
+        UnixListener::bind_private("/").unwrap_err(),
+        UnixListener::bind_private(folder.0.join("x".repeat(200))).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+    let error = UnixListener::bind_private(folder.0.join("no/socket")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(folder.is_empty());
+}
+
+#[test]
+fn somebody_who_holds_the_lock_does_not_stop_it_for_ever() {
+    let folder = Folder::new();
+    let (_listener, file) = UnixListener::bind_private(folder.socket()).unwrap();
+    let holder = File::open(&folder.0).unwrap();
+    // SAFETY: it takes integers.
+    let locked = unsafe { libc::flock(holder.as_raw_fd(), libc::LOCK_SH) };
+    assert_eq!(locked, 0);
+    let error = UnixListener::bind_private(folder.0.join("other")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    drop(file);
+    assert!(folder.socket().exists(), "removed without the lock");
+}
+
+// --------------------------------------------------------------------------- what is removed ----
+
+#[test]
+fn a_file_is_removed_only_if_it_is_ours() {
+    let folder = Folder::new();
+    let path = folder.socket();
+    // Kept.
+    let (listener, file) = UnixListener::bind_private(&path).unwrap();
+    file.keep();
+    drop(listener);
+    assert!(path.exists());
+    // Replaced by somebody; also when the listener was closed before, and the inode's number is free.
+    for close_first in [false, true] {
+        let (listener, file) = bind_again(&path);
+        let mut listener = Some(listener);
+        fs::remove_file(&path).unwrap();
+        if close_first {
+            listener = None;
+        }
+        let others = std_net::UnixListener::bind(&path).unwrap();
+        drop(file);
+        assert!(path.exists(), "closed first: {close_first}");
+        drop((listener, others));
+        fs::remove_file(&path).unwrap();
+    }
+    // Removed by somebody.
+    let (_listener, file) = UnixListener::bind_private(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    drop(file);
+    assert!(folder.is_empty());
+}
+
+#[test]
+fn a_relative_path_is_removed_from_where_it_was() {
+    let Some(path) = role("relative") else {
+        let folder = Folder::new();
+        let output = child(
+            "a_relative_path_is_removed_from_where_it_was",
+            "relative",
+            &folder.socket(),
+        )
+        .output()
+        .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(folder.is_empty());
+        return;
+    };
+    std::env::set_current_dir(path.parent().unwrap()).unwrap();
+    let (listener, file) = UnixListener::bind_private("socket").unwrap();
+    let told = listener.local_addr().unwrap();
+    assert_eq!(told.as_pathname(), Some(Path::new("socket")));
+    std::env::set_current_dir("/").unwrap();
+    drop(file);
+}
+
+#[test]
+fn a_child_does_not_remove_what_its_parent_has_bound() {
+    let folder = Folder::new();
+    let (_listener, file) = UnixListener::bind_private(folder.socket()).unwrap();
+    // SAFETY: the child drops the file, which makes system calls alone, and ends.
+    unsafe {
+        match libc::fork() {
+            0 => {
+                drop(std::ptr::read(&file));
+                libc::_exit(0);
+            }
+            child => {
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &mut status, 0), child);
+                assert_eq!(status, 0);
+            }
+        }
+    }
+    assert!(folder.socket().exists());
+    drop(file);
+    assert!(folder.is_empty());
+}
+
+// ------------------------------------------------------------------------------ two starters ----
+
+/// A starter: told when, it tries to become the owner, and says whether it is. At the next line it dies in effect: the listener goes, the file stays.
+fn starter(path: &Path) {
+    println!("ready");
+    let mut owned: Option<(UnixListener, SocketFile)> = None;
+    for line in io::stdin().lines() {
+        match line.unwrap().strip_prefix("start at ") {
+            Some(time) => {
+                let time = Duration::from_nanos(time.parse().unwrap());
+                while now() < time {
+                    std::hint::spin_loop();
+                }
+                match UnixListener::bind_private(path) {
+                    Ok(both) => {
+                        owned = Some(both);
+                        println!("owner");
+                    }
+                    Err(error) if error.kind() == ErrorKind::AddrInUse => println!("in use"),
+                    Err(error) => println!("error {error}"),
+                }
+            }
+            None => {
+                if let Some((listener, file)) = owned.take() {
+                    file.keep();
+                    drop(listener);
+                }
+                println!("ended");
+            }
+        }
+    }
+}
+
+/// A clock that two processes share.
+fn now() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap()
+}
+
+struct Starter {
+    child: Child,
+    says: io::Lines<io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Starter {
+    fn new(test: &str, path: &Path) -> Starter {
+        let mut child = child(test, "starter", path).spawn().unwrap();
+        let says = io::BufRead::lines(io::BufReader::new(child.stdout.take().unwrap()));
+        let mut starter = Starter { child, says };
+        while !starter.line().ends_with("ready") {}
+        starter
+    }
+
+    fn tell(&mut self, word: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        self.says.next().unwrap().unwrap()
+    }
+}
+
+#[test]
+fn of_two_that_start_at_once_one_owns_the_address() {
+    const ME: &str = "of_two_that_start_at_once_one_owns_the_address";
+    if let Some(path) = role("starter") {
+        return starter(&path);
+    }
+    let folder = Folder::new();
+    let path = folder.socket();
+    stale(&path);
+    let mut two = [Starter::new(ME, &path), Starter::new(ME, &path)];
+    let mut owned = [0; 2];
+    for round in 0..500 {
+        // Both at once, as near as two processors can be.
+        let at = format!(
+            "start at {}",
+            (now() + Duration::from_micros(300)).as_nanos()
+        );
+        two.iter_mut().for_each(|starter| starter.tell(&at));
+        let said = two.each_mut().map(|starter| starter.line());
+        let owners = [0, 1].map(|n| said[n] == "owner");
+        assert!(owners[0] != owners[1], "round {round}: {said:?}");
+        assert!(said.iter().any(|line| line == "in use"), "{said:?}");
+        owned[usize::from(owners[1])] += 1;
+        UnixStream::connect(&path).unwrap();
+        two.iter_mut().for_each(|starter| starter.tell("end"));
+        two.iter_mut()
+            .for_each(|starter| assert_eq!(starter.line(), "ended"));
+        assert!(path.exists());
+    }
+    // Without a chance for both it would show nothing.
+    assert!(owned.iter().all(|&rounds| rounds > 0), "{owned:?}");
+    for mut starter in two {
+        drop(starter.child.stdin.take());
+        assert!(starter.child.wait().unwrap().success());
+    }
+}
+
+// ---------------------------------------------------------------------------------- who it is ----
+
+#[test]
+fn accept_from_takes_the_users_own() {
+    const ME: &str = "accept_from_takes_the_users_own";
+    if let Some(path) = role("client") {
+        let mut stream = std_net::UnixStream::connect(path).unwrap();
+        // A stranger is closed without a word.
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+        return;
+    }
+    let folder = Folder::new();
+    let path = folder.socket();
+    let (listener, _file) = UnixListener::bind_private_with_mode(&path, 0o666).unwrap();
+    // SAFETY: it has no condition.
+    let me = unsafe { libc::geteuid() };
+    let mut stranger = (me == 0).then(|| {
+        let mut command = child(ME, "client", &path);
+        command.uid(NOBODY).gid(NOBODY);
+        command.spawn().unwrap()
+    });
+    if stranger.is_some() {
+        // It is first in the queue.
+        thread::sleep(Duration::from_millis(300));
+    }
+    let mut own = UnixStream::connect(&path).unwrap();
+    own.write_all(b"me").unwrap();
+    let (mut accepted, _) = listener.accept_from(me).unwrap();
+    let mut said = [0; 2];
+    accepted.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"me");
+    if let Some(stranger) = &mut stranger {
+        assert!(stranger.wait().unwrap().success());
+    }
+}
