@@ -3,11 +3,18 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::macros::{debug_by_std, mirror};
-use crate::sys::{ShieldSocket, SocketShield, handle};
+use crate::sys::{self, ShieldSocket, SocketShield, handle};
 
 /// A UDP socket that reports a vanished peer as an error, never as a signal.
 ///
 /// Mirrors [`std::net::UdpSocket`].
+///
+/// # A client that has vanished
+///
+/// A datagram that finds nobody may draw an answer (ICMP), which is an error of a *later* call. On Unix only a connected socket
+/// is told, as `ConnectionRefused` ([`Disconnect::Refused`](crate::Disconnect::Refused)): the next datagram may find somebody
+/// again. On Windows every socket would be told, by a failing receive: this type turns that off
+/// (`SIO_UDP_CONNRESET`, `SIO_UDP_NETRESET`; where that is refused, as on Wine, it stays).
 ///
 /// # Limits
 ///
@@ -48,6 +55,18 @@ impl UdpSocket {
         }
     }
 
+    sys::only_windows! {
+        /// Whether a receive fails with `ConnectionReset` after a datagram that found nobody. Adopting a socket turns it off,
+        /// for one client that has vanished would fail the receive of all.
+        ///
+        /// # Errors
+        ///
+        /// What `WSAIoctl` says; Wine does not know it.
+        pub fn set_tells_unreachable(&self, on: bool) -> io::Result<()> {
+            sys::set_tells_unreachable(&self.std, on)
+        }
+    }
+
     mirror! { "std::net::UdpSocket", std:
         fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
         fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
@@ -80,4 +99,4 @@ impl UdpSocket {
 }
 
 debug_by_std!(UdpSocket);
-handle::net_conversions!(UdpSocket, std::net::UdpSocket);
+handle::net_conversions!(UdpSocket, std::net::UdpSocket, adopt_datagrams);

@@ -15,6 +15,7 @@ use std::io::{self, IoSlice};
 
 use cfg_if::cfg_if;
 
+mod datagram;
 mod disconnect;
 pub(crate) mod handle;
 mod only;
@@ -23,6 +24,7 @@ pub(crate) mod option;
 mod path;
 pub(crate) mod rung;
 
+pub(crate) use datagram::*;
 pub(crate) use disconnect::disconnect;
 pub(crate) use only::*;
 #[cfg(unix)]

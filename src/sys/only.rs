@@ -26,6 +26,8 @@ only! {
     only_socket2 = any(unix, windows, all(target_os = "wasi", not(target_env = "p1")));
     /// Where there are handles to borrow.
     only_handles = any(unix, windows, target_os = "wasi");
+    /// Where a datagram that found nobody fails a receive of all.
+    only_windows = windows;
     /// Where `std::os::unix` is.
     only_unix = unix;
     /// Where a descriptor is all there is to write to.

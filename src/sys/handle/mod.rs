@@ -46,13 +46,14 @@ impl<S: Socket + StdWrite> Stream for S {}
 
 /// Conversions of a socket type to and from its std twin, and the handle traits.
 macro_rules! socket_conversions {
-    ($ours:ident, $std:ty) => {
+    ($ours:ident, $std:ty $(, $adopt:ident)?) => {
         impl From<$std> for $ours {
             /// Adopts the socket: from here on its writes are protected.
             #[inline]
             fn from(std: $std) -> Self {
                 let shield = $crate::sys::SocketShield::default();
                 $crate::sys::ShieldSocket::arm(&shield, &std);
+                $($crate::sys::$adopt(&std);)?
                 Self { std, shield }
             }
         }
@@ -72,8 +73,8 @@ pub(crate) use socket_conversions;
 
 /// The same, and to and from the sockets of any family: ours and socket2's.
 macro_rules! net_conversions {
-    ($ours:ident, $std:ty) => {
-        $crate::sys::handle::socket_conversions!($ours, $std);
+    ($ours:ident, $std:ty $(, $adopt:ident)?) => {
+        $crate::sys::handle::socket_conversions!($ours, $std $(, $adopt)?);
         $crate::sys::handle::socket2_conversions!($ours, $std);
     };
 }
