@@ -14,5 +14,9 @@
 mod disposition;
 mod guard;
 
+crate::sys::only_unix! {
+    mod before_main;
+    pub use before_main::{default_in_child, ignore_before_main};
+}
 pub use disposition::{Disposition, disposition, ignore};
 pub use guard::{Guard, guard, suppressed};

@@ -15,6 +15,8 @@ use std::io::{self, IoSlice};
 
 use cfg_if::cfg_if;
 
+#[cfg(unix)]
+mod before_main;
 mod datagram;
 mod disconnect;
 pub(crate) mod handle;
@@ -24,6 +26,8 @@ pub(crate) mod option;
 mod path;
 pub(crate) mod rung;
 
+#[cfg(unix)]
+pub(crate) use before_main::default_in_child;
 pub(crate) use datagram::*;
 pub(crate) use disconnect::disconnect;
 pub(crate) use only::*;

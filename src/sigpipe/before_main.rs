@@ -1,0 +1,60 @@
+use std::process::Command;
+
+use crate::sys;
+
+/// Ignores SIGPIPE before `main` begins, in a program: [`ignore`](super::ignore), at the earliest moment there is.
+///
+/// It is for programs in which something writes before the first line of `main`: initialisers of libraries that are linked, and
+/// threads that these have started. A handler that is installed late loses that race. It is also for `#![no_main]`, where no
+/// Rust runtime ignores the signal, and for `-Zon-broken-pipe=inherit`. (`-Zon-broken-pipe=kill` puts the default back at the start
+/// of `main`: it asks for the death.)
+///
+/// Stands once, in the program's own crate, outside of functions:
+///
+/// ```
+/// epipe::sigpipe::ignore_before_main!();
+///
+/// fn main() {
+///     assert_eq!(
+///         epipe::sigpipe::disposition().unwrap(),
+///         epipe::sigpipe::Disposition::Ignored
+///     );
+/// }
+/// ```
+///
+/// # Platforms
+///
+/// `.preinit_array` with glibc, on Android and FreeBSD: before every initialiser. `.init_array` on other ELF systems and
+/// `__mod_init_func` on Apple: among the program's initialisers, after those of the libraries that it loads. Run on Linux; not
+/// for Windows, which has no such signal.
+///
+/// # Limits
+///
+/// It places a function pointer in a section, which counts as unsafe code: under `#![forbid(unsafe_code)]` it does not compile.
+/// A shared library cannot have a `.preinit_array`, and the linker says so; the signal is its host's affair.
+pub use crate::__ignore_before_main as ignore_before_main;
+
+/// Lets a child of this process begin as if nobody had touched SIGPIPE: with the default disposition and an empty signal
+/// mask.
+///
+/// A child inherits an ignored signal and the mask of the thread that starts it, through `exec` too. std's `Command` resets the
+/// ignored SIGPIPE, but a thread under a [`guard`](super::guard()) passes its mask on: the child's `yes | head` would not end.
+/// Programs that you start by other means inherit both.
+///
+/// ```
+/// use std::process::Command;
+///
+/// # let _guard = epipe::sigpipe::guard()?;
+/// let mut command = Command::new("true");
+/// let status = epipe::sigpipe::default_in_child(&mut command).status()?;
+/// assert!(status.success());
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Limits
+///
+/// It is a `pre_exec`, with which std starts the child by `fork` in place of `posix_spawn`.
+pub fn default_in_child(command: &mut Command) -> &mut Command {
+    sys::default_in_child(command);
+    command
+}

@@ -1,0 +1,71 @@
+//! What runs before `main`, and the state that children begin with.
+
+#![allow(unsafe_code, reason = "between fork and exec only libc may be called")]
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// See `sigpipe::ignore_before_main!`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ignore_before_main {
+    () => {
+        const _: () = {
+            extern "C" fn ignore() {
+                // The disposition of a valid signal: a refusal has nobody who could be told.
+                let _ = $crate::sigpipe::ignore();
+            }
+
+            // What ELF's loader runs before the initialisers of all libraries, where it knows that; else ours is the
+            // first or the last of the program's own.
+            #[used]
+            #[cfg_attr(
+                any(
+                    target_os = "android",
+                    target_os = "freebsd",
+                    all(target_os = "linux", target_env = "gnu"),
+                ),
+                unsafe(link_section = ".preinit_array")
+            )]
+            #[cfg_attr(
+                target_vendor = "apple",
+                unsafe(link_section = "__DATA,__mod_init_func")
+            )]
+            #[cfg_attr(
+                not(any(
+                    target_os = "android",
+                    target_os = "freebsd",
+                    all(target_os = "linux", target_env = "gnu"),
+                    target_vendor = "apple",
+                )),
+                unsafe(link_section = ".init_array")
+            )]
+            static IGNORE: extern "C" fn() = ignore;
+        };
+    };
+}
+
+/// Lets a child begin with the default disposition and nothing blocked.
+pub(crate) fn default_in_child(command: &mut Command) {
+    // SAFETY: the closure calls only what a signal handler may call (POSIX: sigaction, sigemptyset, sigprocmask).
+    unsafe { command.pre_exec(begin_afresh) };
+}
+
+fn begin_afresh() -> io::Result<()> {
+    // SAFETY: all zeros is a valid action, which is the default one, and a set is made empty before it is used.
+    let answers = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_DFL;
+        let mut nothing: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut nothing);
+        [
+            libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()),
+            libc::sigprocmask(libc::SIG_SETMASK, &nothing, std::ptr::null_mut()),
+        ]
+    };
+    match answers {
+        [0, 0] => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
