@@ -6,10 +6,10 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,15 +68,16 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
         return;
     }
     let folder = Folder::new();
-    let status = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
             "the_rights_are_those_asked_for_whatever_the_umask",
         ])
         .env("EPIPE_FIFO", folder.0.join("fifo"))
-        .stdout(Stdio::null())
-        .status();
-    assert!(status.unwrap().success());
+        .output()
+        .unwrap();
+    let has_played = String::from_utf8_lossy(&output.stdout).contains("1 passed");
+    assert!(output.status.success() && has_played, "{output:?}");
 }
 
 #[test]
@@ -200,6 +201,39 @@ fn handles_are_non_blocking_until_told_otherwise() {
     reader.set_nonblocking(false).unwrap();
     writer.write_all(b"x").unwrap();
     reader.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn what_takes_a_fifos_place_is_not_taken_for_one() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|threads| {
+        // A file, a FIFO, a file: the inode's number is often the same.
+        threads.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, "content").unwrap();
+                fs::remove_file(&path).unwrap();
+                fifo::create(&path, 0o600).unwrap();
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(2);
+        let mut replaced = 0;
+        while Instant::now() < end {
+            let opened = fifo::open_read(&path, Instant::now());
+            match opened {
+                Ok(reader) => {
+                    is_over.store(true, Ordering::Relaxed);
+                    let file = File::from(std::os::fd::OwnedFd::from(reader));
+                    assert!(file.metadata().unwrap().file_type().is_fifo());
+                }
+                Err(error) => replaced += u32::from(error.to_string().contains("replaced")),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        println!("seen to be replaced {replaced} times");
+    });
 }
 
 #[test]

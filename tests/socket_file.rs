@@ -66,6 +66,14 @@ fn child(test: &str, role: &str, path: &Path) -> Command {
     command
 }
 
+/// Runs such a child to its end; it must have played.
+fn plays(mut child: Command) {
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let has_played = output.status.success() && said.contains("1 passed");
+    assert!(has_played, "{output:?}");
+}
+
 /// The path, if this process plays that role.
 fn role(role: &str) -> Option<PathBuf> {
     (std::env::var(ROLE).as_deref() == Ok(role))
@@ -92,8 +100,7 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
     let Some(path) = role("umask") else {
         let folder = Folder::new();
         let me = "the_rights_are_those_asked_for_whatever_the_umask";
-        let output = child(me, "umask", &folder.socket()).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        plays(child(me, "umask", &folder.socket()));
         return;
     };
     for mask in [0, 0o022, 0o077, 0o177, 0o777] {
@@ -187,10 +194,7 @@ fn a_stranger_gets_in_by_chmod_afterwards_and_not_here() {
     };
     // The umask of a careless host; in a child, for it is the process's.
     match role("careless") {
-        None => {
-            let output = child(ME, "careless", Path::new("")).output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-        }
+        None => plays(child(ME, "careless", Path::new(""))),
         Some(_) => under_umask(0, || {
             let control = strangers_that_got_in(ME, 2, by_chmod);
             assert!(control > 0, "the control has shown no race");
@@ -325,6 +329,9 @@ fn bad_arguments_are_told() {
         UnixListener::bind_private_with_mode(&path, 0o1600).unwrap_err(),
         UnixListener::bind_private("").unwrap_err(),
         UnixListener::bind_private("/").unwrap_err(),
+        UnixListener::bind_private(folder.0.join("socket/")).unwrap_err(),
+        UnixListener::bind_private(folder.0.join("socket\0tail")).unwrap_err(),
+        UnixListener::bind_private("\0abstract").unwrap_err(),
         UnixListener::bind_private(folder.0.join("x".repeat(200))).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
@@ -344,8 +351,10 @@ fn somebody_who_holds_the_lock_does_not_stop_it_for_ever() {
     assert_eq!(locked, 0);
     let error = UnixListener::bind_private(folder.0.join("other")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    let begun = Instant::now();
     drop(file);
     assert!(folder.socket().exists(), "removed without the lock");
+    assert!(begun.elapsed() < Duration::from_secs(3));
 }
 
 // --------------------------------------------------------------------------- what is removed ----
@@ -373,6 +382,13 @@ fn a_file_is_removed_only_if_it_is_ours() {
         drop((listener, others));
         fs::remove_file(&path).unwrap();
     }
+    // Its folder has come to be anybody's.
+    let (listener, file) = bind_again(&path);
+    fs::set_permissions(&folder.0, Permissions::from_mode(0o777)).unwrap();
+    drop(file);
+    assert!(folder.is_empty());
+    fs::set_permissions(&folder.0, Permissions::from_mode(0o755)).unwrap();
+    drop(listener);
     // Removed by somebody.
     let (_listener, file) = UnixListener::bind_private(&path).unwrap();
     fs::remove_file(&path).unwrap();
@@ -384,14 +400,8 @@ fn a_file_is_removed_only_if_it_is_ours() {
 fn a_relative_path_is_removed_from_where_it_was() {
     let Some(path) = role("relative") else {
         let folder = Folder::new();
-        let output = child(
-            "a_relative_path_is_removed_from_where_it_was",
-            "relative",
-            &folder.socket(),
-        )
-        .output()
-        .unwrap();
-        assert!(output.status.success(), "{output:?}");
+        let me = "a_relative_path_is_removed_from_where_it_was";
+        plays(child(me, "relative", &folder.socket()));
         assert!(folder.is_empty());
         return;
     };
@@ -531,6 +541,7 @@ fn accept_from_takes_the_users_own() {
     const ME: &str = "accept_from_takes_the_users_own";
     if let Some(path) = role("client") {
         let mut stream = std_net::UnixStream::connect(path).unwrap();
+        println!("in the queue");
         // A stranger is closed without a word.
         assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
         return;
@@ -540,14 +551,17 @@ fn accept_from_takes_the_users_own() {
     let (listener, _file) = UnixListener::bind_private_with_mode(&path, 0o666).unwrap();
     // SAFETY: it has no condition.
     let me = unsafe { libc::geteuid() };
+    let mut says = None;
     let mut stranger = (me == 0).then(|| {
         let mut command = child(ME, "client", &path);
         command.uid(NOBODY).gid(NOBODY);
         command.spawn().unwrap()
     });
-    if stranger.is_some() {
-        // It is first in the queue.
-        thread::sleep(Duration::from_millis(300));
+    if let Some(stranger) = &mut stranger {
+        // It is first there.
+        let mut lines = io::BufRead::lines(io::BufReader::new(stranger.stdout.take().unwrap()));
+        assert!(lines.any(|line| line.unwrap().ends_with("in the queue")));
+        says = Some(lines);
     }
     let mut own = UnixStream::connect(&path).unwrap();
     own.write_all(b"me").unwrap();
@@ -556,6 +570,8 @@ fn accept_from_takes_the_users_own() {
     accepted.read_exact(&mut said).unwrap();
     assert_eq!(&said, b"me");
     if let Some(stranger) = &mut stranger {
+        let mut rest = says.into_iter().flatten();
+        assert!(rest.any(|line| line.unwrap().contains("1 passed")));
         assert!(stranger.wait().unwrap().success());
     }
 }

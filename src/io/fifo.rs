@@ -36,10 +36,10 @@
 //! it has been opened, which then is an error, but a device has been opened by then; and rights may have been set on another file by
 //! [`create`]. Use a folder to which others cannot write.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,8 +57,8 @@ pub fn create<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<()> {
     let path = path.as_ref();
     sys::check_mode(path, mode)?;
     sys::make_fifo(path, mode)?;
-    let made = look(path).and_then(|_| sys::set_rights(path, mode));
-    made.map(drop).inspect_err(|_| drop(fs::remove_file(path)))
+    let made = look(path).and_then(|()| sys::set_rights(path, mode));
+    made.inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// Opens the writing end, non-blocking. A vanished reader is `EPIPE`.
@@ -66,7 +66,8 @@ pub fn create<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<()> {
 /// # Errors
 ///
 /// Without a reader `ENXIO`, at once; with a deadline the FIFO is tried again, first after 1 ms, then less often, up to once in
-/// 20 ms, and the error is `TimedOut`. `InvalidInput` if there is no FIFO, but something else; those of `open`.
+/// 20 ms, and the error is `TimedOut`. `InvalidInput` if there is no FIFO, but something else; those of `open`: where there
+/// is nothing yet, `NotFound`, at once.
 pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Result<PipeWriter> {
     let path = path.as_ref();
     let mut pause = Duration::from_millis(1);
@@ -100,19 +101,17 @@ pub fn open_read<P: AsRef<Path>>(path: P, deadline: Instant) -> io::Result<PipeR
 }
 
 /// What is there, if it is a FIFO.
-fn look(path: &Path) -> io::Result<Metadata> {
-    let there = fs::symlink_metadata(path)?;
-    match there.file_type().is_fifo() {
-        true => Ok(there),
+fn look(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.file_type().is_fifo() {
+        true => Ok(()),
         false => Err(error_at(ErrorKind::InvalidInput, path, "is no FIFO")),
     }
 }
 
 fn open(path: &Path, writes: bool) -> io::Result<File> {
-    let seen = look(path)?;
+    look(path)?;
     let fifo = sys::open_fifo(path, writes)?;
-    let opened = fifo.metadata()?;
-    match (opened.dev(), opened.ino()) == (seen.dev(), seen.ino()) {
+    match fifo.metadata()?.file_type().is_fifo() {
         true => Ok(fifo),
         false => Err(error_at(
             ErrorKind::InvalidInput,

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -26,13 +26,12 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Gives a file its rights, if the umask has made others of them; tells what was there.
-pub(crate) fn set_rights(path: &Path, mode: u32) -> io::Result<Metadata> {
-    let there = fs::symlink_metadata(path)?;
-    if there.mode() & 0o7777 != mode {
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
+/// Gives a file its rights, if the umask has made others of them.
+pub(crate) fn set_rights(path: &Path, mode: u32) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.mode() & 0o7777 == mode {
+        true => Ok(()),
+        false => fs::set_permissions(path, Permissions::from_mode(mode)),
     }
-    Ok(there)
 }
 
 /// Whose rights this process has.
@@ -50,17 +49,25 @@ cfg_if! {
             })
         }
 
-        /// Keeps the inode of a path from being used again, as long as it is open. Not by std, which takes O_PATH for an access
-        /// mode where musl does, and removes it.
-        pub(crate) fn pin(path: &Path) -> Option<OwnedFd> {
-            let path = c_path(path).ok()?;
+        /// What is at a path, and what keeps its inode's number from being used again, as long as it is open. Not by std,
+        /// which takes O_PATH for an access mode where musl does, and removes it.
+        pub(crate) fn pin(path: &Path) -> io::Result<(Metadata, Option<File>)> {
+            let path = c_path(path)?;
             let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-            // SAFETY: it is a C string.
-            match unsafe { libc::open(path.as_ptr(), flags) } {
-                -1 => None,
-                // SAFETY: it is open, and nobody else's.
-                fd => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
-            }
+            let pin = loop {
+                // SAFETY: it is a C string.
+                match unsafe { libc::open(path.as_ptr(), flags) } {
+                    -1 => {
+                        let error = io::Error::last_os_error();
+                        if error.kind() != io::ErrorKind::Interrupted {
+                            return Err(error);
+                        }
+                    }
+                    // SAFETY: it is open, and nobody else's.
+                    fd => break unsafe { File::from_raw_fd(fd) },
+                }
+            };
+            Ok((pin.metadata()?, Some(pin)))
         }
     } else {
         /// Here a socket has no rights before it is bound.
@@ -68,9 +75,9 @@ cfg_if! {
             Ok(())
         }
 
-        /// Here a socket's file cannot be opened.
-        pub(crate) fn pin(_: &Path) -> Option<OwnedFd> {
-            None
+        /// What is at a path. Here a socket's file cannot be opened.
+        pub(crate) fn pin(path: &Path) -> io::Result<(Metadata, Option<File>)> {
+            Ok((fs::symlink_metadata(path)?, None))
         }
     }
 }

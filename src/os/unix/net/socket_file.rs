@@ -1,6 +1,6 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,17 +13,20 @@ use crate::sys::{self, error_at};
 /// What `listen` may queue: Linux's usual limit (listen(2)); a system that allows less cuts it.
 const BACKLOG: i32 = 4096;
 
-/// How long the folder's lock is waited for. It is held for a few system calls, but whoever may read the folder may
-/// hold it.
+/// How long the folder's lock is waited for: it is held for a few system calls, but whoever may read the folder may
+/// hold it. A drop waits less.
 const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE_OF_DROP: Duration = Duration::from_millis(500);
 
 /// The file of a listener's address, from [`UnixListener::bind_private`]: it is removed on drop.
 ///
 /// It is removed if it is still the one that was bound, by device and inode, and only by the process that has bound it: not by
-/// its children. An error there is passed over; what is left is replaced by the next `bind_private`.
+/// its children. (By the process's number: a child in a new PID namespace may have the same.) An error there is passed over,
+/// and so is a folder whose lock somebody holds for half a second; what is left is replaced by the next `bind_private`.
 ///
-/// Elsewhere than on Linux and Android an inode's number may be used again as soon as the listener is closed and the file
-/// is gone: drop this before the listener, as `let (listener, file) = …` does by itself.
+/// **`let (listener, _) = …` removes the file at once**: give it a name, or [`keep`](SocketFile::keep) it. Elsewhere than on
+/// Linux and Android an inode's number may be used again as soon as the listener is closed and the file is gone: drop this
+/// before the listener, as `let (listener, file) = …` does by itself, and a struct in which it is the first field.
 #[derive(Debug)]
 #[must_use = "dropped, it removes the file: nobody finds the listener any more"]
 pub struct SocketFile {
@@ -31,7 +34,7 @@ pub struct SocketFile {
     identity: (u64, u64),
     process: u32,
     // While it is open the inode's number is not used again.
-    _pin: Option<OwnedFd>,
+    _pin: Option<File>,
 }
 
 impl SocketFile {
@@ -51,7 +54,8 @@ impl Drop for SocketFile {
         if self.process != std::process::id() {
             return;
         }
-        let Ok(_lock) = lock_folder(&self.path) else {
+        let folder = self.path.parent().map(File::open);
+        let Some(Ok(_lock)) = folder.map(|folder| Locked::new(folder?, PATIENCE_OF_DROP)) else {
             return;
         };
         if fs::symlink_metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity) {
@@ -94,18 +98,26 @@ impl UnixListener {
     ///
     /// A file of a listener that is gone is replaced: one that refuses a connection. (A listener that lives sees that connection,
     /// and its end.) All of that happens under a lock, `flock(2)`, on the folder, so that of two that start at once one
-    /// gets the address, and the other the error. **Users of other functions do not know the lock**: a server that binds the same
-    /// path by itself looks as if it were gone until it has called `listen`. So does, elsewhere than on Linux and Android, one
-    /// whose queue of connections is full.
+    /// gets the address, and the other the error.
+    ///
+    /// # Limits
+    ///
+    /// * **Users of other functions do not know the lock**: a server that binds the same path by itself looks as if it were
+    ///   gone until it has called `listen`; so does a stream socket that is bound there and never listens, a listener of another
+    ///   host on a shared file system, and, elsewhere than on Linux and Android, one whose queue of connections is full.
+    /// * Who may read the folder may hold its lock: in `/tmp` any user can make this fail, and so does a program that has locked
+    ///   the folder itself. Use a folder of your own, as below `/run`.
+    /// * Of the folders only the one that holds the file is looked at. Who may write to one above can put another in its place.
+    /// * A default ACL of the folder is added to the rights of the group (acl(5)).
     ///
     /// # Errors
     ///
     /// * `AddrInUse`: somebody listens there, or it cannot be told.
     /// * `AlreadyExists`: there is something that is no socket, a symbolic link for example. It is left alone.
-    /// * `PermissionDenied`: others may write to the folder, and it has no sticky bit: they could replace the file. Or the folder
-    ///   is another user's, root's excepted.
+    /// * `PermissionDenied`: its group or others may write to the folder, and it has no sticky bit: they could replace the file.
+    ///   Or the folder is another user's, root's excepted.
     /// * `TimedOut`: somebody holds the folder's lock for five seconds.
-    /// * `InvalidInput`: a mode beyond `0o777`, a path without a file name.
+    /// * `InvalidInput`: a mode beyond `0o777`, a path without a file name, an abstract address (it has no rights).
     /// * Those of `open`, `socket`, `bind`, `chmod` and `listen`. No file is left behind.
     ///
     /// # Platforms
@@ -120,36 +132,39 @@ impl UnixListener {
     ) -> io::Result<(UnixListener, SocketFile)> {
         let path = path.as_ref();
         sys::check_mode(path, mode)?;
+        let bytes = path.as_os_str().as_bytes();
+        // A NUL at the head makes an abstract address; elsewhere `bind` takes what stands before it.
+        if path.file_name().is_none() || bytes.ends_with(b"/") || bytes.contains(&0) {
+            let reason = "is no name of a file";
+            return Err(error_at(ErrorKind::InvalidInput, path, reason));
+        }
         let address = SockAddr::unix(path)?;
-        let absolute = std::path::absolute(path)?;
-        let _lock = lock_folder(&absolute)?;
+        let path = std::path::absolute(path)?; // not the current folder's, which may change
+        let _lock = Locked::new(open_folder(&path)?, PATIENCE)?;
+        remove_stale(&path, &address)?;
 
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         sys::set_mode_before_bind(&socket, mode)?;
-        if let Err(error) = socket.bind(&address) {
-            if error.kind() != ErrorKind::AddrInUse {
-                return Err(error);
-            }
-            remove_stale(path, &address)?;
-            socket.bind(&address)?;
-        }
-        let listens = || {
-            let bound = sys::set_rights(path, mode)?;
-            socket.listen(BACKLOG)?;
-            Ok(identity(&bound))
-        };
-        let identity = listens().inspect_err(|_: &io::Error| drop(fs::remove_file(path)))?;
+        socket.bind(&address)?;
+        let (bound, pin) = sys::pin(&path).inspect_err(|_| drop(fs::remove_file(&path)))?;
         let file = SocketFile {
-            path: absolute,
-            identity,
+            identity: identity(&bound),
             process: std::process::id(),
-            _pin: sys::pin(path),
+            _pin: pin,
+            path,
         };
+        let listens = sys::set_rights(&file.path, mode).and_then(|()| socket.listen(BACKLOG));
+        if let Err(error) = listens {
+            let _ = fs::remove_file(&file.path); // under the lock that is held
+            file.keep();
+            return Err(error);
+        }
         Ok((UnixListener::from(socket), file))
     }
 }
 
-/// Removes what a listener has left behind; an error if it lives, or is none.
+/// Removes what a listener has left behind, if there is anything; an error if it lives, or is none.
+/// (Before the first `bind`, for XNU's follows a symbolic link.)
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there.file_type(),
@@ -169,7 +184,7 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
         Err(refused) if refused.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(gone) if gone.kind() == ErrorKind::NotFound => Ok(()),
         Err(unknown) if unknown.kind() == ErrorKind::PermissionDenied => {
-            let reason = "may not be asked whether somebody listens there";
+            let reason = "this user may not ask whether somebody listens there";
             Err(error_at(ErrorKind::AddrInUse, path, reason))
         }
         Err(unknown) if !sys::is_alive(&unknown) => Err(unknown),
@@ -181,42 +196,42 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     }
 }
 
-/// A folder under its lock. It is unlocked, and not just closed: a child may have inherited it.
-struct Locked(File);
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        sys::unlock(&self.0);
-    }
-}
-
-/// Locks the folder of a file.
-fn lock_folder(path: &Path) -> io::Result<Locked> {
-    let folder = path
-        .parent()
-        .filter(|_| path.file_name().is_some())
-        .ok_or_else(|| error_at(ErrorKind::InvalidInput, path, "is no file's name"))?;
+/// The folder of a file, if nobody else can replace what is in it.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(path);
     let handle = File::open(folder)?;
     let about = handle.metadata()?;
     let (by_others, sticky) = (0o022, 0o1000);
     if about.mode() & by_others != 0 && about.mode() & sticky == 0 {
-        let reason =
-            "others may write to it and it has no sticky bit: they could replace the socket";
+        let reason = "its group or others may write to it and it has no sticky bit: they could replace the socket";
         return Err(error_at(ErrorKind::PermissionDenied, folder, reason));
     }
     if ![0, sys::effective_user()].contains(&about.uid()) {
         let reason = "belongs to another user, who could replace the socket";
         return Err(error_at(ErrorKind::PermissionDenied, folder, reason));
     }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if sys::try_lock(&handle)? {
-            return Ok(Locked(handle));
+    Ok(handle)
+}
+
+/// A folder under its lock. It is unlocked, and not just closed: a child may have inherited it.
+struct Locked(File);
+
+impl Locked {
+    fn new(folder: File, patience: Duration) -> io::Result<Locked> {
+        let deadline = Instant::now() + patience;
+        while !sys::try_lock(&folder)? {
+            if Instant::now() >= deadline {
+                let reason = "somebody holds the lock of the socket's folder";
+                return Err(io::Error::new(ErrorKind::TimedOut, reason));
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        if Instant::now() >= deadline {
-            let reason = "somebody holds its lock";
-            return Err(error_at(ErrorKind::TimedOut, folder, reason));
-        }
-        std::thread::sleep(Duration::from_millis(1));
+        Ok(Locked(folder))
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        sys::unlock(&self.0);
     }
 }
