@@ -6,21 +6,21 @@
     unsafe_code,
     reason = "sections, the pipe of libc, and main without a runtime"
 )]
-#![cfg_attr(all(target_os = "linux", target_env = "gnu"), no_main)]
+#![cfg_attr(target_os = "linux", no_main)]
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_os = "linux")]
 #[path = "support/early.rs"]
 mod early;
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_os = "linux")]
 epipe::sigpipe::ignore_before_main!();
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_os = "linux")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
     early::main("ignore_before_main_is_in_time", true);
     0
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[cfg(not(target_os = "linux"))]
 fn main() {}

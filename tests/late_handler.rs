@@ -3,12 +3,12 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "sections, and the pipe of libc")]
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_os = "linux")]
 #[path = "support/early.rs"]
 mod early;
 
 fn main() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(target_os = "linux")]
     {
         epipe::sigpipe::ignore().unwrap();
         early::main("a_handler_that_main_installs_is_late", false);

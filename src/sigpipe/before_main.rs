@@ -12,6 +12,7 @@ use crate::sys;
 /// Stands once, in the program's own crate, outside of functions:
 ///
 /// ```
+/// # #![forbid(unsafe_code)]
 /// epipe::sigpipe::ignore_before_main!();
 ///
 /// fn main() {
@@ -24,22 +25,23 @@ use crate::sys;
 ///
 /// # Platforms
 ///
-/// `.preinit_array` with glibc, on Android and FreeBSD: before every initialiser. `.init_array` on other ELF systems and
-/// `__mod_init_func` on Apple: among the program's initialisers, after those of the libraries that it loads. Run on Linux; not
-/// for Windows, which has no such signal.
+/// `.preinit_array` with glibc, on Android and FreeBSD: before every initialiser. `.init_array.00000` on other ELF systems:
+/// before the program's other initialisers, after those of the libraries that it loads. `__mod_init_func` on Apple: among the
+/// program's. Run on Linux with glibc and static musl; elsewhere type-checked; not for Windows, which has no such signal.
 ///
 /// # Limits
 ///
-/// It places a function pointer in a section, which counts as unsafe code: under `#![forbid(unsafe_code)]` it does not compile.
-/// A shared library cannot have a `.preinit_array`, and the linker says so; the signal is its host's affair.
+/// It places a function pointer in a section, which is unsafe code, though `forbid(unsafe_code)` does not see it: it comes
+/// from this macro. **Not for libraries**: in one it decides for every program that links it, or loads it (of linkers GNU ld
+/// refuses a shared library with a `.preinit_array`, LLD does not, and glibc runs it). There the signal is the host's affair.
 pub use crate::__ignore_before_main as ignore_before_main;
 
 /// Lets a child of this process begin as if nobody had touched SIGPIPE: with the default disposition and an empty signal
 /// mask.
 ///
 /// A child inherits an ignored signal and the mask of the thread that starts it, through `exec` too. std's `Command` resets the
-/// ignored SIGPIPE, but a thread under a [`guard`](super::guard()) passes its mask on: the child's `yes | head` would not end.
-/// Programs that you start by other means inherit both.
+/// ignored SIGPIPE (not in a program that is built with `-Zon-broken-pipe`), but a thread under a [`guard`](super::guard())
+/// passes its mask on: the child's `yes | head` would not end. Programs that you start by other means inherit both.
 ///
 /// ```
 /// use std::process::Command;

@@ -38,7 +38,7 @@ pub fn disposition() -> io::Result<Disposition> {
 /// is returned nothing was changed, and a SIGPIPE still runs that handler.
 ///
 /// Child processes inherit the ignored signal through exec; std's `Command` resets it for the
-/// children that it starts.
+/// children that it starts (not in a program that is built with `-Zon-broken-pipe`).
 ///
 /// ```
 /// use epipe::sigpipe::{self, Disposition};

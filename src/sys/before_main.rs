@@ -18,7 +18,7 @@ macro_rules! __ignore_before_main {
             }
 
             // What ELF's loader runs before the initialisers of all libraries, where it knows that; else ours is the
-            // first or the last of the program's own.
+            // first of the program's own, by its number.
             #[used]
             #[cfg_attr(
                 any(
@@ -39,7 +39,7 @@ macro_rules! __ignore_before_main {
                     all(target_os = "linux", target_env = "gnu"),
                     target_vendor = "apple",
                 )),
-                unsafe(link_section = ".init_array")
+                unsafe(link_section = ".init_array.00000")
             )]
             static IGNORE: extern "C" fn() = ignore;
         };
