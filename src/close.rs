@@ -1,8 +1,8 @@
 //! Endings: [`close_gracefully`], which destroys nothing that is still on its way, and [`reset`], which destroys it
 //! all.
 //!
-//! To drop a TCP stream is neither. If something of the peer's is unread, or arrives afterwards, the system answers
-//! with a reset, and the peer's system may throw away what it had received and not yet read: the very answer that
+//! Just to drop a TCP stream is a matter of luck. If something of the peer's is unread, or arrives afterwards, the system
+//! answers with a reset, and the peer's system may throw away what it had received and not yet read: the very answer that
 //! was sent last. It happens to every server that answers before it has read all, as with "413 Content Too Large".
 
 use std::io;
@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{SockRef, Type};
 
 use crate::sys::handle::AsSocket;
 use crate::{Disconnect, DisconnectExt, queue, sys};
@@ -24,12 +24,15 @@ pub enum Ending {
     Clean,
     /// The peer, or this side's system, has reset the connection: what was sent last may be lost.
     Reset,
-    /// The deadline came first. What is unacknowledged stays on its way unless the peer sends more.
+    /// The connection was over before, and no error waits: both sides had ended, or it was reset and an earlier call was
+    /// told. The system does not say which, but that call did.
+    Over,
+    /// The deadline came first. What is unacknowledged stays on its way; if the peer sends more, a reset destroys it.
     TimedOut {
         /// How many bytes of ours the peer's system had not acknowledged; `None` where the system does not tell.
         unacknowledged: Option<usize>,
     },
-    /// The peer has sent [`MOST`] bytes, and did not end.
+    /// The peer has sent more than [`DRAIN_LIMIT`], and did not end. The close will be a reset.
     Flooded {
         /// As in [`TimedOut`](Ending::TimedOut).
         unacknowledged: Option<usize>,
@@ -37,14 +40,15 @@ pub enum Ending {
 }
 
 /// How many bytes [`close_gracefully`] takes from the peer, 64 MiB: to read for ever would be the peer's to decide.
-pub const MOST: usize = 64 << 20;
+pub const DRAIN_LIMIT: usize = 64 << 20;
 
 /// Closes a stream, TCP or Unix, so that no reset of this side destroys what it has sent: ends the sending half, throws
 /// away what the peer still sends until its end, and closes. nginx calls it a lingering close.
 ///
-/// It blocks until `deadline` at the most, also if the stream is non-blocking. Of a stream that is passed by reference
-/// it does all but the close, which comes when its owner drops it. **For TLS**, send close_notify first (see
-/// [`Disconnect`]), and pass the socket: what comes from the peer is not decrypted.
+/// It waits until `deadline` at the most, also if the stream is non-blocking; what has come by then is still taken, for what
+/// is unread would make the close a reset. Of a stream that is passed by reference it does all but the close, which comes
+/// when its owner drops it. **For TLS**, send close_notify first (see [`Disconnect`]), and pass the socket: what comes from
+/// the peer is not decrypted.
 ///
 /// ```
 /// use std::io::Write;
@@ -66,38 +70,44 @@ pub const MOST: usize = 64 << 20;
 ///
 /// # Errors
 ///
-/// `NotConnected` of a stream that never was, and what the system says of a handle that is no socket. An end that the
-/// peer brought about is no error, but an [`Ending`].
+/// `NotConnected` of a stream that never was, `InvalidInput` of a socket that is no stream, and what the system says of a
+/// handle that is no socket. An end that the peer brought about is no error, but an [`Ending`].
 ///
 /// # Limits
 ///
-/// The connection ends when its last handle does: a `try_clone`, or a child that has inherited it, keeps it open. On
-/// Windows the stream is blocking afterwards, and its read timeout has changed.
+/// The connection ends when its last handle does: a `try_clone`, or a child that has inherited it, keeps it open. Where
+/// the receiving half was shut down before, an end of the peer's is not waited for. A stream that is still connecting is
+/// given up. The linger time is off afterwards, and on Windows the stream is non-blocking, also of one that is passed by
+/// reference.
 pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<Ending> {
     let socket = SockRef::from(&stream);
+    if socket.r#type()? != Type::STREAM {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     // With a linger time of zero the close would be a reset.
-    socket.set_linger(None)?;
+    match socket.set_linger(None) {
+        // So says XNU once both directions are shut (uipc_socket.c sosetoptlock).
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+        answer => answer?,
+    }
+    let mut was_over = false;
     match socket.shutdown(Shutdown::Write) {
         Ok(()) => {}
         // Ended in both directions, or never begun: the read tells.
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => was_over = true,
         Err(error) if error.is_disconnect() => return Ok(Ending::Reset),
         Err(error) => return Err(error),
     }
     let unacknowledged = || queue::unacknowledged(&stream).ok();
     let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-    let mut room = MOST;
+    let mut room = DRAIN_LIMIT;
     loop {
         match sys::receive_by(&stream, &mut buffer, deadline) {
+            Ok(0) if was_over => return Ok(Ending::Over),
             Ok(0) => break,
-            Ok(received) if received >= room => {
+            Ok(received) if received > room => {
                 let unacknowledged = unacknowledged();
                 return Ok(Ending::Flooded { unacknowledged });
-            }
-            // Who sends all the time is not waited for.
-            Ok(_) if Instant::now() >= deadline => {
-                let unacknowledged = unacknowledged();
-                return Ok(Ending::TimedOut { unacknowledged });
             }
             Ok(received) => room -= received,
             Err(error) => return ending(error, unacknowledged),
@@ -122,8 +132,8 @@ fn ending(error: io::Error, unacknowledged: impl Fn() -> Option<usize>) -> io::R
     }
 }
 
-/// Closes a stream by a reset: what the peer has not read, and what is still on its way, is lost, and it is told
-/// `ECONNRESET`.
+/// Closes a stream by a reset: what is still on its way is lost, and so may be what the peer has not read yet. It is told
+/// `ECONNRESET`, unless it was told an end before: of a stream whose sending half was shut down.
 ///
 /// **A Unix stream knows no reset**: the peer reads what is there and an end of file, or `ECONNRESET` if it had sent
 /// something that was not read.

@@ -35,7 +35,9 @@ use crate::sys;
 /// `SSL_shutdown`), then [`close_gracefully`](crate::close::close_gracefully) the socket. `SSL_shutdown` is called *twice* to wait
 /// for the peer's close_notify as well: the first call sends ours and returns 0, the second reads until theirs and
 /// returns 1. In between, and if the peer is still sending, its data has to be read by `SSL_read`. Who closes the
-/// socket anyway need not call it twice. After `SSL_ERROR_SYSCALL` or `SSL_ERROR_SSL` it must not be called at all.
+/// socket anyway need not call it twice. (Where theirs has been read already, the first call returns 1; a non-blocking
+/// socket may ask for another try, by -1 and `SSL_ERROR_WANT_READ` or `SSL_ERROR_WANT_WRITE`.) After `SSL_ERROR_SYSCALL` or
+/// `SSL_ERROR_SSL` it must not be called at all. With `SSL_OP_IGNORE_UNEXPECTED_EOF` OpenSSL 3 calls every end orderly.
 ///
 /// [set_fd]: https://docs.rs/epipe/latest/epipe/openssl/fn.set_fd.html
 /// [`process_new_packets`]: https://docs.rs/rustls/0.23/rustls/struct.ConnectionCommon.html#method.process_new_packets
@@ -53,7 +55,7 @@ pub enum Disconnect {
     #[error("the connection was aborted on this side")]
     Aborted,
     /// `ETIMEDOUT`: the peer's system has answered nothing any more. Also the read timeout of a Windows socket, which
-    /// has the same code and ends nothing.
+    /// has the same code and ends nothing. Not an error of that kind without a code: that is a deadline of this program's.
     #[error("the peer has not answered in time")]
     TimedOut,
     /// No way leads to the peer: `EHOSTUNREACH`, `ENETUNREACH`, `ENETDOWN`.
@@ -98,7 +100,6 @@ impl Disconnect {
             ErrorKind::BrokenPipe => Disconnect::BrokenPipe,
             ErrorKind::ConnectionReset => Disconnect::Reset,
             ErrorKind::ConnectionAborted => Disconnect::Aborted,
-            ErrorKind::TimedOut => Disconnect::TimedOut,
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
                 Disconnect::Unreachable
             }

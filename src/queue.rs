@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::sys::handle::AsSocket;
 use crate::sys::queue as sys;
 
-/// How many bytes have come and wait to be read.
+/// How many bytes have come and wait to be read. On Linux it ends at urgent data (tcp(7)).
 ///
 /// # Errors
 ///
@@ -46,11 +46,12 @@ pub fn unsent(stream: impl AsSocket) -> io::Result<usize> {
 /// How many of the bytes that were written to a TCP stream the peer's system has not acknowledged; those that were not sent
 /// count too.
 ///
-/// When the connection is gone ([`TcpState::Close`] by a reset) the number stays what it was, and may count a FIN.
+/// When the connection is gone ([`TcpState::Close`] by a reset) the number stays what it was on Linux, and may count a FIN;
+/// BSDs throw away what was unacknowledged, and count 0.
 ///
 /// # Errors
 ///
-/// As of [`unsent`].
+/// As of [`unsent`]; on Linux `NotConnected` until the handshake is done.
 pub fn unacknowledged(stream: impl AsSocket) -> io::Result<usize> {
     sys::unacknowledged(&stream)
 }
@@ -60,9 +61,9 @@ pub fn unacknowledged(stream: impl AsSocket) -> io::Result<usize> {
 ///
 /// # Errors
 ///
-/// `TimedOut`, without a code, if `deadline` comes first. If the connection is gone, its error, which nobody else is told then;
-/// if somebody has been told already, `ConnectionReset`. (Where the system does not tell that it is gone, `TimedOut`; it does on
-/// Linux, FreeBSD and Apple.) And those of [`unacknowledged`].
+/// `TimedOut`, without a code, if `deadline` comes first. If the connection is gone, the error that waits at the socket
+/// (`SO_ERROR`): it is taken, and no later call is told. If an earlier call has been told, it is `ConnectionReset` on Linux;
+/// elsewhere nothing is left to tell it by, and this is `Ok`. And those of [`unacknowledged`].
 pub fn wait_acknowledged(stream: impl AsSocket, deadline: Instant) -> io::Result<()> {
     let mut pause = Duration::from_micros(50);
     loop {
@@ -70,7 +71,10 @@ pub fn wait_acknowledged(stream: impl AsSocket, deadline: Instant) -> io::Result
         let is_gone = sys::is_closed(&stream);
         let count: usize = sys::unacknowledged(&stream)?;
         if count == 0 {
-            return Ok(());
+            return match sys::RESET_EMPTIES_THE_QUEUE {
+                true => sys::take_error(&stream)?.map_or(Ok(()), Err),
+                false => Ok(()),
+            };
         }
         if is_gone {
             return Err(sys::take_error(&stream)?.unwrap_or(io::ErrorKind::ConnectionReset.into()));
@@ -93,7 +97,7 @@ pub fn tcp_info(stream: impl AsSocket) -> io::Result<TcpInfo> {
     sys::tcp_info(&stream)
 }
 
-/// What [`tcp_info()`] tells. A field is `None` where the system, or one so old, does not tell it.
+/// What [`tcp_info()`] tells. A field is `None` where the system does not tell it, or is too old to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpInfo {
@@ -105,7 +109,8 @@ pub struct TcpInfo {
     pub retransmits: Option<u32>,
     /// How many segments are sent and unacknowledged, a FIN included.
     pub unacknowledged_segments: Option<u32>,
-    /// How many of the caller's bytes were acknowledged. Linux 4.19.
+    /// How many of the caller's bytes were acknowledged; one off where a transmission has failed on this side, or another
+    /// thread writes at the moment. Linux 4.19.
     pub bytes_acknowledged: Option<u64>,
     /// How many of the peer's bytes have come. In state [`Close`](TcpState::Close) its FIN may be counted. Linux 4.1.
     pub bytes_received: Option<u64>,
@@ -131,7 +136,7 @@ pub enum TcpState {
     Closing,
     /// The peer ended first; this side's FIN is not acknowledged.
     LastAck,
-    /// Both ended.
+    /// Both ended. (Linux tells `Close` of a socket that is still open.)
     TimeWait,
     /// Never connected, or **gone: it does not tell whether both ended well or one has reset**. A read does, or `SO_ERROR`.
     Close,

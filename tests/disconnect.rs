@@ -7,11 +7,10 @@ use std::io::{self, ErrorKind};
 
 use epipe::{Disconnect, DisconnectExt};
 
-const ALL: [(Disconnect, ErrorKind); 7] = [
+const ALL: [(Disconnect, ErrorKind); 6] = [
     (Disconnect::BrokenPipe, ErrorKind::BrokenPipe),
     (Disconnect::Reset, ErrorKind::ConnectionReset),
     (Disconnect::Aborted, ErrorKind::ConnectionAborted),
-    (Disconnect::TimedOut, ErrorKind::TimedOut),
     (Disconnect::Unreachable, ErrorKind::HostUnreachable),
     (Disconnect::Refused, ErrorKind::ConnectionRefused),
     (Disconnect::Truncated, ErrorKind::UnexpectedEof),
@@ -27,6 +26,9 @@ fn kinds_are_told_and_found_again() {
         assert!(error.is_disconnect());
         assert_eq!(error.to_string(), disconnect.to_string());
     }
+    let silent = io::Error::from(Disconnect::TimedOut);
+    assert_eq!(silent.kind(), ErrorKind::TimedOut);
+    assert_eq!(silent.disconnect(), Some(Disconnect::TimedOut));
     for kind in [ErrorKind::NetworkUnreachable, ErrorKind::NetworkDown] {
         assert_eq!(
             Disconnect::from_error(&kind.into()),
@@ -35,6 +37,7 @@ fn kinds_are_told_and_found_again() {
     }
     for kind in [
         ErrorKind::WouldBlock,
+        ErrorKind::TimedOut, // a deadline of this program's
         ErrorKind::Interrupted,
         ErrorKind::NotConnected,
         ErrorKind::PermissionDenied,
@@ -76,6 +79,7 @@ fn codes_are_told() {
         (64, Some(Disconnect::Reset)),          // ERROR_NETNAME_DELETED
         (109, Some(Disconnect::BrokenPipe)),    // ERROR_BROKEN_PIPE
         (232, Some(Disconnect::BrokenPipe)),    // ERROR_NO_DATA
+        (121, Some(Disconnect::TimedOut)),      // ERROR_SEM_TIMEOUT
         (233, Some(Disconnect::BrokenPipe)),    // ERROR_PIPE_NOT_CONNECTED
         (1225, Some(Disconnect::Refused)),      // ERROR_CONNECTION_REFUSED
         (1236, Some(Disconnect::Aborted)),      // ERROR_CONNECTION_ABORTED
@@ -91,6 +95,7 @@ fn codes_are_told() {
         (10065, Some(Disconnect::Unreachable)), // WSAEHOSTUNREACH
         (10101, Some(Disconnect::BrokenPipe)),  // WSAEDISCON
         (10035, None),                          // WSAEWOULDBLOCK
+        (995, None),                            // ERROR_OPERATION_ABORTED
         (5, None),                              // ERROR_ACCESS_DENIED
     ] {
         let error = io::Error::from_raw_os_error(code);

@@ -82,8 +82,8 @@ mod faults {
                 calls: &[
                     "openat", "statx", "flock", "socket", "fchmod", "bind", "listen", "chmod",
                 ],
-                // The unlocking, and the pin.
-                passed_over: &[("flock", 2), ("openat", 2)],
+                // The unlocking.
+                passed_over: &[("flock", 2)],
                 prepare: |folder| {
                     let folder = folder.to_path_buf();
                     // SAFETY: it takes an integer.
@@ -198,7 +198,7 @@ mod faults {
                     "ioctl",
                 ],
                 // Whether it is gone.
-                passed_over: &[("getsockopt", 1)],
+                passed_over: &[("getsockopt", 2)],
                 prepare: |_| {
                     let (mut client, mut server) = tcp();
                     server.write_all(b"answer").unwrap();

@@ -100,6 +100,34 @@ fn what_is_sent_is_not_unsent() {
 }
 
 #[test]
+fn nothing_is_acknowledged_before_the_handshake_is_done() {
+    // A listener whose queue is full does not answer.
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap();
+    let connecting = (0..10).map(|_| {
+        let client =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let _ = client.connect(&listener.local_addr().unwrap()); // EINPROGRESS
+        client
+    });
+    let connecting: Vec<_> = connecting.collect();
+    thread::sleep(Duration::from_millis(50));
+    let waits = connecting.last().unwrap();
+    assert_eq!(tcp_info(waits).unwrap().state, TcpState::SynSent);
+    for error in [
+        unacknowledged(waits).unwrap_err(),
+        unsent(waits).unwrap_err(),
+        wait_acknowledged(waits, soon()).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::NotConnected);
+    }
+}
+
+#[test]
 fn a_connection_that_is_gone_is_an_error_and_no_endless_wait() {
     let (mut client, server) = tcp();
     client.write_all(&vec![7; 200_000]).unwrap();
@@ -147,7 +175,9 @@ fn what_is_no_tcp_stream_is_not_asked_for_bytes() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    assert_eq!(tcp_info(&listener).unwrap().state, TcpState::Listen);
+    let info = tcp_info(&listener).unwrap();
+    assert_eq!(info.state, TcpState::Listen);
+    assert_eq!(info.unacknowledged_segments, None);
     assert_eq!(
         unacknowledged(&listener).unwrap_err().raw_os_error(),
         Some(libc::EINVAL)

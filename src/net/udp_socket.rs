@@ -33,7 +33,11 @@ impl UdpSocket {
     /// Mirrors [`std::net::UdpSocket::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<UdpSocket> {
-        self.std.try_clone().map(UdpSocket::from)
+        let std = self.std.try_clone()?;
+        let shield = SocketShield::default();
+        shield.arm(&std);
+        // Not adopted anew: it is the same socket, and what it is told stays as it was set.
+        Ok(UdpSocket { std, shield })
     }
 
     /// Mirrors [`std::net::UdpSocket::send`].

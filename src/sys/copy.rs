@@ -650,7 +650,7 @@ impl Copy {
                 .nonblocking()
                 .is_ok_and(|nonblocking| nonblocking)
             // An error of the sink's wakes it as well.
-            && poll::wait(&mut [poll::entry(self.sink.fd, libc::POLLOUT)], None).is_ok()
+            && poll::wait_for(self.sink.fd, libc::POLLOUT, None).is_ok()
     }
 }
 

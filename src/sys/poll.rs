@@ -6,10 +6,11 @@ use std::ffi::{c_int, c_short};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cfg_if::cfg_if;
-use libc::{POLLIN, POLLNVAL, pollfd};
+use libc::{POLLERR, POLLIN, POLLNVAL, pollfd};
 use socket2::SockRef;
 
 pub(super) fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
@@ -49,14 +50,30 @@ pub(super) fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Resu
     }
 }
 
-/// Waits until there is something to read, or an end. An error of kind `TimedOut` without a code tells that the deadline came first.
-pub(crate) fn wait_readable(fd: &impl AsFd, deadline: Instant) -> io::Result<()> {
-    let mut polled = [entry(fd.as_fd(), POLLIN)];
-    wait(&mut polled, Some(deadline))?;
+/// Waits until one handle is ready, or at an end. An error of kind `TimedOut` without a code tells that the deadline came
+/// first.
+pub(super) fn wait_for(
+    fd: BorrowedFd<'_>,
+    events: c_short,
+    deadline: Option<Instant>,
+) -> io::Result<()> {
+    let mut polled = [entry(fd, events)];
+    wait(&mut polled, deadline)?;
     match polled[0].revents {
         0 => Err(io::ErrorKind::TimedOut.into()),
+        POLLERR => {
+            // What stands in an error queue, as a timestamp or an answer to MSG_ZEROCOPY, is its owner's to take; until
+            // then poll does not wait.
+            thread::sleep(Duration::from_millis(1));
+            Ok(())
+        }
         _ => Ok(()),
     }
+}
+
+/// Waits until there is something to read, as above.
+pub(crate) fn wait_readable(fd: &impl AsFd, deadline: Instant) -> io::Result<()> {
+    wait_for(fd.as_fd(), POLLIN, Some(deadline))
 }
 
 /// One receive that waits until the deadline, as above, whatever the socket's mode.
@@ -77,6 +94,9 @@ pub(crate) fn receive_by(
     loop {
         match SockRef::from(socket).recv_with_flags(buffer, DONTWAIT) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() >= deadline {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 wait_readable(socket, deadline)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -20,6 +20,10 @@ pub(crate) fn take_error(socket: &impl AsSocket) -> io::Result<Option<io::Error>
     SockRef::from(socket).take_error()
 }
 
+/// FreeBSD's and NetBSD's soisdisconnected drops what was unacknowledged, XNU's perhaps. Linux keeps the count.
+pub(crate) const RESET_EMPTIES_THE_QUEUE: bool =
+    cfg!(not(any(target_os = "android", target_os = "linux")));
+
 /// Where the system does not tell.
 #[allow(dead_code)] // not where all is told
 pub(crate) fn unsupported<T>(_: &impl AsSocket) -> io::Result<T> {
@@ -69,14 +73,22 @@ cfg_if! {
         const SIOCOUTQNSD: libc::c_ulong = 0x894b;
 
         pub(crate) fn unsent(socket: &impl AsSocket) -> io::Result<usize> {
-            let state = tcp_state(socket)?;
+            let state = state_that_counts(socket)?;
             Ok(without_fin(state, ask!(socket, SIOCOUTQNSD)?))
         }
 
         pub(crate) fn unacknowledged(socket: &impl AsSocket) -> io::Result<usize> {
             // The state first: of a FIN that is acknowledged in between, nothing is left to count.
-            let state = tcp_state(socket)?;
+            let state = state_that_counts(socket)?;
             Ok(without_fin(state, with_fin(socket)?))
+        }
+
+        /// During the handshake the kernel answers 0, whatever was written by TCP fast open.
+        fn state_that_counts(socket: &impl AsSocket) -> io::Result<TcpState> {
+            match tcp_state(socket)? {
+                TcpState::SynSent | TcpState::SynReceived => Err(io::ErrorKind::NotConnected.into()),
+                state => Ok(state),
+            }
         }
 
         /// What the other side has not acknowledged, FIN included; of a Unix stream memory.
@@ -241,7 +253,8 @@ cfg_if! {
                 state,
                 rtt: Duration::from_micros(report.rtt.into()),
                 retransmits: Some(report.total_retrans),
-                unacknowledged_segments: Some(report.unacked),
+                // Of a listener it is how many wait to be accepted.
+                unacknowledged_segments: (state != TcpState::Listen).then_some(report.unacked),
                 bytes_acknowledged: has(size_of::<Report>())
                     .then(|| acknowledged(socket, state, &report))
                     .transpose()?,
@@ -250,8 +263,8 @@ cfg_if! {
             })
         }
 
-        /// tcpi_bytes_acked counts the SYN of who has connected, and a FIN. Its own bytes are those that were sent for
-        /// the first time, less those that are under way.
+        /// tcpi_bytes_acked counts the SYN of who has connected, and a FIN. Who has connected is told by the bytes that
+        /// were sent for the first time, less those that are under way. (Alone these count what has failed on this side.)
         fn acknowledged(socket: &impl AsSocket, state: TcpState, report: &Report) -> io::Result<u64> {
             let first_sent = report.bytes_sent.saturating_sub(report.bytes_retrans);
             let left = |count: io::Result<usize>| match count {
@@ -261,7 +274,17 @@ cfg_if! {
             };
             let queued = left(with_fin(socket))?;
             let unsent = without_fin(state, report.notsent_bytes as usize) as u64;
-            Ok((first_sent + unsent).saturating_sub(queued))
+            let acknowledged = (first_sent + unsent).saturating_sub(queued);
+            let (has_fin, may_have_fin) = match state {
+                TcpState::FinWait2 | TcpState::TimeWait => (1, 1),
+                TcpState::Close => (0, 1),
+                _ => (0, 0),
+            };
+            let counted = report.bytes_acked;
+            Ok(acknowledged.clamp(
+                counted.saturating_sub(1 + may_have_fin),
+                counted.saturating_sub(has_fin),
+            ))
         }
     } else if #[cfg(target_os = "freebsd")] {
         pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
