@@ -1,9 +1,10 @@
 //! Endings: [`close_gracefully`], which destroys nothing that is still on its way, and [`reset`], which destroys it
 //! all.
 //!
-//! Just to drop a TCP stream is a matter of luck. If something of the peer's is unread, or arrives afterwards, the system
-//! answers with a reset, and the peer's system may throw away what it had received and not yet read: the very answer that
-//! was sent last. It happens to every server that answers before it has read all, as with "413 Content Too Large".
+//! Just to drop a TCP stream is a matter of luck. If something of the peer's is unread, or arrives afterwards, the
+//! system answers with a reset, and the peer's system may throw away what it had received and not yet read: the very
+//! answer that was sent last. It happens to every server that answers before it has read all, as with "413 Content
+//! Too Large".
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -19,13 +20,13 @@ use crate::{Disconnect, DisconnectExt, queue, sys};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
-    /// The peer has ended too, and has acknowledged all that was sent, where the system tells. That its application has
-    /// read it is not known.
+    /// The peer has ended too, and has acknowledged all that was sent, where the system tells. That its application
+    /// has read it is not known.
     Clean,
     /// The peer, or this side's system, has reset the connection: what was sent last may be lost.
     Reset,
-    /// The connection was over before, and no error waits: both sides had ended, or it was reset and an earlier call was
-    /// told. The system does not say which, but that call did.
+    /// The connection was over before, and no error waits: both sides had ended, or it was reset and an earlier call
+    /// was told. The system does not say which, but that call did.
     Over,
     /// The deadline came first. What is unacknowledged stays on its way; if the peer sends more, a reset destroys it.
     TimedOut {
@@ -42,13 +43,13 @@ pub enum Ending {
 /// How many bytes [`close_gracefully`] takes from the peer, 64 MiB: to read for ever would be the peer's to decide.
 pub const DRAIN_LIMIT: usize = 64 << 20;
 
-/// Closes a stream, TCP or Unix, so that no reset of this side destroys what it has sent: ends the sending half, throws
-/// away what the peer still sends until its end, and closes. nginx calls it a lingering close.
+/// Closes a stream, TCP or Unix, so that no reset of this side destroys what it has sent: ends the sending half,
+/// throws away what the peer still sends until its end, and closes. nginx calls it a lingering close.
 ///
-/// It waits until `deadline` at the most, also if the stream is non-blocking; what has come by then is still taken, for what
-/// is unread would make the close a reset. Of a stream that is passed by reference it does all but the close, which comes
-/// when its owner drops it. **For TLS**, send close_notify first (see [`Disconnect`]), and pass the socket: what comes from
-/// the peer is not decrypted.
+/// It waits until `deadline` at the most, also if the stream is non-blocking; what has come by then is still taken,
+/// for what is unread would make the close a reset. Of a stream that is passed by reference it does all but the
+/// close, which comes when its owner drops it. **For TLS**, send close_notify first (see [`Disconnect`]), and pass
+/// the socket: what comes from the peer is not decrypted.
 ///
 /// ```
 /// use std::io::Write;
@@ -70,15 +71,15 @@ pub const DRAIN_LIMIT: usize = 64 << 20;
 ///
 /// # Errors
 ///
-/// `NotConnected` of a stream that never was, `InvalidInput` of a socket that is no stream, and what the system says of a
-/// handle that is no socket. An end that the peer brought about is no error, but an [`Ending`].
+/// `NotConnected` of a stream that never was, `InvalidInput` of a socket that is no stream, and what the system says
+/// of a handle that is no socket. An end that the peer brought about is no error, but an [`Ending`].
 ///
 /// # Limits
 ///
-/// The connection ends when its last handle does: a `try_clone`, or a child that has inherited it, keeps it open. Where
-/// the receiving half was shut down before, an end of the peer's is not waited for. A stream that is still connecting is
-/// given up. The linger time is off afterwards, and on Windows the stream is non-blocking, also of one that is passed by
-/// reference.
+/// The connection ends when its last handle does: a `try_clone`, or a child that has inherited it, keeps it open.
+/// Where the receiving half was shut down before, an end of the peer's is not waited for. A stream that is still
+/// connecting is given up. The linger time is off afterwards, and on Windows the stream is non-blocking, also of one
+/// that is passed by reference.
 pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<Ending> {
     let socket = SockRef::from(&stream);
     if socket.r#type()? != Type::STREAM {
@@ -132,8 +133,8 @@ fn ending(error: io::Error, unacknowledged: impl Fn() -> Option<usize>) -> io::R
     }
 }
 
-/// Closes a stream by a reset: what is still on its way is lost, and so may be what the peer has not read yet. It is told
-/// `ECONNRESET`, unless it was told an end before: of a stream whose sending half was shut down.
+/// Closes a stream by a reset: what is still on its way is lost, and so may be what the peer has not read yet. It is
+/// told `ECONNRESET`, unless it was told an end before: of a stream whose sending half was shut down.
 ///
 /// **A Unix stream knows no reset**: the peer reads what is there and an end of file, or `ECONNRESET` if it had sent
 /// something that was not read.

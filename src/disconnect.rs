@@ -32,12 +32,13 @@ use crate::sys;
 /// | the `openssl` crate 0.10; OpenSSL 1.1 | the same | `SSL_ERROR_SYSCALL` without any error: **the crate's `Read` returns 0, as at an orderly end**. Ask `get_shutdown()`, which then has no `RECEIVED` |
 ///
 /// To end a TLS connection so that the peer can tell: send close_notify (rustls `send_close_notify`, then flush;
-/// `SSL_shutdown`), then [`close_gracefully`](crate::close::close_gracefully) the socket. `SSL_shutdown` is called *twice* to wait
-/// for the peer's close_notify as well: the first call sends ours and returns 0, the second reads until theirs and
-/// returns 1. In between, and if the peer is still sending, its data has to be read by `SSL_read`. Who closes the
-/// socket anyway need not call it twice. (Where theirs has been read already, the first call returns 1; a non-blocking
-/// socket may ask for another try, by -1 and `SSL_ERROR_WANT_READ` or `SSL_ERROR_WANT_WRITE`.) After `SSL_ERROR_SYSCALL` or
-/// `SSL_ERROR_SSL` it must not be called at all. With `SSL_OP_IGNORE_UNEXPECTED_EOF` OpenSSL 3 calls every end orderly.
+/// `SSL_shutdown`), then [`close_gracefully`](crate::close::close_gracefully) the socket. `SSL_shutdown` is called
+/// *twice* to wait for the peer's close_notify as well: the first call sends ours and returns 0, the second reads
+/// until theirs and returns 1. In between, and if the peer is still sending, its data has to be read by `SSL_read`.
+/// Who closes the socket anyway need not call it twice. (Where theirs has been read already, the first call returns
+/// 1; a non-blocking socket may ask for another try, by -1 and `SSL_ERROR_WANT_READ` or `SSL_ERROR_WANT_WRITE`.)
+/// After `SSL_ERROR_SYSCALL` or `SSL_ERROR_SSL` it must not be called at all. With `SSL_OP_IGNORE_UNEXPECTED_EOF`
+/// OpenSSL 3 calls every end orderly.
 ///
 /// [set_fd]: https://docs.rs/epipe/latest/epipe/openssl/fn.set_fd.html
 /// [`process_new_packets`]: https://docs.rs/rustls/0.23/rustls/struct.ConnectionCommon.html#method.process_new_packets
@@ -55,18 +56,19 @@ pub enum Disconnect {
     #[error("the connection was aborted on this side")]
     Aborted,
     /// `ETIMEDOUT`: the peer's system has answered nothing any more. Also the read timeout of a Windows socket, which
-    /// has the same code and ends nothing. Not an error of that kind without a code: that is a deadline of this program's.
+    /// has the same code and ends nothing. Not an error of that kind without a code: that is a deadline of this
+    /// program's.
     #[error("the peer has not answered in time")]
     TimedOut,
     /// No way leads to the peer: `EHOSTUNREACH`, `ENETUNREACH`, `ENETDOWN`.
     #[error("the peer cannot be reached")]
     Unreachable,
-    /// `ECONNREFUSED`: nobody listens there. From a *connected* datagram socket it is what an earlier datagram has drawn:
-    /// the next may find somebody.
+    /// `ECONNREFUSED`: nobody listens there. From a *connected* datagram socket it is what an earlier datagram has
+    /// drawn: the next may find somebody.
     #[error("nobody listens at the peer's address")]
     Refused,
-    /// The peer's bytes ended where its protocol had not: [`ErrorKind::UnexpectedEof`], which `read_exact` says too. To
-    /// say it yourself: `return Err(Disconnect::Truncated.into())`.
+    /// The peer's bytes ended where its protocol had not: [`ErrorKind::UnexpectedEof`], which `read_exact` says too.
+    /// To say it yourself: `return Err(Disconnect::Truncated.into())`.
     #[error("the peer's data ended too soon")]
     Truncated,
 }

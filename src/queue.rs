@@ -16,8 +16,9 @@
 //! | [`unsent`] | `SIOCOUTQNSD` | `Unsupported` | `Unsupported` | `Unsupported` |
 //! | [`tcp_info()`] | `TCP_INFO` | `TCP_CONNECTION_INFO` | FreeBSD: `TCP_INFO` | `Unsupported` |
 //!
-//! A Unix stream has no acknowledgements: what is written is with the peer. There Linux counts memory in place of bytes, so
-//! that all but [`unread`] is `Unsupported`. Run on Linux; for the others type-checked, and read in their sources.
+//! A Unix stream has no acknowledgements: what is written is with the peer. There Linux counts memory in place of
+//! bytes, so that all but [`unread`] is `Unsupported`. Run on Linux; for the others type-checked, and read in their
+//! sources.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -43,11 +44,11 @@ pub fn unsent(stream: impl AsSocket) -> io::Result<usize> {
     sys::unsent(&stream)
 }
 
-/// How many of the bytes that were written to a TCP stream the peer's system has not acknowledged; those that were not sent
-/// count too.
+/// How many of the bytes that were written to a TCP stream the peer's system has not acknowledged; those that were
+/// not sent count too.
 ///
-/// When the connection is gone ([`TcpState::Close`] by a reset) the number stays what it was on Linux, and may count a FIN;
-/// BSDs throw away what was unacknowledged, and count 0.
+/// When the connection is gone ([`TcpState::Close`] by a reset) the number stays what it was on Linux, and may count
+/// a FIN; BSDs throw away what was unacknowledged, and count 0.
 ///
 /// # Errors
 ///
@@ -56,14 +57,15 @@ pub fn unacknowledged(stream: impl AsSocket) -> io::Result<usize> {
     sys::unacknowledged(&stream)
 }
 
-/// Waits until the peer's system has acknowledged all that was written to a TCP stream. No event tells it: it asks again, first
-/// after 50 µs, then less often, up to once in 10 ms.
+/// Waits until the peer's system has acknowledged all that was written to a TCP stream. No event tells it: it asks
+/// again, first after 50 µs, then less often, up to once in 10 ms.
 ///
 /// # Errors
 ///
-/// `TimedOut`, without a code, if `deadline` comes first. If the connection is gone, the error that waits at the socket
-/// (`SO_ERROR`): it is taken, and no later call is told. If an earlier call has been told, it is `ConnectionReset` on Linux;
-/// elsewhere nothing is left to tell it by, and this is `Ok`. And those of [`unacknowledged`].
+/// `TimedOut`, without a code, if `deadline` comes first. If the connection is gone, the error that waits at the
+/// socket (`SO_ERROR`): it is taken, and no later call is told. If an earlier call has been told, it is
+/// `ConnectionReset` on Linux; elsewhere nothing is left to tell it by, and this is `Ok`. And those of
+/// [`unacknowledged`].
 pub fn wait_acknowledged(stream: impl AsSocket, deadline: Instant) -> io::Result<()> {
     let mut pause = Duration::from_micros(50);
     loop {
@@ -109,8 +111,8 @@ pub struct TcpInfo {
     pub retransmits: Option<u32>,
     /// How many segments are sent and unacknowledged, a FIN included.
     pub unacknowledged_segments: Option<u32>,
-    /// How many of the caller's bytes were acknowledged; one off where a transmission has failed on this side, or another
-    /// thread writes at the moment. Linux 4.19.
+    /// How many of the caller's bytes were acknowledged; one off where a transmission has failed on this side, or
+    /// another thread writes at the moment. Linux 4.19.
     pub bytes_acknowledged: Option<u64>,
     /// How many of the peer's bytes have come. In state [`Close`](TcpState::Close) its FIN may be counted. Linux 4.1.
     pub bytes_received: Option<u64>,
@@ -138,7 +140,8 @@ pub enum TcpState {
     LastAck,
     /// Both ended. (Linux tells `Close` of a socket that is still open.)
     TimeWait,
-    /// Never connected, or **gone: it does not tell whether both ended well or one has reset**. A read does, or `SO_ERROR`.
+    /// Never connected, or **gone: it does not tell whether both ended well or one has reset**. A read does, or
+    /// `SO_ERROR`.
     Close,
     /// A listener.
     Listen,

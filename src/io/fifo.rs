@@ -1,8 +1,8 @@
 //! FIFOs: named pipes, which are made and opened by a path, and never block by surprise.
 //!
-//! To open a FIFO waits for the other side, without a limit, and to open what is *not* one may act: a device can rewind a tape
-//! or hang. Here what is there is looked at first, and opened only if it is a FIFO. The handles are **non-blocking** until
-//! `set_nonblocking(false)` is called on them.
+//! To open a FIFO waits for the other side, without a limit, and to open what is *not* one may act: a device can
+//! rewind a tape or hang. Here what is there is looked at first, and opened only if it is a FIFO. The handles are
+//! **non-blocking** until `set_nonblocking(false)` is called on them.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -32,8 +32,9 @@
 //!
 //! # Limits
 //!
-//! Between the look and the call that follows, whoever may write to the folder can put something else there. It is noticed when
-//! it has been opened, which then is an error, but a device has been opened by then; and rights may have been set on another file by
+//! Between the look and the call that follows, whoever may write to the folder can put something else there. It is
+//! noticed when it has been opened, which then is an error, but a device has been opened by then; and rights may have
+//! been set on another file by
 //! [`create`]. Use a folder to which others cannot write.
 
 use std::fs::{self, File};
@@ -51,8 +52,8 @@ use crate::sys::{self, error_at};
 ///
 /// # Errors
 ///
-/// `AlreadyExists`, whatever is there; `InvalidInput` for a mode beyond `0o777`; those of `mkfifo` and `chmod`, after which none
-/// is left behind.
+/// `AlreadyExists`, whatever is there; `InvalidInput` for a mode beyond `0o777`; those of `mkfifo` and `chmod`, after
+/// which none is left behind.
 pub fn create<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<()> {
     let path = path.as_ref();
     sys::check_mode(path, mode)?;
@@ -65,9 +66,9 @@ pub fn create<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Without a reader `ENXIO`, at once; with a deadline the FIFO is tried again, first after 1 ms, then less often, up to once in
-/// 20 ms, and the error is `TimedOut`. `InvalidInput` if there is no FIFO, but something else; those of `open`: where there
-/// is nothing yet, `NotFound`, at once.
+/// Without a reader `ENXIO`, at once; with a deadline the FIFO is tried again, first after 1 ms, then less often, up
+/// to once in 20 ms, and the error is `TimedOut`. `InvalidInput` if there is no FIFO, but something else; those of
+/// `open`: where there is nothing yet, `NotFound`, at once.
 pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Result<PipeWriter> {
     let path = path.as_ref();
     let mut pause = Duration::from_millis(1);
@@ -87,8 +88,8 @@ pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Res
     }
 }
 
-/// Opens the reading end, non-blocking, and waits until a writer has written or has come and gone. Before that a read would
-/// return 0, as at the end.
+/// Opens the reading end, non-blocking, and waits until a writer has written or has come and gone. Before that a read
+/// would return 0, as at the end.
 ///
 /// # Errors
 ///

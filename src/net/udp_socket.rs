@@ -11,10 +11,10 @@ use crate::sys::{self, ShieldSocket, SocketShield, handle};
 ///
 /// # A client that has vanished
 ///
-/// A datagram that finds nobody may draw an answer (ICMP), which is an error of a *later* call. On Unix only a connected socket
-/// is told, as `ConnectionRefused` ([`Disconnect::Refused`](crate::Disconnect::Refused)): the next datagram may find somebody
-/// again. On Windows every socket would be told, by a failing receive: this type turns that off
-/// (`SIO_UDP_CONNRESET`, `SIO_UDP_NETRESET`; where that is refused, as on Wine, it stays).
+/// A datagram that finds nobody may draw an answer (ICMP), which is an error of a *later* call. On Unix only a
+/// connected socket is told, as `ConnectionRefused` ([`Disconnect::Refused`](crate::Disconnect::Refused)): the next
+/// datagram may find somebody again. On Windows every socket would be told, by a failing receive: this type turns
+/// that off (`SIO_UDP_CONNRESET`, `SIO_UDP_NETRESET`; where that is refused, as on Wine, it stays).
 ///
 /// # Limits
 ///
@@ -60,8 +60,8 @@ impl UdpSocket {
     }
 
     sys::only_windows! {
-        /// Whether a receive fails with `ConnectionReset` after a datagram that found nobody. Adopting a socket turns it off,
-        /// for one client that has vanished would fail the receive of all.
+        /// Whether a receive fails with `ConnectionReset` after a datagram that found nobody. Adopting a socket turns
+        /// it off, for one client that has vanished would fail the receive of all.
         ///
         /// # Errors
         ///

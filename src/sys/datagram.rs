@@ -1,8 +1,8 @@
 //! Windows: what a vanished client does to the socket of all.
 //!
 //! A datagram that finds nobody is answered by ICMP, and by default the next `WSARecvFrom` fails for that:
-//! WSAECONNRESET for "port unreachable", WSAENETRESET for "time exceeded" (Microsoft, "Winsock IOCTLs", SIO_UDP_CONNRESET and
-//! SIO_UDP_NETRESET; the second from Windows 8 on). Unix tells it a *connected* socket alone.
+//! WSAECONNRESET for "port unreachable", WSAENETRESET for "time exceeded" (Microsoft, "Winsock IOCTLs",
+//! SIO_UDP_CONNRESET and SIO_UDP_NETRESET; the second from Windows 8 on). Unix tells it a *connected* socket alone.
 
 #![allow(unsafe_code, reason = "WSAIoctl takes pointers")]
 
@@ -39,8 +39,8 @@ cfg_if! {
         fn set<S: handle::Socket>(socket: &S, code: u32, on: bool) -> io::Result<()> {
             let on = c_int::from(on); // a BOOL
             let mut returned = 0;
-            // SAFETY: the input is valid for its length, the count for one number; no output is asked for, and nothing goes on
-            // after the call.
+            // SAFETY: the input is valid for its length, the count for one number; no output is asked for, and
+            // nothing goes on after the call.
             let answer = unsafe {
                 WSAIoctl(
                     socket.as_socket().as_raw_socket() as usize,

@@ -1,5 +1,5 @@
-//! The codes that tell of an ended connection, and that std knows no kind for, or one that says less: of kind `TimedOut`
-//! are cancelled calls too, and deadlines without a code.
+//! The codes that tell of an ended connection, and that std knows no kind for, or one that says less: of kind
+//! `TimedOut` are cancelled calls too, and deadlines without a code.
 
 use crate::Disconnect;
 

@@ -49,8 +49,8 @@ cfg_if! {
             })
         }
 
-        /// What is at a path, and what keeps its inode's number from being used again, as long as it is open. Not by std,
-        /// which takes O_PATH for an access mode where musl does, and removes it.
+        /// What is at a path, and what keeps its inode's number from being used again, as long as it is open. Not by
+        /// std, which takes O_PATH for an access mode where musl does, and removes it.
         pub(crate) fn pin(path: &Path) -> io::Result<(Metadata, Option<File>)> {
             let path = c_path(path)?;
             let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;

@@ -50,8 +50,8 @@ pub(super) fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Resu
     }
 }
 
-/// Waits until one handle is ready, or at an end. An error of kind `TimedOut` without a code tells that the deadline came
-/// first.
+/// Waits until one handle is ready, or at an end. An error of kind `TimedOut` without a code tells that the deadline
+/// came first.
 pub(super) fn wait_for(
     fd: BorrowedFd<'_>,
     events: c_short,
@@ -62,8 +62,8 @@ pub(super) fn wait_for(
     match polled[0].revents {
         0 => Err(io::ErrorKind::TimedOut.into()),
         POLLERR => {
-            // What stands in an error queue, as a timestamp or an answer to MSG_ZEROCOPY, is its owner's to take; until
-            // then poll does not wait.
+            // What stands in an error queue, as a timestamp or an answer to MSG_ZEROCOPY, is its owner's to take;
+            // until then poll does not wait.
             thread::sleep(Duration::from_millis(1));
             Ok(())
         }

@@ -263,8 +263,9 @@ cfg_if! {
             })
         }
 
-        /// tcpi_bytes_acked counts the SYN of who has connected, and a FIN. Who has connected is told by the bytes that
-        /// were sent for the first time, less those that are under way. (Alone these count what has failed on this side.)
+        /// tcpi_bytes_acked counts the SYN of who has connected, and a FIN. Who has connected is told by the bytes
+        /// that were sent for the first time, less those that are under way. (Alone these count what has failed on
+        /// this side.)
         fn acknowledged(socket: &impl AsSocket, state: TcpState, report: &Report) -> io::Result<u64> {
             let first_sent = report.bytes_sent.saturating_sub(report.bytes_retrans);
             let left = |count: io::Result<usize>| match count {
@@ -302,8 +303,8 @@ cfg_if! {
             })
         }
     } else if #[cfg(target_vendor = "apple")] {
-        /// netinet/tcp.h's `struct tcp_connection_info`. In the libc crate's (0.2.191) the bits of TCP fast open are a word
-        /// each, and what follows is not where it is.
+        /// netinet/tcp.h's `struct tcp_connection_info`. In the libc crate's (0.2.191) the bits of TCP fast open are
+        /// a word each, and what follows is not where it is.
         #[repr(C)]
         #[derive(Default)]
         struct Report {

@@ -20,13 +20,15 @@ const PATIENCE_OF_DROP: Duration = Duration::from_millis(500);
 
 /// The file of a listener's address, from [`UnixListener::bind_private`]: it is removed on drop.
 ///
-/// It is removed if it is still the one that was bound, by device and inode, and only by the process that has bound it: not by
-/// its children. (By the process's number: a child in a new PID namespace may have the same.) An error there is passed over,
-/// and so is a folder whose lock somebody holds for half a second; what is left is replaced by the next `bind_private`.
+/// It is removed if it is still the one that was bound, by device and inode, and only by the process that has bound
+/// it: not by its children. (By the process's number: a child in a new PID namespace may have the same.) An error
+/// there is passed over, and so is a folder whose lock somebody holds for half a second; what is left is replaced by
+/// the next `bind_private`.
 ///
-/// **`let (listener, _) = …` removes the file at once**: give it a name, or [`keep`](SocketFile::keep) it. Elsewhere than on
-/// Linux and Android an inode's number may be used again as soon as the listener is closed and the file is gone: drop this
-/// before the listener, as `let (listener, file) = …` does by itself, and a struct in which it is the first field.
+/// **`let (listener, _) = …` removes the file at once**: give it a name, or [`keep`](SocketFile::keep) it. Elsewhere
+/// than on Linux and Android an inode's number may be used again as soon as the listener is closed and the file is
+/// gone: drop this before the listener, as `let (listener, file) = …` does by itself, and a struct in which it is the
+/// first field.
 #[derive(Debug)]
 #[must_use = "dropped, it removes the file: nobody finds the listener any more"]
 pub struct SocketFile {
@@ -91,41 +93,43 @@ impl UnixListener {
         UnixListener::bind_private_with_mode(path, 0o600)
     }
 
-    /// Listens on a path whose file has exactly these rights, whatever the umask, and never wider ones: `bind` and a `chmod`
-    /// afterwards would let others in for an instant. (To connect takes the right to write.)
+    /// Listens on a path whose file has exactly these rights, whatever the umask, and never wider ones: `bind` and a
+    /// `chmod` afterwards would let others in for an instant. (To connect takes the right to write.)
     ///
     /// The process's umask is not touched: it is every thread's. The file is not renamed: `local_addr` tells `path`.
     ///
-    /// A file of a listener that is gone is replaced: one that refuses a connection. (A listener that lives sees that connection,
-    /// and its end.) All of that happens under a lock, `flock(2)`, on the folder, so that of two that start at once one
-    /// gets the address, and the other the error.
+    /// A file of a listener that is gone is replaced: one that refuses a connection. (A listener that lives sees that
+    /// connection, and its end.) All of that happens under a lock, `flock(2)`, on the folder, so that of two that
+    /// start at once one gets the address, and the other the error.
     ///
     /// # Limits
     ///
-    /// * **Users of other functions do not know the lock**: a server that binds the same path by itself looks as if it were
-    ///   gone until it has called `listen`; so does a stream socket that is bound there and never listens, a listener of another
-    ///   host on a shared file system, and, elsewhere than on Linux and Android, one whose queue of connections is full.
-    /// * Who may read the folder may hold its lock: in `/tmp` any user can make this fail, and so does a program that has locked
-    ///   the folder itself. Use a folder of your own, as below `/run`.
-    /// * Of the folders only the one that holds the file is looked at. Who may write to one above can put another in its place.
+    /// * **Users of other functions do not know the lock**: a server that binds the same path by itself looks as if
+    ///   it were gone until it has called `listen`; so does a stream socket that is bound there and never listens, a
+    ///   listener of another host on a shared file system, and, elsewhere than on Linux and Android, one whose queue
+    ///   of connections is full.
+    /// * Who may read the folder may hold its lock: in `/tmp` any user can make this fail, and so does a program that
+    ///   has locked the folder itself. Use a folder of your own, as below `/run`.
+    /// * Of the folders only the one that holds the file is looked at. Who may write to one above can put another in
+    ///   its place.
     /// * A default ACL of the folder is added to the rights of the group (acl(5)).
     ///
     /// # Errors
     ///
     /// * `AddrInUse`: somebody listens there, or it cannot be told.
     /// * `AlreadyExists`: there is something that is no socket, a symbolic link for example. It is left alone.
-    /// * `PermissionDenied`: its group or others may write to the folder, and it has no sticky bit: they could replace the file.
-    ///   Or the folder is another user's, root's excepted.
+    /// * `PermissionDenied`: its group or others may write to the folder, and it has no sticky bit: they could
+    ///   replace the file. Or the folder is another user's, root's excepted.
     /// * `TimedOut`: somebody holds the folder's lock for five seconds.
     /// * `InvalidInput`: a mode beyond `0o777`, a path without a file name, an abstract address (it has no rights).
     /// * Those of `open`, `socket`, `bind`, `chmod` and `listen`. No file is left behind.
     ///
     /// # Platforms
     ///
-    /// On Linux and Android the socket has its rights before it is bound (`fchmod`), and what the umask has cut is added before
-    /// `listen`. Elsewhere they are set between the two, where nobody can connect yet; but who has been let through by the umask
-    /// and is then held up, between two steps of one `connect`, until after `listen`, gets in. (Without the `fchmod` Linux
-    /// showed that within seconds, to a stranger who tries in a loop.)
+    /// On Linux and Android the socket has its rights before it is bound (`fchmod`), and what the umask has cut is
+    /// added before `listen`. Elsewhere they are set between the two, where nobody can connect yet; but who has been
+    /// let through by the umask and is then held up, between two steps of one `connect`, until after `listen`, gets
+    /// in. (Without the `fchmod` Linux showed that within seconds, to a stranger who tries in a loop.)
     pub fn bind_private_with_mode<P: AsRef<Path>>(
         path: P,
         mode: u32,

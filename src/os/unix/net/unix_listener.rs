@@ -42,9 +42,9 @@ impl UnixListener {
     }
 
     sys::only_peer_cred! {
-        /// Accepts a connection of that user's, by its [`peer_cred`](UnixStream::peer_cred): who it was when it connected.
-        /// Those of others are closed, unread; root is another. (In a user namespace all users without a number look the same,
-        /// `nobody`.)
+        /// Accepts a connection of that user's, by its [`peer_cred`](UnixStream::peer_cred): who it was when it
+        /// connected. Those of others are closed, unread; root is another. (In a user namespace all users without a
+        /// number look the same, `nobody`.)
         ///
         /// # Errors
         ///
