@@ -18,7 +18,7 @@
 //!
 //! A Unix stream has no acknowledgements: what is written is with the peer. There Linux counts memory in place of
 //! bytes, so that all but [`unread`] is `Unsupported`. Run on Linux; for the others type-checked, and read in their
-//! sources.
+//! sources. What Windows could tell is not asked.
 
 use std::io;
 use std::time::{Duration, Instant};
