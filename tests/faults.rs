@@ -17,6 +17,10 @@ fn main() -> std::process::ExitCode {
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "support/folder.rs"]
+mod folder;
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod faults {
     use std::fs;
     use std::io::{self, BufRead, BufReader, Read, Write};
@@ -33,6 +37,8 @@ mod faults {
     use epipe::os::unix::net::UnixListener;
     use epipe::queue::{tcp_info, unacknowledged, unread, unsent, wait_acknowledged};
     use libtest_mimic::{Arguments, Trial};
+
+    use crate::folder::Folder;
 
     const SCENE: &str = "EPIPE_FAULT";
 
@@ -310,11 +316,9 @@ mod faults {
     }
 
     fn play(scene: &Scene) {
-        let folder = std::env::temp_dir().join(format!("epipe-faults-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
-        let before = (descriptors(), listing(&folder));
-        let play = (scene.prepare)(&folder);
+        let folder = Folder::new();
+        let before = (descriptors(), listing(&folder.0));
+        let play = (scene.prepare)(&folder.0);
         say("ready");
         wait();
         let (outcome, look) = play();
@@ -324,13 +328,12 @@ mod faults {
         });
         wait();
         look(outcome.is_ok());
-        let left: Vec<_> = listing(&folder)
+        let left: Vec<_> = listing(&folder.0)
             .into_iter()
             .filter(|path| !before.1.contains(path) && path.file_name().unwrap() != "fifo")
             .collect();
         assert!(left.is_empty(), "left behind: {left:?}");
         assert_eq!(descriptors(), before.0, "descriptors");
-        fs::remove_dir_all(folder).unwrap();
         say("fine");
     }
 
