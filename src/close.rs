@@ -20,8 +20,8 @@ use crate::{Disconnect, DisconnectExt, queue, sys};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
-    /// The peer has ended too, and has acknowledged all that was sent, where the system tells. That its application
-    /// has read it is not known.
+    /// The peer has ended too, and has acknowledged all that was sent, where the system tells: of a Unix stream it
+    /// tells the end alone. That its application has read it is not known.
     Clean,
     /// The peer, or this side's system, has reset the connection: what was sent last may be lost.
     Reset,
@@ -46,10 +46,10 @@ pub const DRAIN_LIMIT: usize = 64 << 20;
 /// Closes a stream, TCP or Unix, so that no reset of this side destroys what it has sent: ends the sending half,
 /// throws away what the peer still sends until its end, and closes. nginx calls it a lingering close.
 ///
-/// It waits until `deadline` at the most, also if the stream is non-blocking; what has come by then is still taken,
-/// for what is unread would make the close a reset. Of a stream that is passed by reference it does all but the
-/// close, which comes when its owner drops it. **For TLS**, send close_notify first (see [`Disconnect`]), and pass
-/// the socket: what comes from the peer is not decrypted.
+/// It blocks the thread, until `deadline` at the most, also if the stream is non-blocking; what has come by then is
+/// still taken, for what is unread would make the close a reset. Of a stream that is passed by reference it does all
+/// but the close, which comes when its owner drops it. **For TLS**, send close_notify first (see [`Disconnect`]), and
+/// pass the socket: what comes from the peer is not decrypted.
 ///
 /// ```
 /// use std::io::Write;
@@ -71,8 +71,9 @@ pub const DRAIN_LIMIT: usize = 64 << 20;
 ///
 /// # Errors
 ///
-/// `NotConnected` of a stream that never was, `InvalidInput` of a socket that is no stream, and what the system says
-/// of a handle that is no socket. An end that the peer brought about is no error, but an [`Ending`].
+/// `NotConnected` of a stream that never was (a Unix stream: `InvalidInput`), `InvalidInput` of a socket that is no
+/// stream, and what the system says of a handle that is no socket. An end that the peer brought about is no error,
+/// but an [`Ending`].
 ///
 /// # Limits
 ///
@@ -104,7 +105,13 @@ pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<
     let mut room = DRAIN_LIMIT;
     loop {
         match sys::receive_by(&stream, &mut buffer, deadline) {
-            Ok(0) if was_over => return Ok(Ending::Over),
+            // Behind the peer's end a read is not told of the reset that came next (Linux tcp.c tcp_recvmsg).
+            Ok(0) if was_over => {
+                return Ok(match socket.take_error()? {
+                    Some(_) => Ending::Reset,
+                    None => Ending::Over,
+                });
+            }
             Ok(0) => break,
             Ok(received) if received > room => {
                 let unacknowledged = unacknowledged();
@@ -134,7 +141,8 @@ fn ending(error: io::Error, unacknowledged: impl Fn() -> Option<usize>) -> io::R
 }
 
 /// Closes a stream by a reset: what is still on its way is lost, and so may be what the peer has not read yet. It is
-/// told `ECONNRESET`, unless it was told an end before: of a stream whose sending half was shut down.
+/// told `ECONNRESET`; but where this side's sending half was shut down before, it has read the end and may be told
+/// nothing.
 ///
 /// **A Unix stream knows no reset**: the peer reads what is there and an end of file, or `ECONNRESET` if it had sent
 /// something that was not read.

@@ -28,7 +28,7 @@ use crate::sys;
 /// |---|---|---|
 /// | TCP, Unix streams | a read returns 0 | a read or write fails: `ECONNRESET`, `EPIPE`. **A 0 may be either**: a peer that is killed sends a FIN too. Only a length, or an end mark, of the protocol tells: [`Truncated`](Disconnect::Truncated) is yours to say |
 /// | rustls | close_notify came: `Stream::read` returns 0, [`process_new_packets`] said `peer_has_closed()` | `Stream::read` fails with `UnexpectedEof`: [`Truncated`](Disconnect::Truncated) |
-/// | OpenSSL 3, its own `SSL_set_fd` and [`epipe::openssl::set_fd`][set_fd] | `SSL_get_error` says `SSL_ERROR_ZERO_RETURN` | `SSL_ERROR_SSL` with the reason `SSL_R_UNEXPECTED_EOF_WHILE_READING` (294); a reset is `SSL_ERROR_SYSCALL` with its errno |
+/// | OpenSSL 3, its own `SSL_set_fd` and `epipe::openssl::set_fd` | `SSL_get_error` says `SSL_ERROR_ZERO_RETURN` | `SSL_ERROR_SSL` with the reason `SSL_R_UNEXPECTED_EOF_WHILE_READING` (294); a reset is `SSL_ERROR_SYSCALL` with its errno |
 /// | the `openssl` crate 0.10; OpenSSL 1.1 | the same | `SSL_ERROR_SYSCALL` without any error: **the crate's `Read` returns 0, as at an orderly end**. Ask `get_shutdown()`, which then has no `RECEIVED` |
 ///
 /// To end a TLS connection so that the peer can tell: send close_notify (rustls `send_close_notify`, then flush;
@@ -40,13 +40,12 @@ use crate::sys;
 /// After `SSL_ERROR_SYSCALL` or `SSL_ERROR_SSL` it must not be called at all. With `SSL_OP_IGNORE_UNEXPECTED_EOF`
 /// OpenSSL 3 calls every end orderly.
 ///
-/// [set_fd]: https://docs.rs/epipe/latest/epipe/openssl/fn.set_fd.html
 /// [`process_new_packets`]: https://docs.rs/rustls/0.23/rustls/struct.ConnectionCommon.html#method.process_new_packets
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// `EPIPE`: what is written can reach nobody. The peer has reset or closed, and an error before has told so or
-    /// was taken by somebody else; or this side's sending half was shut down.
+    /// `EPIPE`: what is written can reach nobody. The peer has closed or reset, and this may be the first that is
+    /// told of it; or this side's sending half was shut down.
     #[error("the peer is gone, nothing can be sent any more")]
     BrokenPipe,
     /// `ECONNRESET`: the peer has thrown the connection away, and what it had not read with it.

@@ -18,7 +18,8 @@
 //!
 //! A Unix stream has no acknowledgements: what is written is with the peer. There Linux counts memory in place of
 //! bytes, so that all but [`unread`] is `Unsupported`. Run on Linux; for the others type-checked, and read in their
-//! sources. What Windows could tell is not asked.
+//! sources. What Windows could tell is not asked. Of
+//! MPTCP the FIN is counted.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -62,9 +63,10 @@ pub fn unacknowledged(stream: impl AsSocket) -> io::Result<usize> {
 ///
 /// # Errors
 ///
-/// `TimedOut`, without a code, if `deadline` comes first. If the connection is gone, the error that waits at the
-/// socket (`SO_ERROR`): it is taken, and no later call is told. If an earlier call has been told, it is
-/// `ConnectionReset` on Linux; elsewhere nothing is left to tell it by, and this is `Ok`. And those of
+/// `TimedOut`, without a code, if `deadline` comes first. If the connection is gone with something unacknowledged,
+/// the error that waits at the socket (`SO_ERROR`): it is taken, and no later call is told; if an earlier call has
+/// been told, `ConnectionReset`. (FreeBSD, NetBSD and Apple have no count then: there it is the waiting error, and
+/// without one `Ok`.) What was acknowledged before the connection ended is `Ok` on Linux. And those of
 /// [`unacknowledged`].
 pub fn wait_acknowledged(stream: impl AsSocket, deadline: Instant) -> io::Result<()> {
     let mut pause = Duration::from_micros(50);

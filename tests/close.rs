@@ -193,6 +193,15 @@ fn a_reset_of_the_peer_is_told() {
     assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Reset);
     later.join().unwrap();
 
+    // One that had ended first: no read is told.
+    let (mut client, mut server) = tcp();
+    client.write_all(b"request").unwrap();
+    drop(client);
+    server.read_exact(&mut [0; 7]).unwrap();
+    server.write_all(b"answer").unwrap();
+    while SockRef::from(&server).peer_addr().is_ok() {} // until the reset has come
+    assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Reset);
+
     // Somebody has been told already, and nothing tells it from an end.
     let (client, server) = tcp();
     reset(client).unwrap();

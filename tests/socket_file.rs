@@ -320,6 +320,11 @@ fn bad_arguments_are_told() {
     ] {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     }
+    // A FIFO that stands for the folder is not waited for.
+    epipe::io::fifo::create(&path, 0o600).unwrap();
+    let error = UnixListener::bind_private(path.join("socket")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotADirectory);
+    fs::remove_file(&path).unwrap();
     let error = UnixListener::bind_private(folder.0.join("no/socket")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(folder.is_empty());

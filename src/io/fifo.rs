@@ -59,7 +59,12 @@ pub fn create<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<()> {
     sys::check_mode(path, mode)?;
     sys::make_fifo(path, mode)?;
     let made = look(path).and_then(|()| sys::set_rights(path, mode));
-    made.inspect_err(|_| drop(fs::remove_file(path)))
+    made.inspect_err(|error| {
+        // What has taken its place is not ours to remove.
+        if error.kind() != ErrorKind::InvalidInput {
+            let _ = fs::remove_file(path);
+        }
+    })
 }
 
 /// Opens the writing end, non-blocking. A vanished reader is `EPIPE`.
@@ -93,8 +98,8 @@ pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Res
 ///
 /// # Errors
 ///
-/// `TimedOut` if `deadline` comes first; nothing is lost then, but a writer that has come in between is told `EPIPE`.
-/// `InvalidInput` if there is no FIFO, but something else; those of `open`.
+/// `TimedOut` if `deadline` comes first. A writer that has come at that very moment is told `EPIPE`, or loses what it
+/// has written: nobody reads it. `InvalidInput` if there is no FIFO, but something else; those of `open`.
 pub fn open_read<P: AsRef<Path>>(path: P, deadline: Instant) -> io::Result<PipeReader> {
     let fifo = open(path.as_ref(), false)?;
     sys::wait_readable(&fifo, deadline)?;

@@ -25,6 +25,8 @@ const PATIENCE_OF_DROP: Duration = Duration::from_millis(500);
 /// there is passed over, and so is a folder whose lock somebody holds for half a second; what is left is replaced by
 /// the next `bind_private`.
 ///
+/// A daemon binds after its last fork, or keeps the file: its parent would remove it.
+///
 /// **`let (listener, _) = …` removes the file at once**: give it a name, or [`keep`](SocketFile::keep) it. Elsewhere
 /// than on Linux and Android an inode's number may be used again as soon as the listener is closed and the file is
 /// gone: drop this before the listener, as `let (listener, file) = …` does by itself, and a struct in which it is the
@@ -56,8 +58,8 @@ impl Drop for SocketFile {
         if self.process != std::process::id() {
             return;
         }
-        let folder = self.path.parent().map(File::open);
-        let Some(Ok(_lock)) = folder.map(|folder| Locked::new(folder?, PATIENCE_OF_DROP)) else {
+        let folder = open_folder(&self.path);
+        let Ok(_lock) = folder.and_then(|folder| Locked::new(folder, PATIENCE_OF_DROP)) else {
             return;
         };
         if fs::symlink_metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity) {
@@ -112,6 +114,8 @@ impl UnixListener {
     ///   has locked the folder itself. Use a folder of your own, as below `/run`.
     /// * Of the folders only the one that holds the file is looked at. Who may write to one above can put another in
     ///   its place.
+    /// * A relative path is for as long as no other thread changes the current folder.
+    /// * A file without the right to write for its owner is never replaced: nobody but root may ask whether it lives.
     /// * A default ACL of the folder is added to the rights of the group (acl(5)).
     ///
     /// # Errors
@@ -144,7 +148,9 @@ impl UnixListener {
         }
         let address = SockAddr::unix(path)?;
         let path = std::path::absolute(path)?; // not the current folder's, which may change
-        let _lock = Locked::new(open_folder(&path)?, PATIENCE)?;
+        let folder = open_folder(&path)?;
+        check_folder(&folder, &path)?;
+        let _lock = Locked::new(folder, PATIENCE)?;
         remove_stale(&path, &address)?;
 
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -200,21 +206,25 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     }
 }
 
-/// The folder of a file, if nobody else can replace what is in it.
+/// The folder of a file. By its own entry for itself, which only a folder has: to open a FIFO would wait.
 fn open_folder(path: &Path) -> io::Result<File> {
-    let folder = path.parent().unwrap_or(path);
-    let handle = File::open(folder)?;
-    let about = handle.metadata()?;
+    File::open(path.parent().unwrap_or(path).join("."))
+}
+
+/// An error if others can replace what is in the folder.
+fn check_folder(folder: &File, path: &Path) -> io::Result<()> {
+    let about = folder.metadata()?;
+    let refused = |reason| Err(error_at(ErrorKind::PermissionDenied, path, reason));
     let (by_others, sticky) = (0o022, 0o1000);
     if about.mode() & by_others != 0 && about.mode() & sticky == 0 {
-        let reason = "its group or others may write to it and it has no sticky bit: they could replace the socket";
-        return Err(error_at(ErrorKind::PermissionDenied, folder, reason));
+        return refused(
+            "the folder's group or others may write to it and it has no sticky bit: they could replace the socket",
+        );
     }
     if ![0, sys::effective_user()].contains(&about.uid()) {
-        let reason = "belongs to another user, who could replace the socket";
-        return Err(error_at(ErrorKind::PermissionDenied, folder, reason));
+        return refused("the folder belongs to another user, who could replace the socket");
     }
-    Ok(handle)
+    Ok(())
 }
 
 /// A folder under its lock. It is unlocked, and not just closed: a child may have inherited it.
