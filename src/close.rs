@@ -114,8 +114,9 @@ pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<
             }
             Ok(0) => break,
             Ok(received) if received > room => {
-                let unacknowledged = unacknowledged();
-                return Ok(Ending::Flooded { unacknowledged });
+                return Ok(Ending::Flooded {
+                    unacknowledged: unacknowledged(),
+                });
             }
             Ok(received) => room -= received,
             Err(error) => return ending(error, unacknowledged),
@@ -129,13 +130,12 @@ pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<
 }
 
 fn ending(error: io::Error, unacknowledged: impl Fn() -> Option<usize>) -> io::Result<Ending> {
-    // ETIMEDOUT is the peer's silence; ours has no code.
-    if error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none() {
-        let unacknowledged = unacknowledged();
-        return Ok(Ending::TimedOut { unacknowledged });
-    }
     match Disconnect::from_error(&error) {
         Some(_) => Ok(Ending::Reset),
+        // Not the peer's silence, which is a disconnect, but our deadline.
+        None if error.kind() == io::ErrorKind::TimedOut => Ok(Ending::TimedOut {
+            unacknowledged: unacknowledged(),
+        }),
         None => Err(error),
     }
 }

@@ -147,7 +147,7 @@ impl UnixListener {
             return Err(error_at(ErrorKind::InvalidInput, path, reason));
         }
         let address = SockAddr::unix(path)?;
-        let path = std::path::absolute(path)?; // not the current folder's, which may change
+        let path = std::path::absolute(path)?; // the current folder may change before the drop
         let folder = open_folder(&path)?;
         check_folder(&folder, &path)?;
         let _lock = Locked::new(folder, PATIENCE)?;
