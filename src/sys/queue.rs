@@ -117,9 +117,9 @@ cfg_if! {
             }
             cfg_if! {
                 if #[cfg(target_vendor = "apple")] {
-                    let mut count: std::ffi::c_int = 0;
-                    // SAFETY: an int of any value is one.
-                    unsafe { option(socket, libc::SOL_SOCKET, libc::SO_NWRITE, &mut count) }?;
+                    // SAFETY: the option's value is an int.
+                    let (count, _): (std::ffi::c_int, _) =
+                        unsafe { option(socket, libc::SOL_SOCKET, libc::SO_NWRITE) }?;
                     Ok(usize::try_from(count).unwrap_or(0))
                 } else {
                     ask!(socket, libc::FIONWRITE)
@@ -140,38 +140,25 @@ cfg_if! {
         target_os = "linux",
         target_vendor = "apple",
     ))] {
-        use std::os::fd::AsRawFd;
         use std::time::Duration;
 
         use crate::queue::TcpState;
 
-        /// Reads an option into `value`; tells how many bytes of it were written.
+        /// Reads an option, and how many bytes of it the system has written.
         ///
         /// # Safety
         ///
-        /// A `T` has no bytes that it must not have.
-        unsafe fn option<T>(
+        /// As of `option::get`.
+        unsafe fn option<T: Copy>(
             socket: &impl AsSocket,
             level: std::ffi::c_int,
             name: std::ffi::c_int,
-            value: &mut T,
-        ) -> io::Result<usize> {
-            let mut len = size_of::<T>() as libc::socklen_t;
-            // SAFETY: the call writes no more than the length says.
-            let answer = unsafe {
-                libc::getsockopt(
-                    socket.as_fd().as_raw_fd(),
-                    level,
-                    name,
-                    std::ptr::from_mut(value).cast(),
-                    &mut len,
-                )
-            };
-            match (answer, io::Error::last_os_error()) {
-                (0, _) => Ok(len as usize),
+        ) -> io::Result<(T, usize)> {
+            // SAFETY: the caller vouches for the type.
+            match unsafe { super::option::get_with_len(socket.as_fd(), level, name) } {
                 // How some systems say that this kind of socket does not know it.
-                (_, error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => unsupported(socket),
-                (_, error) => Err(error),
+                Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => unsupported(socket),
+                answer => answer,
             }
         }
     } else {
@@ -188,7 +175,7 @@ cfg_if! {
     if #[cfg(any(target_os = "android", target_os = "linux"))] {
         /// The head of linux/tcp.h's `struct tcp_info`, which grows; the libc crate's differ.
         #[repr(C)]
-        #[derive(Default)]
+        #[derive(Clone, Copy)]
         struct Report {
             state: u8,
             small: [u8; 7],
@@ -214,10 +201,8 @@ cfg_if! {
 
         /// The report, and how much of it this kernel has written: an older one less.
         fn report(socket: &impl AsSocket) -> io::Result<(Report, usize)> {
-            let mut report = Report::default();
-            // SAFETY: it is made of integers.
-            let len = unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut report) }?;
-            Ok((report, len))
+            // SAFETY: it is the option's head, made of integers.
+            unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_INFO) }
         }
 
         impl Report {
@@ -289,10 +274,9 @@ cfg_if! {
         }
     } else if #[cfg(target_os = "freebsd")] {
         pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
-            // SAFETY: it is made of integers.
-            let mut report: libc::tcp_info = unsafe { std::mem::zeroed() };
-            // SAFETY: as above.
-            unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut report) }?;
+            // SAFETY: it is the option's type, made of integers.
+            let (report, _): (libc::tcp_info, _) =
+                unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_INFO) }?;
             Ok(TcpInfo {
                 state: bsd_state(report.tcpi_state),
                 rtt: Duration::from_micros(report.tcpi_rtt.into()),
@@ -306,7 +290,7 @@ cfg_if! {
         /// netinet/tcp.h's `struct tcp_connection_info`. In the libc crate's (0.2.191) the bits of TCP fast open are
         /// a word each, and what follows is not where it is.
         #[repr(C)]
-        #[derive(Default)]
+        #[derive(Clone, Copy)]
         struct Report {
             state: u8,
             small: [u8; 3],
@@ -323,10 +307,9 @@ cfg_if! {
         const _: () = assert!(std::mem::offset_of!(Report, rxbytes) == 88);
 
         pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
-            let mut report = Report::default();
-            let name = libc::TCP_CONNECTION_INFO;
-            // SAFETY: it is made of integers.
-            unsafe { option(socket, libc::IPPROTO_TCP, name, &mut report) }?;
+            // SAFETY: it is the option's type, made of integers.
+            let (report, _): (Report, _) =
+                unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_CONNECTION_INFO) }?;
             Ok(TcpInfo {
                 state: bsd_state(report.state),
                 rtt: Duration::from_millis(report.srtt.into()),
