@@ -1,4 +1,4 @@
-//! Takes trust away from rungs of THE table (`src/sys/mod.rs`); it never gives any. Without this
+//! Takes trust away from techniques of THE table (`src/sys/mod.rs`); it never gives any. Without this
 //! script the crate is still right on honest systems.
 //!
 //! For three reasons, in this order:
@@ -9,17 +9,17 @@
 //!
 //! `EPIPE_REFUSE` set to nothing turns 2 and 3 off. What cannot be asked (a sandbox, no
 //! loopback) takes nothing away; neither does a flag that is rejected: the kernel of the build is
-//! not the user's, and at run time a call falls to the next rung.
+//! not the user's, and at run time a call falls to the next technique.
 
 use std::env;
 use std::process::ExitCode;
 
-use sys::rung::Rung;
+use sys::technique::Technique;
 
 #[allow(dead_code, reason = "the library needs more of it")]
 #[path = "src/sys"]
 mod sys {
-    pub mod rung;
+    pub mod technique;
 
     cfg_if::cfg_if! {
         // Where a flag can be asked about, and Rust builds natively. This is the machine that runs
@@ -42,10 +42,10 @@ mod sys {
             mod probe;
             mod signal;
 
-            use rung::{Call, Rung};
+            use technique::{Call, Technique};
 
-            /// The rungs that lie on this machine, each with the call that showed it.
-            pub fn liars() -> Vec<(Rung, Call)> {
+            /// The techniques that lie on this machine, each with the call that showed it.
+            pub fn liars() -> Vec<(Technique, Call)> {
                 // For good: this process is the script's own.
                 if signal::block().is_err() {
                     return Vec::new();
@@ -57,15 +57,15 @@ mod sys {
                     libc::signal(libc::SIGPIPE, libc::SIG_DFL)
                 };
                 let answers = [
-                    (Rung::SendFlag, probe::send_flag()),
+                    (Technique::SendFlag, probe::send_flag()),
                     #[cfg(target_os = "linux")]
-                    (Rung::WriteFlag, probe::write_flag()),
+                    (Technique::WriteFlag, probe::write_flag()),
                 ];
-                let lies = answers.into_iter().filter_map(|(rung, answer)| Some((rung, answer.ok()??)));
+                let lies = answers.into_iter().filter_map(|(technique, answer)| Some((technique, answer.ok()??)));
                 lies.collect()
             }
         } else {
-            pub fn liars() -> Vec<(rung::Rung, rung::Call)> {
+            pub fn liars() -> Vec<(technique::Technique, technique::Call)> {
                 Vec::new()
             }
         }
@@ -74,7 +74,7 @@ mod sys {
 
 /// How to say that a liar is none.
 const TRUST_THE_TABLE: &str = "to trust it all the same, build with EPIPE_REFUSE set to nothing";
-/// The same where the table has no use for the rung.
+/// The same where the table has no use for the technique.
 const NOTHING_LOST: &str =
     "no call needs it there; to overrule, build with EPIPE_REFUSE set to nothing";
 
@@ -88,22 +88,22 @@ const SEND_FLAG_SINCE: [(&str, &str, u32); 4] = [
 ];
 
 /// What this script has refused so far.
-struct Refused(Vec<Rung>);
+struct Refused(Vec<Technique>);
 
 impl Refused {
-    /// Refuses a rung, and says so once.
-    fn add(&mut self, rung: Rung, why: &str, overrule: &str) {
-        if !self.0.contains(&rung) {
-            self.0.push(rung);
-            println!("cargo::rustc-cfg=epipe_refused=\"{rung}\"");
-            println!("cargo::warning=the rung `{rung}` is refused: {why}; {overrule}");
+    /// Refuses a technique, and says so once.
+    fn add(&mut self, technique: Technique, why: &str, overrule: &str) {
+        if !self.0.contains(&technique) {
+            self.0.push(technique);
+            println!("cargo::rustc-cfg=epipe_refused=\"{technique}\"");
+            println!("cargo::warning=the technique `{technique}` is refused: {why}; {overrule}");
         }
     }
 }
 
 /// The script. `tests/build_script.rs` calls it too.
 pub fn main() -> ExitCode {
-    for file in ["call", "constant", "probe", "rung", "signal"] {
+    for file in ["call", "constant", "probe", "technique", "signal"] {
         println!("cargo::rerun-if-changed=src/sys/{file}.rs");
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -114,7 +114,9 @@ pub fn main() -> ExitCode {
     for (_, variable, _) in SEND_FLAG_SINCE {
         println!("cargo::rerun-if-env-changed={variable}");
     }
-    let values = Rung::REFUSABLE.map(|rung| format!("\"{rung}\"")).join(", ");
+    let values = Technique::REFUSABLE
+        .map(|technique| format!("\"{technique}\""))
+        .join(", ");
     println!("cargo::rustc-check-cfg=cfg(epipe_refused, values({values}))");
 
     let word = env::var_os("EPIPE_REFUSE").map(|word| word.to_string_lossy().into_owned());
@@ -126,9 +128,9 @@ pub fn main() -> ExitCode {
     if word.is_none_or(|word| !word.trim().is_empty()) {
         known_liars(&mut refused);
         if env::var_os("HOST") == env::var_os("TARGET") {
-            for (rung, call) in sys::liars() {
+            for (technique, call) in sys::liars() {
                 let why = format!("on this machine {call} raises SIGPIPE in spite of its flag");
-                refused.add(rung, &why, TRUST_THE_TABLE);
+                refused.add(technique, &why, TRUST_THE_TABLE);
             }
         }
     }
@@ -150,16 +152,18 @@ fn packagers_word(refused: &mut Refused, word: Option<&str>) -> Result<(), Strin
     });
     for (name, source, overrule) in from_environment.chain(from_cfg) {
         let name = name.trim();
-        let known = Rung::REFUSABLE
+        let known = Technique::REFUSABLE
             .into_iter()
-            .find(|rung| rung.to_string() == name);
-        let Some(rung) = known else {
+            .find(|technique| technique.to_string() == name);
+        let Some(technique) = known else {
             return Err(format!(
-                "{source}: {name:?} is no rung that can be refused; the rungs are {}",
-                Rung::REFUSABLE.map(|rung| rung.to_string()).join(", ")
+                "{source}: {name:?} is no technique that can be refused; the techniques are {}",
+                Technique::REFUSABLE
+                    .map(|technique| technique.to_string())
+                    .join(", ")
             ));
         };
-        refused.add(rung, &format!("{source} says so"), overrule);
+        refused.add(technique, &format!("{source} says so"), overrule);
     }
     Ok(())
 }
@@ -172,15 +176,15 @@ fn known_liars(refused: &mut Refused) {
 
     if libc == "newlib" {
         let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it";
-        refused.add(Rung::SocketOption, why, NOTHING_LOST);
+        refused.add(Technique::SocketOption, why, NOTHING_LOST);
     }
     if os == "espidf" {
         let why = "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg";
-        refused.add(Rung::SendFlag, why, NOTHING_LOST);
+        refused.add(Technique::SendFlag, why, NOTHING_LOST);
     }
     if os == "wasi" {
         let why = "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)";
-        refused.add(Rung::SendFlag, why, NOTHING_LOST);
+        refused.add(Technique::SendFlag, why, NOTHING_LOST);
     }
     for (system, variable, since) in SEND_FLAG_SINCE {
         let target = env::var(variable).unwrap_or_default();
@@ -191,7 +195,7 @@ fn known_liars(refused: &mut Refused) {
         if os == system && major.is_some_and(|major| major < since) {
             let why =
                 format!("{variable} is {target:?}, and MSG_NOSIGNAL is ignored before {since}");
-            refused.add(Rung::SendFlag, &why, TRUST_THE_TABLE);
+            refused.add(Technique::SendFlag, &why, TRUST_THE_TABLE);
         }
     }
 }

@@ -7,39 +7,39 @@
 use std::fmt;
 use std::io;
 
-pub use crate::sys::rung::{Call, Rung};
+pub use crate::sys::technique::{Call, Technique};
 
 /// What protects each kind of write of this process, as far as it is known now.
 ///
-/// Each seat names its rungs in the order in which they are tried: the first one protects, and a
+/// Each seat names its techniques in the order in which they are tried: the first one protects, and a
 /// call that it refuses falls to the next. [`Display`](fmt::Display) is a small table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protection {
-    pub(crate) socket_send: Vec<Rung>,
-    pub(crate) foreign_write: Vec<Rung>,
-    pub(crate) pipe_write: Vec<Rung>,
-    pub(crate) sendfile: Vec<Rung>,
+    pub(crate) socket_send: Vec<Technique>,
+    pub(crate) foreign_write: Vec<Technique>,
+    pub(crate) pipe_write: Vec<Technique>,
+    pub(crate) sendfile: Vec<Technique>,
 }
 
 impl Protection {
     /// A write of this crate to a socket: of its types, and of `raw`'s send family.
-    pub fn socket_send(&self) -> &[Rung] {
+    pub fn socket_send(&self) -> &[Technique] {
         &self.socket_send
     }
 
     /// A write that foreign code makes to a socket of this crate. Where this is empty nothing
     /// protects it but [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it.
-    pub fn foreign_write(&self) -> &[Rung] {
+    pub fn foreign_write(&self) -> &[Technique] {
         &self.foreign_write
     }
 
     /// A write of this crate to a pipe, also by `raw::write`.
-    pub fn pipe_write(&self) -> &[Rung] {
+    pub fn pipe_write(&self) -> &[Technique] {
         &self.pipe_write
     }
 
     /// A call of this crate on a socket that takes no flags: `sendfile`, where there is one.
-    pub fn sendfile(&self) -> &[Rung] {
+    pub fn sendfile(&self) -> &[Technique] {
         &self.sendfile
     }
 }
@@ -58,17 +58,17 @@ impl fmt::Display for Protection {
             ("pipe write", pipe_write),
             ("sendfile", sendfile),
         ];
-        for (number, (seat, rungs)) in seats.into_iter().enumerate() {
+        for (number, (seat, techniques)) in seats.into_iter().enumerate() {
             if number > 0 {
                 writeln!(f)?;
             }
             write!(f, "{seat:<15}")?;
-            if rungs.is_empty() {
+            if techniques.is_empty() {
                 f.write_str("nothing: put sigpipe::suppressed around it")?;
             }
-            for (number, rung) in rungs.iter().enumerate() {
+            for (number, technique) in techniques.iter().enumerate() {
                 let or = if number > 0 { ", else " } else { "" };
-                write!(f, "{or}{rung}")?;
+                write!(f, "{or}{technique}")?;
             }
         }
         Ok(())
@@ -79,12 +79,14 @@ impl fmt::Display for Protection {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The call raised SIGPIPE in spite of the rung's flag. The rung is not used again in this
+    /// The call raised SIGPIPE in spite of the technique's flag. The technique is not used again in this
     /// process, so what this crate writes is protected all the same.
-    #[error("{rung} lies: {call} raises SIGPIPE in spite of it; it is not used again here")]
-    Lies {
+    #[error(
+        "{technique} is silently ignored: {call} raises SIGPIPE in spite of it; this process stops using it"
+    )]
+    SilentlyIgnored {
         /// The technique that the system only pretends to have.
-        rung: Rung,
+        technique: Technique,
         /// The first call that showed it.
         call: Call,
     },
@@ -96,7 +98,7 @@ pub enum Error {
 /// Tells what protects this process now. It asks the system nothing.
 ///
 /// What the build refused is not among it, nor what has been refused for the whole process or found
-/// lying since. A rung that has not met its system yet is: on Linux before 6.18 the first pipe
+/// lying since. A technique that has not met its system yet is: on Linux before 6.18 the first pipe
 /// write (or [`verify()`]) finds out that there is no `write_flag`.
 ///
 /// ```
@@ -114,7 +116,7 @@ pub fn protection() -> Protection {
 /// `send`, `sendto` and `sendmsg` on a Unix socket pair and on both ends of TCP over loopback (IPv4
 /// and IPv6, where they are), without an address and with one; and `pwritev2` on those and on a
 /// pipe. Each with one byte and with more than 64 KiB, in one, two and three slices, blocking and
-/// non-blocking. A rung that is *refused* is no lie: calls fall to the next one, with or without
+/// non-blocking. A technique that is *refused* is no lie: calls fall to the next one, with or without
 /// this function.
 ///
 /// # When to call it
@@ -135,7 +137,7 @@ pub fn protection() -> Protection {
 ///
 /// # Errors
 ///
-/// [`Error::Lies`] names the first rung and call that lie; each rung that lies is not used again in
+/// [`Error::SilentlyIgnored`] names the first technique and call that lie; each technique that lies is not used again in
 /// this process, whatever this returns. [`Error::CannotAsk`] if a question could not be asked: no
 /// descriptor is free, a sandbox forbids sockets, there is no loopback network, or a SIGPIPE is
 /// pending already on this thread or its process (also one that foreign code raised under a
@@ -152,7 +154,7 @@ pub fn protection() -> Protection {
 /// code passes to `sendmmsg`.
 ///
 /// A SIGPIPE that somebody sends to the process (`kill`) in the middle of a question is taken, and
-/// may pass for a lie: a rung is lost then, not the protection. One that a liar sends to the
+/// may pass for a lie: a technique is lost then, not the protection. One that a liar sends to the
 /// *process* by itself is beyond this function, and the guards.
 ///
 /// A sandbox that *kills* on a call it does not expect kills here. A firewall that drops packets on

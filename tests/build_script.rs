@@ -89,18 +89,21 @@ impl Script {
 }
 
 impl Told {
-    /// Just these rungs are refused, each by one warning that names it and says `why`.
+    /// Just these techniques are refused, each by one warning that names it and says `why`.
     #[track_caller]
-    fn refuses(&self, rungs: &[&str], why: &str) {
+    fn refuses(&self, techniques: &[&str], why: &str) {
         assert!(self.succeeded, "{self:?}");
         assert_eq!(
             self.refused,
-            rungs.iter().map(|&rung| rung.to_owned()).collect(),
+            techniques
+                .iter()
+                .map(|&technique| technique.to_owned())
+                .collect(),
             "{self:?}"
         );
-        assert_eq!(self.warnings.len(), rungs.len(), "{self:?}");
-        for rung in rungs {
-            let names_it = |warning: &&String| warning.contains(&format!("`{rung}`"));
+        assert_eq!(self.warnings.len(), techniques.len(), "{self:?}");
+        for technique in techniques {
+            let names_it = |warning: &&String| warning.contains(&format!("`{technique}`"));
             let warning = self.warnings.iter().find(names_it).unwrap();
             assert!(warning.contains(why), "{warning}");
             assert!(
@@ -116,12 +119,13 @@ impl Told {
     }
 
     #[track_caller]
-    fn fails_and_lists_the_rungs(&self, name: &str) {
+    fn fails_and_lists_the_techniques(&self, name: &str) {
         assert!(!self.succeeded && self.errors.len() == 1, "{self:?}");
         let error = &self.errors[0];
         assert!(error.contains(&format!("{name:?}")), "{error}");
-        let rungs = "send_flag, socket_option, fd_flag, write_flag, thread_mask, process_handler";
-        assert!(error.contains(rungs), "{error}");
+        let techniques =
+            "send_flag, socket_option, fd_flag, write_flag, thread_mask, process_handler";
+        assert!(error.contains(techniques), "{error}");
     }
 }
 
@@ -143,7 +147,7 @@ fn main() -> ExitCode {
     });
     test("cargo is told what to look at", looks);
     test("the packager's word", packagers_word);
-    test("a word that is no rung", no_rung);
+    test("a word that is no technique", no_technique);
     test("known liars", known_liars);
     test("deployment targets", deployment_targets);
     #[cfg(target_os = "linux")]
@@ -157,7 +161,7 @@ fn looks() {
         "src/sys/call.rs",
         "src/sys/constant.rs",
         "src/sys/probe.rs",
-        "src/sys/rung.rs",
+        "src/sys/technique.rs",
         "src/sys/signal.rs",
     ];
     let variables = [
@@ -213,18 +217,18 @@ fn packagers_word() {
         .refuses(&["send_flag"], "EPIPE_REFUSE says so");
 }
 
-fn no_rung() {
+fn no_technique() {
     let told = |word| Script::native().env("EPIPE_REFUSE", word).play();
-    told("nonsense").fails_and_lists_the_rungs("nonsense");
-    told("send_flag,not_needed").fails_and_lists_the_rungs("not_needed");
-    told("SEND_FLAG").fails_and_lists_the_rungs("SEND_FLAG");
+    told("nonsense").fails_and_lists_the_techniques("nonsense");
+    told("send_flag,not_needed").fails_and_lists_the_techniques("not_needed");
+    told("SEND_FLAG").fails_and_lists_the_techniques("SEND_FLAG");
     let by_cfg = |names| {
         Script::native()
             .env("CARGO_CFG_EPIPE_REFUSED", names)
             .play()
     };
-    by_cfg("nonsense").fails_and_lists_the_rungs("nonsense");
-    by_cfg("").fails_and_lists_the_rungs("");
+    by_cfg("nonsense").fails_and_lists_the_techniques("nonsense");
+    by_cfg("").fails_and_lists_the_techniques("");
 }
 
 fn known_liars() {
@@ -441,7 +445,7 @@ mod on_linux {
             .refuses(&["fd_flag"], "--cfg epipe_refused says so");
     }
 
-    /// This kernel is not the user's: at run time a call falls to the next rung.
+    /// This kernel is not the user's: at run time a call falls to the next technique.
     fn rejecting_liars() {
         for error in ["EINVAL", "EOPNOTSUPP", "ENOPROTOOPT"] {
             let liar = Liar::rejects("all", error, &[]);

@@ -180,16 +180,16 @@ fn row(table: &str, target: &str) -> (String, String) {
         let words = defined(name)
             .unwrap()
             .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
-        let rungs = words.filter(|word| !word.is_empty()).filter_map(|word| {
+        let techniques = words.filter(|word| !word.is_empty()).filter_map(|word| {
             Some(match word.split_once("::") {
-                Some((rung, "Inside")) => format!("`{guard}` with `{rung}`"),
+                Some((technique, "Inside")) => format!("`{guard}` with `{technique}`"),
                 // In a ladder of pipes it is there for sockets of unknown kind.
                 Some(("socket_option", _)) if name == "Pipes" => return None,
-                Some((rung, _)) => format!("`{rung}`"),
+                Some((technique, _)) => format!("`{technique}`"),
                 None => format!("`{guard}`"),
             })
         });
-        rungs.collect::<Vec<_>>().join(", ")
+        techniques.collect::<Vec<_>>().join(", ")
     };
     (ladder("Sockets"), ladder("Pipes"))
 }
@@ -370,8 +370,8 @@ fn the_tables_of_targets_are_those_of_the_script() {
 fn the_reader_of_the_table_reads_what_the_library_does() {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let (sockets, pipes) = row(&the_table(), &target);
-    let spell = |rungs: &[epipe::verify::Rung]| {
-        let names = rungs.iter().map(|rung| format!("`{rung}`"));
+    let spell = |techniques: &[epipe::verify::Technique]| {
+        let names = techniques.iter().map(|technique| format!("`{technique}`"));
         names.collect::<Vec<_>>().join(", ")
     };
     let protection = epipe::protection();

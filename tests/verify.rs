@@ -4,7 +4,7 @@
 
 use std::io;
 
-use epipe::verify::{Call, Error, Rung};
+use epipe::verify::{Call, Error, Technique};
 use epipe::{protection, verify};
 
 #[cfg(unix)]
@@ -12,11 +12,11 @@ use epipe::{protection, verify};
 #[path = "../src/sys"]
 mod sys {
     pub mod refusal;
-    pub mod rung;
+    pub mod technique;
 }
 
-fn spelled(rungs: &[Rung]) -> String {
-    let names: Vec<_> = rungs.iter().map(Rung::to_string).collect();
+fn spelled(techniques: &[Technique]) -> String {
+    let names: Vec<_> = techniques.iter().map(Technique::to_string).collect();
     names.join(", else ")
 }
 
@@ -25,7 +25,7 @@ fn it_reads_as_a_small_table() {
     let protection = protection();
     let foreign = match protection.foreign_write() {
         [] => "nothing: put sigpipe::suppressed around it".into(),
-        rungs => spelled(rungs),
+        techniques => spelled(techniques),
     };
     let table = format!(
         "socket send    {}\nforeign write  {foreign}\npipe write     {}\nsendfile       {}",
@@ -46,10 +46,19 @@ fn every_seat_of_ours_ends_in_a_guard_or_needs_none() {
     ];
     for seat in seats {
         let last = seat.last().expect("something protects");
-        let guards = [Rung::ThreadMask, Rung::ProcessHandler, Rung::NotNeeded];
+        let guards = [
+            Technique::ThreadMask,
+            Technique::ProcessHandler,
+            Technique::NotNeeded,
+        ];
         assert!(guards.contains(last), "{protection}");
         // A guard refuses nothing: what stood behind it would never be tried.
-        assert!(seat.iter().filter(|rung| guards.contains(rung)).count() == 1);
+        assert!(
+            seat.iter()
+                .filter(|technique| guards.contains(technique))
+                .count()
+                == 1
+        );
     }
 }
 
@@ -73,14 +82,17 @@ fn errors_name_what_they_are_about() {
     let error = Error::CannotAsk(io::Error::other("no sockets here"));
     assert!(error.to_string().contains("no sockets here"));
 
-    let (rung, call) = (Rung::SendFlag, Call::SendMsg);
-    let told = Error::Lies { rung, call }.to_string();
+    let (technique, call) = (Technique::SendFlag, Call::SendMsg);
+    let told = Error::SilentlyIgnored { technique, call }.to_string();
     assert!(
         told.contains("send_flag") && told.contains("sendmsg"),
         "{told}"
     );
     // Names can be put in columns.
-    assert_eq!(format!("{rung:>10}|{call:<8}|"), " send_flag|sendmsg |");
+    assert_eq!(
+        format!("{technique:>10}|{call:<8}|"),
+        " send_flag|sendmsg |"
+    );
 }
 
 #[cfg(any(windows, target_os = "wasi"))]
@@ -93,7 +105,7 @@ fn where_there_is_no_signal_nothing_is_needed() {
         protection.pipe_write(),
         protection.sendfile(),
     ] {
-        assert_eq!(seat, [Rung::NotNeeded]);
+        assert_eq!(seat, [Technique::NotNeeded]);
     }
 }
 
@@ -101,7 +113,7 @@ fn where_there_is_no_signal_nothing_is_needed() {
 #[test]
 fn a_lie_that_is_found_meanwhile_stays_found() {
     use sys::refusal::{Verdict, is_refusal};
-    use sys::rung::Call;
+    use sys::technique::Call;
 
     static VERDICT: Verdict = Verdict::new(false);
     let honest = || Ok(Err(io::Error::from_raw_os_error(libc::EPIPE)));
@@ -113,7 +125,7 @@ fn a_lie_that_is_found_meanwhile_stays_found() {
     };
     VERDICT.ask(interrupted, is_refusal);
     assert!(VERDICT.is_refused() && !VERDICT.is_honoured());
-    // And an honest answer does not bring the rung back.
+    // And an honest answer does not bring the technique back.
     assert_eq!(
         VERDICT.verify(|| Ok(None), honest, is_refusal).unwrap(),
         None

@@ -76,7 +76,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A rung that falls while its cost is counted (a valgrind or a kernel that does not know the flag)
+/// A technique that falls while its cost is counted (a valgrind or a kernel that does not know the flag)
 /// would pass the cost of the next one off as its own.
 fn unrefused(play: impl FnOnce()) {
     let before = epipe::protection();

@@ -218,7 +218,7 @@ pub fn pipe_under_a_guard(criterion: &mut Criterion<Ratio>, group: &str) {
 pub fn mask(criterion: &mut Criterion<Ratio>) {
     use std::io::PipeWriter;
     let lane = Lane::pipe();
-    // A rung that this system refuses is known after the first write.
+    // A technique that this system refuses is known after the first write.
     lane.writer::<epipe::io::PipeWriter>()
         .write_all(b"x")
         .unwrap();
@@ -226,7 +226,7 @@ pub fn mask(criterion: &mut Criterion<Ratio>) {
     let protection = epipe::protection();
     if protection
         .pipe_write()
-        .contains(&epipe::verify::Rung::WriteFlag)
+        .contains(&epipe::verify::Technique::WriteFlag)
     {
         println!("mask: not measured, pipe writes have write_flag here (EPIPE_REFUSE=write_flag)");
         return;

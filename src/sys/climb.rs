@@ -1,4 +1,4 @@
-//! Climbing: each call is offered to the first rung, and what it refuses to the next.
+//! Climbing: each call is offered to the first technique, and what it refuses to the next.
 //!
 //! A ladder is written as nested pairs that end in a guard, which never refuses:
 //! `(SendFlag, (SocketOption, ThreadMask))`.
@@ -9,16 +9,16 @@ use std::os::fd::BorrowedFd;
 
 use socket2::SockRef;
 
-use super::rung::{Call, Rung};
+use super::technique::{Call, Technique};
 use super::{
     Guard, Pipes, RAISED_AT_THREAD, ShieldCall, ShieldPipe, ShieldSocket, Sockets, ThreadGuard,
     UNKNOWN_LENGTH, call, handle, total,
 };
 use crate::verify::{self, Protection};
 
-/// A technique for sockets. It may refuse a call (`None`) and hand it to the next rung.
-pub(crate) trait SocketRung {
-    const RUNG: Rung;
+/// A technique for sockets. It may refuse a call (`None`) and hand it to the next technique.
+pub(crate) trait SocketTechnique {
+    const TECHNIQUE: Technique;
 
     /// Whether it protects every write to the socket, also one that foreign code makes.
     const COVERS_ALL: bool;
@@ -29,7 +29,7 @@ pub(crate) trait SocketRung {
     /// Whether it is in use in this process.
     fn is_trusted() -> bool;
 
-    /// Asks the system which call raises in spite of the rung's flag, if it has one. A liar is
+    /// Asks the system which call raises in spite of the technique's flag, if it has one. A liar is
     /// trusted no more.
     fn verify() -> io::Result<Option<Call>> {
         Ok(None)
@@ -65,8 +65,8 @@ pub(crate) trait SocketRung {
 }
 
 /// A technique for pipes, and for descriptors of unknown kind. It may refuse as well.
-pub(crate) trait PipeRung {
-    const RUNG: Rung;
+pub(crate) trait PipeTechnique {
+    const TECHNIQUE: Technique;
 
     /// What one descriptor has to remember, `()` where that is nothing.
     type Memory: Default;
@@ -74,18 +74,18 @@ pub(crate) trait PipeRung {
     /// Whether it protects pipes in this process.
     fn is_trusted() -> bool;
 
-    /// As that of a [`SocketRung`].
+    /// As that of a [`SocketTechnique`].
     fn verify() -> io::Result<Option<Call>> {
         Ok(None)
     }
 
-    /// One write of `bufs` by a call of the rung's own, if it may be made without more ado.
+    /// One write of `bufs` by a call of the technique's own, if it may be made without more ado.
     fn straight(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         let _ = (fd, bufs);
         None
     }
 
-    /// The error of such a call, unless it means that the rung is refused.
+    /// The error of such a call, unless it means that the technique is refused.
     fn unless_refused(error: io::Error) -> Option<io::Error> {
         Some(error)
     }
@@ -98,9 +98,9 @@ pub(crate) trait PipeRung {
     ) -> Option<io::Result<usize>>;
 }
 
-/// A guard as the last rung, which never refuses.
-pub(crate) trait LastRung: Guard {
-    const RUNG: Rung;
+/// A guard as the last technique, which never refuses.
+pub(crate) trait LastTechnique: Guard {
+    const TECHNIQUE: Technique;
 
     /// Runs one system call of this crate that offers `len` bytes.
     ///
@@ -113,13 +113,13 @@ pub(crate) trait LastRung: Guard {
     fn held() -> bool;
 }
 
-/// Rungs for sockets, down to a guard: it always answers.
+/// Techniques for sockets, down to a guard: it always answers.
 pub(crate) trait SocketLadder {
     type Memory: Default;
 
     fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>);
 
-    /// As that of its first rung.
+    /// As that of its first technique.
     fn straight() -> Option<c_int> {
         None
     }
@@ -149,14 +149,14 @@ pub(crate) trait SocketLadder {
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 
-    /// Names the rungs that are in use, in their order.
+    /// Names the techniques that are in use, in their order.
     fn tell(protection: &mut Protection);
 
-    /// Asks every rung.
+    /// Asks every technique.
     fn verify(findings: &mut Findings);
 }
 
-impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
+impl<R: SocketTechnique, L: SocketLadder> SocketLadder for (R, L) {
     type Memory = (R::Memory, L::Memory);
 
     fn arm(memory: &Self::Memory, socket: BorrowedFd<'_>) {
@@ -202,22 +202,22 @@ impl<R: SocketRung, L: SocketLadder> SocketLadder for (R, L) {
 
     fn tell(protection: &mut Protection) {
         if R::is_trusted() {
-            protection.socket_send.push(R::RUNG);
+            protection.socket_send.push(R::TECHNIQUE);
             if R::COVERS_ALL {
-                protection.foreign_write.push(R::RUNG);
-                protection.sendfile.push(R::RUNG);
+                protection.foreign_write.push(R::TECHNIQUE);
+                protection.sendfile.push(R::TECHNIQUE);
             }
         }
         L::tell(protection);
     }
 
     fn verify(findings: &mut Findings) {
-        findings.add(R::RUNG, R::verify());
+        findings.add(R::TECHNIQUE, R::verify());
         L::verify(findings);
     }
 }
 
-impl<G: LastRung> SocketLadder for G {
+impl<G: LastTechnique> SocketLadder for G {
     type Memory = ();
 
     fn arm((): &(), _: BorrowedFd<'_>) {}
@@ -240,24 +240,24 @@ impl<G: LastRung> SocketLadder for G {
     }
 
     fn tell(protection: &mut Protection) {
-        protection.socket_send.push(G::RUNG);
-        protection.sendfile.push(G::RUNG);
+        protection.socket_send.push(G::TECHNIQUE);
+        protection.sendfile.push(G::TECHNIQUE);
     }
 
     fn verify(_: &mut Findings) {}
 }
 
-/// Rungs for pipes, down to a guard: it always answers.
+/// Techniques for pipes, down to a guard: it always answers.
 pub(crate) trait PipeLadder {
     type Memory: Default;
 
-    /// As that of its first rung.
+    /// As that of its first technique.
     fn straight(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         let _ = (fd, bufs);
         None
     }
 
-    /// As that of its first rung.
+    /// As that of its first technique.
     fn unless_refused(error: io::Error) -> Option<io::Error> {
         Some(error)
     }
@@ -270,14 +270,14 @@ pub(crate) trait PipeLadder {
         call: impl Fn() -> io::Result<usize> + Copy,
     ) -> io::Result<usize>;
 
-    /// Names the rungs that are in use, in their order.
+    /// Names the techniques that are in use, in their order.
     fn tell(protection: &mut Protection);
 
-    /// Asks every rung.
+    /// Asks every technique.
     fn verify(findings: &mut Findings);
 }
 
-impl<R: PipeRung, L: PipeLadder> PipeLadder for (R, L) {
+impl<R: PipeTechnique, L: PipeLadder> PipeLadder for (R, L) {
     type Memory = (R::Memory, L::Memory);
 
     #[inline]
@@ -300,18 +300,18 @@ impl<R: PipeRung, L: PipeLadder> PipeLadder for (R, L) {
 
     fn tell(protection: &mut Protection) {
         if R::is_trusted() {
-            protection.pipe_write.push(R::RUNG);
+            protection.pipe_write.push(R::TECHNIQUE);
         }
         L::tell(protection);
     }
 
     fn verify(findings: &mut Findings) {
-        findings.add(R::RUNG, R::verify());
+        findings.add(R::TECHNIQUE, R::verify());
         L::verify(findings);
     }
 }
 
-impl<G: LastRung> PipeLadder for G {
+impl<G: LastTechnique> PipeLadder for G {
     type Memory = ();
 
     fn write(
@@ -324,24 +324,24 @@ impl<G: LastRung> PipeLadder for G {
     }
 
     fn tell(protection: &mut Protection) {
-        protection.pipe_write.push(G::RUNG);
+        protection.pipe_write.push(G::TECHNIQUE);
     }
 
     fn verify(_: &mut Findings) {}
 }
 
-/// What the rungs answered: the first lie and the first error.
+/// What the techniques answered: the first lie and the first error.
 #[derive(Default)]
 pub(crate) struct Findings {
-    lie: Option<(Rung, Call)>,
+    lie: Option<(Technique, Call)>,
     error: Option<io::Error>,
 }
 
 impl Findings {
-    fn add(&mut self, rung: Rung, answer: io::Result<Option<Call>>) {
+    fn add(&mut self, technique: Technique, answer: io::Result<Option<Call>>) {
         match answer {
             Ok(None) => {}
-            Ok(Some(call)) => self.lie = self.lie.or(Some((rung, call))),
+            Ok(Some(call)) => self.lie = self.lie.or(Some((technique, call))),
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }
@@ -360,7 +360,7 @@ pub(crate) fn protection() -> Protection {
     protection
 }
 
-/// Asks every rung, also after a lie: none of them is to be trusted unasked.
+/// Asks every technique, also after a lie: none of them is to be trusted unasked.
 pub(crate) fn verify() -> Result<Protection, verify::Error> {
     if !RAISED_AT_THREAD {
         // A question is a SIGPIPE that another thread of the host could die of.
@@ -378,9 +378,9 @@ pub(crate) fn verify() -> Result<Protection, verify::Error> {
     ThreadGuard::leave();
     match findings {
         Findings {
-            lie: Some((rung, call)),
+            lie: Some((technique, call)),
             ..
-        } => Err(verify::Error::Lies { rung, call }),
+        } => Err(verify::Error::SilentlyIgnored { technique, call }),
         Findings {
             error: Some(error), ..
         } => Err(verify::Error::CannotAsk(error)),
@@ -623,7 +623,7 @@ impl<L: PipeLadder> ShieldPipe for ClimbPipe<L> {
     #[inline]
     fn write<P: handle::Pipe>(&self, pipe: &P, buf: &[u8]) -> io::Result<usize> {
         let call = || call::write(pipe.fd(), buf);
-        // Under a guard the plain call is protected, and cheaper than any rung.
+        // Under a guard the plain call is protected, and cheaper than any technique.
         if ThreadGuard::held() {
             return ThreadGuard::own(buf.len(), call);
         }

@@ -1,6 +1,6 @@
 //! The numbers that the libc crate lacks, or lacked until lately.
 //!
-//! `ci/constants` compares these, and those of the libc crate that the rungs use, with the systems'
+//! `ci/constants` compares these, and those of the libc crate that the techniques use, with the systems'
 //! own headers.
 
 use std::ffi::c_int;

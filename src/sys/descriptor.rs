@@ -37,7 +37,7 @@ impl<S: SocketLadder, P: PipeLadder> Default for Descriptor<S, P> {
 
 impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
     /// What the descriptor is. Only a closed one is an error: where a sandbox forbids the question
-    /// it counts as a pipe, whose rungs protect a write to anything.
+    /// it counts as a pipe, whose techniques protect a write to anything.
     fn kind(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
         let known = self.kind.load(Ordering::Relaxed);
         if known != UNKNOWN {

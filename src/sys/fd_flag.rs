@@ -11,15 +11,15 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::climb::PipeRung;
+use super::climb::PipeTechnique;
 use super::constant::F_SETNOSIGPIPE;
-use super::rung::Rung;
+use super::technique::Technique;
 use super::socket_option::Armed;
 
 pub(crate) enum FdFlag {}
 
-impl PipeRung for FdFlag {
-    const RUNG: Rung = Rung::FdFlag;
+impl PipeTechnique for FdFlag {
+    const TECHNIQUE: Technique = Technique::FdFlag;
     type Memory = Armed;
 
     fn is_trusted() -> bool {

@@ -1,10 +1,10 @@
-//! What each system needs: the contract, THE table, and one file a rung.
+//! What each system needs: the contract, THE table, and one file a technique.
 //!
-//! A *rung* is one technique that keeps SIGPIPE away. A system climbs several at once, and a
-//! rung that is refused at run time hands its call to the next one. This directory is the
+//! A *technique* is one technique that keeps SIGPIPE away. A system climbs several at once, and a
+//! technique that is refused at run time hands its call to the next one. This directory is the
 //! only place where code names systems; all other files ask it and know none.
 //!
-//! The facts behind the table, with their sources, stand at the head of each rung's file; how each
+//! The facts behind the table, with their sources, stand at the head of each technique's file; how each
 //! row was verified, in the README.
 
 // Linux uses all that the rows share, so there unused code is an error; other rows use less of it.
@@ -24,7 +24,7 @@ mod only;
 pub(crate) mod option;
 #[cfg(unix)]
 mod path;
-pub(crate) mod rung;
+pub(crate) mod technique;
 
 #[cfg(unix)]
 pub(crate) use before_main::default_in_child;
@@ -45,7 +45,7 @@ only_socket2! {
 /// SIGPIPE exists.
 pub(crate) trait ShieldSocket: Default {
     /// Takes a socket into care, whichever way it came. Never fails: what is refused here
-    /// is made good by the next rung at each write.
+    /// is made good by the next technique at each write.
     fn arm<S: handle::Socket>(&self, socket: &S);
 
     /// `Write::write` of a stream.
@@ -145,7 +145,7 @@ pub(crate) trait ShieldHandle: Default {
     ) -> io::Result<usize>;
 }
 
-/// The last rung of every ladder, and what `sigpipe::guard` puts around foreign code.
+/// The last technique of every ladder, and what `sigpipe::guard` puts around foreign code.
 pub(crate) trait Guard {
     /// Begins to protect this thread. Nests.
     fn enter() -> io::Result<()>;
@@ -156,7 +156,7 @@ pub(crate) trait Guard {
 
 // --------------------------------------------------------------------- THE table ----
 //
-// Three questions: is there a SIGPIPE; whom does it go to, which decides the guard; which rungs
+// Three questions: is there a SIGPIPE; whom does it go to, which decides the guard; which techniques
 // come before the guard. `Sockets` is for what this crate sends on a socket, `Pipes` for what it
 // writes to anything else. `(A, (B, ThreadGuard))` reads: A; where A is refused, B; else the guard.
 
@@ -249,7 +249,7 @@ cfg_if! {
         pub(crate) type PipeShield = climb::ClimbPipe<Pipes>;
         pub(crate) type HandleShield = descriptor::Descriptor<Sockets, Pipes>;
 
-        // The guard, which is the last rung.
+        // The guard, which is the last technique.
         cfg_if! {
             // SIGPIPE goes to the *process* here: a thread's mask protects nobody
             // (XNU uipc_syscalls.c psignal; NetBSD uipc_syscalls.c psignal; RTEMS fifo.c kill).
@@ -274,7 +274,7 @@ cfg_if! {
             }
         }
 
-        // The rungs before it.
+        // The techniques before it.
         cfg_if! {
             // x32 passes pwritev2's offset in one word, not two: no write_flag there. (OpenHarmony's
             // filter kills as Android's does; that of its apps knows pwritev2.)

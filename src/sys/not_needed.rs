@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 
 use super::handle::StdWrite as _;
-use super::rung::Rung;
+use super::technique::Technique;
 use super::{Guard, ShieldHandle, ShieldPipe, ShieldSocket, handle};
 use crate::sigpipe::Disposition;
 use crate::verify::{self, Protection};
@@ -155,10 +155,10 @@ pub(crate) fn ignore() -> io::Result<Disposition> {
 
 pub(crate) fn protection() -> Protection {
     Protection {
-        socket_send: vec![Rung::NotNeeded],
-        foreign_write: vec![Rung::NotNeeded],
-        pipe_write: vec![Rung::NotNeeded],
-        sendfile: vec![Rung::NotNeeded],
+        socket_send: vec![Technique::NotNeeded],
+        foreign_write: vec![Technique::NotNeeded],
+        pipe_write: vec![Technique::NotNeeded],
+        sendfile: vec![Technique::NotNeeded],
     }
 }
 

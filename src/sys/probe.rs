@@ -14,7 +14,7 @@ use std::time::Duration;
 use libc::MSG_NOSIGNAL;
 
 use super::call::Address;
-use super::rung::Call;
+use super::technique::Call;
 use super::{call, signal};
 
 /// The calls on which `send_flag` passes its flag.

@@ -23,8 +23,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libc::{SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
 
-use super::climb::LastRung;
-use super::rung::Rung;
+use super::climb::LastTechnique;
+use super::technique::Technique;
 use super::{Guard, errno};
 use crate::sigpipe::Disposition;
 
@@ -95,8 +95,8 @@ fn back_to_default() {
     let _ = set(SIG_IGN, 0).and_then(|()| set(SIG_DFL, 0));
 }
 
-impl LastRung for ProcessHandler {
-    const RUNG: Rung = Rung::ProcessHandler;
+impl LastTechnique for ProcessHandler {
+    const TECHNIQUE: Technique = Technique::ProcessHandler;
 
     fn own(_: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         Self::enter()?;

@@ -1,9 +1,9 @@
-//! When a rung is refused: which errors say so, and the private question.
+//! When a technique is refused: which errors say so, and the private question.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::rung::Call;
+use super::technique::Call;
 
 /// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall
 /// answers a send so. EINVAL and the rest may also be about the caller's own
@@ -27,9 +27,9 @@ const UNASKED: u8 = 0;
 const HONOURED: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// Whether this process may use a rung.
+/// Whether this process may use a technique.
 ///
-/// Only a question on the crate's own pipe or socket pair switches a rung off for the whole
+/// Only a question on the crate's own pipe or socket pair switches a technique off for the whole
 /// process. A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse
 /// flags that every pipe honours, and so do some address families.
 pub(crate) struct Verdict(AtomicU8);
@@ -40,7 +40,7 @@ impl Verdict {
         Verdict(AtomicU8::new(if refused { REFUSED } else { UNASKED }))
     }
 
-    /// Whether the private question found the rung honest.
+    /// Whether the private question found the technique honest.
     pub(crate) fn is_honoured(&self) -> bool {
         self.0.load(Ordering::Relaxed) == HONOURED
     }
@@ -72,7 +72,7 @@ impl Verdict {
             .compare_exchange(UNASKED, verdict, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Asks whether the rung lies, and if not, whether it is refused. A liar is not used again,
+    /// Asks whether the technique lies, and if not, whether it is refused. A liar is not used again,
     /// whatever was found before.
     pub(crate) fn verify(
         &self,

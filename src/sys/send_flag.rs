@@ -16,20 +16,20 @@ use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::call::Address;
-use super::climb::{Findings, LastRung, SocketLadder, SocketRung};
+use super::climb::{Findings, LastTechnique, SocketLadder, SocketTechnique};
 use super::probe::BYTE;
 use super::refusal::{Verdict, is_refusal};
-use super::rung::{Call, Rung};
+use super::technique::{Call, Technique};
 use super::{ThreadGuard, probe};
 use crate::verify::Protection;
 
 static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "send_flag"));
 
-/// The rung where the flag alone protects.
+/// The technique where the flag alone protects.
 pub(crate) enum SendFlag {}
 
-impl SocketRung for SendFlag {
-    const RUNG: Rung = Rung::SendFlag;
+impl SocketTechnique for SendFlag {
+    const TECHNIQUE: Technique = Technique::SendFlag;
     const COVERS_ALL: bool = false;
     type Memory = ();
 
@@ -136,7 +136,7 @@ pub(crate) fn offer(
     flagged(socket, call).unwrap_or_else(|| call(0))
 }
 
-/// The last rung where the flag may be a dead letter: the guard, and the flag inside it.
+/// The last technique where the flag may be a dead letter: the guard, and the flag inside it.
 #[allow(dead_code)] // for systems where the flag is the second belt
 pub(crate) enum Inside {}
 

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use libc::{SO_NOSIGPIPE, SOL_SOCKET};
 
-use super::climb::{PipeRung, SocketRung};
-use super::rung::Rung;
+use super::climb::{PipeTechnique, SocketTechnique};
+use super::technique::Technique;
 use super::{option, send_flag};
 
 pub(crate) enum SocketOption {}
@@ -52,8 +52,8 @@ impl Armed {
     }
 }
 
-impl SocketRung for SocketOption {
-    const RUNG: Rung = Rung::SocketOption;
+impl SocketTechnique for SocketOption {
+    const TECHNIQUE: Technique = Technique::SocketOption;
     const COVERS_ALL: bool = true;
     type Memory = Armed;
 
@@ -84,8 +84,8 @@ impl SocketRung for SocketOption {
     }
 }
 
-impl PipeRung for SocketOption {
-    const RUNG: Rung = Rung::SocketOption;
+impl PipeTechnique for SocketOption {
+    const TECHNIQUE: Technique = Technique::SocketOption;
     type Memory = Armed;
 
     /// It stands before the flag of pipes, for sockets among the descriptors of unknown kind.

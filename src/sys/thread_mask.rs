@@ -10,8 +10,8 @@
 use std::cell::Cell;
 use std::io;
 
-use super::climb::LastRung;
-use super::rung::Rung;
+use super::climb::LastTechnique;
+use super::technique::Technique;
 use super::signal::{block, pending, take_one, unblock};
 use super::{Guard, errno};
 
@@ -69,8 +69,8 @@ impl Guard for ThreadMask {
     }
 }
 
-impl LastRung for ThreadMask {
-    const RUNG: Rung = Rung::ThreadMask;
+impl LastTechnique for ThreadMask {
+    const TECHNIQUE: Technique = Technique::ThreadMask;
 
     #[inline]
     fn own(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {

@@ -8,18 +8,18 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::call::pwritev2;
-use super::climb::{LastRung, PipeRung, is_empty};
+use super::climb::{LastTechnique, PipeTechnique, is_empty};
 use super::constant::RWF_NOSIGNAL;
 use super::refusal::{Verdict, is_refusal_of_call};
-use super::rung::{Call, Rung};
+use super::technique::{Call, Technique};
 use super::{ThreadGuard, probe};
 
 static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "write_flag"));
 
 pub(crate) enum WriteFlag {}
 
-impl PipeRung for WriteFlag {
-    const RUNG: Rung = Rung::WriteFlag;
+impl PipeTechnique for WriteFlag {
+    const TECHNIQUE: Technique = Technique::WriteFlag;
     type Memory = ();
 
     fn is_trusted() -> bool {

@@ -608,7 +608,7 @@ fn adoption() -> Vec<Scene> {
                 let mut pipe = adopt(writer);
                 let (_peer, socket) = unix_pair().unwrap();
                 let mut socket = adopt(socket);
-                pipe.write_all(b"x").unwrap(); // a rung may ask its own question
+                pipe.write_all(b"x").unwrap(); // a technique may ask its own question
                 filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
                 for number in [libc::SYS_statx, libc::SYS_fstat] {
                     filter(number, Which::All, DEADLY);

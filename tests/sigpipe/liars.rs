@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use epipe::io::PipeWriter;
 use epipe::net::TcpStream;
 use epipe::os::unix::net::UnixStream;
-use epipe::verify::{Call, Error, Rung};
+use epipe::verify::{Call, Error, Technique};
 use epipe::{raw, verify};
 use libtest_mimic::{Failed, Trial};
 use socket2::SockAddr;
@@ -281,11 +281,11 @@ fn pipe_slices() {
     let _ = PipeWriter::from(broken_pipe()).write_vectored(&slices::<2>());
 }
 
-/// The rung that makes a call.
-fn rung_of(call: Call) -> Rung {
+/// The technique that makes a call.
+fn technique_of(call: Call) -> Technique {
     match call {
-        Call::Pwritev2 => Rung::WriteFlag,
-        _ => Rung::SendFlag,
+        Call::Pwritev2 => Technique::WriteFlag,
+        _ => Technique::SendFlag,
     }
 }
 
@@ -342,9 +342,9 @@ pub fn can_preload() -> bool {
 }
 
 /// Whether a preloaded liar finds something to lie about.
-pub fn can_lie_about(rung: Rung) -> bool {
-    let has = match rung {
-        Rung::SendFlag => has_send_flag(),
+pub fn can_lie_about(technique: Technique) -> bool {
+    let has = match technique {
+        Technique::SendFlag => has_send_flag(),
         _ => has_write_flag(),
     };
     has && can_preload()
@@ -360,14 +360,18 @@ pub fn scenes() -> Vec<Scene> {
             names(call);
             kills();
         });
-        let can_lie = can_lie_about(rung_of(call));
+        let can_lie = can_lie_about(technique_of(call));
         scenes.extend([control, named].map(|scene| scene.under(&liar).only_if(can_lie)));
     }
     for error in ERRORS {
         for (what, liar) in rejecters(error) {
             let name = format!("liar {}: failing calls are few", liar.name);
             let scene = Scene::survives(name, move || failing_calls_are_few(what));
-            scenes.push(scene.under(&liar).only_if(can_lie_about(Rung::SendFlag)));
+            scenes.push(
+                scene
+                    .under(&liar)
+                    .only_if(can_lie_about(Technique::SendFlag)),
+            );
         }
     }
     for error in ["ENOSYS", "EOPNOTSUPP", "EPERM", "EACCES", "EINVAL"] {
@@ -381,9 +385,13 @@ pub fn scenes() -> Vec<Scene> {
             // The first write, and the private question.
             assert_eq!(rejected(), 2);
         });
-        scenes.push(scene.under(&liar).only_if(can_lie_about(Rung::WriteFlag)));
+        scenes.push(
+            scene
+                .under(&liar)
+                .only_if(can_lie_about(Technique::WriteFlag)),
+        );
     }
-    let can_lie = can_lie_about(Rung::SendFlag);
+    let can_lie = can_lie_about(Technique::SendFlag);
     for error in ERRORS {
         let liar = Liar::rejects("addresses", error, &["WHERE=address"]);
         let name = format!("liar {}: datagrams arrive once", liar.name);
@@ -420,22 +428,31 @@ pub fn scenes() -> Vec<Scene> {
     scenes.push(
         scene
             .under(&both)
-            .only_if(can_lie && can_lie_about(Rung::WriteFlag)),
+            .only_if(can_lie && can_lie_about(Technique::WriteFlag)),
     );
     scenes
 }
 
 /// `verify` tells the lie, each time and on each thread; what it names is out of use.
 fn names(call: Call) {
-    let rung = rung_of(call);
+    let technique = technique_of(call);
     let tells_it = move || {
         match verify() {
-            Err(Error::Lies { rung: r, call: c }) => assert_eq!((r, c), (rung, call)),
+            Err(Error::SilentlyIgnored {
+                technique: r,
+                call: c,
+            }) => assert_eq!((r, c), (technique, call)),
             answer => panic!("{answer:?}"),
         }
         let protection = epipe::protection();
-        assert!(!protection.socket_send().contains(&rung), "{protection}");
-        assert!(!protection.pipe_write().contains(&rung), "{protection}");
+        assert!(
+            !protection.socket_send().contains(&technique),
+            "{protection}"
+        );
+        assert!(
+            !protection.pipe_write().contains(&technique),
+            "{protection}"
+        );
         assert!(!is_blocked() && !is_pending());
     };
     tells_it();
@@ -443,7 +460,7 @@ fn names(call: Call) {
     tells_it();
     let told = verify().unwrap_err().to_string();
     assert!(
-        told.contains(&rung.to_string()) && told.contains(&format!(" {call} ")),
+        told.contains(&technique.to_string()) && told.contains(&format!(" {call} ")),
         "{told}"
     );
 }
@@ -514,19 +531,19 @@ pub fn suites() -> Vec<Trial> {
     let mut suites = Vec::new();
     let silent = strippers()
         .into_iter()
-        .map(|(liar, call, _)| (liar, rung_of(call)));
-    for (liar, rung) in silent.chain([(strips_sendmmsg(), Rung::SendFlag)]) {
+        .map(|(liar, call, _)| (liar, technique_of(call)));
+    for (liar, technique) in silent.chain([(strips_sendmmsg(), Technique::SendFlag)]) {
         let name = format!("liar {}: all scenes, after verify", liar.name);
         suites.push(
             Trial::test(name, move || suite(Some(&liar), Some((VERIFY, "1"))))
-                .with_ignored_flag(!can_lie_about(rung)),
+                .with_ignored_flag(!can_lie_about(technique)),
         );
     }
     for (_, liar) in ERRORS.into_iter().flat_map(rejecters) {
         let name = format!("liar {}: all scenes", liar.name);
         suites.push(
             Trial::test(name, move || suite(Some(&liar), None))
-                .with_ignored_flag(!can_lie_about(Rung::SendFlag)),
+                .with_ignored_flag(!can_lie_about(Technique::SendFlag)),
         );
     }
     for (name, error) in [

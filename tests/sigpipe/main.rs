@@ -2,8 +2,8 @@
 //! that dies in the same scene.
 //!
 //! Each scene is played by a child process that is a foreign host (see `support`); the parent
-//! judges it by its exit status. What depends on the rungs is told by `cfg(epipe_refused)`:
-//! `ci/refused` runs the same table with each rung taken away.
+//! judges it by its exit status. What depends on the techniques is told by `cfg(epipe_refused)`:
+//! `ci/refused` runs the same table with each technique taken away.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(
@@ -46,7 +46,7 @@ cfg_if::cfg_if! {
             pub mod call;
             pub mod constant;
             pub mod probe;
-            pub mod rung;
+            pub mod technique;
             pub mod signal;
         }
 

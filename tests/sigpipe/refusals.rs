@@ -1,4 +1,4 @@
-//! Rungs that the running system refuses: a seccomp filter plays the old kernel, the sandbox
+//! Techniques that the running system refuses: a seccomp filter plays the old kernel, the sandbox
 //! and the stack that does not know the flag.
 
 use std::io::{self, IoSlice, Write};
@@ -181,7 +181,7 @@ pub fn scenes() -> Vec<Scene> {
         }
     }
     scenes.extend(remembered());
-    scenes.extend(with_the_rung());
+    scenes.extend(with_the_technique());
     let can_be_played = can_be_filtered();
     scenes
         .into_iter()
@@ -216,8 +216,8 @@ fn end() -> ! {
     unsafe { libc::_exit(0) }
 }
 
-/// What is seen only where the rung is there.
-fn with_the_rung() -> Vec<Scene> {
+/// What is seen only where the technique is there.
+fn with_the_technique() -> Vec<Scene> {
     let mut scenes = Vec::new();
     {
         let with_the_flag = [

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use epipe::io::PipeWriter;
 use epipe::verify;
-use epipe::verify::{Error, Rung};
+use epipe::verify::{Error, Technique};
 
 use crate::Scene;
 use crate::liar::Liar;
@@ -117,7 +117,7 @@ fn under_libraries() -> [Scene; 2] {
             cannot_ask,
         )
         .under(&silent)
-        .only_if(can_lie_about(Rung::SendFlag)),
+        .only_if(can_lie_about(Technique::SendFlag)),
     ]
 }
 
@@ -146,7 +146,7 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
     .map(|(name, number)| {
         Scene::survives(format!("verify: a sandbox forbids {name}"), move || {
             filter(number, Which::All, refusing(libc::EPERM));
-            assert!(!matches!(verify(), Err(Error::Lies { .. })));
+            assert!(!matches!(verify(), Err(Error::SilentlyIgnored { .. })));
             assert!(matches!(number, libc::SYS_rt_sigprocmask) || !is_blocked());
             assert!(!is_pending());
         })
@@ -156,7 +156,7 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
             refuse_write_flag(libc::EOPNOTSUPP);
             let protection = verify().unwrap();
             assert!(
-                !protection.pipe_write().contains(&Rung::WriteFlag),
+                !protection.pipe_write().contains(&Technique::WriteFlag),
                 "{protection}"
             );
         }),

@@ -11,7 +11,7 @@ pub(crate) use std::os::fd::AsFd as AsSocket;
 #[allow(unused_imports)] // WASI p1 has no creators to give it
 pub(crate) use std::os::fd::OwnedFd as OwnedSocket;
 
-/// A socket that a rung can be asked about.
+/// A socket that a technique can be asked about.
 pub(crate) trait Socket: AsFd {
     /// The descriptor, on the path of a write: std inlines `as_raw_fd`, and not `as_fd`.
     fn fd(&self) -> BorrowedFd<'_>;

@@ -1,11 +1,11 @@
-//! The names of the rungs and of the calls that carry a flag. `build.rs` reads this file too.
+//! The names of the techniques and of the calls that carry a flag. `build.rs` reads this file too.
 
 use std::fmt;
 
 /// One technique that keeps SIGPIPE away. Its `Display` is the name that `EPIPE_REFUSE` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Rung {
+pub enum Technique {
     /// `MSG_NOSIGNAL` on every send.
     SendFlag,
     /// `SO_NOSIGPIPE` on the socket.
@@ -22,29 +22,29 @@ pub enum Rung {
     NotNeeded,
 }
 
-impl Rung {
+impl Technique {
     /// A signal that does not exist cannot be refused.
     #[allow(dead_code)] // for build.rs
-    pub(crate) const REFUSABLE: [Rung; 6] = [
-        Rung::SendFlag,
-        Rung::SocketOption,
-        Rung::FdFlag,
-        Rung::WriteFlag,
-        Rung::ThreadMask,
-        Rung::ProcessHandler,
+    pub(crate) const REFUSABLE: [Technique; 6] = [
+        Technique::SendFlag,
+        Technique::SocketOption,
+        Technique::FdFlag,
+        Technique::WriteFlag,
+        Technique::ThreadMask,
+        Technique::ProcessHandler,
     ];
 }
 
-impl fmt::Display for Rung {
+impl fmt::Display for Technique {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Rung::SendFlag => "send_flag",
-            Rung::SocketOption => "socket_option",
-            Rung::FdFlag => "fd_flag",
-            Rung::WriteFlag => "write_flag",
-            Rung::ThreadMask => "thread_mask",
-            Rung::ProcessHandler => "process_handler",
-            Rung::NotNeeded => "not_needed",
+            Technique::SendFlag => "send_flag",
+            Technique::SocketOption => "socket_option",
+            Technique::FdFlag => "fd_flag",
+            Technique::WriteFlag => "write_flag",
+            Technique::ThreadMask => "thread_mask",
+            Technique::ProcessHandler => "process_handler",
+            Technique::NotNeeded => "not_needed",
         })
     }
 }
