@@ -1,24 +1,26 @@
-//! Takes trust away from techniques of THE table (`src/sys/mod.rs`); it never gives any. Without this
-//! script the crate is still right on honest systems.
+//! Two tasks:
 //!
-//! For three reasons, in this order:
-//! 1. the packager's word: `EPIPE_REFUSE="send_flag,write_flag"` in the environment, or
-//!    `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
-//! 2. known liars, by the target's name;
-//! 3. behaviour, where this machine is the target: a flag that does not keep the signal away.
+//! 1. It finds the target's row of THE table (`src/sys/table.rs`) and passes it on as `cfg`s.
+//! 2. It refuses techniques that the row names and that do not work, each with a warning:
+//!    * the packager's word: `EPIPE_REFUSE="send_flag,write_flag"` in the environment, or
+//!      `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
+//!    * targets whose constants are known to be wrong or too new;
+//!    * where this machine is the target: a flag that does not keep the signal away here.
 //!
-//! `EPIPE_REFUSE` set to nothing turns 2 and 3 off. What cannot be asked (a sandbox, no
-//! loopback) takes nothing away; neither does a flag that is rejected: the kernel of the build is
-//! not the user's, and at run time a call falls to the next technique.
+//! With `EPIPE_REFUSE` set to nothing the last two are not done. What cannot be asked (a sandbox, no
+//! loopback) refuses nothing. Neither does a flag that this kernel rejects: the kernel of the build
+//! is not the user's, and at run time a call falls back to the next technique.
 
 use std::env;
 use std::process::ExitCode;
 
+use sys::table::{TABLE, Target};
 use sys::technique::Technique;
 
 #[allow(dead_code, reason = "the library needs more of it")]
 #[path = "src/sys"]
 mod sys {
+    pub mod table;
     pub mod technique;
 
     cfg_if::cfg_if! {
@@ -44,9 +46,9 @@ mod sys {
 
             use technique::{Call, Technique};
 
-            /// The techniques that lie on this machine, each with the call that showed it.
-            pub fn liars() -> Vec<(Technique, Call)> {
-                // For good: this process is the script's own.
+            /// The flags that this machine silently ignores, each with the call that showed it.
+            pub fn silently_ignored() -> Vec<(Technique, Call)> {
+                // Never unblocked: this process is the script's own.
                 if signal::block().is_err() {
                     return Vec::new();
                 }
@@ -61,24 +63,24 @@ mod sys {
                     #[cfg(target_os = "linux")]
                     (Technique::WriteFlag, probe::write_flag()),
                 ];
-                let lies = answers.into_iter().filter_map(|(technique, answer)| Some((technique, answer.ok()??)));
-                lies.collect()
+                let found = answers.into_iter();
+                found.filter_map(|(technique, answer)| Some((technique, answer.ok()??))).collect()
             }
         } else {
-            pub fn liars() -> Vec<(technique::Technique, technique::Call)> {
+            pub fn silently_ignored() -> Vec<(technique::Technique, technique::Call)> {
                 Vec::new()
             }
         }
     }
 }
 
-/// How to say that a liar is none.
+/// How to use a technique that is refused for its behaviour.
 const TRUST_THE_TABLE: &str = "to trust it all the same, build with EPIPE_REFUSE set to nothing";
 /// The same where the table has no use for the technique.
 const NOTHING_LOST: &str =
     "no call needs it there; to overrule, build with EPIPE_REFUSE set to nothing";
 
-/// The oldest releases that honour MSG_NOSIGNAL; older ones ignore it in silence (xnu-6153 has no
+/// The oldest releases that honour MSG_NOSIGNAL; older ones ignore it silently (xnu-6153 has no
 /// such flag, xnu-7195 has).
 const SEND_FLAG_SINCE: [(&str, &str, u32); 4] = [
     ("macos", "MACOSX_DEPLOYMENT_TARGET", 11),
@@ -87,115 +89,128 @@ const SEND_FLAG_SINCE: [(&str, &str, u32); 4] = [
     ("watchos", "WATCHOS_DEPLOYMENT_TARGET", 7),
 ];
 
-/// What this script has refused so far.
-struct Refused(Vec<Technique>);
-
-impl Refused {
-    /// Refuses a technique, and says so once.
-    fn add(&mut self, technique: Technique, why: &str, overrule: &str) {
-        if !self.0.contains(&technique) {
-            self.0.push(technique);
-            println!("cargo::rustc-cfg=epipe_refused=\"{technique}\"");
-            println!("cargo::warning=the technique `{technique}` is refused: {why}; {overrule}");
-        }
-    }
-}
-
 /// The script. `tests/build_script.rs` calls it too.
 pub fn main() -> ExitCode {
-    for file in ["call", "constant", "probe", "technique", "signal"] {
+    for file in ["call", "constant", "probe", "signal", "table", "technique"] {
         println!("cargo::rerun-if-changed=src/sys/{file}.rs");
     }
     println!("cargo::rerun-if-changed=build.rs");
-    // A library that is loaded before libc may lie.
-    for variable in ["EPIPE_REFUSE", "LD_PRELOAD"] {
+    // A library that is loaded before libc may ignore a flag.
+    let deployment_targets = SEND_FLAG_SINCE.map(|(_, variable, _)| variable);
+    for variable in ["EPIPE_REFUSE", "LD_PRELOAD"].into_iter().chain(deployment_targets) {
         println!("cargo::rerun-if-env-changed={variable}");
     }
-    for (_, variable, _) in SEND_FLAG_SINCE {
-        println!("cargo::rerun-if-env-changed={variable}");
-    }
-    let values = Technique::REFUSABLE
-        .map(|technique| format!("\"{technique}\""))
-        .join(", ");
-    println!("cargo::rustc-check-cfg=cfg(epipe_refused, values({values}))");
+    let target = target();
+    pass_on_the_row(&target);
 
+    let values = quoted(&Technique::REFUSABLE.map(|technique| technique.to_string()));
+    println!("cargo::rustc-check-cfg=cfg(epipe_refused, values({values}))");
     let word = env::var_os("EPIPE_REFUSE").map(|word| word.to_string_lossy().into_owned());
-    let mut refused = Refused(Vec::new());
+    let mut refused = Vec::new();
     if let Err(error) = packagers_word(&mut refused, word.as_deref()) {
         println!("cargo::error={error}");
         return ExitCode::FAILURE;
     }
     if word.is_none_or(|word| !word.trim().is_empty()) {
-        known_liars(&mut refused);
+        known_targets(&mut refused, &target);
         if env::var_os("HOST") == env::var_os("TARGET") {
-            for (technique, call) in sys::liars() {
+            for (technique, call) in sys::silently_ignored() {
                 let why = format!("on this machine {call} raises SIGPIPE in spite of its flag");
-                refused.add(technique, &why, TRUST_THE_TABLE);
+                refuse(&mut refused, technique, &why, TRUST_THE_TABLE);
             }
         }
     }
     ExitCode::SUCCESS
 }
 
-fn packagers_word(refused: &mut Refused, word: Option<&str>) -> Result<(), String> {
-    let from_environment = word
-        .unwrap_or_default()
-        .split(',')
+fn target() -> Target {
+    let word = |name: &str| env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
+    Target {
+        os: word("OS"),
+        vendor: word("VENDOR"),
+        env: word("ENV"),
+        arch: word("ARCH"),
+        pointer_width: word("POINTER_WIDTH"),
+        is_unix: env::var_os("CARGO_CFG_UNIX").is_some(),
+    }
+}
+
+fn pass_on_the_row(target: &Target) {
+    let kernels: Vec<_> = TABLE.iter().flat_map(|row| row.kernels).collect();
+    println!("cargo::rustc-check-cfg=cfg(kernel, values({}))", quoted(&kernels));
+    if kernels.contains(&&target.kernel()) {
+        println!("cargo::rustc-cfg=kernel=\"{}\"", target.kernel());
+    }
+    for (name, holds) in target.cfgs() {
+        println!("cargo::rustc-check-cfg=cfg({name})");
+        if holds {
+            println!("cargo::rustc-cfg={name}");
+        }
+    }
+}
+
+fn quoted<T: std::fmt::Display>(words: &[T]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    words.join(", ")
+}
+
+/// Refuses a technique, and says so once.
+fn refuse(refused: &mut Vec<Technique>, technique: Technique, why: &str, overrule: &str) {
+    if !refused.contains(&technique) {
+        refused.push(technique);
+        println!("cargo::rustc-cfg=epipe_refused=\"{technique}\"");
+        println!("cargo::warning=the technique `{technique}` is refused: {why}; {overrule}");
+    }
+}
+
+fn packagers_word(refused: &mut Vec<Technique>, word: Option<&str>) -> Result<(), String> {
+    let names = word.unwrap_or_default().split(',');
+    let from_environment = names
         .filter(|name| !name.trim().is_empty())
         .map(|name| (name, "EPIPE_REFUSE", "unset it to overrule"));
     // Cargo joins the values of one cfg name with commas; rustc itself never checks them. An empty
-    // one is a slip of the pen.
+    // one is a mistake.
     let cfg = env::var("CARGO_CFG_EPIPE_REFUSED").ok();
     let from_cfg = cfg.iter().flat_map(|names| names.split(',')).map(|name| {
         let overrule = "take it out of the compiler's flags to overrule";
         (name, "--cfg epipe_refused", overrule)
     });
+    let techniques = Technique::REFUSABLE.map(|technique| technique.to_string());
     for (name, source, overrule) in from_environment.chain(from_cfg) {
         let name = name.trim();
-        let known = Technique::REFUSABLE
-            .into_iter()
-            .find(|technique| technique.to_string() == name);
-        let Some(technique) = known else {
+        let Some(known) = techniques.iter().position(|technique| technique == name) else {
             return Err(format!(
                 "{source}: {name:?} is no technique that can be refused; the techniques are {}",
-                Technique::REFUSABLE
-                    .map(|technique| technique.to_string())
-                    .join(", ")
+                techniques.join(", ")
             ));
         };
-        refused.add(technique, &format!("{source} says so"), overrule);
+        refuse(refused, Technique::REFUSABLE[known], &format!("{source} says so"), overrule);
     }
     Ok(())
 }
 
 /// Constants that headers or bindings define and the system lacks, and flags that it rejects or
 /// is too old for.
-fn known_liars(refused: &mut Refused) {
-    let of_target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
-    let (os, libc) = (of_target("OS"), of_target("ENV"));
-
-    if libc == "newlib" {
+fn known_targets(refused: &mut Vec<Technique>, target: &Target) {
+    if target.env == "newlib" {
         let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it";
-        refused.add(Technique::SocketOption, why, NOTHING_LOST);
+        refuse(refused, Technique::SocketOption, why, NOTHING_LOST);
     }
-    if os == "espidf" {
+    if target.os == "espidf" {
         let why = "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg";
-        refused.add(Technique::SendFlag, why, NOTHING_LOST);
+        refuse(refused, Technique::SendFlag, why, NOTHING_LOST);
     }
-    if os == "wasi" {
+    if target.os == "wasi" {
         let why = "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)";
-        refused.add(Technique::SendFlag, why, NOTHING_LOST);
+        refuse(refused, Technique::SendFlag, why, NOTHING_LOST);
     }
     for (system, variable, since) in SEND_FLAG_SINCE {
-        let target = env::var(variable).unwrap_or_default();
-        let major = target
-            .split('.')
-            .next()
-            .and_then(|major| major.trim().parse::<u32>().ok());
-        if os == system && major.is_some_and(|major| major < since) {
+        let oldest = env::var(variable).unwrap_or_default();
+        let major = oldest.split('.').next().and_then(|major| major.trim().parse::<u32>().ok());
+        if target.os == system && major.is_some_and(|major| major < since) {
             let why =
-                format!("{variable} is {target:?}, and MSG_NOSIGNAL is ignored before {since}");
-            refused.add(Technique::SendFlag, &why, TRUST_THE_TABLE);
+                format!("{variable} is {oldest:?}, and MSG_NOSIGNAL is ignored before {since}");
+            refuse(refused, Technique::SendFlag, &why, TRUST_THE_TABLE);
         }
     }
 }

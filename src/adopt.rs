@@ -1,161 +1,110 @@
-//! How [`NoSigpipe`](crate::NoSigpipe) writes to a handle of somebody else's type: [`Adopt`] says it
-//! for each type.
+//! Which handles [`NoSigpipe`](crate::NoSigpipe) adopts.
 
 use std::fmt::{self, Debug};
 use std::fs::File;
-use std::io::{self, PipeWriter, Stderr, StderrLock, Stdout, StdoutLock};
-use std::marker::PhantomData;
+use std::io::{self, PipeWriter};
 use std::net::TcpStream;
 use std::process::ChildStdin;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-pub use crate::no_sigpipe::Route;
-use crate::sys::{self, Handle};
+use crate::sys::handle::Handle;
 
-/// A handle that [`NoSigpipe`](crate::NoSigpipe) can protect; says how a write reaches its descriptor.
+/// A handle that [`NoSigpipe`](crate::NoSigpipe) can adopt: the bytes of each write may go straight to
+/// its descriptor.
 ///
-/// It is implemented for each type by itself, never for all that have a descriptor: only the
-/// type's author knows whether bytes may pass its own code by. `NoSigpipe<T>` is `Write` if `T` is, and
-/// `&NoSigpipe<T>` if `&T` is.
+/// It is implemented for each type by itself, never for all that have a descriptor: only the type's
+/// author knows whether bytes may pass its own `write` by. It is there for std's streams, pipes, files
+/// and pipes of children, for socket2's and this crate's types, for `OwnedFd` and `BorrowedFd`, and for
+/// `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these; with the feature `mio` for mio's sockets and pipes.
 ///
-/// | route | types |
-/// |---|---|
-/// | [`Direct`] | [`TcpStream`], `UnixStream`, [`PipeWriter`], [`ChildStdin`], [`File`], `socket2::Socket`; with the features `mio` and `tokio` the sockets and pipes of these; this crate's own |
-/// | [`Descriptor`] | `OwnedFd`, `BorrowedFd` |
-/// | [`Through`] | [`Stdout`], [`Stderr`], [`StdoutLock`], [`StderrLock`]; tokio's `ChildStdin` |
-/// | that of `T`, or [`Shared`] | `&T`, `&mut T`, `Box<T>`; `Arc<T>` |
-///
-/// A type of your own is [`Through`], unless it is no more than a name for a handle:
+/// What does more than write, such as count, buffer or encode, goes into
+/// [`Guarded`](crate::Guarded): its own `write` runs there.
 ///
 /// ```
 /// # #[cfg(unix)] {
-/// use std::io::{self, Write};
 /// use std::net::TcpStream;
 /// use std::os::fd::{AsFd, BorrowedFd};
 ///
-/// use epipe::adopt::{Adopt, Through};
+/// /// Has a name, and writes as its stream does.
+/// struct Named(TcpStream, &'static str);
 ///
-/// /// Counts what it writes.
-/// struct Metered(TcpStream, usize);
-///
-/// impl Write for Metered {
-///     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-///         let written = self.0.write(buf)?;
-///         self.1 += written;
-///         Ok(written)
-///     }
-///     fn flush(&mut self) -> io::Result<()> {
-///         self.0.flush()
-///     }
-/// }
-///
-/// impl AsFd for Metered {
+/// impl AsFd for Named {
 ///     fn as_fd(&self) -> BorrowedFd<'_> {
 ///         self.0.as_fd()
 ///     }
 /// }
 ///
-/// impl Adopt for Metered {
-///     type Route = Through; // its own `write` has to run
-/// }
-///
-/// /// Has a name, and writes as its stream does.
-/// struct Named(TcpStream, &'static str);
-/// # impl Write for Named {
-/// #     fn write(&mut self, buf: &[u8]) -> io::Result<usize> { self.0.write(buf) }
-/// #     fn flush(&mut self) -> io::Result<()> { Ok(()) }
-/// # }
-/// # impl AsFd for Named { fn as_fd(&self) -> BorrowedFd<'_> { self.0.as_fd() } }
-///
-/// // `Write` and `AsFd` by its stream, and
-/// impl Adopt for Named {
-///     type Route = epipe::adopt::Direct; // the bytes may as well go there at once
-/// }
+/// impl epipe::Adopt for Named {}
 /// # }
 /// ```
 ///
-/// A type of your own that is *asynchronous* is not made safe by this: put the `NoSigpipe` inside it.
-///
 /// # Platforms
 ///
-/// Where SIGPIPE exists it asks for [`AsFd`](std::os::fd::AsFd): the descriptor that the type
-/// writes to. Where it does not (Windows, WASI), it asks for nothing, and every route is the
-/// type's own write.
+/// Where there are descriptors it asks for [`AsFd`](std::os::fd::AsFd): the one that the type writes
+/// to. Windows has none: there it asks for nothing, and every write is the type's own.
 #[diagnostic::on_unimplemented(
     message = "`NoSigpipe` cannot adopt a `{Self}`",
+    note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
     note = "handles of tokio and mio need the feature of that name (and the same major version)",
     note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
-    note = "what is only read from needs nothing",
-    note = "a type of your own: implement `Adopt` for it, with `type Route = Through`"
+    note = "what is only read from needs nothing"
 )]
 pub trait Adopt: Handle {
-    /// [`Direct`] or [`Through`]; of the pointers and bare descriptors, another.
-    type Route: Route;
+    /// Makes one write to the descriptor, `write`. A type whose event loop has to see a write that
+    /// would block wraps it; for all others this is just the call.
+    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>
+    where
+        Self: Sized,
+    {
+        write()
+    }
 }
 
-/// The bytes of each write go to the descriptor, at once and unchanged; so this crate writes them
-/// there itself, with the flag or option that the system has for it. The type's own `write` is not
-/// called, where SIGPIPE exists, unless the descriptor is a regular file or a disk. Its `flush`, `read`
-/// and `seek` are, and are not protected: a type where one of these writes is [`Through`].
-#[derive(Debug)]
-pub enum Direct {}
+impl Adopt for TcpStream {}
+impl Adopt for PipeWriter {}
+impl Adopt for File {}
+impl Adopt for ChildStdin {}
+#[cfg(unix)]
+impl Adopt for std::os::unix::net::UnixStream {}
+#[cfg(has_fd)]
+impl Adopt for std::os::fd::OwnedFd {}
+#[cfg(has_fd)]
+impl Adopt for std::os::fd::BorrowedFd<'_> {}
+#[cfg(has_socket2)]
+impl Adopt for socket2::Socket {}
 
-/// The type's own write, under a [`guard`](crate::sigpipe::guard()): buffers, order and encodings stay
-/// as they are. Its read and seek stand under one as well: both may write, what is buffered or what
-/// a protocol answers.
-#[derive(Debug)]
-pub enum Through {}
-
-/// As [`Direct`], for a type that has no `write` of its own.
-#[derive(Debug)]
-pub enum Descriptor {}
-
-/// By the route `R` of what an [`Arc`] points to, through a shared reference.
-#[derive(Debug)]
-pub struct Shared<R>(PhantomData<R>);
-
-macro_rules! adopt {
-    ($($route:ty: $($ty:ty),+;)+) => {$($(
-        impl Adopt for $ty {
-            type Route = $route;
-        }
-    )+)+};
-}
-#[allow(unused_imports)] // for the features
-pub(crate) use adopt;
-
-adopt! {
-    Direct: TcpStream, PipeWriter, ChildStdin, File;
-    // Protected already: for code that takes both.
-    Direct: crate::net::TcpStream, crate::io::PipeWriter;
-    Through: Stdout, Stderr, StdoutLock<'_>, StderrLock<'_>;
-}
-sys::only_unix! {
-    adopt! { Direct: std::os::unix::net::UnixStream, crate::os::unix::net::UnixStream; }
-}
-sys::only_socket2! {
-    adopt! { Direct: socket2::Socket, crate::Socket; }
-}
-sys::only_fd! {
-    adopt! { Descriptor: std::os::fd::OwnedFd, std::os::fd::BorrowedFd<'_>; }
-}
+// Protected already: for code that takes both.
+impl Adopt for crate::net::TcpStream {}
+impl Adopt for crate::io::PipeWriter {}
+#[cfg(unix)]
+impl Adopt for crate::os::unix::net::UnixStream {}
+#[cfg(has_socket2)]
+impl Adopt for crate::Socket {}
 
 impl<T: Adopt> Adopt for &T {
-    type Route = T::Route;
+    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        T::try_io(self, write)
+    }
 }
 
 impl<T: Adopt> Adopt for &mut T {
-    type Route = T::Route;
+    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        T::try_io(self, write)
+    }
 }
 
 impl<T: Adopt> Adopt for Box<T> {
-    type Route = T::Route;
+    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        T::try_io(self, write)
+    }
 }
 
 impl<T: Adopt> Adopt for Arc<T> {
-    type Route = Shared<T::Route>;
+    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        T::try_io(self, write)
+    }
 }
 
 /// A handle that could not be adopted, and why.
@@ -194,9 +143,7 @@ impl<T> AdoptError<T> {
 
 impl<T> Debug for AdoptError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdoptError")
-            .field("error", &self.error)
-            .finish_non_exhaustive()
+        f.debug_struct("AdoptError").field("error", &self.error).finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use ::async_io::IoSafe;
 
-use crate::{NoSigpipe, Socket, io, net, sys};
+use crate::{NoSigpipe, Socket, io, net};
 
 // SAFETY: the read and write of each of these call the system by a shared reference, and drop nothing.
 unsafe impl IoSafe for net::TcpStream {}
@@ -15,10 +15,9 @@ unsafe impl IoSafe for io::PipeReader {}
 // SAFETY: as above.
 unsafe impl IoSafe for io::PipeWriter {}
 
-sys::only_unix! {
-    // SAFETY: as above.
-    unsafe impl IoSafe for crate::os::unix::net::UnixStream {}
-}
+// SAFETY: as above.
+#[cfg(unix)]
+unsafe impl IoSafe for crate::os::unix::net::UnixStream {}
 
 // SAFETY: read, write and seek are either the handle's own, for which it promises, or write to its
 // borrowed descriptor; the handle is never moved.

@@ -1,49 +1,36 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod disconnect;
+mod adopt;
 mod macros;
 mod no_sigpipe;
 mod sys;
 
-pub mod adopt;
 #[doc = include_str!("../docs/bindings.md")]
 pub mod bindings {}
 pub mod io;
 pub mod net;
 pub mod os;
+#[cfg(has_handles)]
+pub mod raw;
 pub mod sigpipe;
 pub mod verify;
 
 pub use adopt::{Adopt, AdoptError};
-pub use disconnect::{Disconnect, DisconnectExt};
 pub use no_sigpipe::NoSigpipe;
+pub use sigpipe::guarded::Guarded;
 pub use verify::{protection, verify};
 
-sys::only_socket2! {
-    pub mod close;
-    pub mod queue;
-    mod socket;
-    pub use socket::Socket;
-    pub use socket2;
-}
-sys::only_handles! {
-    pub mod raw;
-}
-sys::only_async_io! {
-    mod async_io;
-}
-sys::only_mio! {
-    mod mio;
-}
-sys::only_tokio! {
-    pub mod tokio;
-}
-sys::only_openssl! {
-    pub mod openssl;
-}
-sys::only_raising! {
-    sys::only_testing! {
-        pub mod testing;
-    }
-}
+#[cfg(has_socket2)]
+mod socket;
+#[cfg(has_socket2)]
+pub use socket::Socket;
+#[cfg(has_socket2)]
+pub use socket2;
+
+#[cfg(all(feature = "async-io", has_reactor))]
+mod async_io;
+#[cfg(all(feature = "mio", has_reactor))]
+mod mio;
+#[cfg(all(feature = "tokio", has_tokio))]
+pub mod tokio;

@@ -31,13 +31,28 @@
 //! A borrowed descriptor from 0 to 2 is never changed, and is written to under the guard. A type of
 //! this crate asks once.
 
-use crate::sys;
+#[cfg(has_socket2)]
+mod socket;
 
-sys::only_socket2! {
-    mod socket;
-    pub use socket::*;
+#[cfg(has_fd)]
+use std::io::{self, IoSlice};
+#[cfg(has_fd)]
+use std::os::fd::AsFd;
+
+#[cfg(has_fd)]
+use crate::sys::PipeState;
+
+#[cfg(has_socket2)]
+pub use socket::*;
+
+/// `write(2)` to a descriptor of any kind.
+#[cfg(has_fd)]
+pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
+    PipeState::default().write(fd.as_fd(), buf)
 }
-sys::only_fd! {
-    mod write;
-    pub use write::*;
+
+/// `writev(2)` to a descriptor of any kind; slices beyond the system's limit are cut, as std does.
+#[cfg(has_fd)]
+pub fn write_vectored(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    PipeState::default().write_vectored(fd.as_fd(), bufs)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 
-use crate::macros::{debug_by_std, mirror, read_by_std, write_by_shield};
-use crate::sys::{self, ShieldCall, SocketShield, handle};
+use crate::macros::{debug_by_inner, mirror, read_by_inner, write_by_state};
+use crate::sys::{self, SocketState, handle};
 
 /// A socket of any family that reports a vanished peer as an error, never as a signal.
 ///
@@ -29,11 +29,17 @@ use crate::sys::{self, ShieldCall, SocketShield, handle};
 /// `Into` socket2's or std's types, `Into<OwnedFd>` and `into_raw_fd` end the protection, and the
 /// sending methods of a `SockRef` are not protected.
 pub struct Socket {
-    std: socket2::Socket,
-    shield: SocketShield,
+    inner: socket2::Socket,
+    state: SocketState,
 }
 
 impl Socket {
+    #[inline]
+    fn adopt(inner: socket2::Socket) -> Socket {
+        let state = SocketState::adopted(&inner);
+        Socket { inner, state }
+    }
+
     /// Mirrors [`socket2::Socket::new`].
     #[inline]
     pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
@@ -46,32 +52,32 @@ impl Socket {
         socket2::Socket::new_raw(domain, ty, protocol).map(Socket::from)
     }
 
-    sys::only_pair! {
-        /// Mirrors [`socket2::Socket::pair`].
-        #[inline]
-        pub fn pair(
-            domain: Domain,
-            ty: Type,
-            protocol: Option<Protocol>,
-        ) -> io::Result<(Socket, Socket)> {
-            socket2::Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
-        }
+    /// Mirrors [`socket2::Socket::pair`].
+    #[cfg(unix)]
+    #[inline]
+    pub fn pair(
+        domain: Domain,
+        ty: Type,
+        protocol: Option<Protocol>,
+    ) -> io::Result<(Socket, Socket)> {
+        socket2::Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
+    }
 
-        /// Mirrors [`socket2::Socket::pair_raw`]: not close-on-exec, but protected.
-        #[inline]
-        pub fn pair_raw(
-            domain: Domain,
-            ty: Type,
-            protocol: Option<Protocol>,
-        ) -> io::Result<(Socket, Socket)> {
-            socket2::Socket::pair_raw(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
-        }
+    /// Mirrors [`socket2::Socket::pair_raw`]: not close-on-exec, but protected.
+    #[cfg(unix)]
+    #[inline]
+    pub fn pair_raw(
+        domain: Domain,
+        ty: Type,
+        protocol: Option<Protocol>,
+    ) -> io::Result<(Socket, Socket)> {
+        socket2::Socket::pair_raw(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`socket2::Socket::accept`].
     #[inline]
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
-        self.std
+        self.inner
             .accept()
             .map(|(socket, addr)| (socket.into(), addr))
     }
@@ -79,20 +85,19 @@ impl Socket {
     /// Mirrors [`socket2::Socket::accept_raw`]: not close-on-exec, but protected.
     #[inline]
     pub fn accept_raw(&self) -> io::Result<(Socket, SockAddr)> {
-        self.std
+        self.inner
             .accept_raw()
             .map(|(socket, addr)| (socket.into(), addr))
     }
 
-    sys::only_clone! {
-        /// Mirrors [`socket2::Socket::try_clone`].
-        #[inline]
-        pub fn try_clone(&self) -> io::Result<Socket> {
-            self.std.try_clone().map(Socket::from)
-        }
+    /// Mirrors [`socket2::Socket::try_clone`].
+    #[cfg(has_try_clone)]
+    #[inline]
+    pub fn try_clone(&self) -> io::Result<Socket> {
+        self.inner.try_clone().map(Socket::from)
     }
 
-    mirror! { "socket2::Socket", std:
+    mirror! { "socket2::Socket":
         fn bind(&self, address: &SockAddr) -> io::Result<()>;
         fn connect(&self, address: &SockAddr) -> io::Result<()>;
         fn connect_timeout(&self, addr: &SockAddr, timeout: Duration) -> io::Result<()>;
@@ -115,7 +120,14 @@ impl Socket {
     /// Mirrors [`socket2::Socket::type`](socket2::Socket::type).
     #[inline]
     pub fn r#type(&self) -> io::Result<Type> {
-        self.std.r#type()
+        self.inner.r#type()
+    }
+
+    /// Mirrors [`socket2::Socket::nonblocking`].
+    #[cfg(has_nonblocking)]
+    #[inline]
+    pub fn nonblocking(&self) -> io::Result<bool> {
+        self.inner.nonblocking()
     }
 
     #[inline]
@@ -123,27 +135,17 @@ impl Socket {
         self.send(buf)
     }
 
-    sys::only_sendmsg! {
-        #[inline]
-        fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.send_vectored(bufs)
-        }
+    #[cfg(has_sendmsg)]
+    #[inline]
+    fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send_vectored(bufs)
     }
 
-    sys::only_no_sendmsg! {
-        /// The first slice that holds anything, as `Write::write_vectored` does by itself.
-        #[inline]
-        fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.send(bufs.iter().find(|buf| !buf.is_empty()).map_or(&[], |buf| buf))
-        }
-    }
-
-    sys::only_nonblocking! {
-        /// Mirrors [`socket2::Socket::nonblocking`].
-        #[inline]
-        pub fn nonblocking(&self) -> io::Result<bool> {
-            self.std.nonblocking()
-        }
+    /// The first slice that holds anything, as `Write::write_vectored` does by itself.
+    #[cfg(not(has_sendmsg))]
+    #[inline]
+    fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(bufs.iter().find(|buf| !buf.is_empty()).map_or(&[], |buf| buf))
     }
 
     /// Mirrors [`socket2::Socket::send`].
@@ -155,8 +157,8 @@ impl Socket {
     /// Mirrors [`socket2::Socket::send_with_flags`].
     #[inline]
     pub fn send_with_flags(&self, buf: &[u8], flags: c_int) -> io::Result<usize> {
-        self.shield.call(&self.std, buf.len(), |added| {
-            self.std.send_with_flags(buf, flags | added)
+        self.state.send(&self.inner, || buf.len(), |added| {
+            self.inner.send_with_flags(buf, flags | added)
         })
     }
 
@@ -174,150 +176,155 @@ impl Socket {
         addr: &SockAddr,
         flags: c_int,
     ) -> io::Result<usize> {
-        self.shield.call(&self.std, buf.len(), |added| {
-            self.std.send_to_with_flags(buf, addr, flags | added)
+        self.state.send(&self.inner, || buf.len(), |added| {
+            self.inner.send_to_with_flags(buf, addr, flags | added)
         })
     }
 
-    sys::only_out_of_band! {
-        /// Mirrors [`socket2::Socket::send_out_of_band`].
-        #[inline]
-        pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {
-            self.send_with_flags(buf, sys::option::MSG_OOB)
-        }
-
-        /// Mirrors [`socket2::Socket::recv_out_of_band`].
-        #[inline]
-        pub fn recv_out_of_band(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-            self.std.recv_out_of_band(buf)
-        }
+    /// Mirrors [`socket2::Socket::send_out_of_band`].
+    #[cfg(has_out_of_band)]
+    #[inline]
+    pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {
+        self.send_with_flags(buf, sys::option::MSG_OOB)
     }
 
-    sys::only_sendmsg! {
-        /// Mirrors [`socket2::Socket::send_vectored`].
-        #[inline]
-        pub fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.send_vectored_with_flags(bufs, 0)
-        }
-
-        /// Mirrors [`socket2::Socket::send_vectored_with_flags`].
-        #[inline]
-        pub fn send_vectored_with_flags(
-            &self,
-            bufs: &[IoSlice<'_>],
-            flags: c_int,
-        ) -> io::Result<usize> {
-            self.shield.call(&self.std, sys::total(bufs), |added| {
-                self.std.send_vectored_with_flags(bufs, flags | added)
-            })
-        }
-
-        /// Mirrors [`socket2::Socket::send_to_vectored`].
-        #[inline]
-        pub fn send_to_vectored(
-            &self,
-            bufs: &[IoSlice<'_>],
-            addr: &SockAddr,
-        ) -> io::Result<usize> {
-            self.send_to_vectored_with_flags(bufs, addr, 0)
-        }
-
-        /// Mirrors [`socket2::Socket::send_to_vectored_with_flags`].
-        #[inline]
-        pub fn send_to_vectored_with_flags(
-            &self,
-            bufs: &[IoSlice<'_>],
-            addr: &SockAddr,
-            flags: c_int,
-        ) -> io::Result<usize> {
-            self.shield.call(&self.std, sys::total(bufs), |added| {
-                self.std.send_to_vectored_with_flags(bufs, addr, flags | added)
-            })
-        }
-
-        /// Mirrors [`socket2::Socket::sendmsg`].
-        #[inline]
-        pub fn sendmsg(
-            &self,
-            msg: &socket2::MsgHdr<'_, '_, '_>,
-            flags: c_int,
-        ) -> io::Result<usize> {
-            self.shield.call(&self.std, sys::UNKNOWN_LENGTH, |added| {
-                self.std.sendmsg(msg, flags | added)
-            })
-        }
-
-        /// Mirrors [`socket2::Socket::recv_vectored`].
-        #[inline]
-        pub fn recv_vectored(
-            &self,
-            bufs: &mut [socket2::MaybeUninitSlice<'_>],
-        ) -> io::Result<(usize, socket2::RecvFlags)> {
-            self.std.recv_vectored(bufs)
-        }
-
-        /// Mirrors [`socket2::Socket::recv_vectored_with_flags`].
-        #[inline]
-        pub fn recv_vectored_with_flags(
-            &self,
-            bufs: &mut [socket2::MaybeUninitSlice<'_>],
-            flags: c_int,
-        ) -> io::Result<(usize, socket2::RecvFlags)> {
-            self.std.recv_vectored_with_flags(bufs, flags)
-        }
-
-        /// Mirrors [`socket2::Socket::recv_from_vectored`].
-        #[inline]
-        pub fn recv_from_vectored(
-            &self,
-            bufs: &mut [socket2::MaybeUninitSlice<'_>],
-        ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
-            self.std.recv_from_vectored(bufs)
-        }
-
-        /// Mirrors [`socket2::Socket::recv_from_vectored_with_flags`].
-        #[inline]
-        pub fn recv_from_vectored_with_flags(
-            &self,
-            bufs: &mut [socket2::MaybeUninitSlice<'_>],
-            flags: c_int,
-        ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
-            self.std.recv_from_vectored_with_flags(bufs, flags)
-        }
+    /// Mirrors [`socket2::Socket::recv_out_of_band`].
+    #[cfg(has_out_of_band)]
+    #[inline]
+    pub fn recv_out_of_band(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.inner.recv_out_of_band(buf)
     }
 
-    sys::only_recvmsg! {
-        /// Mirrors [`socket2::Socket::recvmsg`].
-        #[inline]
-        pub fn recvmsg(
-            &self,
-            msg: &mut socket2::MsgHdrMut<'_, '_, '_>,
-            flags: c_int,
-        ) -> io::Result<usize> {
-            self.std.recvmsg(msg, flags)
-        }
+    /// Mirrors [`socket2::Socket::send_vectored`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send_vectored_with_flags(bufs, 0)
     }
 
-    sys::only_sendfile! {
-        /// Mirrors [`socket2::Socket::sendfile`].
-        ///
-        /// # Platforms
-        ///
-        /// No flag covers `sendfile` on Linux and Android: it runs under a guard, three system
-        /// calls more.
-        pub fn sendfile<F: std::os::fd::AsRawFd>(
-            &self,
-            file: &F,
-            offset: usize,
-            length: Option<std::num::NonZeroUsize>,
-        ) -> io::Result<usize> {
-            let file = file.as_raw_fd();
-            self.shield.run(&self.std, || self.std.sendfile(&file, offset, length))
-        }
+    /// Mirrors [`socket2::Socket::send_vectored_with_flags`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn send_vectored_with_flags(
+        &self,
+        bufs: &[IoSlice<'_>],
+        flags: c_int,
+    ) -> io::Result<usize> {
+        self.state.send(&self.inner, || sys::total(bufs), |added| {
+            self.inner.send_vectored_with_flags(bufs, flags | added)
+        })
+    }
+
+    /// Mirrors [`socket2::Socket::send_to_vectored`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn send_to_vectored(
+        &self,
+        bufs: &[IoSlice<'_>],
+        addr: &SockAddr,
+    ) -> io::Result<usize> {
+        self.send_to_vectored_with_flags(bufs, addr, 0)
+    }
+
+    /// Mirrors [`socket2::Socket::send_to_vectored_with_flags`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn send_to_vectored_with_flags(
+        &self,
+        bufs: &[IoSlice<'_>],
+        addr: &SockAddr,
+        flags: c_int,
+    ) -> io::Result<usize> {
+        self.state.send(&self.inner, || sys::total(bufs), |added| {
+            self.inner.send_to_vectored_with_flags(bufs, addr, flags | added)
+        })
+    }
+
+    /// Mirrors [`socket2::Socket::sendmsg`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn sendmsg(
+        &self,
+        msg: &socket2::MsgHdr<'_, '_, '_>,
+        flags: c_int,
+    ) -> io::Result<usize> {
+        self.state.send(&self.inner, || sys::UNKNOWN_LENGTH, |added| {
+            self.inner.sendmsg(msg, flags | added)
+        })
+    }
+
+    /// Mirrors [`socket2::Socket::recv_vectored`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn recv_vectored(
+        &self,
+        bufs: &mut [socket2::MaybeUninitSlice<'_>],
+    ) -> io::Result<(usize, socket2::RecvFlags)> {
+        self.inner.recv_vectored(bufs)
+    }
+
+    /// Mirrors [`socket2::Socket::recv_vectored_with_flags`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn recv_vectored_with_flags(
+        &self,
+        bufs: &mut [socket2::MaybeUninitSlice<'_>],
+        flags: c_int,
+    ) -> io::Result<(usize, socket2::RecvFlags)> {
+        self.inner.recv_vectored_with_flags(bufs, flags)
+    }
+
+    /// Mirrors [`socket2::Socket::recv_from_vectored`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn recv_from_vectored(
+        &self,
+        bufs: &mut [socket2::MaybeUninitSlice<'_>],
+    ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
+        self.inner.recv_from_vectored(bufs)
+    }
+
+    /// Mirrors [`socket2::Socket::recv_from_vectored_with_flags`].
+    #[cfg(has_sendmsg)]
+    #[inline]
+    pub fn recv_from_vectored_with_flags(
+        &self,
+        bufs: &mut [socket2::MaybeUninitSlice<'_>],
+        flags: c_int,
+    ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
+        self.inner.recv_from_vectored_with_flags(bufs, flags)
+    }
+
+    /// Mirrors [`socket2::Socket::recvmsg`].
+    #[cfg(has_recvmsg)]
+    #[inline]
+    pub fn recvmsg(
+        &self,
+        msg: &mut socket2::MsgHdrMut<'_, '_, '_>,
+        flags: c_int,
+    ) -> io::Result<usize> {
+        self.inner.recvmsg(msg, flags)
+    }
+
+    /// Mirrors [`socket2::Socket::sendfile`].
+    ///
+    /// # Platforms
+    ///
+    /// No flag covers `sendfile` on Linux and Android: it runs under a guard, three system
+    /// calls more.
+    #[cfg(has_sendfile)]
+    pub fn sendfile<F: std::os::fd::AsRawFd>(
+        &self,
+        file: &F,
+        offset: usize,
+        length: Option<std::num::NonZeroUsize>,
+    ) -> io::Result<usize> {
+        let file = file.as_raw_fd();
+        self.state.run(&self.inner, || self.inner.sendfile(&file, offset, length))
     }
 }
 
-read_by_std!(Socket);
-write_by_shield!(Socket);
-debug_by_std!(Socket);
+read_by_inner!(Socket);
+write_by_state!(Socket);
+debug_by_inner!(Socket);
 handle::socket_conversions!(Socket, socket2::Socket);

@@ -48,7 +48,7 @@
 //! `tokio::io::stdout()`, `stderr()` and `tokio::fs::File` write on tokio's blocking threads, where no
 //! adapter can follow: let the runtime's threads stand under a guard (see [`bindings`](crate::bindings)).
 //!
-//! A stream type of your own is not made asynchronous by [`Adopt`]: put the `NoSigpipe` inside it. Options and
+//! A stream type of your own is not made asynchronous by the adapter: put the `NoSigpipe` inside it. Options and
 //! addresses are the stream's: `stream.get_ref().set_nodelay(true)?`.
 //!
 //! What tokio writes through its own types is its own: [`get_ref`](NoSigpipe::get_ref) and
@@ -63,43 +63,69 @@ use ::tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use ::tokio::net::{TcpStream, tcp};
 use ::tokio::process::ChildStdin;
 
-use crate::NoSigpipe;
-use crate::adopt::{Adopt, Direct, Through, adopt};
-use crate::no_sigpipe::Care;
+#[cfg(unix)]
+use ::tokio::net::{UnixStream, unix as uds};
+
 use crate::sigpipe::suppressed;
-use crate::sys;
+use crate::sys::DescriptorState;
+use crate::sys::handle::Handle;
+use crate::{AdoptError, NoSigpipe};
 
-adopt! {
-    Direct: TcpStream;
-    Through: ChildStdin;
+macro_rules! new {
+    ($($ty:ty),+) => {$(
+        impl NoSigpipe<$ty> {
+            /// Adopts a handle of tokio's.
+            ///
+            /// # Errors
+            ///
+            /// As for every other handle: `EBADF` if the descriptor is not open.
+            pub fn new(handle: $ty) -> Result<Self, AdoptError<$ty>> {
+                NoSigpipe::adopt(handle)
+            }
+        }
+    )+};
 }
 
-sys::only_unix! {
-    use ::tokio::net::unix as uds;
-    use ::tokio::net::UnixStream;
-
-    adopt! { Direct: UnixStream, uds::pipe::Sender; }
-}
+new! { TcpStream, ChildStdin }
+#[cfg(unix)]
+new! { UnixStream, uds::pipe::Sender }
 
 /// What tokio offers to write by calls of our own.
-trait Polled: sys::Handle + Sized {
+trait Polled: Handle + Sized {
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Clears tokio's readiness if `write` would block.
+    #[cfg(has_fd)]
     fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
 
-    /// tokio's own call, where nothing is to fear.
-    fn plain_write(&self, buf: &[u8]) -> io::Result<usize>;
+    /// tokio's own call, where there is no SIGPIPE.
+    #[cfg(not(has_fd))]
+    fn plain_write(&self, _: &DescriptorState, buf: &[u8]) -> io::Result<usize>;
 
     /// The same of many slices.
-    fn plain_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+    #[cfg(not(has_fd))]
+    fn plain_write_vectored(
+        &self,
+        _: &DescriptorState,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize>;
 
-    fn protected_write(&self, care: &Care, buf: &[u8]) -> io::Result<usize> {
-        self.try_io(|| care.write(&mut &*self, buf, |io| io.plain_write(buf)))
+    fn protected_write(&self, state: &DescriptorState, buf: &[u8]) -> io::Result<usize> {
+        #[cfg(has_fd)]
+        return self.try_io(|| state.write(self.as_fd(), buf));
+        #[cfg(not(has_fd))]
+        self.plain_write(state, buf)
     }
 
-    fn protected_write_vectored(&self, care: &Care, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_io(|| care.write_vectored(&mut &*self, bufs, |io| io.plain_write_vectored(bufs)))
+    fn protected_write_vectored(
+        &self,
+        state: &DescriptorState,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        #[cfg(has_fd)]
+        return self.try_io(|| state.write_vectored(self.as_fd(), bufs));
+        #[cfg(not(has_fd))]
+        self.plain_write_vectored(state, bufs)
     }
 }
 
@@ -125,15 +151,22 @@ macro_rules! polled {
                 self.poll_write_ready(cx)
             }
 
+            #[cfg(has_fd)]
             fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
                 self.try_io($($interest,)? write)
             }
 
-            fn plain_write(&self, buf: &[u8]) -> io::Result<usize> {
+            #[cfg(not(has_fd))]
+            fn plain_write(&self, _: &DescriptorState, buf: &[u8]) -> io::Result<usize> {
                 self.try_write(buf)
             }
 
-            fn plain_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+            #[cfg(not(has_fd))]
+            fn plain_write_vectored(
+                &self,
+                _: &DescriptorState,
+                bufs: &[IoSlice<'_>],
+            ) -> io::Result<usize> {
                 self.try_write_vectored(bufs)
             }
         }
@@ -146,14 +179,14 @@ macro_rules! async_write {
         impl NoSigpipe<$ty> {
             /// Mirrors tokio's method of this name.
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-                let (handle, care) = self.parts();
-                $io(handle).protected_write(care, buf)
+                let (handle, state) = self.parts();
+                $io(handle).protected_write(state, buf)
             }
 
             /// Mirrors tokio's method of this name.
             pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                let (handle, care) = self.parts();
-                $io(handle).protected_write_vectored(care, bufs)
+                let (handle, state) = self.parts();
+                $io(handle).protected_write_vectored(state, bufs)
             }
         }
 
@@ -163,8 +196,8 @@ macro_rules! async_write {
                 cx: &mut Context<'_>,
                 buf: &[u8],
             ) -> Poll<io::Result<usize>> {
-                let (handle, care) = self.parts();
-                poll($io(handle), cx, |io| io.protected_write(care, buf))
+                let (handle, state) = self.parts();
+                poll($io(handle), cx, |io| io.protected_write(state, buf))
             }
 
             fn poll_write_vectored(
@@ -172,8 +205,8 @@ macro_rules! async_write {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                let (handle, care) = self.parts();
-                poll($io(handle), cx, |io| io.protected_write_vectored(care, bufs))
+                let (handle, state) = self.parts();
+                poll($io(handle), cx, |io| io.protected_write_vectored(state, bufs))
             }
 
             fn is_write_vectored(&self) -> bool {
@@ -209,18 +242,18 @@ macro_rules! splits {
             pub fn split(
                 &mut self,
             ) -> ($($halves)::+::ReadHalf<'_>, NoSigpipe<$($halves)::+::WriteHalf<'_>>) {
-                let care = self.parts().1.shared();
+                let state = self.parts().1.shared();
                 let (reader, writer) = self.handle_mut().split();
-                (reader, NoSigpipe::with(writer, care))
+                (reader, NoSigpipe::with(writer, state))
             }
 
             /// Mirrors tokio's method of this name; the half that writes is protected.
             pub fn into_split(
                 self,
             ) -> ($($halves)::+::OwnedReadHalf, NoSigpipe<$($halves)::+::OwnedWriteHalf>) {
-                let care = self.parts().1.shared();
+                let state = self.parts().1.shared();
                 let (reader, writer) = self.into_inner().into_split();
-                (reader, NoSigpipe::with(writer, care))
+                (reader, NoSigpipe::with(writer, state))
             }
         }
 
@@ -234,23 +267,23 @@ macro_rules! splits {
                 self,
                 reader: $($halves)::+::OwnedReadHalf,
             ) -> Result<NoSigpipe<$stream>, $($halves)::+::ReuniteError> {
-                let care = self.parts().1.shared();
+                let state = self.parts().1.shared();
                 let stream = reader.reunite(self.into_inner())?;
-                Ok(NoSigpipe::with(stream, care))
+                Ok(NoSigpipe::with(stream, state))
             }
         }
 
         impl<'a> From<$($halves)::+::WriteHalf<'a>> for NoSigpipe<$($halves)::+::WriteHalf<'a>> {
             /// Adopts a half that other code has split off.
             fn from(half: $($halves)::+::WriteHalf<'a>) -> Self {
-                NoSigpipe::with(half, Care::default())
+                NoSigpipe::with(half, DescriptorState::default())
             }
         }
 
         impl From<$($halves)::+::OwnedWriteHalf> for NoSigpipe<$($halves)::+::OwnedWriteHalf> {
             /// Adopts a half that other code has split off.
             fn from(half: $($halves)::+::OwnedWriteHalf) -> Self {
-                NoSigpipe::with(half, Care::default())
+                NoSigpipe::with(half, DescriptorState::default())
             }
         }
     )+};
@@ -264,19 +297,20 @@ async_write! {
 }
 splits! { TcpStream, tcp; }
 
-sys::only_unix! {
-    polled! {
-        UnixStream, Interest::WRITABLE;
-        uds::pipe::Sender;
-    }
-    async_write! {
-        UnixStream, |stream| stream;
-        uds::WriteHalf<'_>, AsRef::<UnixStream>::as_ref;
-        uds::OwnedWriteHalf, AsRef::<UnixStream>::as_ref;
-        uds::pipe::Sender, |sender| sender;
-    }
-    splits! { UnixStream, uds; }
+#[cfg(unix)]
+polled! {
+    UnixStream, Interest::WRITABLE;
+    uds::pipe::Sender;
 }
+#[cfg(unix)]
+async_write! {
+    UnixStream, |stream| stream;
+    uds::WriteHalf<'_>, AsRef::<UnixStream>::as_ref;
+    uds::OwnedWriteHalf, AsRef::<UnixStream>::as_ref;
+    uds::pipe::Sender, |sender| sender;
+}
+#[cfg(unix)]
+splits! { UnixStream, uds; }
 
 impl AsyncWrite for NoSigpipe<ChildStdin> {
     fn poll_write(

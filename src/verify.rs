@@ -4,96 +4,8 @@
 //! its headers define: an emulator, a sandbox's kernel, a library that is loaded before libc. Only
 //! its behaviour shows that, so it is asked.
 
-use std::fmt;
-use std::io;
-
 pub use crate::sys::technique::{Call, Technique};
-
-/// What protects each kind of write of this process, as far as it is known now.
-///
-/// Each seat names its techniques in the order in which they are tried: the first one protects, and a
-/// call that it refuses falls to the next. [`Display`](fmt::Display) is a small table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Protection {
-    pub(crate) socket_send: Vec<Technique>,
-    pub(crate) foreign_write: Vec<Technique>,
-    pub(crate) pipe_write: Vec<Technique>,
-    pub(crate) sendfile: Vec<Technique>,
-}
-
-impl Protection {
-    /// A write of this crate to a socket: of its types, and of `raw`'s send family.
-    pub fn socket_send(&self) -> &[Technique] {
-        &self.socket_send
-    }
-
-    /// A write that foreign code makes to a socket of this crate. Where this is empty nothing
-    /// protects it but [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it.
-    pub fn foreign_write(&self) -> &[Technique] {
-        &self.foreign_write
-    }
-
-    /// A write of this crate to a pipe, also by `raw::write`.
-    pub fn pipe_write(&self) -> &[Technique] {
-        &self.pipe_write
-    }
-
-    /// A call of this crate on a socket that takes no flags: `sendfile`, where there is one.
-    pub fn sendfile(&self) -> &[Technique] {
-        &self.sendfile
-    }
-}
-
-impl fmt::Display for Protection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Protection {
-            socket_send,
-            foreign_write,
-            pipe_write,
-            sendfile,
-        } = self;
-        let seats = [
-            ("socket send", socket_send),
-            ("foreign write", foreign_write),
-            ("pipe write", pipe_write),
-            ("sendfile", sendfile),
-        ];
-        for (number, (seat, techniques)) in seats.into_iter().enumerate() {
-            if number > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{seat:<15}")?;
-            if techniques.is_empty() {
-                f.write_str("nothing: put sigpipe::suppressed around it")?;
-            }
-            for (number, technique) in techniques.iter().enumerate() {
-                let or = if number > 0 { ", else " } else { "" };
-                write!(f, "{or}{technique}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why [`verify()`] does not say that all is well.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The call raised SIGPIPE in spite of the technique's flag. The technique is not used again in this
-    /// process, so what this crate writes is protected all the same.
-    #[error(
-        "{technique} is silently ignored: {call} raises SIGPIPE in spite of it; this process stops using it"
-    )]
-    SilentlyIgnored {
-        /// The technique that the system only pretends to have.
-        technique: Technique,
-        /// The first call that showed it.
-        call: Call,
-    },
-    /// The system could not be asked: what the build has chosen stands, unverified.
-    #[error("what protects from SIGPIPE cannot be verified: {0}")]
-    CannotAsk(io::Error),
-}
+pub use crate::sys::verify::{Error, Protection};
 
 /// Tells what protects this process now. It asks the system nothing.
 ///
@@ -105,7 +17,7 @@ pub enum Error {
 /// println!("{}", epipe::protection());
 /// ```
 pub fn protection() -> Protection {
-    crate::sys::protection()
+    crate::sys::verify::protection()
 }
 
 /// Asks the running system whether it keeps what its flags promise; tells what protects this
@@ -167,5 +79,5 @@ pub fn protection() -> Protection {
 /// is never trusted without a guard round it, so it is not asked either; and nowhere are
 /// `socket_option` and `fd_flag`. Where no SIGPIPE exists there is nothing to ask.
 pub fn verify() -> Result<Protection, Error> {
-    crate::sys::verify()
+    crate::sys::verify::verify()
 }

@@ -58,5 +58,5 @@ where
     R: ?Sized + Read,
     W: ?Sized + Write,
 {
-    sigpipe::suppressed(|| sys::copy(reader, writer))?
+    sigpipe::suppressed(|| std::io::copy(reader, writer))?
 }

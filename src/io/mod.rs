@@ -9,7 +9,4 @@ mod pipe;
 pub use std::io::*;
 
 pub use copy::copy;
-crate::sys::only_raising! {
-    pub mod fifo;
-}
 pub use pipe::{PipeReader, PipeWriter, pipe};

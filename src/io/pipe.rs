@@ -1,7 +1,9 @@
 use std::io::{self, IoSlice};
 
-use crate::macros::{debug_by_std, read_by_std, write_by_shield};
-use crate::sys::{self, PipeShield, ShieldPipe, handle};
+use crate::macros::{debug_by_inner, read_by_inner, write_by_state};
+use crate::sys::handle;
+#[cfg(has_fd)]
+use crate::sys::{self, handle::SocketHandle};
 
 /// Creates an anonymous pipe. Mirrors [`std::io::pipe`].
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
@@ -12,31 +14,30 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 ///
 /// `From<ChildStdout>` and `From<ChildStderr>` take over what a child process writes to.
 pub struct PipeReader {
-    std: std::io::PipeReader,
+    inner: std::io::PipeReader,
 }
 
 impl PipeReader {
     /// Mirrors [`std::io::PipeReader::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<PipeReader> {
-        self.std.try_clone().map(PipeReader::from)
+        self.inner.try_clone().map(PipeReader::from)
     }
 
-    sys::only_raising! {
-        /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
-        pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-            socket2::SockRef::from(&self.std).set_nonblocking(nonblocking)
-        }
+    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
+    #[cfg(sigpipe)]
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        socket2::SockRef::from(&self.inner).set_nonblocking(nonblocking)
     }
 
     #[inline]
-    fn adopt(std: std::io::PipeReader) -> PipeReader {
-        PipeReader { std }
+    fn adopt(inner: std::io::PipeReader) -> PipeReader {
+        PipeReader { inner }
     }
 }
 
-read_by_std!(PipeReader);
-debug_by_std!(PipeReader);
+read_by_inner!(PipeReader);
+debug_by_inner!(PipeReader);
 handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStderr);
 
 /// The writing end of a pipe that reports a vanished reader as an error, never as a signal.
@@ -57,43 +58,51 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 /// `From<ChildStdin>` is Unix's alone: Windows opens that end for overlapped I/O, which std's pipe
 /// type cannot do from two threads at once.
 pub struct PipeWriter {
-    std: std::io::PipeWriter,
-    shield: PipeShield,
+    inner: std::io::PipeWriter,
+    #[cfg(has_fd)]
+    state: sys::PipeState,
 }
 
 impl PipeWriter {
     /// Mirrors [`std::io::PipeWriter::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<PipeWriter> {
-        self.std.try_clone().map(PipeWriter::from)
+        self.inner.try_clone().map(PipeWriter::from)
     }
 
-    sys::only_raising! {
-        /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
-        pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-            socket2::SockRef::from(&self.std).set_nonblocking(nonblocking)
-        }
+    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
+    #[cfg(sigpipe)]
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        socket2::SockRef::from(&self.inner).set_nonblocking(nonblocking)
     }
 
+    /// It is not changed here: an end that goes on to a child must reach it untouched.
     #[inline]
-    fn adopt(std: std::io::PipeWriter) -> PipeWriter {
+    fn adopt(inner: std::io::PipeWriter) -> PipeWriter {
         PipeWriter {
-            std,
-            shield: PipeShield::default(),
+            inner,
+            #[cfg(has_fd)]
+            state: sys::PipeState::default(),
         }
     }
 
     #[inline]
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shield.write(&self.std, buf)
+        #[cfg(has_fd)]
+        return self.state.write(self.inner.fd(), buf);
+        #[cfg(not(has_fd))]
+        io::Write::write(&mut &self.inner, buf)
     }
 
     #[inline]
     fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shield.write_vectored(&self.std, bufs)
+        #[cfg(has_fd)]
+        return self.state.write_vectored(self.inner.fd(), bufs);
+        #[cfg(not(has_fd))]
+        io::Write::write_vectored(&mut &self.inner, bufs)
     }
 }
 
-write_by_shield!(PipeWriter);
-debug_by_std!(PipeWriter);
+write_by_state!(PipeWriter);
+debug_by_inner!(PipeWriter);
 handle::pipe_conversions!(PipeWriter, std::io::PipeWriter, ChildStdin);

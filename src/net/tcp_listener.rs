@@ -2,9 +2,9 @@ use std::io;
 use std::iter::FusedIterator;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use crate::macros::{debug_by_std, mirror};
+use crate::macros::{debug_by_inner, mirror};
 use crate::net::TcpStream;
-use crate::sys::{SocketShield, handle};
+use crate::sys::{SocketState, handle};
 
 /// A TCP listener whose accepted streams report a vanished peer as an error, never as a
 /// signal.
@@ -16,12 +16,18 @@ use crate::sys::{SocketShield, handle};
 /// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection of what it
 /// accepts.
 pub struct TcpListener {
-    std: std::net::TcpListener,
-    #[allow(dead_code)] // a listener writes nothing; its option is inherited where there is one
-    shield: SocketShield,
+    inner: std::net::TcpListener,
+    #[allow(dead_code)] // a listener writes nothing; accepted sockets inherit its option
+    state: SocketState,
 }
 
 impl TcpListener {
+    #[inline]
+    fn adopt(inner: std::net::TcpListener) -> TcpListener {
+        let state = SocketState::adopted(&inner);
+        TcpListener { inner, state }
+    }
+
     /// Mirrors [`std::net::TcpListener::bind`].
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         std::net::TcpListener::bind(addr).map(TcpListener::from)
@@ -30,13 +36,13 @@ impl TcpListener {
     /// Mirrors [`std::net::TcpListener::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<TcpListener> {
-        self.std.try_clone().map(TcpListener::from)
+        self.inner.try_clone().map(TcpListener::from)
     }
 
     /// Mirrors [`std::net::TcpListener::accept`].
     #[inline]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.std
+        self.inner
             .accept()
             .map(|(stream, addr)| (stream.into(), addr))
     }
@@ -55,7 +61,7 @@ impl TcpListener {
         IntoIncoming { listener: self }
     }
 
-    mirror! { "std::net::TcpListener", std:
+    mirror! { "std::net::TcpListener":
         fn local_addr(&self) -> io::Result<SocketAddr>;
         fn set_ttl(&self, ttl: u32) -> io::Result<()>;
         fn ttl(&self) -> io::Result<u32>;
@@ -70,7 +76,7 @@ impl TcpListener {
     }
 }
 
-debug_by_std!(TcpListener);
+debug_by_inner!(TcpListener);
 handle::net_conversions!(TcpListener, std::net::TcpListener);
 
 /// Endless accepted streams. Mirrors [`std::net::Incoming`].

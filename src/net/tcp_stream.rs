@@ -1,9 +1,9 @@
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::macros::{debug_by_std, mirror, read_by_std, sendfile_by_shield, write_by_shield};
-use crate::sys::{ShieldSocket, SocketShield, handle, option};
+use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
+use crate::sys::{SocketState, handle, option};
 
 /// A TCP stream that reports a vanished peer as an error, never as a signal.
 ///
@@ -24,11 +24,17 @@ use crate::sys::{ShieldSocket, SocketShield, handle, option};
 /// [`ErrorKind::BrokenPipe`]: std::io::ErrorKind::BrokenPipe
 /// [`ErrorKind::ConnectionReset`]: std::io::ErrorKind::ConnectionReset
 pub struct TcpStream {
-    std: std::net::TcpStream,
-    shield: SocketShield,
+    inner: std::net::TcpStream,
+    state: SocketState,
 }
 
 impl TcpStream {
+    #[inline]
+    fn adopt(inner: std::net::TcpStream) -> TcpStream {
+        let state = SocketState::adopted(&inner);
+        TcpStream { inner, state }
+    }
+
     /// Mirrors [`std::net::TcpStream::connect`].
     pub fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         std::net::TcpStream::connect(addr).map(TcpStream::from)
@@ -43,10 +49,10 @@ impl TcpStream {
     /// Mirrors [`std::net::TcpStream::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<TcpStream> {
-        self.std.try_clone().map(TcpStream::from)
+        self.inner.try_clone().map(TcpStream::from)
     }
 
-    mirror! { "std::net::TcpStream", std:
+    mirror! { "std::net::TcpStream":
         fn peer_addr(&self) -> io::Result<SocketAddr>;
         fn local_addr(&self) -> io::Result<SocketAddr>;
         fn shutdown(&self, how: Shutdown) -> io::Result<()>;
@@ -71,7 +77,7 @@ impl TcpStream {
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
     #[inline]
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        option::linger(&self.std)
+        option::linger(&self.inner)
     }
 
     /// Sets how long `drop` waits for unsent data, in whole seconds. `Some(Duration::ZERO)`
@@ -82,22 +88,11 @@ impl TcpStream {
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
     #[inline]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        option::set_linger(&self.std, linger)
-    }
-
-    #[inline]
-    fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shield.write(&self.std, buf)
-    }
-
-    #[inline]
-    fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shield.write_vectored(&self.std, bufs)
+        option::set_linger(&self.inner, linger)
     }
 }
 
-read_by_std!(TcpStream);
-write_by_shield!(TcpStream);
-sendfile_by_shield!(TcpStream);
-debug_by_std!(TcpStream);
+read_by_inner!(TcpStream);
+stream_writes!(TcpStream);
+debug_by_inner!(TcpStream);
 handle::net_conversions!(TcpStream, std::net::TcpStream);

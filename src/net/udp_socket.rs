@@ -2,8 +2,10 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::macros::{debug_by_std, mirror};
-use crate::sys::{self, ShieldSocket, SocketShield, handle};
+use crate::macros::{debug_by_inner, mirror};
+#[cfg(has_udp_connreset)]
+use crate::sys;
+use crate::sys::{SocketState, handle};
 
 /// A UDP socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -21,11 +23,20 @@ use crate::sys::{self, ShieldSocket, SocketShield, handle};
 ///
 /// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection.
 pub struct UdpSocket {
-    std: std::net::UdpSocket,
-    shield: SocketShield,
+    inner: std::net::UdpSocket,
+    state: SocketState,
 }
 
 impl UdpSocket {
+    #[inline]
+    fn adopt(inner: std::net::UdpSocket) -> UdpSocket {
+        // What is refused stays as it was.
+        #[cfg(has_udp_connreset)]
+        let _ = sys::udp_connreset::set(&inner, false);
+        let state = SocketState::adopted(&inner);
+        UdpSocket { inner, state }
+    }
+
     /// Mirrors [`std::net::UdpSocket::bind`].
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         std::net::UdpSocket::bind(addr).map(UdpSocket::from)
@@ -34,45 +45,43 @@ impl UdpSocket {
     /// Mirrors [`std::net::UdpSocket::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<UdpSocket> {
-        let std = self.std.try_clone()?;
-        let shield = SocketShield::default();
-        shield.arm(&std);
-        // Not adopted anew: it is the same socket, and what it is told stays as it was set.
-        Ok(UdpSocket { std, shield })
+        let inner = self.inner.try_clone()?;
+        // Not adopted anew: it is the same socket, and what is reported to it stays as it was set.
+        let state = SocketState::adopted(&inner);
+        Ok(UdpSocket { inner, state })
     }
 
     /// Mirrors [`std::net::UdpSocket::send`].
     #[inline]
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shield.send(&self.std, buf, || self.std.send(buf))
+        #[cfg(sigpipe)]
+        return self.state.write(&self.inner, buf);
+        #[cfg(not(sigpipe))]
+        self.inner.send(buf)
     }
 
     /// Mirrors [`std::net::UdpSocket::send_to`].
     pub fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
-        match addr.to_socket_addrs()?.next() {
-            Some(addr) => self
-                .shield
-                .send_to(&self.std, buf, &addr, || self.std.send_to(buf, addr)),
-            None => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "no addresses to send data to",
-            )),
+        #[cfg(sigpipe)]
+        if let Some(addr) = addr.to_socket_addrs()?.next() {
+            return self.state.send_to(&self.inner, buf, &addr.into());
         }
+        // Also std's own error where there is no address.
+        self.inner.send_to(buf, addr)
     }
 
-    sys::only_windows! {
-        /// Whether a receive fails with `ConnectionReset` after a datagram that found nobody. Adopting a socket turns
-        /// it off, for one client that has vanished would fail the receive of all.
-        ///
-        /// # Errors
-        ///
-        /// What `WSAIoctl` says; Wine does not know it.
-        pub fn set_tells_unreachable(&self, on: bool) -> io::Result<()> {
-            sys::set_tells_unreachable(&self.std, on)
-        }
+    /// Whether a receive fails with `ConnectionReset` after a datagram that found nobody. Adopting a socket turns
+    /// it off, for one client that has vanished would fail the receive of all.
+    ///
+    /// # Errors
+    ///
+    /// What `WSAIoctl` says; Wine does not know it.
+    #[cfg(has_udp_connreset)]
+    pub fn set_tells_unreachable(&self, on: bool) -> io::Result<()> {
+        sys::udp_connreset::set(&self.inner, on)
     }
 
-    mirror! { "std::net::UdpSocket", std:
+    mirror! { "std::net::UdpSocket":
         fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
         fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
         fn peer_addr(&self) -> io::Result<SocketAddr>;
@@ -103,5 +112,5 @@ impl UdpSocket {
     }
 }
 
-debug_by_std!(UdpSocket);
-handle::net_conversions!(UdpSocket, std::net::UdpSocket, adopt_datagrams);
+debug_by_inner!(UdpSocket);
+handle::net_conversions!(UdpSocket, std::net::UdpSocket);

@@ -5,22 +5,21 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use crate::Socket;
 use crate::sys::handle::{AsSocket, OwnedSocket};
-use crate::sys::{self, ShieldCall, SocketShield};
+use crate::sys::{self, SocketState};
 
 /// `socket(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
 pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<OwnedSocket> {
     Socket::new(domain, ty, protocol).map(OwnedSocket::from)
 }
 
-sys::only_pair! {
-    /// `socketpair(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
-    pub fn socket_pair(
-        domain: Domain,
-        ty: Type,
-        protocol: Option<Protocol>,
-    ) -> io::Result<(OwnedSocket, OwnedSocket)> {
-        Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
-    }
+/// `socketpair(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
+#[cfg(unix)]
+pub fn socket_pair(
+    domain: Domain,
+    ty: Type,
+    protocol: Option<Protocol>,
+) -> io::Result<(OwnedSocket, OwnedSocket)> {
+    Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
 }
 
 /// `accept(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
@@ -37,7 +36,7 @@ pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
 /// `send(2)` with flags of the caller's.
 pub fn send_with_flags(socket: impl AsSocket, buf: &[u8], flags: c_int) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, buf.len(), |added| {
+    call(&borrowed, || buf.len(), |added| {
         borrowed.send_with_flags(buf, flags | added)
     })
 }
@@ -55,99 +54,100 @@ pub fn send_to_with_flags(
     flags: c_int,
 ) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, buf.len(), |added| {
+    call(&borrowed, || buf.len(), |added| {
         borrowed.send_to_with_flags(buf, addr, flags | added)
     })
 }
 
-sys::only_out_of_band! {
-    /// `send(2)` with `MSG_OOB`.
-    pub fn send_out_of_band(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
-        send_with_flags(socket, buf, sys::option::MSG_OOB)
-    }
+/// `send(2)` with `MSG_OOB`.
+#[cfg(has_out_of_band)]
+pub fn send_out_of_band(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
+    send_with_flags(socket, buf, sys::option::MSG_OOB)
 }
 
-sys::only_sendmsg! {
-    /// `sendmsg(2)` of several slices: what `writev(2)` does, protected.
-    ///
-    /// # Errors
-    ///
-    /// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`): a datagram is not cut.
-    pub fn send_vectored(socket: impl AsSocket, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        send_vectored_with_flags(socket, bufs, 0)
-    }
-
-    /// [`send_vectored`] with flags of the caller's.
-    pub fn send_vectored_with_flags(
-        socket: impl AsSocket,
-        bufs: &[io::IoSlice<'_>],
-        flags: c_int,
-    ) -> io::Result<usize> {
-        let borrowed = SockRef::from(&socket);
-        call(&borrowed, sys::total(bufs), |added| {
-            borrowed.send_vectored_with_flags(bufs, flags | added)
-        })
-    }
-
-    /// [`send_vectored`] to an address.
-    pub fn send_to_vectored(
-        socket: impl AsSocket,
-        bufs: &[io::IoSlice<'_>],
-        addr: &SockAddr,
-    ) -> io::Result<usize> {
-        send_to_vectored_with_flags(socket, bufs, addr, 0)
-    }
-
-    /// [`send_to_vectored`] with flags of the caller's.
-    pub fn send_to_vectored_with_flags(
-        socket: impl AsSocket,
-        bufs: &[io::IoSlice<'_>],
-        addr: &SockAddr,
-        flags: c_int,
-    ) -> io::Result<usize> {
-        let borrowed = SockRef::from(&socket);
-        call(&borrowed, sys::total(bufs), |added| {
-            borrowed.send_to_vectored_with_flags(bufs, addr, flags | added)
-        })
-    }
-
-    /// `sendmsg(2)`.
-    pub fn sendmsg(
-        socket: impl AsSocket,
-        msg: &socket2::MsgHdr<'_, '_, '_>,
-        flags: c_int,
-    ) -> io::Result<usize> {
-        let borrowed = SockRef::from(&socket);
-        call(&borrowed, sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
-    }
+/// `sendmsg(2)` of several slices: what `writev(2)` does, protected.
+///
+/// # Errors
+///
+/// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`): a datagram is not cut.
+#[cfg(has_sendmsg)]
+pub fn send_vectored(socket: impl AsSocket, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    send_vectored_with_flags(socket, bufs, 0)
 }
 
-sys::only_sendfile! {
-    /// `sendfile(2)` from a file to a socket, from `offset` on, `length` bytes or (`None`) all
-    /// that one call takes. The file's own position stays.
-    ///
-    /// # Platforms
-    ///
-    /// No flag covers it on Linux and Android: it runs under a guard, three system calls more.
-    pub fn sendfile(
-        socket: impl AsSocket,
-        file: impl std::os::fd::AsFd,
-        offset: usize,
-        length: Option<std::num::NonZeroUsize>,
-    ) -> io::Result<usize> {
-        use std::os::fd::AsRawFd;
+/// [`send_vectored`] with flags of the caller's.
+#[cfg(has_sendmsg)]
+pub fn send_vectored_with_flags(
+    socket: impl AsSocket,
+    bufs: &[io::IoSlice<'_>],
+    flags: c_int,
+) -> io::Result<usize> {
+    let borrowed = SockRef::from(&socket);
+    call(&borrowed, || sys::total(bufs), |added| {
+        borrowed.send_vectored_with_flags(bufs, flags | added)
+    })
+}
 
-        let borrowed = SockRef::from(&socket);
-        let file = file.as_fd().as_raw_fd();
-        SocketShield::default().run(&*borrowed, || borrowed.sendfile(&file, offset, length))
-    }
+/// [`send_vectored`] to an address.
+#[cfg(has_sendmsg)]
+pub fn send_to_vectored(
+    socket: impl AsSocket,
+    bufs: &[io::IoSlice<'_>],
+    addr: &SockAddr,
+) -> io::Result<usize> {
+    send_to_vectored_with_flags(socket, bufs, addr, 0)
+}
+
+/// [`send_to_vectored`] with flags of the caller's.
+#[cfg(has_sendmsg)]
+pub fn send_to_vectored_with_flags(
+    socket: impl AsSocket,
+    bufs: &[io::IoSlice<'_>],
+    addr: &SockAddr,
+    flags: c_int,
+) -> io::Result<usize> {
+    let borrowed = SockRef::from(&socket);
+    call(&borrowed, || sys::total(bufs), |added| {
+        borrowed.send_to_vectored_with_flags(bufs, addr, flags | added)
+    })
+}
+
+/// `sendmsg(2)`.
+#[cfg(has_sendmsg)]
+pub fn sendmsg(
+    socket: impl AsSocket,
+    msg: &socket2::MsgHdr<'_, '_, '_>,
+    flags: c_int,
+) -> io::Result<usize> {
+    let borrowed = SockRef::from(&socket);
+    call(&borrowed, || sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
+}
+
+/// `sendfile(2)` from a file to a socket, from `offset` on, `length` bytes or (`None`) all
+/// that one call takes. The file's own position stays.
+///
+/// # Platforms
+///
+/// No flag covers it on Linux and Android: it runs under a guard, three system calls more.
+#[cfg(has_sendfile)]
+pub fn sendfile(
+    socket: impl AsSocket,
+    file: impl std::os::fd::AsFd,
+    offset: usize,
+    length: Option<std::num::NonZeroUsize>,
+) -> io::Result<usize> {
+    use std::os::fd::AsRawFd;
+
+    let borrowed = SockRef::from(&socket);
+    let file = file.as_fd().as_raw_fd();
+    SocketState::default().run(&*borrowed, || borrowed.sendfile(&file, offset, length))
 }
 
 /// One call on a socket of which nothing is remembered.
 fn call(
     socket: &SockRef<'_>,
-    len: usize,
-    call: impl Fn(c_int) -> io::Result<usize> + Copy,
+    len: impl Fn() -> usize,
+    call: impl Fn(c_int) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    SocketShield::default().call(&**socket, len, call)
+    SocketState::default().send(&**socket, len, call)
 }

@@ -60,6 +60,6 @@ pub use crate::__ignore_before_main as ignore_before_main;
 ///
 /// The mask is emptied of every signal. It is a `pre_exec`, with which std starts the child by `fork` in place of `posix_spawn`.
 pub fn default_in_child(command: &mut Command) -> &mut Command {
-    sys::default_in_child(command);
+    sys::before_main::default_in_child(command);
     command
 }

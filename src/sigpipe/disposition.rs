@@ -2,17 +2,7 @@ use std::io;
 
 use crate::sys;
 
-/// What a SIGPIPE does to this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Disposition {
-    /// It ends the process (`SIG_DFL`).
-    Default,
-    /// It is discarded (`SIG_IGN`), or the system has no such signal.
-    Ignored,
-    /// It runs a handler that the host installed.
-    Handled,
-}
+pub use crate::sys::Disposition;
 
 /// Tells what a SIGPIPE does to this process now. It changes nothing.
 ///

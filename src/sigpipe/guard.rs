@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-use crate::sys::{self, Guard as _};
+use crate::sys;
 
 /// Keeps SIGPIPE from this thread until the returned [`Guard`] is dropped.
 ///
@@ -76,7 +76,7 @@ use crate::sys::{self, Guard as _};
 ///
 /// Where no SIGPIPE exists it does nothing.
 pub fn guard() -> io::Result<Guard> {
-    sys::ThreadGuard::enter()?;
+    sys::guard::enter()?;
     Ok(Guard {
         not_send: PhantomData,
     })
@@ -91,7 +91,7 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        sys::ThreadGuard::leave();
+        sys::guard::leave();
     }
 }
 

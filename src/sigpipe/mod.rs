@@ -13,10 +13,11 @@
 
 mod disposition;
 mod guard;
+pub(crate) mod guarded;
 
-crate::sys::only_unix! {
-    mod before_main;
-    pub use before_main::{default_in_child, ignore_before_main};
-}
+#[cfg(unix)]
+mod before_main;
+#[cfg(unix)]
+pub use before_main::{default_in_child, ignore_before_main};
 pub use disposition::{Disposition, disposition, ignore};
 pub use guard::{Guard, guard, suppressed};

@@ -1,7 +1,7 @@
-//! The calls that carry a flag: `send` and `sendmsg` as std's `write` and `write_vectored` would make
-//! them, and `pwritev2`. `build.rs` reads this file too.
+//! The system calls of a write: those that carry a flag, and the plain ones with std's own limits.
+//! `build.rs` reads this file too.
 //!
-//! By libc and not by socket2, which makes the same calls with more instructions round them.
+//! By libc and not by socket2, which makes the same calls with more instructions around them.
 
 #![allow(unsafe_code, reason = "the calls take pointers")]
 
@@ -32,7 +32,16 @@ pub(crate) fn send(socket: BorrowedFd<'_>, buf: &[u8], flags: c_int) -> io::Resu
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-#[cfg(not(target_os = "redox"))] // it has no sendmsg
+/// As std's `write_vectored` of a pipe. Takes no more slices than [`cut`] leaves.
+#[allow(dead_code)] // for the library
+#[inline]
+pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let (slices, len) = (bufs.as_ptr().cast(), bufs.len() as c_int);
+    // SAFETY: IoSlice is ABI-compatible with iovec, and `bufs` holds `len` of them.
+    let written = unsafe { libc::writev(fd.as_raw_fd(), slices, len) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
 #[inline]
 pub(crate) fn send_vectored(
     socket: BorrowedFd<'_>,
@@ -42,8 +51,19 @@ pub(crate) fn send_vectored(
     send_vectored_to(socket, bufs, None, flags)
 }
 
+/// It has no sendmsg, and no flag.
+#[cfg(target_os = "redox")]
+pub(crate) fn send_vectored_to(
+    socket: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    _: Option<&Address>,
+    _: c_int,
+) -> io::Result<usize> {
+    write_vectored(socket, bufs)
+}
+
 /// `sendmsg`, with an address or without.
-#[cfg(not(target_os = "redox"))] // it has no sendmsg
+#[cfg(not(target_os = "redox"))]
 #[inline]
 pub(crate) fn send_vectored_to(
     socket: BorrowedFd<'_>,
@@ -60,7 +80,7 @@ pub(crate) fn send_vectored_to(
     message.msg_iov = bufs.as_ptr().cast_mut().cast();
     message.msg_iovlen = bufs.len() as _;
     // SAFETY: IoSlice is ABI-compatible with iovec, the message names `bufs.len()` of them and an
-    // address of the length that is told, and sendmsg only reads.
+    // address of the length that it says, and sendmsg only reads.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
@@ -114,12 +134,44 @@ impl Address {
             len: size_of::<libc::sockaddr_storage>() as libc::socklen_t,
         };
         let storage = (&raw mut address.storage).cast();
-        // SAFETY: the storage has the length that is told, and outlives the call.
+        // SAFETY: the storage has the length that it says, and outlives the call.
         match unsafe { libc::getsockname(socket.as_raw_fd(), storage, &mut address.len) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(address),
         }
     }
+}
+
+/// The slices that one call takes: std cuts what is more, and so does this crate. Sixteen is what
+/// POSIX promises of a system that names no number.
+#[allow(dead_code)] // for the library
+pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
+    const LIMIT: usize = {
+        cfg_if::cfg_if! {
+            if #[cfg(any(target_os = "linux", target_os = "android", target_os = "nto"))] {
+                libc::UIO_MAXIOV as usize
+            } else if #[cfg(any(
+                target_os = "cygwin",
+                target_os = "dragonfly",
+                target_os = "freebsd",
+                target_os = "netbsd",
+                target_os = "openbsd",
+                target_vendor = "apple",
+            ))] {
+                libc::IOV_MAX as usize
+            } else {
+                16
+            }
+        }
+    };
+    &bufs[..bufs.len().min(LIMIT)]
+}
+
+/// Whether there is no byte in any of them.
+#[allow(dead_code)] // for the library
+#[inline]
+pub(crate) fn is_empty(bufs: &[IoSlice<'_>]) -> bool {
+    bufs.iter().all(|buf| buf.is_empty())
 }
 
 /// The raw system call: musl before 1.2.5 and glibc before 2.26 have no `pwritev2`, and a

@@ -1,4 +1,4 @@
-//! A descriptor that somebody else's type holds: what it is decides how it is written to.
+//! What the adapter holds: a descriptor of any kind. What it is decides how it is written to.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -6,15 +6,17 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::climb::{ClimbPipe, ClimbSocket, PipeLadder, SocketLadder};
-use super::handle::{Plain, as_file};
-use super::{Handle, ShieldHandle, ShieldPipe, ShieldSocket};
+use super::call;
+use super::handle::as_file;
+use super::pipe::PipeState;
+use super::socket::SocketState;
 
-/// What `NoSigpipe` holds: the kind of its descriptor, and the memory of both ladders.
-pub(crate) struct Descriptor<S: SocketLadder, P: PipeLadder> {
+/// What the adapter remembers of its descriptor.
+#[derive(Default)]
+pub(crate) struct DescriptorState {
     kind: AtomicU8,
-    socket: ClimbSocket<S>,
-    pipe: ClimbPipe<P>,
+    socket: SocketState,
+    pipe: PipeState,
 }
 
 /// Not asked yet.
@@ -25,19 +27,46 @@ const PIPE: u8 = 2;
 /// A regular file, a directory or a disk: no write to it raises.
 const FILE: u8 = 3;
 
-impl<S: SocketLadder, P: PipeLadder> Default for Descriptor<S, P> {
-    fn default() -> Self {
-        Descriptor {
-            kind: AtomicU8::new(UNKNOWN),
-            socket: ClimbSocket::default(),
-            pipe: ClimbPipe::default(),
+impl DescriptorState {
+    /// Finds out what the descriptor is, and adopts it. An error means that it is closed.
+    pub(crate) fn adopt(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.kind(fd).map(drop)
+    }
+
+    /// The same, for another handle of the same descriptor.
+    #[cfg(all(feature = "tokio", has_tokio))]
+    pub(crate) fn shared(&self) -> DescriptorState {
+        let kind = AtomicU8::new(self.kind.load(Ordering::Relaxed));
+        DescriptorState { kind, ..DescriptorState::default() }
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+        match self.kind(fd)? {
+            FILE => call::write(fd, buf),
+            SOCKET => match self.socket.write(&fd, buf) {
+                Err(error) if self.was_replaced(&error) => self.pipe.write(fd, buf),
+                answer => answer,
+            },
+            _ => self.pipe.write(fd, buf),
         }
     }
-}
 
-impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
-    /// What the descriptor is. Only a closed one is an error: where a sandbox forbids the question
-    /// it counts as a pipe, whose techniques protect a write to anything.
+    #[inline]
+    pub(crate) fn write_vectored(
+        &self,
+        fd: BorrowedFd<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        match self.kind(fd)? {
+            FILE => call::write_vectored(fd, call::cut(bufs)),
+            SOCKET => self.socket.write_vectored(&fd, bufs),
+            _ => self.pipe.write_vectored(fd, bufs),
+        }
+    }
+
+    /// Only a closed descriptor is an error: where a sandbox forbids the question it counts as a
+    /// pipe, whose techniques protect a write to anything.
     fn kind(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
         let known = self.kind.load(Ordering::Relaxed);
         if known != UNKNOWN {
@@ -51,76 +80,18 @@ impl<S: SocketLadder, P: PipeLadder> Descriptor<S, P> {
         };
         // The inherited ones are shared with other processes, and stay as they are.
         if kind == SOCKET && fd.as_raw_fd() > 2 {
-            self.socket.arm(&fd);
+            self.socket.adopt(&fd);
         }
         self.kind.store(kind, Ordering::Relaxed);
         Ok(kind)
     }
 
-    /// One write, by what the descriptor is.
-    #[inline]
-    fn write_by_kind<H: Handle>(
-        &self,
-        handle: &mut H,
-        plain: impl FnOnce(&mut H) -> io::Result<usize>,
-        to_socket: impl FnOnce(&Plain<BorrowedFd<'_>>) -> io::Result<usize>,
-        to_pipe: impl FnOnce(&Plain<BorrowedFd<'_>>) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let descriptor = Plain(handle.as_fd());
-        let kind = self.kind(descriptor.0)?;
-        if kind == FILE {
-            return plain(handle);
+    /// Whether something else is in the socket's place now. Nothing was sent then.
+    fn was_replaced(&self, error: &io::Error) -> bool {
+        let was_replaced = error.raw_os_error() == Some(libc::ENOTSOCK);
+        if was_replaced {
+            self.kind.store(PIPE, Ordering::Relaxed);
         }
-        if kind == SOCKET {
-            match to_socket(&descriptor) {
-                // Somebody has put something else in its place. Nothing was sent.
-                Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
-                    self.kind.store(PIPE, Ordering::Relaxed);
-                }
-                answer => return answer,
-            }
-        }
-        to_pipe(&descriptor)
-    }
-}
-
-impl<S: SocketLadder, P: PipeLadder> ShieldHandle for Descriptor<S, P> {
-    fn adopt<H: Handle>(&self, handle: &H) -> io::Result<()> {
-        self.kind(handle.as_fd()).map(drop)
-    }
-
-    fn shared(&self) -> Self {
-        Descriptor {
-            kind: AtomicU8::new(self.kind.load(Ordering::Relaxed)),
-            ..Descriptor::default()
-        }
-    }
-
-    fn write<H: Handle>(
-        &self,
-        handle: &mut H,
-        buf: &[u8],
-        plain: impl FnOnce(&mut H) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        self.write_by_kind(
-            handle,
-            plain,
-            |socket| self.socket.write(socket, buf),
-            |pipe| self.pipe.write(pipe, buf),
-        )
-    }
-
-    fn write_vectored<H: Handle>(
-        &self,
-        handle: &mut H,
-        bufs: &[IoSlice<'_>],
-        plain: impl FnOnce(&mut H) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        self.write_by_kind(
-            handle,
-            plain,
-            |socket| self.socket.write_vectored(socket, bufs),
-            |pipe| self.pipe.write_vectored(pipe, bufs),
-        )
+        was_replaced
     }
 }

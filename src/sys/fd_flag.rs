@@ -8,36 +8,17 @@
 #![allow(unsafe_code, reason = "fcntl is variadic")]
 
 use std::ffi::c_int;
-use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::climb::PipeTechnique;
 use super::constant::F_SETNOSIGPIPE;
-use super::technique::Technique;
-use super::socket_option::Armed;
+use super::socket_option;
 
-pub(crate) enum FdFlag {}
-
-impl PipeTechnique for FdFlag {
-    const TECHNIQUE: Technique = Technique::FdFlag;
-    type Memory = Armed;
-
-    fn is_trusted() -> bool {
-        cfg!(not(epipe_refused = "fd_flag"))
-    }
-
-    fn write(
-        memory: &Armed,
-        fd: BorrowedFd<'_>,
-        call: impl Fn() -> io::Result<usize> + Copy,
-    ) -> Option<io::Result<usize>> {
-        memory.or_arm(|| arm(fd)).then(call)
-    }
-}
-
-fn arm(fd: BorrowedFd<'_>) -> bool {
-    !cfg!(epipe_refused = "fd_flag")
-        && fd.as_raw_fd() > 2
-        // SAFETY: this command takes one integer, and the descriptor is borrowed.
-        && unsafe { libc::fcntl(fd.as_raw_fd(), F_SETNOSIGPIPE, 1 as c_int) } != -1
+/// Sets the flag; on a socket, the option: there the next setsockopt of anybody would erase the
+/// flag on NetBSD, and only the option stays.
+pub(super) fn set(fd: BorrowedFd<'_>) -> bool {
+    socket_option::set_on_borrowed(fd)
+        || !cfg!(epipe_refused = "fd_flag")
+            && fd.as_raw_fd() > 2
+            // SAFETY: this command takes one integer, and the descriptor is borrowed.
+            && unsafe { libc::fcntl(fd.as_raw_fd(), F_SETNOSIGPIPE, 1 as c_int) } != -1
 }

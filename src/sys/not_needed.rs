@@ -1,148 +1,82 @@
-//! `not_needed`: the system has no SIGPIPE. Every call is std's own.
-//!
-//! A vanished peer is already an error here: EPIPE, or Windows' 10053 and 10054.
+//! The system has no SIGPIPE: a vanished peer is already an error, EPIPE or Windows' 10053 and
+//! 10054. Every call is std's or socket2's own, and what a type remembers is nothing.
 
-use std::io::{self, IoSlice};
+use std::ffi::c_int;
+use std::io;
+#[cfg(has_fd)]
+use std::{io::Write as _, os::fd::BorrowedFd};
 
-use super::handle::StdWrite as _;
-use super::technique::Technique;
-use super::{Guard, ShieldHandle, ShieldPipe, ShieldSocket, handle};
-use crate::sigpipe::Disposition;
-use crate::verify::{self, Protection};
+use super::Disposition;
+#[cfg(has_fd)]
+use super::handle::as_file;
 
-/// No handle is asked for: none has to be known.
-pub trait Anything {}
-impl<T> Anything for T {}
+#[derive(Default)]
+pub(crate) struct SocketState;
 
-/// Does nothing, and is nothing: zero bytes.
-#[derive(Debug, Default)]
-pub(crate) struct NotNeeded;
-
-impl ShieldSocket for NotNeeded {
-    fn arm<S: handle::Socket>(&self, _: &S) {}
-
-    fn write<S: handle::Stream>(&self, stream: &S, buf: &[u8]) -> io::Result<usize> {
-        stream.plain_write(buf)
+impl SocketState {
+    #[inline]
+    pub(crate) fn adopted<S>(_: &S) -> SocketState {
+        SocketState
     }
 
-    fn write_vectored<S: handle::Stream>(
-        &self,
-        stream: &S,
-        bufs: &[IoSlice<'_>],
-    ) -> io::Result<usize> {
-        stream.plain_write_vectored(bufs)
-    }
-
-    fn send<S: handle::Socket>(
+    #[allow(dead_code)] // not where there is no socket2
+    #[inline]
+    pub(crate) fn send<S>(
         &self,
         _: &S,
-        _: &[u8],
-        plain: impl Fn() -> io::Result<usize> + Copy,
+        _: impl Fn() -> usize,
+        call: impl Fn(c_int) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        plain()
+        call(0)
     }
 
-    fn send_to<S: handle::Socket, A: handle::Address>(
+    #[allow(dead_code)] // not every system has such a call
+    #[inline]
+    pub(crate) fn run<S>(
         &self,
         _: &S,
-        _: &[u8],
-        _: &A,
-        plain: impl Fn() -> io::Result<usize> + Copy,
+        call: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        plain()
+        call()
     }
 }
 
-super::only_socket2! {
-    /// One receive that waits until the deadline; the socket is non-blocking from here on. An error of kind `TimedOut`
-    /// without a code tells that it is over.
-    pub(crate) fn receive_by(
-        socket: &impl handle::AsSocket,
-        buffer: &mut [std::mem::MaybeUninit<u8>],
-        deadline: std::time::Instant,
-    ) -> io::Result<usize> {
-        let socket = socket2::SockRef::from(socket);
-        socket.set_nonblocking(true)?;
-        loop {
-            match socket.recv(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let left = deadline.saturating_duration_since(std::time::Instant::now());
-                    if left.is_zero() {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    // Not by a read timeout: on Windows it is half a second late, and leaves a TCP socket undefined.
-                    std::thread::sleep(left.min(std::time::Duration::from_millis(5)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                answer => return answer,
-            }
-        }
-    }
+/// Of the adapter.
+#[cfg(not(has_fd))]
+#[derive(Default)]
+pub(crate) struct DescriptorState;
 
-    impl super::ShieldCall for NotNeeded {
-        fn call<S: handle::Socket>(
-            &self,
-            _: &S,
-            _: usize,
-            call: impl Fn(std::ffi::c_int) -> io::Result<usize> + Copy,
-        ) -> io::Result<usize> {
-            call(0)
-        }
+/// Of a pipe, or of a descriptor of any kind.
+#[cfg(has_fd)]
+#[derive(Default)]
+pub(crate) struct PipeState;
 
-        fn run<S: handle::Socket>(
-            &self,
-            _: &S,
-            call: impl Fn() -> io::Result<usize> + Copy,
-        ) -> io::Result<usize> {
-            call()
-        }
-    }
-}
-
-impl ShieldPipe for NotNeeded {
-    fn write<P: handle::Pipe>(&self, pipe: &P, buf: &[u8]) -> io::Result<usize> {
-        pipe.plain_write(buf)
-    }
-
-    fn write_vectored<P: handle::Pipe>(&self, pipe: &P, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        pipe.plain_write_vectored(bufs)
-    }
-}
-
-impl ShieldHandle for NotNeeded {
-    fn adopt<H: Anything>(&self, _: &H) -> io::Result<()> {
+#[cfg(has_fd)]
+impl PipeState {
+    /// Any handle will do.
+    pub(crate) fn adopt(&self, _: BorrowedFd<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    fn shared(&self) -> NotNeeded {
-        NotNeeded
+    pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+        as_file(fd, |mut file| file.write(buf))
     }
 
-    fn write<H: Anything>(
+    pub(crate) fn write_vectored(
         &self,
-        handle: &mut H,
-        _: &[u8],
-        plain: impl FnOnce(&mut H) -> io::Result<usize>,
+        fd: BorrowedFd<'_>,
+        bufs: &[io::IoSlice<'_>],
     ) -> io::Result<usize> {
-        plain(handle)
-    }
-
-    fn write_vectored<H: Anything>(
-        &self,
-        handle: &mut H,
-        _: &[IoSlice<'_>],
-        plain: impl FnOnce(&mut H) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        plain(handle)
+        as_file(fd, |mut file| file.write_vectored(bufs))
     }
 }
 
-impl Guard for NotNeeded {
-    fn enter() -> io::Result<()> {
+pub(crate) mod guard {
+    pub(crate) fn enter() -> std::io::Result<()> {
         Ok(())
     }
 
-    fn leave() {}
+    pub(crate) fn leave() {}
 }
 
 pub(crate) fn disposition() -> io::Result<Disposition> {
@@ -151,17 +85,4 @@ pub(crate) fn disposition() -> io::Result<Disposition> {
 
 pub(crate) fn ignore() -> io::Result<Disposition> {
     Ok(Disposition::Ignored)
-}
-
-pub(crate) fn protection() -> Protection {
-    Protection {
-        socket_send: vec![Technique::NotNeeded],
-        foreign_write: vec![Technique::NotNeeded],
-        pipe_write: vec![Technique::NotNeeded],
-        sendfile: vec![Technique::NotNeeded],
-    }
-}
-
-pub(crate) fn verify() -> Result<Protection, verify::Error> {
-    Ok(protection())
 }

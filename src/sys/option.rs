@@ -11,26 +11,26 @@ use std::time::Duration;
 
 use cfg_if::cfg_if;
 
-use super::handle;
+#[cfg(has_handles)]
+use super::handle::AsSocket;
 
 cfg_if! {
-    if #[cfg(any(unix, windows, all(target_os = "wasi", not(target_env = "p1"))))] {
-        pub(crate) fn linger<S: handle::Socket>(socket: &S) -> io::Result<Option<Duration>> {
+    if #[cfg(has_socket2)] {
+        pub(crate) fn linger(socket: &impl AsSocket) -> io::Result<Option<Duration>> {
             socket2::SockRef::from(socket).linger()
         }
 
-        pub(crate) fn set_linger<S: handle::Socket>(
-            socket: &S,
+        pub(crate) fn set_linger(socket: &impl AsSocket,
             linger: Option<Duration>,
         ) -> io::Result<()> {
             socket2::SockRef::from(socket).set_linger(linger)
         }
     } else {
-        pub(crate) fn linger<S: handle::Socket>(_: &S) -> io::Result<Option<Duration>> {
+        pub(crate) fn linger<S>(_: &S) -> io::Result<Option<Duration>> {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        pub(crate) fn set_linger<S: handle::Socket>(
+        pub(crate) fn set_linger<S>(
             _: &S,
             _: Option<Duration>,
         ) -> io::Result<()> {
@@ -49,17 +49,17 @@ cfg_if! {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) fn quickack<S: handle::Socket>(socket: &S) -> io::Result<bool> {
+pub(crate) fn quickack(socket: &impl AsSocket) -> io::Result<bool> {
     socket2::SockRef::from(socket).tcp_quickack()
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) fn set_quickack<S: handle::Socket>(socket: &S, quickack: bool) -> io::Result<()> {
+pub(crate) fn set_quickack(socket: &impl AsSocket, quickack: bool) -> io::Result<()> {
     socket2::SockRef::from(socket).set_tcp_quickack(quickack)
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) fn deferaccept<S: handle::Socket>(socket: &S) -> io::Result<Duration> {
+pub(crate) fn deferaccept(socket: &impl AsSocket) -> io::Result<Duration> {
     // SAFETY: the option's value is an int.
     let seconds: std::ffi::c_int =
         unsafe { get(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT) }?;
@@ -67,7 +67,7 @@ pub(crate) fn deferaccept<S: handle::Socket>(socket: &S) -> io::Result<Duration>
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) fn set_deferaccept<S: handle::Socket>(socket: &S, accept: Duration) -> io::Result<()> {
+pub(crate) fn set_deferaccept(socket: &impl AsSocket, accept: Duration) -> io::Result<()> {
     let seconds = std::ffi::c_int::try_from(accept.as_secs()).unwrap_or(std::ffi::c_int::MAX);
     // SAFETY: the option's value is an int.
     unsafe {
@@ -81,8 +81,8 @@ pub(crate) fn set_deferaccept<S: handle::Socket>(socket: &S, accept: Duration) -
 }
 
 cfg_if! {
-    if #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd"))] {
-        pub(crate) fn set_mark<S: handle::Socket>(socket: &S, mark: u32) -> io::Result<()> {
+    if #[cfg(has_mark)] {
+        pub(crate) fn set_mark(socket: &impl AsSocket, mark: u32) -> io::Result<()> {
             #[cfg(target_os = "linux")]
             use libc::SO_MARK as MARK;
             #[cfg(target_os = "freebsd")]
@@ -108,12 +108,11 @@ cfg_if! {
             unsafe { &mut *(std::ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) }
         }
 
-        pub(crate) fn peek<S: handle::Socket>(socket: &S, buf: &mut [u8]) -> io::Result<usize> {
+        pub(crate) fn peek(socket: &impl AsSocket, buf: &mut [u8]) -> io::Result<usize> {
             SockRef::from(socket).peek(uninit(buf))
         }
 
-        pub(crate) fn peek_from<S: handle::Socket>(
-            socket: &S,
+        pub(crate) fn peek_from(socket: &impl AsSocket,
             buf: &mut [u8],
         ) -> io::Result<(usize, SocketAddr)> {
             let (received, from) = SockRef::from(socket).peek_from(uninit(buf))?;
@@ -122,15 +121,13 @@ cfg_if! {
 
         /// A Unix address as socket2 has it. socket2 reads a leading zero byte as the mark of
         /// an abstract name, and an empty path as no name.
-        impl handle::Address for SocketAddr {
-            fn to_socket2(&self) -> io::Result<SockAddr> {
-                if let Some(name) = abstract_name(self) {
-                    use std::os::unix::ffi::OsStrExt;
-                    let path = [&[0], name].concat();
-                    return SockAddr::unix(std::ffi::OsStr::from_bytes(&path));
-                }
-                SockAddr::unix(self.as_pathname().unwrap_or("".as_ref()))
+        pub(crate) fn to_socket2(address: &SocketAddr) -> io::Result<SockAddr> {
+            if let Some(name) = abstract_name(address) {
+                use std::os::unix::ffi::OsStrExt;
+                let path = [&[0], name].concat();
+                return SockAddr::unix(std::ffi::OsStr::from_bytes(&path));
             }
+            SockAddr::unix(address.as_pathname().unwrap_or("".as_ref()))
         }
 
         fn from_socket2(address: &SockAddr) -> io::Result<SocketAddr> {
@@ -169,11 +166,23 @@ cfg_if! {
     }
 }
 
+/// The credentials of the process at the other end: see
+/// [`UnixStream::peer_cred`](crate::os::unix::net::UnixStream::peer_cred).
+#[cfg(has_peer_cred)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct UCred {
+    /// Its effective user id.
+    pub uid: u32,
+    /// Its effective group id.
+    pub gid: u32,
+    /// Its process id, where the system reports it.
+    pub pid: Option<i32>,
+}
+
 cfg_if! {
     if #[cfg(any(target_os = "android", target_os = "cygwin", target_os = "linux"))] {
-        use crate::os::unix::net::UCred;
-
-        pub(crate) fn peer_cred<S: handle::Socket>(socket: &S) -> io::Result<UCred> {
+        pub(crate) fn peer_cred(socket: &impl AsSocket) -> io::Result<UCred> {
             // SAFETY: the option's value is a ucred.
             let peer: libc::ucred =
                 unsafe { get(socket.as_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED) }?;
@@ -189,9 +198,7 @@ cfg_if! {
     ))] {
         use std::os::fd::AsRawFd;
 
-        use crate::os::unix::net::UCred;
-
-        pub(crate) fn peer_cred<S: handle::Socket>(socket: &S) -> io::Result<UCred> {
+        pub(crate) fn peer_cred(socket: &impl AsSocket) -> io::Result<UCred> {
             let (mut uid, mut gid) = (0, 0);
             // SAFETY: both ids are valid for the call to write.
             if unsafe { libc::getpeereid(socket.as_fd().as_raw_fd(), &mut uid, &mut gid) } == -1 {
@@ -221,40 +228,17 @@ pub(crate) unsafe fn get<T: Copy>(
     level: std::ffi::c_int,
     name: std::ffi::c_int,
 ) -> io::Result<T> {
-    // SAFETY: the caller vouches for the type.
-    unsafe { get_with_len(socket, level, name) }.map(|(value, _)| value)
-}
-
-/// The same, and how many bytes of it the system has written: an older one may know less.
-///
-/// # Safety
-///
-/// As of `get`.
-#[cfg(unix)]
-pub(crate) unsafe fn get_with_len<T: Copy>(
-    socket: std::os::fd::BorrowedFd<'_>,
-    level: std::ffi::c_int,
-    name: std::ffi::c_int,
-) -> io::Result<(T, usize)> {
     use std::os::fd::AsRawFd;
 
-    let mut value = std::mem::MaybeUninit::<T>::zeroed();
+    let mut value = MaybeUninit::<T>::zeroed();
     let mut len = size_of::<T>() as libc::socklen_t;
+    let (fd, pointer) = (socket.as_raw_fd(), value.as_mut_ptr().cast());
     // SAFETY: value and length are valid for the call, and the length is the value's.
-    let answer = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            value.as_mut_ptr().cast(),
-            &mut len,
-        )
-    };
-    if answer == -1 {
-        return Err(io::Error::last_os_error());
+    match unsafe { libc::getsockopt(fd, level, name, pointer, &mut len) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: zeroed, and written by the successful call; the caller vouches for the type.
+        _ => Ok(unsafe { value.assume_init() }),
     }
-    // SAFETY: zeroed, and written by the successful call; the caller vouches for the type.
-    Ok((unsafe { value.assume_init() }, len as usize))
 }
 
 /// Sets a socket option.
@@ -271,19 +255,10 @@ pub(crate) unsafe fn set<T: Copy>(
 ) -> io::Result<()> {
     use std::os::fd::AsRawFd;
 
-    let len = size_of::<T>() as libc::socklen_t;
+    let (fd, pointer) = (socket.as_raw_fd(), std::ptr::from_ref(value).cast());
     // SAFETY: the value is valid for the call, and the length is its own.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            std::ptr::from_ref(value).cast(),
-            len,
-        )
-    };
-    if answer == -1 {
-        return Err(io::Error::last_os_error());
+    match unsafe { libc::setsockopt(fd, level, name, pointer, size_of::<T>() as _) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
-    Ok(())
 }

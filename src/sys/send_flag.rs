@@ -7,6 +7,7 @@
 //! from macOS 11, iOS 14, tvOS 14 and watchOS 7 (xnu-7195; xnu-6153 silently ignores it). It does
 //! nothing for write, writev, sendfile and splice.
 
+#[cfg(not(send_flag_alone))]
 use std::ffi::c_int;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,89 +17,38 @@ use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::call::Address;
-use super::climb::{Findings, LastTechnique, SocketLadder, SocketTechnique};
-use super::probe::BYTE;
-use super::refusal::{Verdict, is_refusal};
-use super::technique::{Call, Technique};
-use super::{ThreadGuard, probe};
-use crate::verify::Protection;
+use super::probe::{self, BYTE};
+use super::technique::Call;
+use super::trust::{Trust, is_refusal};
+use super::guard;
 
-static VERDICT: Verdict = Verdict::new(cfg!(epipe_refused = "send_flag"));
+static TRUST: Trust = Trust::new(cfg!(epipe_refused = "send_flag"));
 
-/// The technique where the flag alone protects.
-pub(crate) enum SendFlag {}
-
-impl SocketTechnique for SendFlag {
-    const TECHNIQUE: Technique = Technique::SendFlag;
-    const COVERS_ALL: bool = false;
-    type Memory = ();
-
-    fn is_trusted() -> bool {
-        !VERDICT.is_refused()
-    }
-
-    fn verify() -> io::Result<Option<Call>> {
-        if cfg!(epipe_refused = "send_flag") {
-            return Ok(None);
-        }
-        VERDICT.verify(probe::send_flag, question, is_refusal)
-    }
-
-    fn arm((): &(), _: BorrowedFd<'_>) {}
-
-    #[inline]
-    fn straight() -> Option<c_int> {
-        (!VERDICT.is_refused()).then_some(MSG_NOSIGNAL)
-    }
-
-    fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error> {
-        unless_refused(socket, error)
-    }
-
-    #[inline]
-    fn send(
-        (): &(),
-        socket: BorrowedFd<'_>,
-        call: impl Fn(c_int) -> io::Result<usize> + Copy,
-    ) -> Option<io::Result<usize>> {
-        flagged(socket, call)
-    }
-
-    fn run(
-        (): &(),
-        _: BorrowedFd<'_>,
-        _: impl Fn() -> io::Result<usize> + Copy,
-    ) -> Option<io::Result<usize>> {
-        None
-    }
+/// Whether this process passes the flag.
+#[inline]
+pub(super) fn is_in_use() -> bool {
+    !TRUST.is_refused()
 }
 
-/// The call with the flag; `None` where the flag is refused.
-#[inline]
-fn flagged(
-    socket: BorrowedFd<'_>,
-    call: impl Fn(c_int) -> io::Result<usize> + Copy,
-) -> Option<io::Result<usize>> {
-    if VERDICT.is_refused() {
-        return None;
+/// Asks which call raises in spite of the flag. One that does switches the flag off.
+pub(super) fn verify() -> io::Result<Option<Call>> {
+    if cfg!(epipe_refused = "send_flag") {
+        return Ok(None);
     }
-    match call(MSG_NOSIGNAL) {
-        Err(error) => unless_refused(socket, error).map(Err),
-        sent => Some(sent),
-    }
+    TRUST.verify(probe::send_flag, question, is_refusal)
 }
 
 /// The error, unless it means that the flag is refused.
 #[cold]
-fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error> {
+pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error> {
     if !is_refusal(&error) {
         return Some(error);
     }
-    VERDICT.ask(question, is_refusal);
+    TRUST.ask(question, is_refusal);
     // A datagram socket reports an ICMP "protocol unreachable" so, once: that is no refusal, and a
     // second call would hide it.
     let is_report = error.raw_os_error() == Some(libc::ENOPROTOOPT)
-        && VERDICT.is_honoured()
+        && TRUST.is_honoured()
         && datagrams_take_it(socket).unwrap_or(false);
     is_report.then_some(error)
 }
@@ -127,53 +77,23 @@ fn datagrams_take_it(socket: BorrowedFd<'_>) -> io::Result<bool> {
         && probe::SENDS.into_iter().all(|by| takes(by, None)))
 }
 
-/// Makes a call that something else protects already, with the flag where it is taken.
-#[allow(dead_code)] // for systems where the flag is the second belt
-pub(crate) fn offer(
+/// Makes a call that something else protects already, with the flag where it is accepted.
+#[cfg(not(send_flag_alone))]
+pub(super) fn offer(
     socket: BorrowedFd<'_>,
-    call: impl Fn(c_int) -> io::Result<usize> + Copy,
+    call: impl Fn(c_int) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    flagged(socket, call).unwrap_or_else(|| call(0))
-}
-
-/// The last technique where the flag may be a dead letter: the guard, and the flag inside it.
-#[allow(dead_code)] // for systems where the flag is the second belt
-pub(crate) enum Inside {}
-
-impl SocketLadder for Inside {
-    type Memory = ();
-
-    fn arm((): &(), _: BorrowedFd<'_>) {}
-
-    fn send(
-        (): &(),
-        socket: BorrowedFd<'_>,
-        len: usize,
-        call: impl Fn(c_int) -> io::Result<usize> + Copy,
-    ) -> io::Result<usize> {
-        ThreadGuard::own(len, || offer(socket, call))
+    if !is_in_use() {
+        return call(0);
     }
-
-    fn run(
-        (): &(),
-        socket: BorrowedFd<'_>,
-        call: impl Fn() -> io::Result<usize> + Copy,
-    ) -> io::Result<usize> {
-        <ThreadGuard as SocketLadder>::run(&(), socket, call)
+    match call(MSG_NOSIGNAL) {
+        Ok(sent) => Ok(sent),
+        Err(error) => unless_refused(socket, error).map_or_else(|| call(0), Err),
     }
-
-    /// The guard alone: that the flag is kept inside it, nobody counts on.
-    fn tell(protection: &mut Protection) {
-        <ThreadGuard as SocketLadder>::tell(protection);
-    }
-
-    fn verify(_: &mut Findings) {}
 }
 
 /// The same call with the flag, on a socket pair of our own whose peer is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let socket = probe::broken_unix()?;
-    Ok(ThreadGuard::own(1, || {
-        probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL)
-    }))
+    Ok(guard::run(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL)))
 }

@@ -14,8 +14,9 @@ use std::os::unix::fs::FileExt;
 
 use cfg_if::cfg_if;
 
-use super::refusal::is_refusal_of_call;
-use super::{ShieldCall, ShieldSocket, SocketShield, handle};
+use super::handle::SocketHandle;
+use super::socket::SocketState;
+use super::trust::is_refusal_of_call;
 
 /// What is read at once where the system does not move the bytes by itself; for `io::copy` too.
 pub(super) const BUFFER: usize = 128 << 10;
@@ -23,9 +24,9 @@ pub(super) const BUFFER: usize = 128 << 10;
 /// What Linux cuts a call to (linux/fs.h).
 pub(super) const MAX_RW_COUNT: u64 = 0x7fff_f000;
 
-pub(crate) fn sendfile<S: handle::Stream>(
-    shield: &SocketShield,
-    stream: &S,
+pub(crate) fn sendfile(
+    state: &SocketState,
+    stream: &impl SocketHandle,
     file: &File,
     range: impl RangeBounds<u64>,
 ) -> io::Result<u64> {
@@ -43,13 +44,13 @@ pub(crate) fn sendfile<S: handle::Stream>(
     let mut buffer = Vec::new(); // while it is empty, the system sends
     while at < end {
         let sent = if buffer.is_empty() {
-            shield.run(stream, || send(stream.fd(), file, at, end - at))
+            state.run(stream, || send(stream.fd(), file, at, end - at))
         } else {
             let len = (end - at).min(buffer.len() as u64) as usize;
             file.read_at(&mut buffer[..len], at)
                 .and_then(|read| match read {
                     0 => Ok(0),
-                    read => shield.write(stream, &buffer[..read]),
+                    read => state.write(stream, &buffer[..read]),
                 })
         };
         match sent {

@@ -10,12 +10,10 @@
 use std::cell::Cell;
 use std::io;
 
-use super::climb::LastTechnique;
-use super::technique::Technique;
+use super::errno;
 use super::signal::{block, pending, take_one, unblock};
-use super::{Guard, errno};
 
-/// The guards that this thread stands under.
+/// The guards of this thread.
 struct Thread {
     guards: Cell<usize>,
     before: Cell<Before>,
@@ -40,57 +38,49 @@ thread_local! {
     };
 }
 
-pub(crate) enum ThreadMask {}
-
-impl Guard for ThreadMask {
-    fn enter() -> io::Result<()> {
-        // An inner guard asks the kernel again: foreign code may have unblocked.
-        let blocked = block()?;
-        THREAD.with(|thread| {
-            if thread.guards.get() == 0 {
-                thread.before.set(Before::find(blocked));
-            }
-            thread.guards.set(thread.guards.get() + 1);
-        });
-        Ok(())
-    }
-
-    fn leave() {
-        let _errno = errno::Keep::new();
-        THREAD.with(|thread| {
-            let before = thread.before.get();
-            // A guard round foreign code always looks: an EPIPE may have been swallowed.
-            let taken = before.take_back_what_came();
-            thread.guards.set(thread.guards.get() - 1);
-            if thread.guards.get() == 0 {
-                before.restore(taken);
-            }
-        });
-    }
+pub(super) fn enter() -> io::Result<()> {
+    // An inner guard asks the kernel again: foreign code may have unblocked.
+    let blocked = block()?;
+    THREAD.with(|thread| {
+        if thread.guards.get() == 0 {
+            thread.before.set(Before::find(blocked));
+        }
+        thread.guards.set(thread.guards.get() + 1);
+    });
+    Ok(())
 }
 
-impl LastTechnique for ThreadMask {
-    const TECHNIQUE: Technique = Technique::ThreadMask;
-
-    #[inline]
-    fn own(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        if Self::held() {
-            return match call() {
-                Ok(taken) if taken >= len => Ok(taken),
-                answer => take_back_under_guard(len, answer),
-            };
+pub(super) fn leave() {
+    let _errno = errno::Keep::new();
+    THREAD.with(|thread| {
+        let before = thread.before.get();
+        // A guard around foreign code always looks: an EPIPE may have been swallowed.
+        let taken = before.take_back_what_came();
+        thread.guards.set(thread.guards.get() - 1);
+        if thread.guards.get() == 0 {
+            before.restore(taken);
         }
-        let before = Before::find(block()?);
-        let answer = call();
-        let taken = before.take_back(len, &answer);
-        before.restore(taken);
-        answer
-    }
+    });
+}
 
-    #[inline]
-    fn held() -> bool {
-        THREAD.with(|thread| thread.guards.get() > 0)
+#[inline]
+pub(super) fn run(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    if is_held() {
+        return match call() {
+            Ok(taken) if taken >= len => Ok(taken),
+            answer => take_back_under_guard(len, answer),
+        };
     }
+    let before = Before::find(block()?);
+    let answer = call();
+    let taken = before.take_back(len, &answer);
+    before.restore(taken);
+    answer
+}
+
+#[inline]
+pub(super) fn is_held() -> bool {
+    THREAD.with(|thread| thread.guards.get() > 0)
 }
 
 /// At once: the next ppoll with another mask would deliver it.

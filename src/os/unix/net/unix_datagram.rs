@@ -4,8 +4,8 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::macros::{debug_by_std, mirror};
-use crate::sys::{self, ShieldSocket, SocketShield, handle, option};
+use crate::macros::{debug_by_inner, mirror};
+use crate::sys::{SocketState, handle, option};
 
 /// A Unix datagram socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -16,11 +16,17 @@ use crate::sys::{self, ShieldSocket, SocketShield, handle, option};
 /// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection. std's
 /// unstable methods for ancillary data are out of reach on stable Rust.
 pub struct UnixDatagram {
-    std: std::os::unix::net::UnixDatagram,
-    shield: SocketShield,
+    inner: std::os::unix::net::UnixDatagram,
+    state: SocketState,
 }
 
 impl UnixDatagram {
+    #[inline]
+    fn adopt(inner: std::os::unix::net::UnixDatagram) -> UnixDatagram {
+        let state = SocketState::adopted(&inner);
+        UnixDatagram { inner, state }
+    }
+
     /// Mirrors [`std::os::unix::net::UnixDatagram::bind`].
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
         std::os::unix::net::UnixDatagram::bind(path).map(UnixDatagram::from)
@@ -47,13 +53,16 @@ impl UnixDatagram {
     /// Mirrors [`std::os::unix::net::UnixDatagram::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<UnixDatagram> {
-        self.std.try_clone().map(UnixDatagram::from)
+        self.inner.try_clone().map(UnixDatagram::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::send`].
     #[inline]
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shield.send(&self.std, buf, || self.std.send(buf))
+        #[cfg(sigpipe)]
+        return self.state.write_datagram(&self.inner, buf);
+        #[cfg(not(sigpipe))]
+        self.inner.send(buf)
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::send_to`].
@@ -64,12 +73,13 @@ impl UnixDatagram {
     /// Mirrors [`std::os::unix::net::UnixDatagram::send_to_addr`].
     #[inline]
     pub fn send_to_addr(&self, buf: &[u8], socket_addr: &SocketAddr) -> io::Result<usize> {
-        self.shield.send_to(&self.std, buf, socket_addr, || {
-            self.std.send_to_addr(buf, socket_addr)
-        })
+        #[cfg(sigpipe)]
+        return self.state.send_to(&self.inner, buf, &option::to_socket2(socket_addr)?);
+        #[cfg(not(sigpipe))]
+        self.inner.send_to_addr(buf, socket_addr)
     }
 
-    mirror! { "std::os::unix::net::UnixDatagram", std:
+    mirror! { "std::os::unix::net::UnixDatagram":
         fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()>;
         fn connect_addr(&self, socket_addr: &SocketAddr) -> io::Result<()>;
         fn local_addr(&self) -> io::Result<SocketAddr>;
@@ -89,25 +99,24 @@ impl UnixDatagram {
     /// shape stays.
     #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        option::peek(&self.std, buf)
+        option::peek(&self.inner, buf)
     }
 
     /// Receives without removing from the queue, and tells the sender. Unstable in std as
     /// `unix_socket_peek`; this shape stays.
     #[inline]
     pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        option::peek_from(&self.std, buf)
+        option::peek_from(&self.inner, buf)
     }
 
-    sys::only_mark! {
-        /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
-        /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
-        #[inline]
-        pub fn set_mark(&self, mark: u32) -> io::Result<()> {
-            option::set_mark(&self.std, mark)
-        }
+    /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
+    /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
+    #[cfg(has_mark)]
+    #[inline]
+    pub fn set_mark(&self, mark: u32) -> io::Result<()> {
+        option::set_mark(&self.inner, mark)
     }
 }
 
-debug_by_std!(UnixDatagram);
+debug_by_inner!(UnixDatagram);
 handle::net_conversions!(UnixDatagram, std::os::unix::net::UnixDatagram);

@@ -2,9 +2,9 @@ use std::io;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use crate::macros::{debug_by_std, mirror};
+use crate::macros::{debug_by_inner, mirror};
 use crate::os::unix::net::UnixStream;
-use crate::sys::{self, SocketShield, handle};
+use crate::sys::{SocketState, handle};
 
 /// A Unix listener whose accepted streams report a vanished peer as an error, never as a
 /// signal.
@@ -16,12 +16,18 @@ use crate::sys::{self, SocketShield, handle};
 /// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection of what it
 /// accepts.
 pub struct UnixListener {
-    std: std::os::unix::net::UnixListener,
-    #[allow(dead_code)] // a listener writes nothing; its option is inherited where there is one
-    shield: SocketShield,
+    inner: std::os::unix::net::UnixListener,
+    #[allow(dead_code)] // a listener writes nothing; accepted sockets inherit its option
+    state: SocketState,
 }
 
 impl UnixListener {
+    #[inline]
+    fn adopt(inner: std::os::unix::net::UnixListener) -> UnixListener {
+        let state = SocketState::adopted(&inner);
+        UnixListener { inner, state }
+    }
+
     /// Mirrors [`std::os::unix::net::UnixListener::bind`].
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
         std::os::unix::net::UnixListener::bind(path).map(UnixListener::from)
@@ -36,33 +42,15 @@ impl UnixListener {
     /// Mirrors [`std::os::unix::net::UnixListener::accept`].
     #[inline]
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        self.std
+        self.inner
             .accept()
             .map(|(stream, addr)| (stream.into(), addr))
-    }
-
-    sys::only_peer_cred! {
-        /// Accepts a connection of that user's, by its [`peer_cred`](UnixStream::peer_cred): who it was when it
-        /// connected. Those of others are closed, unread; root is another. (In a user namespace all users without a
-        /// number look the same, `nobody`.)
-        ///
-        /// # Errors
-        ///
-        /// Those of `accept`, and of the question who it is.
-        pub fn accept_from(&self, uid: u32) -> io::Result<(UnixStream, SocketAddr)> {
-            loop {
-                let (stream, addr) = self.accept()?;
-                if stream.peer_cred()?.uid == uid {
-                    return Ok((stream, addr));
-                }
-            }
-        }
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<UnixListener> {
-        self.std.try_clone().map(UnixListener::from)
+        self.inner.try_clone().map(UnixListener::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::incoming`].
@@ -71,14 +59,14 @@ impl UnixListener {
         Incoming { listener: self }
     }
 
-    mirror! { "std::os::unix::net::UnixListener", std:
+    mirror! { "std::os::unix::net::UnixListener":
         fn local_addr(&self) -> io::Result<SocketAddr>;
         fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
         fn take_error(&self) -> io::Result<Option<io::Error>>;
     }
 }
 
-debug_by_std!(UnixListener);
+debug_by_inner!(UnixListener);
 handle::net_conversions!(UnixListener, std::os::unix::net::UnixListener);
 
 impl<'a> IntoIterator for &'a UnixListener {

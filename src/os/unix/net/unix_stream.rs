@@ -1,11 +1,11 @@
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::macros::{debug_by_std, mirror, read_by_std, sendfile_by_shield, write_by_shield};
-use crate::sys::{self, ShieldSocket, SocketShield, handle, option};
+use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
+use crate::sys::{SocketState, handle, option};
 
 /// A Unix stream socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -17,11 +17,17 @@ use crate::sys::{self, ShieldSocket, SocketShield, handle, option};
 /// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection. std's
 /// unstable methods for ancillary data are out of reach on stable Rust.
 pub struct UnixStream {
-    std: std::os::unix::net::UnixStream,
-    shield: SocketShield,
+    inner: std::os::unix::net::UnixStream,
+    state: SocketState,
 }
 
 impl UnixStream {
+    #[inline]
+    fn adopt(inner: std::os::unix::net::UnixStream) -> UnixStream {
+        let state = SocketState::adopted(&inner);
+        UnixStream { inner, state }
+    }
+
     /// Mirrors [`std::os::unix::net::UnixStream::connect`].
     pub fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
         std::os::unix::net::UnixStream::connect(path).map(UnixStream::from)
@@ -42,10 +48,10 @@ impl UnixStream {
     /// Mirrors [`std::os::unix::net::UnixStream::try_clone`].
     #[inline]
     pub fn try_clone(&self) -> io::Result<UnixStream> {
-        self.std.try_clone().map(UnixStream::from)
+        self.inner.try_clone().map(UnixStream::from)
     }
 
-    mirror! { "std::os::unix::net::UnixStream", std:
+    mirror! { "std::os::unix::net::UnixStream":
         fn local_addr(&self) -> io::Result<SocketAddr>;
         fn peer_addr(&self) -> io::Result<SocketAddr>;
         fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
@@ -61,54 +67,27 @@ impl UnixStream {
     /// shape stays.
     #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        option::peek(&self.std, buf)
+        option::peek(&self.inner, buf)
     }
 
-    sys::only_peer_cred! {
-        /// Who connected: the effective ids of the peer when it did. Unstable in std as
-        /// `peer_credentials_unix_socket`; this shape stays.
-        #[inline]
-        pub fn peer_cred(&self) -> io::Result<UCred> {
-            option::peer_cred(&self.std)
-        }
-    }
-
-    sys::only_mark! {
-        /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
-        /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
-        #[inline]
-        pub fn set_mark(&self, mark: u32) -> io::Result<()> {
-            option::set_mark(&self.std, mark)
-        }
-    }
-
+    /// Who connected: the effective ids of the peer when it did. Unstable in std as
+    /// `peer_credentials_unix_socket`; this shape stays.
+    #[cfg(has_peer_cred)]
     #[inline]
-    fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shield.write(&self.std, buf)
+    pub fn peer_cred(&self) -> io::Result<option::UCred> {
+        option::peer_cred(&self.inner)
     }
 
+    /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
+    /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
+    #[cfg(has_mark)]
     #[inline]
-    fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shield.write_vectored(&self.std, bufs)
+    pub fn set_mark(&self, mark: u32) -> io::Result<()> {
+        option::set_mark(&self.inner, mark)
     }
 }
 
-read_by_std!(UnixStream);
-write_by_shield!(UnixStream);
-sendfile_by_shield!(UnixStream);
-debug_by_std!(UnixStream);
+read_by_inner!(UnixStream);
+stream_writes!(UnixStream);
+debug_by_inner!(UnixStream);
 handle::net_conversions!(UnixStream, std::os::unix::net::UnixStream);
-
-sys::only_peer_cred! {
-    /// The credentials of the process at the other end: see [`UnixStream::peer_cred`].
-    #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-    #[non_exhaustive]
-    pub struct UCred {
-        /// Its effective user id.
-        pub uid: u32,
-        /// Its effective group id.
-        pub gid: u32,
-        /// Its process id, where the system tells it.
-        pub pid: Option<i32>,
-    }
-}

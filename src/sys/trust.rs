@@ -1,13 +1,14 @@
-//! When a technique is refused: which errors say so, and the private question.
+//! Whether this process may use a flag: which errors mean that it is refused, and the private
+//! question that decides for the whole process.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::technique::Call;
 
-/// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall
-/// answers a send so. EINVAL and the rest may also be about the caller's own
-/// arguments; the call is repeated without the flag either way, and nothing was sent.
+/// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall answers
+/// a send so. EINVAL and the rest may also be about the caller's own arguments. The call is repeated
+/// without the flag either way, and nothing was sent.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -27,33 +28,33 @@ const UNASKED: u8 = 0;
 const HONOURED: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// Whether this process may use a technique.
+/// Whether this process may use a flag.
 ///
-/// Only a question on the crate's own pipe or socket pair switches a technique off for the whole
-/// process. A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse
-/// flags that every pipe honours, and so do some address families.
-pub(crate) struct Verdict(AtomicU8);
+/// Only a question on the crate's own pipe or socket pair switches a flag off for the whole process.
+/// A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse flags that every
+/// pipe honours, and so do some address families.
+pub(crate) struct Trust(AtomicU8);
 
-impl Verdict {
-    /// `refused` is the packager's word.
-    pub(crate) const fn new(refused: bool) -> Verdict {
-        Verdict(AtomicU8::new(if refused { REFUSED } else { UNASKED }))
+impl Trust {
+    pub(crate) const fn new(is_refused: bool) -> Trust {
+        Trust(AtomicU8::new(if is_refused { REFUSED } else { UNASKED }))
     }
 
-    /// Whether the private question found the technique honest.
+    /// Whether the private question found that the flag works.
     pub(crate) fn is_honoured(&self) -> bool {
         self.0.load(Ordering::Relaxed) == HONOURED
     }
 
     /// Relaxed: the worst that a late reader does is one more refused call.
+    #[inline]
     pub(crate) fn is_refused(&self) -> bool {
         self.0.load(Ordering::Relaxed) == REFUSED
     }
 
-    /// After a refusal: asks once whether it speaks for the whole process.
+    /// After a refusal: asks once whether it holds for the whole process.
     ///
-    /// `question` makes the same call on something private and broken, whose honest answer
-    /// is EPIPE. Any error of making it (EMFILE) means: ask another time.
+    /// `question` makes the same call on something private and broken: EPIPE if the flag works. Any
+    /// error of preparing it (EMFILE) means: ask another time.
     pub(crate) fn ask(
         &self,
         question: impl FnOnce() -> io::Result<io::Result<usize>>,
@@ -62,27 +63,24 @@ impl Verdict {
         if self.0.load(Ordering::Relaxed) != UNASKED {
             return;
         }
-        let verdict = match answer(question, is_refusal) {
-            Some(verdict) => verdict,
-            None => return,
-        };
-        // Unless another thread has found a lie since.
-        let _ = self
-            .0
-            .compare_exchange(UNASKED, verdict, Ordering::Relaxed, Ordering::Relaxed);
+        if let Some(found) = answer(question, is_refusal) {
+            // Unless another thread has switched it off since.
+            let order = Ordering::Relaxed;
+            let _ = self.0.compare_exchange(UNASKED, found, order, order);
+        }
     }
 
-    /// Asks whether the technique lies, and if not, whether it is refused. A liar is not used again,
-    /// whatever was found before.
+    /// Asks whether the flag is silently ignored, and if not, whether it is refused. Either switches
+    /// it off, whatever was found before.
     pub(crate) fn verify(
         &self,
         probe: impl FnOnce() -> io::Result<Option<Call>>,
         question: impl FnOnce() -> io::Result<io::Result<usize>>,
         is_refusal: impl FnOnce(&io::Error) -> bool,
     ) -> io::Result<Option<Call>> {
-        let lie = probe();
-        // Honest now is no verdict: a sandbox may come later, and the first refusal asks then.
-        let is_out = match lie {
+        let ignored = probe();
+        // That it works now decides nothing: a sandbox may come later, and the first refusal asks.
+        let is_out = match ignored {
             Ok(Some(_)) => true,
             Ok(None) => answer(question, is_refusal) == Some(REFUSED),
             Err(_) => false,
@@ -90,11 +88,11 @@ impl Verdict {
         if is_out {
             self.0.store(REFUSED, Ordering::Relaxed);
         }
-        lie
+        ignored
     }
 }
 
-/// What the private question tells, if it could be asked.
+/// What the private question found, if it could be asked.
 fn answer(
     question: impl FnOnce() -> io::Result<io::Result<usize>>,
     is_refusal: impl FnOnce(&io::Error) -> bool,

@@ -1,0 +1,174 @@
+//! What this crate sends on a socket, protected: the flag, if it protects alone; else the option,
+//! if it was set; else the guard. THE table says which of these a system has.
+
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+
+#[cfg(send_flag_alone)]
+use libc::MSG_NOSIGNAL;
+
+use socket2::{SockAddr, SockRef};
+
+use super::handle::SocketHandle;
+use super::{UNKNOWN_LENGTH, call, guard, total};
+
+/// What one socket remembers: whether it carries the option. Nothing on systems without it.
+#[derive(Default)]
+pub(crate) struct SocketState {
+    #[cfg(socket_option)]
+    option: super::socket_option::Remembered,
+}
+
+impl SocketState {
+    /// A socket is adopted, whichever way it came. Never fails: what is refused here falls back to
+    /// the next technique at each write.
+    #[inline]
+    pub(crate) fn adopted(socket: &impl SocketHandle) -> SocketState {
+        let state = SocketState::default();
+        state.adopt(socket);
+        state
+    }
+
+    #[inline]
+    pub(crate) fn adopt(&self, socket: &impl SocketHandle) {
+        #[cfg(socket_option)]
+        self.option.or_set(|| super::socket_option::set(socket.fd()));
+        #[cfg(not(socket_option))]
+        let _ = socket;
+    }
+
+    /// `Write::write` of a stream, and `send`.
+    #[inline]
+    pub(crate) fn write(&self, socket: &impl SocketHandle, buf: &[u8]) -> io::Result<usize> {
+        self.send(socket, || buf.len(), |flags| call::send(socket.fd(), buf, flags))
+    }
+
+    /// `Write::write_vectored` of a stream.
+    #[inline]
+    pub(crate) fn write_vectored(
+        &self,
+        stream: &impl SocketHandle,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        let bufs = call::cut(bufs);
+        // std's writev answers for an empty write without asking the peer.
+        if call::is_empty(bufs) {
+            return self.run(stream, || call::write_vectored(stream.fd(), bufs));
+        }
+        let len = || total(bufs);
+        let answer = self.send(stream, len, |flags| call::send_vectored(stream.fd(), bufs, flags));
+        self.unless_no_socket(stream, answer, || call::write_vectored(stream.fd(), bufs))
+    }
+
+    /// `send` of a Unix datagram socket.
+    #[inline]
+    pub(crate) fn write_datagram(
+        &self,
+        socket: &impl SocketHandle,
+        buf: &[u8],
+    ) -> io::Result<usize> {
+        let answer = self.write(socket, buf);
+        self.unless_no_socket(socket, answer, || call::write(socket.fd(), buf))
+    }
+
+    /// `send_to` of a datagram socket.
+    pub(crate) fn send_to<S: SocketHandle + AsFd>(
+        &self,
+        socket: &S,
+        buf: &[u8],
+        address: &SockAddr,
+    ) -> io::Result<usize> {
+        let borrowed = SockRef::from(socket);
+        self.send(socket, || buf.len(), |flags| borrowed.send_to_with_flags(buf, address, flags))
+    }
+
+    /// std makes some of these calls as write or writev, which also accept a descriptor that is no
+    /// socket (a file adopted as a `UnixDatagram`). So does this crate.
+    #[inline]
+    fn unless_no_socket(
+        &self,
+        socket: &impl SocketHandle,
+        answer: io::Result<usize>,
+        plain: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        match answer {
+            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => self.run(socket, plain),
+            answer => answer,
+        }
+    }
+
+    /// One call of the send family that offers `len` bytes; `call(flags)` makes it with `flags` added
+    /// to the caller's.
+    #[inline]
+    pub(crate) fn send(
+        &self,
+        socket: &impl SocketHandle,
+        len: impl Fn() -> usize,
+        call: impl Fn(c_int) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        #[cfg(send_flag_alone)]
+        if super::send_flag::is_in_use() {
+            return match call(MSG_NOSIGNAL) {
+                Ok(sent) => Ok(sent),
+                Err(error) => self.failed_with_flag(socket.fd(), len, call, error),
+            };
+        }
+        self.send_otherwise(socket.fd(), len(), call)
+    }
+
+    /// The error is the answer, unless it means that the flag is refused.
+    #[cfg(send_flag_alone)]
+    #[cold]
+    #[inline(never)]
+    fn failed_with_flag(
+        &self,
+        socket: BorrowedFd<'_>,
+        len: impl Fn() -> usize,
+        call: impl Fn(c_int) -> io::Result<usize>,
+        error: io::Error,
+    ) -> io::Result<usize> {
+        match super::send_flag::unless_refused(socket, error) {
+            Some(error) => Err(error),
+            None => self.send_otherwise(socket, len(), call),
+        }
+    }
+
+    /// The flag was already tried, or does not protect alone: then it is the second belt.
+    fn send_otherwise(
+        &self,
+        socket: BorrowedFd<'_>,
+        len: usize,
+        call: impl Fn(c_int) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        #[cfg(all(send_flag, not(send_flag_alone)))]
+        let call = || super::send_flag::offer(socket, &call);
+        #[cfg(not(all(send_flag, not(send_flag_alone))))]
+        let call = || call(0);
+        self.run_otherwise(socket, len, call)
+    }
+
+    /// A call on a socket that takes no flags and may raise (`sendfile`).
+    pub(crate) fn run(
+        &self,
+        socket: &impl SocketHandle,
+        call: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.run_otherwise(socket.fd(), UNKNOWN_LENGTH, call)
+    }
+
+    fn run_otherwise(
+        &self,
+        socket: BorrowedFd<'_>,
+        len: usize,
+        call: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        #[cfg(socket_option)]
+        if self.option.or_set(|| super::socket_option::set_on_borrowed(socket)) {
+            return call();
+        }
+        #[cfg(not(socket_option))]
+        let _ = socket;
+        guard::run(len, call)
+    }
+}

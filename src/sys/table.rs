@@ -1,0 +1,199 @@
+//! THE table: what each kernel has against SIGPIPE, and at whom it directs the signal.
+//!
+//! Plain data. `build.rs` reads this file too: it finds the target's row and passes it to the
+//! library as `cfg`s (see [`Target::cfgs`]). The sources of a row stand at the head of each
+//! technique's file; how each row was verified, in the README.
+
+/// At whom the kernel directs the SIGPIPE of a failed write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaisedAt {
+    /// There is no SIGPIPE, and nothing to do.
+    Nobody,
+    /// The thread that wrote: it can block the signal for itself.
+    Thread,
+    /// The process: a thread's mask protects no other thread.
+    Process,
+}
+
+/// What `MSG_NOSIGNAL` is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendFlag {
+    /// The kernel has no such flag, or rejects it.
+    Absent,
+    /// Some releases ignore it silently: it is passed, but something else must protect.
+    SecondBelt,
+    /// It protects a send by itself.
+    Alone,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The kernels that behave so.
+    pub kernels: &'static [&'static str],
+    pub raised_at: RaisedAt,
+    pub send_flag: SendFlag,
+    /// `SO_NOSIGPIPE`.
+    pub socket_option: bool,
+    /// `F_SETNOSIGPIPE`.
+    pub fd_flag: bool,
+    /// `RWF_NOSIGNAL`.
+    pub write_flag: bool,
+}
+
+/// No technique but the guard: any Unix that the table does not name. Redox among them, whose libc
+/// rejected the flag in mid-2026.
+const ANY_OTHER_UNIX: Row = Row {
+    kernels: &[],
+    raised_at: RaisedAt::Thread,
+    send_flag: SendFlag::Absent,
+    socket_option: false,
+    fd_flag: false,
+    write_flag: false,
+};
+
+const NO_SIGPIPE: Row = Row {
+    raised_at: RaisedAt::Nobody,
+    ..ANY_OTHER_UNIX
+};
+
+pub const TABLE: [Row; 8] = [
+    Row {
+        kernels: &["linux"],
+        send_flag: SendFlag::Alone,
+        write_flag: true,
+        ..ANY_OTHER_UNIX
+    },
+    Row {
+        // Android's app filter kills on pwritev2 in place of an answer. On x32 the call passes its
+        // offset in one word, not two.
+        kernels: &[
+            "android", "cygwin", "haiku", "hurd", "illumos", "openbsd", "solaris", "x32",
+        ],
+        send_flag: SendFlag::Alone,
+        ..ANY_OTHER_UNIX
+    },
+    Row {
+        // The flag is silently ignored before macOS 11, iOS and tvOS 14, watchOS 7. The signal goes
+        // to the process: XNU uipc_syscalls.c `psignal`.
+        kernels: &["apple"],
+        raised_at: RaisedAt::Process,
+        send_flag: SendFlag::SecondBelt,
+        socket_option: true,
+        fd_flag: true,
+        write_flag: false,
+    },
+    Row {
+        // The signal goes to the process: uipc_syscalls.c `psignal`.
+        kernels: &["netbsd"],
+        raised_at: RaisedAt::Process,
+        send_flag: SendFlag::Alone,
+        socket_option: true,
+        fd_flag: true,
+        write_flag: false,
+    },
+    Row {
+        kernels: &["dragonfly", "freebsd"],
+        send_flag: SendFlag::Alone,
+        socket_option: true,
+        ..ANY_OTHER_UNIX
+    },
+    Row {
+        // AIX documents no such flag, and QNX's value depends on the network stack.
+        kernels: &["aix", "nto"],
+        send_flag: SendFlag::SecondBelt,
+        ..ANY_OTHER_UNIX
+    },
+    Row {
+        // Only its pipes raise, at the process: fifo.c `kill`.
+        kernels: &["rtems"],
+        raised_at: RaisedAt::Process,
+        ..ANY_OTHER_UNIX
+    },
+    Row {
+        // Unix by name. The first five were read in source; std resets no SIGPIPE on the others.
+        kernels: &[
+            "emscripten", "espidf", "horizon", "nuttx", "vita", "fuchsia", "vxworks",
+        ],
+        ..NO_SIGPIPE
+    },
+];
+
+/// A target, by the words that rustc has for it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub os: String,
+    pub vendor: String,
+    pub env: String,
+    pub arch: String,
+    pub pointer_width: String,
+    pub is_unix: bool,
+}
+
+impl Target {
+    /// The word by which the table calls its kernel.
+    pub fn kernel(&self) -> &str {
+        match self.os.as_str() {
+            _ if self.vendor == "apple" => "apple",
+            "linux" if self.arch == "x86_64" && self.pointer_width == "32" => "x32",
+            os => os,
+        }
+    }
+
+    /// The row of its kernel.
+    pub fn row(&self) -> Row {
+        let named = TABLE.into_iter().find(|row| row.kernels.contains(&self.kernel()));
+        match (named, self.is_unix) {
+            (Some(row), _) => row,
+            (None, true) => ANY_OTHER_UNIX,
+            (None, false) => NO_SIGPIPE,
+        }
+    }
+
+    /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std,
+    /// socket2 and the optional crates have on this target.
+    pub fn cfgs(&self) -> [(&'static str, bool); 22] {
+        let row = self.row();
+        let os = |names: &[&str]| names.contains(&self.os.as_str());
+        let (is_unix, is_windows) = (self.is_unix, self.os == "windows");
+        let is_wasi = self.os == "wasi";
+        let is_wasi_with_sockets = is_wasi && self.env != "p1";
+        let is_apple = self.vendor == "apple";
+        let has_reactor = (is_unix || is_windows) && !os(&["emscripten"]);
+        [
+            // The row.
+            ("sigpipe", row.raised_at != RaisedAt::Nobody),
+            ("raised_at_process", row.raised_at == RaisedAt::Process),
+            ("send_flag", row.send_flag != SendFlag::Absent),
+            ("send_flag_alone", row.send_flag == SendFlag::Alone),
+            ("socket_option", row.socket_option),
+            ("fd_flag", row.fd_flag),
+            ("write_flag", row.write_flag),
+            // Handles: descriptors, or anything that can be borrowed.
+            ("has_fd", is_unix || is_wasi),
+            ("has_handles", is_unix || is_wasi || is_windows),
+            // Where socket2 compiles, and what it has there. `Cargo.toml` says the same.
+            ("has_socket2", is_unix || is_windows || is_wasi_with_sockets),
+            ("has_try_clone", !is_wasi),
+            ("has_nonblocking", is_unix && !os(&["vita"]) || is_wasi_with_sockets),
+            ("has_out_of_band", !is_wasi),
+            ("has_sendmsg", !is_wasi && !os(&["redox", "horizon"])),
+            ("has_recvmsg", is_unix && !os(&["redox", "horizon"])),
+            ("has_sendfile", is_apple || os(&["aix", "android", "freebsd", "linux"])),
+            // Where the optional crates compile. `Cargo.toml` says the same.
+            ("has_reactor", has_reactor),
+            ("has_tokio", has_reactor && !os(&["espidf"])),
+            // What std has as unstable, or this crate adds.
+            (
+                "has_peer_cred",
+                is_apple
+                    || os(&["android", "cygwin", "dragonfly", "freebsd", "linux"])
+                    || os(&["netbsd", "nto", "openbsd"]),
+            ),
+            ("has_mark", os(&["freebsd", "linux", "openbsd"])),
+            ("has_udp_connreset", is_windows),
+            // Where std, too, copies inside the kernel.
+            ("has_splice", os(&["android", "linux"])),
+        ]
+    }
+}

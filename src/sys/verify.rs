@@ -1,0 +1,168 @@
+//! What protects this process, as the public functions of `crate::verify` report it.
+
+use std::{fmt, io};
+
+use super::technique::{Call, Technique};
+
+/// What protects each kind of write of this process, as far as it is known now.
+///
+/// Each list names its techniques in the order in which they are tried: the first one protects, and a
+/// call that it refuses falls to the next. [`Display`](fmt::Display) is a small table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protection {
+    pub(crate) socket_send: Vec<Technique>,
+    pub(crate) foreign_write: Vec<Technique>,
+    pub(crate) pipe_write: Vec<Technique>,
+    pub(crate) sendfile: Vec<Technique>,
+}
+
+impl Protection {
+    /// A write of this crate to a socket: of its types, and of `raw`'s send family.
+    pub fn socket_send(&self) -> &[Technique] {
+        &self.socket_send
+    }
+
+    /// A write that foreign code makes to a socket of this crate. Where this is empty nothing
+    /// protects it but [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it.
+    pub fn foreign_write(&self) -> &[Technique] {
+        &self.foreign_write
+    }
+
+    /// A write of this crate to a pipe, also by `raw::write`.
+    pub fn pipe_write(&self) -> &[Technique] {
+        &self.pipe_write
+    }
+
+    /// A call of this crate on a socket that takes no flags: `sendfile`, where there is one.
+    pub fn sendfile(&self) -> &[Technique] {
+        &self.sendfile
+    }
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Protection {
+            socket_send,
+            foreign_write,
+            pipe_write,
+            sendfile,
+        } = self;
+        let lists = [
+            ("socket send", socket_send),
+            ("foreign write", foreign_write),
+            ("pipe write", pipe_write),
+            ("sendfile", sendfile),
+        ];
+        for (number, (what, techniques)) in lists.into_iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{what:<15}")?;
+            if techniques.is_empty() {
+                f.write_str("nothing: put sigpipe::suppressed around it")?;
+            }
+            for (number, technique) in techniques.iter().enumerate() {
+                let or = if number > 0 { ", else " } else { "" };
+                write!(f, "{or}{technique}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why [`verify()`] does not say that all is well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The call raised SIGPIPE in spite of the technique's flag. The technique is not used again in this
+    /// process, so what this crate writes is protected all the same.
+    #[error(
+        "{technique} is silently ignored: {call} raises SIGPIPE in spite of it; this process stops using it"
+    )]
+    SilentlyIgnored {
+        /// The technique that the system only pretends to have.
+        technique: Technique,
+        /// The first call that showed it.
+        call: Call,
+    },
+    /// The system could not be asked: what the build has chosen stands, unverified.
+    #[error("what protects from SIGPIPE cannot be verified: {0}")]
+    CannotAsk(io::Error),
+}
+
+/// What is in use now.
+#[cfg(sigpipe)]
+pub(crate) fn protection() -> Protection {
+    let guard = super::guard::TECHNIQUE;
+    // The option covers every write to its socket, one that foreign code makes too.
+    let option: &[_] = match cfg!(all(socket_option, not(epipe_refused = "socket_option"))) {
+        true => &[Technique::SocketOption],
+        false => &[],
+    };
+    let mut socket_send = [option, &[guard]].concat();
+    #[cfg(send_flag_alone)]
+    if super::send_flag::is_in_use() {
+        socket_send.insert(0, Technique::SendFlag);
+    }
+    let mut pipe_write = vec![guard];
+    if cfg!(all(fd_flag, not(epipe_refused = "fd_flag"))) {
+        pipe_write.insert(0, Technique::FdFlag);
+    }
+    #[cfg(write_flag)]
+    if super::write_flag::is_in_use() {
+        pipe_write.insert(0, Technique::WriteFlag);
+    }
+    Protection {
+        socket_send,
+        foreign_write: option.to_vec(),
+        pipe_write,
+        sendfile: [option, &[guard]].concat(),
+    }
+}
+
+/// Asks about each flag that is to protect alone, also after one was found to be ignored.
+#[cfg(sigpipe)]
+pub(crate) fn verify() -> Result<Protection, Error> {
+    if cfg!(raised_at_process) {
+        // A question is a SIGPIPE that another thread of the host could die of.
+        return Err(Error::CannotAsk(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this system directs SIGPIPE at the process, not at the thread that asks",
+        )));
+    }
+    // Where the guard is the process's, another thread that drops the last one would discard the
+    // signal that a question has raised.
+    super::guard::enter().map_err(Error::CannotAsk)?;
+    let answers = [
+        #[cfg(send_flag_alone)]
+        (Technique::SendFlag, super::send_flag::verify()),
+        #[cfg(write_flag)]
+        (Technique::WriteFlag, super::write_flag::verify()),
+    ];
+    super::guard::leave();
+    let mut error = None;
+    for (technique, answer) in answers {
+        match answer {
+            Ok(None) => {}
+            Ok(Some(call)) => return Err(Error::SilentlyIgnored { technique, call }),
+            Err(found) => error = error.or(Some(found)),
+        }
+    }
+    error.map_or_else(|| Ok(protection()), |error| Err(Error::CannotAsk(error)))
+}
+
+#[cfg(not(sigpipe))]
+pub(crate) fn protection() -> Protection {
+    let nothing = || vec![Technique::NotNeeded];
+    Protection {
+        socket_send: nothing(),
+        foreign_write: nothing(),
+        pipe_write: nothing(),
+        sendfile: nothing(),
+    }
+}
+
+#[cfg(not(sigpipe))]
+pub(crate) fn verify() -> Result<Protection, Error> {
+    Ok(protection())
+}
