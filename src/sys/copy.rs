@@ -2,7 +2,8 @@
 //! through a large buffer.
 //!
 //! std knows its own types by specialisation, which stable Rust does not have. Here a type is
-//! compared by its id with a closed list: this crate's handles and std's, and references to them.
+//! compared by its id with a closed list (`src/io/copy.rs`): this crate's handles and std's, and
+//! references to them.
 //! All other types go std's way. That includes wrappers (`BufReader`, `BufWriter`, `Take`), so nothing
 //! reaches around one.
 //!
@@ -18,28 +19,24 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
-use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use std::time::Duration;
 use std::{ptr, thread};
 
 use libc::c_int;
 use socket2::{SockRef, Type};
 
-use super::handle::{as_file, read};
-use super::refusal::is_refusal_of_call;
+use super::handle::as_file;
 use super::sendfile::{BUFFER, MAX_RW_COUNT};
-use crate::os::unix::net as unix;
-use crate::{NoSigpipe, Socket, io as ours, net};
+use super::trust::is_refusal_of_call;
 
 /// The size that the pipe between two sockets asks for: what Linux grants to every process
 /// (pipe(7)). If it is refused, the pipe keeps the usual 64 KiB.
 const INNER_PIPE: usize = 1 << 20;
 
-pub(crate) fn copy<R, W>(reader: &mut R, mut writer: &mut W) -> io::Result<u64>
+/// Copies by the best way that there is between two types of `known`, otherwise as std does.
+pub(crate) fn copy<R, W>(known: &[Known], reader: &mut R, mut writer: &mut W) -> io::Result<u64>
 where
     R: ?Sized + Read,
     W: ?Sized + Write,
@@ -48,7 +45,7 @@ where
     let to = (id::<W>(), (&raw const *writer).cast());
     // SAFETY: each pointer is to a value of the type that has the id. Both stay borrowed until the
     // call returns.
-    match unsafe { copy_handles(from, to, &mut writer) } {
+    match unsafe { copy_handles(known, from, to, &mut writer) } {
         Some(answer) => answer,
         None => io::copy(reader, writer),
     }
@@ -86,28 +83,20 @@ fn id<T: ?Sized>() -> TypeId {
 /// Finds the descriptor, if the value is of one type or a reference to it.
 type Find = unsafe fn(Erased) -> Option<BorrowedFd<'static>>;
 
-/// All of these write bytes straight to their descriptor. As in std, the kind may be wrong, of a handle
-/// that was made from another descriptor: then the calls are refused.
-static HANDLES: &[(Option<Kind>, Find)] = &[
-    (Some(Kind::Stream), find::<net::TcpStream>),
-    (Some(Kind::Stream), find::<unix::UnixStream>),
-    (Some(Kind::Stream), find::<TcpStream>),
-    (Some(Kind::Stream), find::<UnixStream>),
-    (Some(Kind::Stream), find::<NoSigpipe<TcpStream>>),
-    (Some(Kind::Stream), find::<NoSigpipe<UnixStream>>),
-    (Some(Kind::Pipe), find::<ours::PipeReader>),
-    (Some(Kind::Pipe), find::<ours::PipeWriter>),
-    (Some(Kind::Pipe), find::<io::PipeReader>),
-    (Some(Kind::Pipe), find::<io::PipeWriter>),
-    (Some(Kind::Pipe), find::<ChildStdin>),
-    (Some(Kind::Pipe), find::<ChildStdout>),
-    (Some(Kind::Pipe), find::<ChildStderr>),
-    (Some(Kind::Pipe), find::<NoSigpipe<io::PipeWriter>>),
-    (Some(Kind::Pipe), find::<NoSigpipe<ChildStdin>>),
-    (None, find::<File>),
-    (None, find::<NoSigpipe<File>>),
-    (None, find::<Socket>),
-];
+/// One type of the closed list, which `io::copy` has: its values write bytes straight to their
+/// descriptor.
+pub(crate) struct Known {
+    kind: Option<Kind>,
+    find: Find,
+}
+
+impl Known {
+    /// As in std, the kind may be wrong, of a handle that was made from another descriptor: then the
+    /// calls are refused. `None`: the system is asked.
+    pub(crate) const fn new<T: AsFd + 'static>(kind: Option<Kind>) -> Known {
+        Known { kind, find: find::<T> }
+    }
+}
 
 /// # Safety
 ///
@@ -133,8 +122,9 @@ struct Handle {
     kind: Option<Kind>,
 }
 
+/// What a handle is.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     /// A socket without datagrams.
     Stream,
     Pipe,
@@ -147,8 +137,8 @@ impl Handle {
     /// # Safety
     ///
     /// As of [`find()`].
-    unsafe fn of(it: Erased) -> Option<Handle> {
-        HANDLES.iter().find_map(|&(kind, find)| {
+    unsafe fn of(known: &[Known], it: Erased) -> Option<Handle> {
+        known.iter().find_map(|&Known { kind, find }| {
             // SAFETY: the caller's promise.
             unsafe { find(it) }.map(|fd| Handle { fd, kind })
         })
@@ -183,12 +173,13 @@ fn is_stream(fd: BorrowedFd<'_>) -> bool {
 /// Each pointer is to a value of the type that has the id. Both stay borrowed until it returns.
 #[inline(never)]
 unsafe fn copy_handles(
+    known: &[Known],
     reader: Erased,
     to: Erased,
     writer: &mut dyn Write,
 ) -> Option<io::Result<u64>> {
     // SAFETY: the caller's promise; the descriptors are not used after the copy.
-    let (from, to) = unsafe { (Handle::of(reader)?, Handle::of(to)?) };
+    let (from, to) = unsafe { (Handle::of(known, reader)?, Handle::of(known, to)?) };
     let kinds = (from.kind(), to.kind());
     let (from, to) = (from.fd, to.fd);
     Some(match kinds {
@@ -288,11 +279,14 @@ fn by_inner_pipe(
 
 /// For all others: read and write.
 fn by_buffer(from: BorrowedFd<'_>, to: BorrowedFd<'_>, writer: &mut dyn Write) -> io::Result<u64> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::<u8>::with_capacity(BUFFER);
     let mut copied = 0;
     loop {
         // SAFETY: the buffer has that capacity.
-        match unsafe { read(from, buffer.as_mut_ptr(), buffer.capacity()) } {
+        let read = unsafe {
+            libc::read(from.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.capacity())
+        };
+        match usize::try_from(read).map_err(|_| io::Error::last_os_error()) {
             Ok(0) => return Ok(copied),
             Ok(read) => {
                 // SAFETY: the system has written so many bytes there.

@@ -75,8 +75,8 @@ pub(crate) use {
     socket::SocketState,
 };
 
-// TEMP
-// TEMP
+#[cfg(has_splice)]
+pub(crate) mod copy;
 
 /// What a SIGPIPE does to this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
