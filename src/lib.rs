@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod disconnect;
 mod macros;
 mod no_sigpipe;
 mod sys;
@@ -16,13 +15,10 @@ pub mod sigpipe;
 pub mod verify;
 
 pub use adopt::{Adopt, AdoptError};
-pub use disconnect::{Disconnect, DisconnectExt};
 pub use no_sigpipe::NoSigpipe;
 pub use verify::{protection, verify};
 
 sys::only_socket2! {
-    pub mod close;
-    pub mod queue;
     mod socket;
     pub use socket::Socket;
     pub use socket2;

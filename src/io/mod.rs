@@ -1,4 +1,4 @@
-//! Mirrors [`std::io`]: pipes and [`copy()`] are ours, the rest is re-exported. FIFOs are added.
+//! Mirrors [`std::io`]: pipes and [`copy()`] are ours, the rest is re-exported.
 //!
 //! [`stdout`] and [`stderr`] are std's, and a write to a closed one raises: write to
 //! [`NoSigpipe::new(stdout())?`](crate::NoSigpipe).
@@ -9,7 +9,4 @@ mod pipe;
 pub use std::io::*;
 
 pub use copy::copy;
-crate::sys::only_raising! {
-    pub mod fifo;
-}
 pub use pipe::{PipeReader, PipeWriter, pipe};

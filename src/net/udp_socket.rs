@@ -12,8 +12,8 @@ use crate::sys::{self, ShieldSocket, SocketShield, handle};
 /// # A client that has vanished
 ///
 /// A datagram that finds nobody may draw an answer (ICMP), which is an error of a *later* call. On Unix only a
-/// connected socket is told (on Linux any with `IP_RECVERR`), as `ConnectionRefused`
-/// ([`Disconnect::Refused`](crate::Disconnect::Refused)): the next datagram may find somebody again. On Windows every
+/// connected socket is told (on Linux any with `IP_RECVERR`), as `ConnectionRefused`:
+/// the next datagram may find somebody again. On Windows every
 /// socket would be told, by a failing receive: this type turns that off (`SIO_UDP_CONNRESET`, `SIO_UDP_NETRESET`;
 /// where that is refused, as on Wine, it stays), of a connected socket too.
 ///

@@ -83,11 +83,6 @@ pub(crate) fn is_non_fatal(code: c_int) -> bool {
         )
 }
 
-/// Whether a FIFO could not be opened since nobody reads from it.
-pub(crate) fn is_no_reader(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ENXIO)
-}
-
 /// Puts errno back on drop.
 pub(crate) struct Keep(c_int);
 

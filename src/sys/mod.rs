@@ -18,24 +18,15 @@ use cfg_if::cfg_if;
 #[cfg(unix)]
 mod before_main;
 mod datagram;
-mod disconnect;
 pub(crate) mod handle;
 mod only;
 pub(crate) mod option;
-#[cfg(unix)]
-mod path;
 pub(crate) mod technique;
 
 #[cfg(unix)]
 pub(crate) use before_main::default_in_child;
 pub(crate) use datagram::*;
-pub(crate) use disconnect::disconnect;
 pub(crate) use only::*;
-#[cfg(unix)]
-pub(crate) use path::*;
-only_socket2! {
-    pub(crate) mod queue;
-}
 
 // ------------------------------------------------------------------ the contract ----
 
@@ -196,9 +187,6 @@ cfg_if! {
         pub(crate) use not_needed::{
             Anything as Handle, disposition, ignore, protection, verify,
         };
-        only_socket2! {
-            pub(crate) use not_needed::receive_by;
-        }
         pub(crate) use std::io::copy;
     } else {
         mod call;
@@ -221,6 +209,8 @@ cfg_if! {
         pub(crate) mod errno;
         mod poll;
         mod process_handler;
+        #[cfg(feature = "testing")]
+        mod queue;
         mod refusal;
         mod sendfile;
         mod signal;
@@ -231,7 +221,6 @@ cfg_if! {
         pub(crate) use std::os::fd::AsFd as Handle;
 
         pub(crate) use climb::{protection, verify};
-        pub(crate) use poll::{receive_by, wait_readable};
         pub(crate) use process_handler::{disposition, ignore};
         pub(crate) use sendfile::sendfile;
 

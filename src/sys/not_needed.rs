@@ -54,31 +54,6 @@ impl ShieldSocket for NotNeeded {
 }
 
 super::only_socket2! {
-    /// One receive that waits until the deadline; the socket is non-blocking from here on. An error of kind `TimedOut`
-    /// without a code tells that it is over.
-    pub(crate) fn receive_by(
-        socket: &impl handle::AsSocket,
-        buffer: &mut [std::mem::MaybeUninit<u8>],
-        deadline: std::time::Instant,
-    ) -> io::Result<usize> {
-        let socket = socket2::SockRef::from(socket);
-        socket.set_nonblocking(true)?;
-        loop {
-            match socket.recv(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let left = deadline.saturating_duration_since(std::time::Instant::now());
-                    if left.is_zero() {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    // Not by a read timeout: on Windows it is half a second late, and leaves a TCP socket undefined.
-                    std::thread::sleep(left.min(std::time::Duration::from_millis(5)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                answer => return answer,
-            }
-        }
-    }
-
     impl super::ShieldCall for NotNeeded {
         fn call<S: handle::Socket>(
             &self,

@@ -221,21 +221,6 @@ pub(crate) unsafe fn get<T: Copy>(
     level: std::ffi::c_int,
     name: std::ffi::c_int,
 ) -> io::Result<T> {
-    // SAFETY: the caller vouches for the type.
-    unsafe { get_with_len(socket, level, name) }.map(|(value, _)| value)
-}
-
-/// The same, and how many bytes of it the system has written: an older one may know less.
-///
-/// # Safety
-///
-/// As of `get`.
-#[cfg(unix)]
-pub(crate) unsafe fn get_with_len<T: Copy>(
-    socket: std::os::fd::BorrowedFd<'_>,
-    level: std::ffi::c_int,
-    name: std::ffi::c_int,
-) -> io::Result<(T, usize)> {
     use std::os::fd::AsRawFd;
 
     let mut value = std::mem::MaybeUninit::<T>::zeroed();
@@ -254,7 +239,7 @@ pub(crate) unsafe fn get_with_len<T: Copy>(
         return Err(io::Error::last_os_error());
     }
     // SAFETY: zeroed, and written by the successful call; the caller vouches for the type.
-    Ok((unsafe { value.assume_init() }, len as usize))
+    Ok(unsafe { value.assume_init() })
 }
 
 /// Sets a socket option.

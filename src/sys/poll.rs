@@ -1,17 +1,14 @@
-//! `poll(2)`: for a copy whose sink would block, for the peer's last bytes before a close, for the testing kit.
+//! `poll(2)`: for a copy whose sink would block, and for the testing kit.
 
 #![allow(unsafe_code, reason = "poll takes a pointer")]
 
 use std::ffi::{c_int, c_short};
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cfg_if::cfg_if;
-use libc::{POLLERR, POLLIN, POLLNVAL, pollfd};
-use socket2::SockRef;
+use libc::{POLLERR, POLLNVAL, pollfd};
 
 pub(super) fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
     pollfd {
@@ -68,39 +65,5 @@ pub(super) fn wait_for(
             Ok(())
         }
         _ => Ok(()),
-    }
-}
-
-/// Waits until there is something to read, as above.
-pub(crate) fn wait_readable(fd: &impl AsFd, deadline: Instant) -> io::Result<()> {
-    wait_for(fd.as_fd(), POLLIN, Some(deadline))
-}
-
-/// One receive that waits until the deadline, as above, whatever the socket's mode.
-pub(crate) fn receive_by(
-    socket: &impl AsFd,
-    buffer: &mut [MaybeUninit<u8>],
-    deadline: Instant,
-) -> io::Result<usize> {
-    cfg_if! {
-        if #[cfg(target_os = "aix")] {
-            // No flag: the stream itself is non-blocking from here on.
-            const DONTWAIT: c_int = 0;
-            SockRef::from(socket).set_nonblocking(true)?;
-        } else {
-            use libc::MSG_DONTWAIT as DONTWAIT;
-        }
-    }
-    loop {
-        match SockRef::from(socket).recv_with_flags(buffer, DONTWAIT) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if Instant::now() >= deadline {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                wait_readable(socket, deadline)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            answer => return answer,
-        }
     }
 }

@@ -1,13 +1,11 @@
 //! Mirrors [`std::os::unix::net`]: the socket types are ours, the rest is re-exported.
 
-mod socket_file;
 mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
 
 pub use std::os::unix::net::*;
 
-pub use socket_file::SocketFile;
 pub use unix_datagram::UnixDatagram;
 pub use unix_listener::{Incoming, UnixListener};
 pub use unix_stream::UnixStream;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::macros::{debug_by_std, mirror};
 use crate::os::unix::net::UnixStream;
-use crate::sys::{self, SocketShield, handle};
+use crate::sys::{SocketShield, handle};
 
 /// A Unix listener whose accepted streams report a vanished peer as an error, never as a
 /// signal.
@@ -39,24 +39,6 @@ impl UnixListener {
         self.std
             .accept()
             .map(|(stream, addr)| (stream.into(), addr))
-    }
-
-    sys::only_peer_cred! {
-        /// Accepts a connection of that user's, by its [`peer_cred`](UnixStream::peer_cred): who it was when it
-        /// connected. Those of others are closed, unread; root is another. (In a user namespace all users without a
-        /// number look the same, `nobody`.)
-        ///
-        /// # Errors
-        ///
-        /// Those of `accept`, and of the question who it is.
-        pub fn accept_from(&self, uid: u32) -> io::Result<(UnixStream, SocketAddr)> {
-            loop {
-                let (stream, addr) = self.accept()?;
-                if stream.peer_cred()?.uid == uid {
-                    return Ok((stream, addr));
-                }
-            }
-        }
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::try_clone`].

@@ -1,4 +1,4 @@
-//! How OpenSSL tells an orderly end from a truncation, as `epipe::Disconnect` documents it.
+//! How OpenSSL tells an orderly end from a truncation, as `epipe_util::Disconnect` documents it.
 
 use std::ffi::c_int;
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use epipe::close::{Ending, close_gracefully};
+use epipe_util::close::{Ending, close_gracefully};
 use epipe::os::unix::net::UnixStream;
 use epipe::sigpipe::guard;
 use foreign_types::ForeignTypeRef;

@@ -1,4 +1,4 @@
-//! `epipe::io::fifo`: nothing blocks by surprise, nothing else is opened.
+//! `epipe_util::fifo`: nothing blocks by surprise, nothing else is opened.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "umask has no safe form")]
@@ -14,7 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use epipe::io::fifo;
+use epipe_util::fifo;
 
 #[path = "support/folder.rs"]
 mod folder;

@@ -1,14 +1,14 @@
 //! FIFOs: named pipes, which are made and opened by a path, and never block by surprise.
 //!
-//! To open a FIFO waits for the other side, without a limit, and to open what is *not* one may act: a device can
-//! rewind a tape or hang. Here what is there is looked at first, and opened only if it is a FIFO. The handles are
-//! **non-blocking** until `set_nonblocking(false)` is called on them.
+//! To open a FIFO waits for the other side, without a limit, and to open what is *not* one may act:
+//! a device can rewind a tape or hang. Here what is there is looked at first, and opened only if it
+//! is a FIFO. The handles are **non-blocking** until `set_nonblocking(false)` is called on them.
 //!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::time::{Duration, Instant};
 //!
-//! use epipe::io::fifo;
+//! use epipe_util::fifo;
 //!
 //! # let path = std::env::temp_dir().join(format!("epipe-doc-fifo-{}", std::process::id()));
 //! let soon = || Instant::now() + Duration::from_secs(5);
@@ -32,9 +32,9 @@
 //!
 //! # Limits
 //!
-//! Between the look and the call that follows, whoever may write to the folder can put something else there. It is
-//! noticed when it has been opened, which then is an error, but a device has been opened by then; and rights may have
-//! been set on another file by
+//! Between the look and the call that follows, whoever may write to the folder can put something
+//! else there. It is noticed when it has been opened, which then is an error, but a device has been
+//! opened by then; and rights may have been set on another file by
 //! [`create`]. Use a folder to which others cannot write.
 
 use std::fs::{self, File};
@@ -45,15 +45,16 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::io::{PipeReader, PipeWriter};
+use epipe::io::{PipeReader, PipeWriter};
+
 use crate::sys::{self, error_at};
 
 /// Makes a FIFO with exactly these rights, whatever the umask.
 ///
 /// # Errors
 ///
-/// `AlreadyExists`, whatever is there; `InvalidInput` for a mode beyond `0o777`; those of `mkfifo` and `chmod`, after
-/// which none is left behind.
+/// `AlreadyExists`, whatever is there; `InvalidInput` for a mode beyond `0o777`; those of `mkfifo`
+/// and `chmod`, after which none is left behind.
 pub fn create<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<()> {
     let path = path.as_ref();
     sys::check_mode(path, mode)?;
@@ -71,16 +72,16 @@ pub fn create<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Without a reader `ENXIO`, at once; with a deadline the FIFO is tried again, first after 1 ms, then less often, up
-/// to once in 20 ms, and the error is `TimedOut`. `InvalidInput` if there is no FIFO, but something else; those of
-/// `open`: where there is nothing yet, `NotFound`, at once.
+/// Without a reader `ENXIO`, at once; with a deadline the FIFO is tried again, first after 1 ms,
+/// then less often, up to once in 20 ms, and the error is `TimedOut`. `InvalidInput` if there is no
+/// FIFO, but something else; those of `open`: where there is nothing yet, `NotFound`, at once.
 pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Result<PipeWriter> {
     let path = path.as_ref();
     let mut pause = Duration::from_millis(1);
     loop {
         match (open(path, true), deadline) {
             (Ok(fifo), _) => return Ok(PipeWriter::from(OwnedFd::from(fifo))),
-            (Err(error), Some(deadline)) if sys::errno::is_no_reader(&error) => {
+            (Err(error), Some(deadline)) if sys::is_no_reader(&error) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     return Err(ErrorKind::TimedOut.into());
@@ -93,13 +94,14 @@ pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Res
     }
 }
 
-/// Opens the reading end, non-blocking, and waits until a writer has written or has come and gone. Before that a read
-/// would return 0, as at the end.
+/// Opens the reading end, non-blocking, and waits until a writer has written or has come and gone.
+/// Before that a read would return 0, as at the end.
 ///
 /// # Errors
 ///
-/// `TimedOut` if `deadline` comes first. A writer that has come at that very moment is told `EPIPE`, or loses what it
-/// has written: nobody reads it. `InvalidInput` if there is no FIFO, but something else; those of `open`.
+/// `TimedOut` if `deadline` comes first. A writer that has come at that very moment is told
+/// `EPIPE`, or loses what it has written: nobody reads it. `InvalidInput` if there is no FIFO, but
+/// something else; those of `open`.
 pub fn open_read<P: AsRef<Path>>(path: P, deadline: Instant) -> io::Result<PipeReader> {
     let fifo = open(path.as_ref(), false)?;
     sys::wait_readable(&fifo, deadline)?;

@@ -1,9 +1,10 @@
-//! Each system call of the endings, queues, private addresses and FIFOs fails once, by strace's injection: the error is told, no
-//! descriptor is leaked, no file is left behind, no byte is lost.
+//! Each system call of the endings, queues, private addresses and FIFOs fails once, by strace's
+//! injection: the error is told, no descriptor is leaked, no file is left behind, no byte is lost.
 //!
-//! A scene is a child of this program. It prepares itself and waits; strace is attached and told which call fails, and at which
-//! time of being called; the scene plays; strace goes; the scene looks at what is left. Where nothing was injected any more, the
-//! scene makes no more calls of that name. Without strace the scenes are ignored, and fail if `EPIPE_STRACE` asks for it.
+//! A scene is a child of this program. It prepares itself and waits; strace is attached and told
+//! which call fails, and at which time of being called; the scene plays; strace goes; the scene
+//! looks at what is left. Where nothing was injected any more, the scene makes no more calls of
+//! that name. Without strace the scenes are ignored, and fail if `EPIPE_STRACE` asks for it.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "umask has no safe form")]
@@ -31,11 +32,10 @@ mod faults {
     use std::process::{Child, Command, ExitCode, Stdio};
     use std::time::{Duration, Instant};
 
-    use epipe::close::{Ending, close_gracefully, reset};
-    use epipe::io::fifo;
     use epipe::net::{TcpListener, TcpStream};
-    use epipe::os::unix::net::UnixListener;
-    use epipe::queue::{tcp_info, unacknowledged, unread, unsent, wait_acknowledged};
+    use epipe_util::close::{Ending, close_gracefully, reset};
+    use epipe_util::queue::{tcp_info, unacknowledged, unread, unsent, wait_acknowledged};
+    use epipe_util::{fifo, private};
     use libtest_mimic::{Arguments, Trial};
 
     use crate::folder::Folder;
@@ -46,8 +46,8 @@ mod faults {
         Instant::now() + Duration::from_secs(10)
     }
 
-    /// What a scene plays under the fault, and what it looks at afterwards: whether the work is done, and whether all of it is
-    /// undone.
+    /// What a scene plays under the fault, and what it looks at afterwards: whether the work is
+    /// done, and whether all of it is undone.
     struct Scene {
         name: &'static str,
         /// The calls that fail, one at a time.
@@ -84,7 +84,7 @@ mod faults {
     fn scenes() -> Vec<Scene> {
         vec![
             Scene {
-                name: "bind_private",
+                name: "private::bind",
                 calls: &[
                     "openat", "statx", "flock", "socket", "fchmod", "bind", "listen", "chmod",
                 ],
@@ -98,7 +98,7 @@ mod faults {
                 },
             },
             Scene {
-                name: "bind_private over a stale file",
+                name: "private::bind over a stale file",
                 calls: &[
                     "socket", "statx", "ioctl", "fcntl", "connect", "unlink", "bind",
                 ],
@@ -116,12 +116,11 @@ mod faults {
                 passed_over: &[("openat", 1), ("flock", 1), ("flock", 2), ("unlink", 1)],
                 prepare: |folder| {
                     let path = folder.join("socket");
-                    let (listener, file) = UnixListener::bind_private(&path).unwrap();
+                    let (listener, file) = private::bind(&path, 0o600).unwrap();
                     Box::new(move || {
                         drop((listener, file));
                         // Whatever happened: the next one gets the address.
-                        let look =
-                            Box::new(move |_| drop(UnixListener::bind_private(&path).unwrap()));
+                        let look = Box::new(move |_| drop(private::bind(&path, 0o600).unwrap()));
                         (Ok(()), look)
                     })
                 },
@@ -282,7 +281,7 @@ mod faults {
 
     fn bind(folder: &Path, was_stale: bool) -> (io::Result<()>, Look) {
         let path = folder.join("socket");
-        let bound = UnixListener::bind_private(&path);
+        let bound = private::bind(&path, 0o600);
         let outcome = bound.as_ref().map(drop).map_err(again);
         let look = Box::new(move |is_done: bool| {
             if is_done {
@@ -298,7 +297,7 @@ mod faults {
             }
             drop(bound);
             // The next one gets the address.
-            drop(UnixListener::bind_private(&path).unwrap());
+            drop(private::bind(&path, 0o600).unwrap());
         });
         (outcome, look)
     }
@@ -365,7 +364,8 @@ mod faults {
         }
     }
 
-    /// Plays a scene in which the call fails at its `when`th time. `None`: it was not made so often. Else what the scene told.
+    /// Plays a scene in which the call fails at its `when`th time. `None`: it was not made so
+    /// often. Else what the scene told.
     fn fails(scene: &str, call: &str, error: &str, when: usize) -> Option<String> {
         let mut actor = Actor::new(scene);
         assert_eq!(actor.line(), "ready");
@@ -421,7 +421,8 @@ mod faults {
                     when += 1;
                     assert!(when < 50, "{call} is made for ever");
                 }
-                // A call that is never made would prove nothing. (musl and new glibc differ in a few.)
+                // A call that is never made would prove nothing. (musl and new glibc differ in a
+                // few.)
                 let optional = ["mknod", "mknodat", "ioctl", "fcntl"].contains(call);
                 assert!(when > 1 || optional, "{call} is not made");
             }

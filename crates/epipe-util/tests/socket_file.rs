@@ -1,6 +1,7 @@
-//! `UnixListener::bind_private`: who can connect, who owns the address, and what is left of it.
+//! `epipe_util::private`: who can connect, who owns the address, and what is left of it.
 //!
-//! Another process plays the stranger and the second starter: this test binary once more, told by a variable.
+//! Another process plays the stranger and the second starter: this test binary once more, told by a
+//! variable.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(
@@ -20,7 +21,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use epipe::os::unix::net::{SocketFile, UnixListener, UnixStream};
+use epipe::os::unix::net::{UnixListener, UnixStream};
+use epipe_util::private::{self, SocketFile};
 
 #[path = "support/folder.rs"]
 mod folder;
@@ -90,7 +92,7 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
     for mask in [0, 0o022, 0o077, 0o177, 0o777] {
         for asked in [0o600, 0o660, 0o666, 0o777, 0o200, 0] {
             under_umask(mask, || {
-                let (_listener, file) = UnixListener::bind_private_with_mode(&path, asked).unwrap();
+                let (_listener, file) = private::bind(&path, asked).unwrap();
                 assert_eq!(mode(&path), asked, "umask {mask:o}");
                 drop(file);
                 // SAFETY: it takes an integer.
@@ -98,7 +100,7 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
             });
         }
     }
-    let (_listener, _file) = UnixListener::bind_private(&path).unwrap();
+    let (_listener, _file) = private::bind(&path, 0o600).unwrap();
     assert_eq!(mode(&path), 0o600);
 }
 
@@ -106,7 +108,8 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
 
 const NOBODY: u32 = 65534;
 
-/// A stranger who tries to connect in a loop until its standard input ends; prints how often it got in.
+/// A stranger who tries to connect in a loop until its standard input ends; prints how often it got
+/// in.
 fn stranger(path: &Path) {
     // SAFETY: they take integers.
     unsafe {
@@ -172,7 +175,7 @@ fn a_stranger_gets_in_by_chmod_afterwards_and_not_here() {
         fs::remove_file(path).unwrap();
     };
     let private = |path: &Path| {
-        let (listener, file) = UnixListener::bind_private(path).unwrap();
+        let (listener, file) = private::bind(path, 0o600).unwrap();
         drop(file);
         drop(listener);
     };
@@ -189,11 +192,12 @@ fn a_stranger_gets_in_by_chmod_afterwards_and_not_here() {
 
 // ----------------------------------------------------------------------------- stale files ----
 
-/// Binds where a listener of this process has just been closed: a child of another test may hold it until its exec.
+/// Binds where a listener of this process has just been closed: a child of another test may hold it
+/// until its exec.
 fn bind_again(path: &Path) -> (UnixListener, SocketFile) {
     let end = Instant::now() + Duration::from_secs(5);
     loop {
-        match UnixListener::bind_private(path) {
+        match private::bind(path, 0o600) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {}
             bound => return bound.unwrap(),
         }
@@ -220,7 +224,7 @@ fn a_stale_file_is_replaced_and_a_live_one_left() {
     let (accepted, _) = listener.accept().unwrap();
     drop((client, accepted));
 
-    let second = UnixListener::bind_private(&path).unwrap_err();
+    let second = private::bind(&path, 0o600).unwrap_err();
     assert_eq!(second.kind(), ErrorKind::AddrInUse, "{second}");
     // It was asked by a connection, which is all that it did to it.
     assert_eq!(listener.accept().unwrap().0.peek(&mut [0]).unwrap(), 0);
@@ -244,7 +248,7 @@ fn a_full_queue_and_another_type_are_alive() {
     let datagrams = folder.0.join("datagrams");
     let _datagrams = std_net::UnixDatagram::bind(&datagrams).unwrap();
     for path in [&full, &datagrams] {
-        let error = UnixListener::bind_private(path).unwrap_err();
+        let error = private::bind(path, 0o600).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
         assert!(path.exists());
     }
@@ -256,7 +260,7 @@ fn what_is_no_socket_is_left_alone() {
     let path = folder.socket();
     let behind = folder.0.join("behind");
     let tries = |reason: &str| {
-        let error = UnixListener::bind_private(&path).unwrap_err();
+        let error = private::bind(&path, 0o600).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
         assert!(error.to_string().contains(reason), "{error}");
     };
@@ -286,7 +290,7 @@ fn a_folder_that_others_may_write_to_is_refused_without_the_sticky_bit() {
         (0o755, true),
     ] {
         fs::set_permissions(&folder.0, Permissions::from_mode(mode)).unwrap();
-        match UnixListener::bind_private(folder.socket()) {
+        match private::bind(folder.socket(), 0o600) {
             Ok(_) => assert!(is_taken, "{mode:o}"),
             Err(error) => {
                 assert!(!is_taken, "{mode:o}: {error}");
@@ -299,7 +303,7 @@ fn a_folder_that_others_may_write_to_is_refused_without_the_sticky_bit() {
     // SAFETY: it has no condition.
     if unsafe { libc::geteuid() } == 0 {
         std::os::unix::fs::chown(&folder.0, Some(NOBODY), None).unwrap();
-        let error = UnixListener::bind_private(folder.socket()).unwrap_err();
+        let error = private::bind(folder.socket(), 0o600).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert!(error.to_string().contains("another user"), "{error}");
     }
@@ -310,22 +314,22 @@ fn bad_arguments_are_told() {
     let folder = Folder::new();
     let path = folder.socket();
     for error in [
-        UnixListener::bind_private_with_mode(&path, 0o1600).unwrap_err(),
-        UnixListener::bind_private("").unwrap_err(),
-        UnixListener::bind_private("/").unwrap_err(),
-        UnixListener::bind_private(folder.0.join("socket/")).unwrap_err(),
-        UnixListener::bind_private(folder.0.join("socket\0tail")).unwrap_err(),
-        UnixListener::bind_private("\0abstract").unwrap_err(),
-        UnixListener::bind_private(folder.0.join("x".repeat(200))).unwrap_err(),
+        private::bind(&path, 0o1600).unwrap_err(),
+        private::bind("", 0o600).unwrap_err(),
+        private::bind("/", 0o600).unwrap_err(),
+        private::bind(folder.0.join("socket/"), 0o600).unwrap_err(),
+        private::bind(folder.0.join("socket\0tail"), 0o600).unwrap_err(),
+        private::bind("\0abstract", 0o600).unwrap_err(),
+        private::bind(folder.0.join("x".repeat(200)), 0o600).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     }
     // A FIFO that stands for the folder is not waited for.
-    epipe::io::fifo::create(&path, 0o600).unwrap();
-    let error = UnixListener::bind_private(path.join("socket")).unwrap_err();
+    epipe_util::fifo::create(&path, 0o600).unwrap();
+    let error = private::bind(path.join("socket"), 0o600).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotADirectory);
     fs::remove_file(&path).unwrap();
-    let error = UnixListener::bind_private(folder.0.join("no/socket")).unwrap_err();
+    let error = private::bind(folder.0.join("no/socket"), 0o600).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(folder.is_empty());
 }
@@ -333,12 +337,12 @@ fn bad_arguments_are_told() {
 #[test]
 fn somebody_who_holds_the_lock_does_not_stop_it_for_ever() {
     let folder = Folder::new();
-    let (_listener, file) = UnixListener::bind_private(folder.socket()).unwrap();
+    let (_listener, file) = private::bind(folder.socket(), 0o600).unwrap();
     let holder = File::open(&folder.0).unwrap();
     // SAFETY: it takes integers.
     let locked = unsafe { libc::flock(holder.as_raw_fd(), libc::LOCK_SH) };
     assert_eq!(locked, 0);
-    let error = UnixListener::bind_private(folder.0.join("other")).unwrap_err();
+    let error = private::bind(folder.0.join("other"), 0o600).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let begun = Instant::now();
     drop(file);
@@ -353,11 +357,12 @@ fn a_file_is_removed_only_if_it_is_ours() {
     let folder = Folder::new();
     let path = folder.socket();
     // Kept.
-    let (listener, file) = UnixListener::bind_private(&path).unwrap();
+    let (listener, file) = private::bind(&path, 0o600).unwrap();
     file.keep();
     drop(listener);
     assert!(path.exists());
-    // Replaced by somebody; also when the listener was closed before, and the inode's number is free.
+    // Replaced by somebody; also when the listener was closed before, and the inode's number is
+    // free.
     for close_first in [false, true] {
         let (listener, file) = bind_again(&path);
         let mut listener = Some(listener);
@@ -379,7 +384,7 @@ fn a_file_is_removed_only_if_it_is_ours() {
     fs::set_permissions(&folder.0, Permissions::from_mode(0o755)).unwrap();
     drop(listener);
     // Removed by somebody.
-    let (_listener, file) = UnixListener::bind_private(&path).unwrap();
+    let (_listener, file) = private::bind(&path, 0o600).unwrap();
     fs::remove_file(&path).unwrap();
     drop(file);
     assert!(folder.is_empty());
@@ -395,7 +400,7 @@ fn a_relative_path_is_removed_from_where_it_was() {
         return;
     };
     std::env::set_current_dir(path.parent().unwrap()).unwrap();
-    let (listener, file) = UnixListener::bind_private("socket").unwrap();
+    let (listener, file) = private::bind("socket", 0o600).unwrap();
     let told = listener.local_addr().unwrap();
     assert_eq!(told.as_pathname(), Some(Path::new("socket")));
     std::env::set_current_dir("/").unwrap();
@@ -405,7 +410,7 @@ fn a_relative_path_is_removed_from_where_it_was() {
 #[test]
 fn a_child_does_not_remove_what_its_parent_has_bound() {
     let folder = Folder::new();
-    let (_listener, file) = UnixListener::bind_private(folder.socket()).unwrap();
+    let (_listener, file) = private::bind(folder.socket(), 0o600).unwrap();
     // SAFETY: the child drops the file, which makes system calls alone, and ends.
     unsafe {
         match libc::fork() {
@@ -427,7 +432,8 @@ fn a_child_does_not_remove_what_its_parent_has_bound() {
 
 // ------------------------------------------------------------------------------ two starters ----
 
-/// A starter: told when, it tries to become the owner, and says whether it is. At the next line it dies in effect: the listener goes, the file stays.
+/// A starter: told when, it tries to become the owner, and says whether it is. At the next line it
+/// dies in effect: the listener goes, the file stays.
 fn starter(path: &Path) {
     println!("ready");
     let mut owned: Option<(UnixListener, SocketFile)> = None;
@@ -438,7 +444,7 @@ fn starter(path: &Path) {
                 while now() < time {
                     std::hint::spin_loop();
                 }
-                match UnixListener::bind_private(path) {
+                match private::bind(path, 0o600) {
                     Ok(both) => {
                         owned = Some(both);
                         println!("owner");
@@ -537,7 +543,7 @@ fn accept_from_takes_the_users_own() {
     }
     let folder = Folder::new();
     let path = folder.socket();
-    let (listener, _file) = UnixListener::bind_private_with_mode(&path, 0o666).unwrap();
+    let (listener, _file) = private::bind(&path, 0o666).unwrap();
     // SAFETY: it has no condition.
     let me = unsafe { libc::geteuid() };
     let mut says = None;
@@ -554,7 +560,7 @@ fn accept_from_takes_the_users_own() {
     }
     let mut own = UnixStream::connect(&path).unwrap();
     own.write_all(b"me").unwrap();
-    let (mut accepted, _) = listener.accept_from(me).unwrap();
+    let (mut accepted, _) = private::accept_from(&listener, me).unwrap();
     let mut said = [0; 2];
     accepted.read_exact(&mut said).unwrap();
     assert_eq!(&said, b"me");

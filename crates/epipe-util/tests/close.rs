@@ -1,4 +1,4 @@
-//! `epipe::close`: what an ending destroys, and what it does not.
+//! `epipe_util::close`: what an ending destroys, and what it does not.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(unix)]
@@ -9,12 +9,13 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use epipe::close::{Ending, close_gracefully, reset};
 use epipe::net::{TcpListener, TcpStream};
 use epipe::os::unix::net::UnixStream;
+use epipe_util::close::{Ending, close_gracefully, reset};
 use socket2::SockRef;
 
-/// More than the client takes, and what the server's buffer holds even by the usual limit (net.core.wmem_max, 208 KiB).
+/// More than the client takes, and what the server's buffer holds even by the usual limit
+/// (net.core.wmem_max, 208 KiB).
 const ANSWER: usize = 200_000;
 
 fn soon() -> Instant {

@@ -11,7 +11,8 @@ impl Folder {
     pub fn new() -> Folder {
         let mut number = 0;
         loop {
-            // Another test of this process may have it, or one that was killed and had this process's number.
+            // Another test of this process may have it, or one that was killed and had this
+            // process's number.
             let name = format!("epipe-test-{}-{number}", std::process::id());
             let path = std::env::temp_dir().join(name);
             match DirBuilder::new().mode(0o700).create(&path) {

@@ -1,4 +1,4 @@
-//! `epipe::queue`: counts of the caller's bytes, checked against what was written and read.
+//! `epipe_util::queue`: counts of the caller's bytes, checked against what was written and read.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(target_os = "linux")]
@@ -8,10 +8,10 @@ use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use epipe::close::reset;
 use epipe::net::{TcpListener, TcpStream};
 use epipe::os::unix::net::UnixStream;
-use epipe::queue::{TcpState, tcp_info, unacknowledged, unread, unsent, wait_acknowledged};
+use epipe_util::close::reset;
+use epipe_util::queue::{TcpState, tcp_info, unacknowledged, unread, unsent, wait_acknowledged};
 use socket2::SockRef;
 
 fn soon() -> Instant {
@@ -41,7 +41,8 @@ fn every_byte_is_counted_and_no_syn_or_fin() {
         if half_closes {
             client.shutdown(Shutdown::Write).unwrap();
         }
-        // Where the server's buffer is full it stands still, after the last delayed acknowledgement.
+        // Where the server's buffer is full it stands still, after the last delayed
+        // acknowledgement.
         let mut last = (0, 0);
         let mut same = 0;
         while same < 20 {

@@ -1,0 +1,94 @@
+//! A receive with a deadline, by `poll(2)` where it is.
+
+#![allow(unsafe_code, reason = "poll takes a pointer")]
+
+use std::ffi::c_int;
+use std::io;
+use std::mem::MaybeUninit;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::AsSocket;
+
+#[cfg(all(has_poll, not(target_os = "aix")))]
+use libc::MSG_DONTWAIT as DONTWAIT;
+/// There is no such flag, or none that is known to work.
+#[cfg(not(all(has_poll, not(target_os = "aix"))))]
+const DONTWAIT: c_int = 0;
+
+/// Waits until there is something to read, or an end. An error of kind `TimedOut` without a code
+/// reports that the deadline came first.
+#[cfg(has_poll)]
+pub(crate) fn wait_readable(fd: &impl AsSocket, deadline: Instant) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let mut entry = libc::pollfd {
+        fd: fd.as_fd().as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    loop {
+        // Rounded up: it never returns too early.
+        let milliseconds = deadline
+            .saturating_duration_since(Instant::now())
+            .as_nanos()
+            .div_ceil(1_000_000)
+            .try_into()
+            .unwrap_or(c_int::MAX);
+        // SAFETY: it is one entry, and valid for the call.
+        if unsafe { libc::poll(&mut entry, 1, milliseconds) } == -1 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+            continue;
+        }
+        return match entry.revents {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            libc::POLLERR => {
+                // What stands in an error queue, as a timestamp or an answer to MSG_ZEROCOPY, is
+                // its owner's to take; until then poll does not wait.
+                thread::sleep(Duration::from_millis(1));
+                Ok(())
+            }
+            found if found & libc::POLLNVAL != 0 => Err(io::Error::from_raw_os_error(libc::EBADF)),
+            _ => Ok(()),
+        };
+    }
+}
+
+/// Waits a little. Not by a read timeout: on Windows it is half a second late, and leaves a TCP
+/// socket undefined.
+#[cfg(not(has_poll))]
+fn wait_readable(_: &impl AsSocket, deadline: Instant) -> io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    thread::sleep(left.min(Duration::from_millis(5)));
+    Ok(())
+}
+
+/// One receive that waits until the deadline, as above, whatever the socket's mode. Without
+/// MSG_DONTWAIT the socket is non-blocking from here on.
+pub(crate) fn receive_by(
+    socket: &impl AsSocket,
+    buffer: &mut [MaybeUninit<u8>],
+    deadline: Instant,
+) -> io::Result<usize> {
+    let from = SockRef::from(socket);
+    if DONTWAIT == 0 {
+        from.set_nonblocking(true)?;
+    }
+    loop {
+        match from.recv_with_flags(buffer, DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() >= deadline {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                wait_readable(socket, deadline)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `epipe_util::Disconnect`: what errors say of a connection, made by hand and by peers that end
+//! it.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use epipe_util::{Disconnect, DisconnectExt};
+
+const ALL: [(Disconnect, ErrorKind); 6] = [
+    (Disconnect::BrokenPipe, ErrorKind::BrokenPipe),
+    (Disconnect::Reset, ErrorKind::ConnectionReset),
+    (Disconnect::Aborted, ErrorKind::ConnectionAborted),
+    (Disconnect::Unreachable, ErrorKind::HostUnreachable),
+    (Disconnect::Refused, ErrorKind::ConnectionRefused),
+    (Disconnect::Truncated, ErrorKind::UnexpectedEof),
+];
+
+#[test]
+fn kinds_are_told_and_found_again() {
+    for (disconnect, kind) in ALL {
+        assert_eq!(Disconnect::from_error(&kind.into()), Some(disconnect));
+        let error = io::Error::from(disconnect);
+        assert_eq!(error.kind(), kind);
+        assert_eq!(Disconnect::from_error(&error), Some(disconnect));
+        assert!(error.is_disconnect());
+        assert_eq!(error.to_string(), disconnect.to_string());
+    }
+    let silent = io::Error::from(Disconnect::TimedOut);
+    assert_eq!(silent.kind(), ErrorKind::TimedOut);
+    assert_eq!(silent.disconnect(), Some(Disconnect::TimedOut));
+    for kind in [ErrorKind::NetworkUnreachable, ErrorKind::NetworkDown] {
+        assert_eq!(
+            Disconnect::from_error(&kind.into()),
+            Some(Disconnect::Unreachable)
+        );
+    }
+    for kind in [
+        ErrorKind::WouldBlock,
+        ErrorKind::TimedOut, // a deadline of this program's
+        ErrorKind::Interrupted,
+        ErrorKind::NotConnected,
+        ErrorKind::PermissionDenied,
+        ErrorKind::WriteZero,
+        ErrorKind::Other,
+    ] {
+        assert_eq!(Disconnect::from_error(&kind.into()), None, "{kind}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn codes_are_told() {
+    for (code, expected) in [
+        (libc::EPIPE, Some(Disconnect::BrokenPipe)),
+        (libc::ESHUTDOWN, Some(Disconnect::BrokenPipe)),
+        (libc::ECONNRESET, Some(Disconnect::Reset)),
+        (libc::ENETRESET, Some(Disconnect::Reset)),
+        (libc::ECONNABORTED, Some(Disconnect::Aborted)),
+        (libc::ETIMEDOUT, Some(Disconnect::TimedOut)),
+        (libc::EHOSTUNREACH, Some(Disconnect::Unreachable)),
+        (libc::EHOSTDOWN, Some(Disconnect::Unreachable)),
+        (libc::ENETUNREACH, Some(Disconnect::Unreachable)),
+        (libc::ENETDOWN, Some(Disconnect::Unreachable)),
+        (libc::ECONNREFUSED, Some(Disconnect::Refused)),
+        (libc::ENOTCONN, None),
+        (libc::EAGAIN, None),
+        (libc::EBADF, None),
+    ] {
+        let error = io::Error::from_raw_os_error(code);
+        assert_eq!(Disconnect::from_error(&error), expected, "{error}");
+    }
+}
+
+#[cfg(windows)]
+#[test]
+fn codes_are_told() {
+    for (code, expected) in [
+        (64, Some(Disconnect::Reset)),          // ERROR_NETNAME_DELETED
+        (109, Some(Disconnect::BrokenPipe)),    // ERROR_BROKEN_PIPE
+        (232, Some(Disconnect::BrokenPipe)),    // ERROR_NO_DATA
+        (121, Some(Disconnect::TimedOut)),      // ERROR_SEM_TIMEOUT
+        (233, Some(Disconnect::BrokenPipe)),    // ERROR_PIPE_NOT_CONNECTED
+        (1225, Some(Disconnect::Refused)),      // ERROR_CONNECTION_REFUSED
+        (1236, Some(Disconnect::Aborted)),      // ERROR_CONNECTION_ABORTED
+        (10050, Some(Disconnect::Unreachable)), // WSAENETDOWN
+        (10051, Some(Disconnect::Unreachable)), // WSAENETUNREACH
+        (10052, Some(Disconnect::Reset)),       // WSAENETRESET
+        (10053, Some(Disconnect::Aborted)),     // WSAECONNABORTED
+        (10054, Some(Disconnect::Reset)),       // WSAECONNRESET
+        (10058, Some(Disconnect::BrokenPipe)),  // WSAESHUTDOWN
+        (10060, Some(Disconnect::TimedOut)),    // WSAETIMEDOUT
+        (10061, Some(Disconnect::Refused)),     // WSAECONNREFUSED
+        (10064, Some(Disconnect::Unreachable)), // WSAEHOSTDOWN
+        (10065, Some(Disconnect::Unreachable)), // WSAEHOSTUNREACH
+        (10101, Some(Disconnect::BrokenPipe)),  // WSAEDISCON
+        (10035, None),                          // WSAEWOULDBLOCK
+        (995, None),                            // ERROR_OPERATION_ABORTED
+        (5, None),                              // ERROR_ACCESS_DENIED
+    ] {
+        let error = io::Error::from_raw_os_error(code);
+        assert_eq!(Disconnect::from_error(&error), expected, "{error}");
+    }
+}
+
+/// What a library puts round an error.
+#[derive(Debug, thiserror::Error)]
+#[error("the request failed")]
+struct Wrapped(#[source] Box<dyn Error + Send + Sync>);
+
+#[test]
+fn what_is_wrapped_is_found() {
+    let mut error = io::Error::from(ErrorKind::BrokenPipe);
+    for _ in 0..3 {
+        error = io::Error::other(Wrapped(error.into()));
+        assert_eq!(error.kind(), ErrorKind::Other);
+        assert_eq!(error.disconnect(), Some(Disconnect::BrokenPipe));
+    }
+    let twice = io::Error::other(io::Error::other(io::Error::from(Disconnect::Truncated)));
+    assert_eq!(twice.disconnect(), Some(Disconnect::Truncated));
+    // What stands outside is what the library says.
+    let told = io::Error::new(ErrorKind::ConnectionReset, Wrapped(twice.into()));
+    assert_eq!(told.disconnect(), Some(Disconnect::Reset));
+    assert_eq!(
+        io::Error::other(Wrapped("nothing".into())).disconnect(),
+        None
+    );
+    // Its own source, for ever.
+    #[derive(Debug)]
+    struct Circle;
+    impl std::fmt::Display for Circle {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("round and round")
+        }
+    }
+    impl Error for Circle {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(self)
+        }
+    }
+    let circle = io::Error::other(Wrapped(Box::new(Circle)));
+    assert_eq!(circle.disconnect(), None);
+}
+
+#[test]
+fn a_result_is_asked_too() {
+    let fine: io::Result<usize> = Ok(0);
+    assert!(!fine.is_disconnect());
+    let gone: io::Result<usize> = Err(ErrorKind::BrokenPipe.into());
+    assert!(gone.is_disconnect());
+    assert_eq!(gone.disconnect(), Some(Disconnect::BrokenPipe));
+}
+
+#[cfg(unix)]
+mod connections {
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+
+    use super::*;
+    use epipe::net::{TcpListener, TcpStream, UdpSocket};
+    use epipe::os::unix::net::UnixStream;
+
+    fn tcp() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn peers_that_end_are_told_apart() {
+        let (mut client, server) = tcp();
+        epipe_util::close::reset(server).unwrap();
+        assert_eq!(client.read(&mut [0]).disconnect(), Some(Disconnect::Reset));
+        assert_eq!(
+            client.write(b"x").disconnect(),
+            Some(Disconnect::BrokenPipe)
+        );
+
+        let (mut client, server) = tcp();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(
+            client.write(b"x").disconnect(),
+            Some(Disconnect::BrokenPipe)
+        );
+        drop(server);
+        // Orderly, as far as TCP knows.
+        assert_eq!(client.read(&mut [0]).disconnect(), None);
+        let short = client.read_exact(&mut [0]);
+        assert_eq!(short.disconnect(), Some(Disconnect::Truncated));
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = listener.local_addr().unwrap();
+        drop(listener);
+        let refused = TcpStream::connect(nobody).unwrap_err();
+        assert_eq!(refused.disconnect(), Some(Disconnect::Refused));
+    }
+
+    #[test]
+    fn a_connected_datagram_socket_is_refused_and_another_is_not_told() {
+        let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let nobody = gone.local_addr().unwrap();
+        drop(gone);
+        let connected = UdpSocket::bind("127.0.0.1:0").unwrap();
+        connected.connect(nobody).unwrap();
+        connected.send(b"x").unwrap();
+        let told = connected.recv(&mut [0]);
+        assert_eq!(told.disconnect(), Some(Disconnect::Refused));
+
+        // One server for all: who has vanished is nobody else's affair.
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.send_to(b"x", nobody).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client
+            .send_to(b"hello", server.local_addr().unwrap())
+            .unwrap();
+        assert_eq!(server.recv_from(&mut [0; 5]).unwrap().0, 5);
+    }
+
+    #[test]
+    fn plain_tcp_takes_the_same_truncation_for_the_end() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"the first half").unwrap();
+        drop(theirs);
+        let mut said = String::new();
+        assert!(!ours.read_to_string(&mut said).is_disconnect());
+    }
+}
