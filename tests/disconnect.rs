@@ -26,6 +26,8 @@ mod rustls_streams {
     use epipe_util::{Disconnect, DisconnectExt};
     use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
+    use super::tls;
+
     /// What a client reads from a server that says something and ends so.
     fn reads(end: fn(StreamOwned<ServerConnection, UnixStream>)) -> io::Result<String> {
         let identity = tls::Identity::new();

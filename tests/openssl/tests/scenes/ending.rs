@@ -6,9 +6,9 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use epipe_util::close::{Ending, close_gracefully};
 use epipe::os::unix::net::UnixStream;
 use epipe::sigpipe::guard;
+use epipe_util::close::{Ending, close_gracefully};
 use foreign_types::ForeignTypeRef;
 use openssl::error::ErrorStack;
 use openssl::ssl::{ErrorCode, ShutdownResult, ShutdownState, Ssl, SslContext, SslStream};

@@ -4,11 +4,10 @@
 #![allow(unsafe_code, reason = "a socket option's type goes by its name")]
 
 use std::io;
-use std::time::Duration;
 
 use socket2::{SockRef, Type};
 
-use super::{AsSocket, ask, option, unsupported};
+use super::{AsSocket, unsupported};
 use crate::sys::tcp_info::{TcpInfo, TcpState};
 
 pub(crate) fn unsent(_: &impl AsSocket) -> io::Result<usize> {
@@ -28,13 +27,13 @@ pub(crate) fn unacknowledged(socket: &impl AsSocket) -> io::Result<usize> {
 fn in_send_buffer(socket: &impl AsSocket) -> io::Result<usize> {
     // SAFETY: the option's value is an int.
     let (count, _): (std::ffi::c_int, _) =
-        unsafe { option(socket, libc::SOL_SOCKET, libc::SO_NWRITE) }?;
+        unsafe { super::option(socket, libc::SOL_SOCKET, libc::SO_NWRITE) }?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
 #[cfg(not(target_vendor = "apple"))]
 fn in_send_buffer(socket: &impl AsSocket) -> io::Result<usize> {
-    ask(socket, libc::FIONWRITE as _)
+    super::ask(socket, libc::FIONWRITE as _)
 }
 
 pub(crate) fn tcp_state(socket: &impl AsSocket) -> io::Result<TcpState> {
@@ -50,10 +49,10 @@ pub(crate) fn tcp_info(_: &impl AsSocket) -> io::Result<TcpInfo> {
 pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
     // SAFETY: it is the option's type, made of integers.
     let (report, _): (libc::tcp_info, _) =
-        unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_INFO) }?;
+        unsafe { super::option(socket, libc::IPPROTO_TCP, libc::TCP_INFO) }?;
     Ok(TcpInfo {
         state: state(report.tcpi_state),
-        rtt: Duration::from_micros(report.tcpi_rtt.into()),
+        rtt: std::time::Duration::from_micros(report.tcpi_rtt.into()),
         retransmits: Some(report.tcpi_snd_rexmitpack),
         unacknowledged_segments: None,
         bytes_acknowledged: None,
@@ -86,10 +85,10 @@ const _: () = assert!(std::mem::offset_of!(Report, rxbytes) == 88);
 pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
     // SAFETY: it is the option's type, made of integers.
     let (report, _): (Report, _) =
-        unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_CONNECTION_INFO) }?;
+        unsafe { super::option(socket, libc::IPPROTO_TCP, libc::TCP_CONNECTION_INFO) }?;
     Ok(TcpInfo {
         state: state(report.state),
-        rtt: Duration::from_millis(report.srtt.into()),
+        rtt: std::time::Duration::from_millis(report.srtt.into()),
         retransmits: Some(report.txretransmitpackets.try_into().unwrap_or(u32::MAX)),
         // It reports what was sent.
         unacknowledged_segments: None,
