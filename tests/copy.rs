@@ -13,8 +13,9 @@
     target_vendor = "apple",
 ))]
 
+use std::fmt::{self, Debug};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::{Command, Stdio};
@@ -318,6 +319,297 @@ fn what_a_buf_writer_holds_goes_first() {
     }
 }
 
+/// What a copy has returned, and where each byte is afterwards.
+#[derive(PartialEq)]
+struct Outcome {
+    answer: Result<u64, ErrorKind>,
+    /// What the sink has taken.
+    arrived: Vec<u8>,
+    /// What a `BufWriter` still holds, for the sink.
+    held: Vec<u8>,
+    /// What the reader gives next, a limit apart.
+    rest: Vec<u8>,
+    limit: Option<u64>,
+}
+
+impl Outcome {
+    /// All bytes in their order, wherever they are.
+    fn all(&self) -> Vec<u8> {
+        [&self.arrived[..], &self.held, &self.rest].concat()
+    }
+}
+
+impl Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lens = [&self.arrived, &self.held, &self.rest].map(Vec::len);
+        let Outcome { answer, limit, .. } = self;
+        write!(f, "{answer:?}, limit {limit:?}, arrived/held/rest {lens:?}")
+    }
+}
+
+fn copy_by<R: Read, W: Write>(ours: bool, from: &mut R, to: &mut W) -> io::Result<u64> {
+    match ours {
+        true => copy(from, to),
+        false => io::copy(from, to),
+    }
+}
+
+/// Where the copies of [`outcome`] go to.
+#[derive(Clone, Copy)]
+enum To {
+    /// A pipe that takes all.
+    Open,
+    /// A pipe that is full after so many bytes, and does not block.
+    Full(usize),
+    /// A pipe without a reader.
+    Broken,
+}
+
+/// One copy from a source of `R` to a pipe of `W`; `shape` says what is round them.
+fn outcome<R, W>(ours: bool, shape: &str, kind: &str, content: &[u8], to: To) -> Outcome
+where
+    R: Read + From<OwnedFd>,
+    W: Write + From<OwnedFd>,
+{
+    const LIMIT: u64 = 70_000;
+    const AHEAD: usize = 20_000;
+    // All is in the source before the copy begins, so that each read is the same in each run.
+    let from = match kind {
+        "file" => file(content).into(),
+        _ => {
+            let (theirs, from) = unix();
+            (&theirs).write_all(content).unwrap();
+            OwnedFd::from(from)
+        }
+    };
+    let from = R::from(from);
+    let (mut theirs, to, drained) = match to {
+        To::Open => {
+            let (theirs, to) = io::pipe().unwrap();
+            (None, to, Some(drain(theirs)))
+        }
+        To::Full(room) => {
+            let (theirs, mut to) = io::pipe().unwrap();
+            set_flags(to.as_raw_fd(), libc::O_NONBLOCK);
+            to.write_all(&vec![0; 65536 - room]).unwrap();
+            (Some((theirs, 65536 - room)), to, None)
+        }
+        To::Broken => (None, io::pipe().unwrap().1, None),
+    };
+    let mut to = W::from(to.into());
+
+    let buffered = |from: R| {
+        let mut from = BufReader::with_capacity(AHEAD, from);
+        from.read_exact(&mut [0; 3]).unwrap();
+        from
+    };
+    // The rest is read without the limit, by what is under it.
+    fn rest_of(mut from: impl Read) -> Vec<u8> {
+        let mut rest = Vec::new();
+        from.read_to_end(&mut rest).unwrap();
+        rest
+    }
+    let mut held = Vec::new();
+    let mut limit = None;
+    let (answer, rest) = match shape {
+        "BufReader" => {
+            let mut from = buffered(from);
+            (copy_by(ours, &mut from, &mut to), rest_of(from))
+        }
+        "Take" => {
+            let mut from = from.take(LIMIT);
+            let answer = copy_by(ours, &mut from, &mut to);
+            limit = Some(from.limit());
+            (answer, rest_of(from.into_inner()))
+        }
+        "Take<BufReader>" => {
+            let mut from = buffered(from).take(LIMIT);
+            let answer = copy_by(ours, &mut from, &mut to);
+            limit = Some(from.limit());
+            (answer, rest_of(from.into_inner()))
+        }
+        "BufReader<Take>" => {
+            let mut from = BufReader::new(from.take(LIMIT));
+            from.read_exact(&mut [0; 3]).unwrap();
+            let answer = copy_by(ours, &mut from, &mut to);
+            let mut rest = from.buffer().to_vec();
+            let from = from.into_inner();
+            limit = Some(from.limit());
+            rest.extend(rest_of(from.into_inner()));
+            (answer, rest)
+        }
+        // Into a writer that holds something.
+        "BufWriter" | "BufReader, BufWriter" => {
+            let mut writer = BufWriter::with_capacity(AHEAD, to);
+            writer.write_all(b"head").unwrap();
+            let (answer, rest) = if shape == "BufWriter" {
+                let mut from = from;
+                (copy_by(ours, &mut from, &mut writer), rest_of(from))
+            } else {
+                let mut from = buffered(from);
+                (copy_by(ours, &mut from, &mut writer), rest_of(from))
+            };
+            // std's copy may leave a part in the writer or not.
+            let answer = answer.and_then(|copied| writer.flush().map(|()| copied));
+            let (inner, kept) = writer.into_parts();
+            held = kept.unwrap();
+            to = inner;
+            (answer, rest)
+        }
+        shape => panic!("{shape}"),
+    };
+    drop(to);
+    let arrived = match (drained, theirs.take()) {
+        (Some(drained), _) => drained.join().unwrap(),
+        (None, Some((theirs, before))) => rest_of(theirs).split_off(before),
+        (None, None) => Vec::new(),
+    };
+    Outcome {
+        answer: answer.map_err(|error| error.kind()),
+        arrived,
+        held,
+        rest,
+        limit,
+    }
+}
+
+const SHAPES: [&str; 6] = [
+    "BufReader",
+    "Take",
+    "Take<BufReader>",
+    "BufReader<Take>",
+    "BufWriter",
+    "BufReader, BufWriter",
+];
+
+/// The outcome of this crate's copy between its own types, of std's between std's, and of each
+/// between the types of the other.
+fn outcomes(shape: &str, kind: &str, content: &[u8], to: To) -> [Outcome; 4] {
+    type Writer = epipe::io::PipeWriter;
+    match kind {
+        "file" => [
+            outcome::<File, Writer>(true, shape, kind, content, to),
+            outcome::<File, io::PipeWriter>(false, shape, kind, content, to),
+            outcome::<File, Writer>(false, shape, kind, content, to),
+            outcome::<File, io::PipeWriter>(true, shape, kind, content, to),
+        ],
+        _ => {
+            type Std = std::os::unix::net::UnixStream;
+            [
+                outcome::<UnixStream, Writer>(true, shape, kind, content, to),
+                outcome::<Std, io::PipeWriter>(false, shape, kind, content, to),
+                outcome::<UnixStream, Writer>(false, shape, kind, content, to),
+                outcome::<Std, io::PipeWriter>(true, shape, kind, content, to),
+            ]
+        }
+    }
+}
+
+/// Only these have pipes and sockets that surely hold what the tests put into them.
+const HOLDS_MUCH: bool = cfg!(any(target_os = "android", target_os = "linux"));
+const KINDS: &[&str] = if HOLDS_MUCH {
+    &["file", "unix"]
+} else {
+    &["file"]
+};
+
+#[test]
+fn wrappers_are_copied_as_by_std() {
+    let content = bytes(100_000);
+    for &kind in KINDS {
+        for shape in SHAPES {
+            let what = format!("{shape} of {kind}");
+            let [ours, stds, ours_by_std, stds_by_us] = outcomes(shape, kind, &content, To::Open);
+            assert!(ours.answer.is_ok(), "{what}: {ours:?}");
+            assert_eq!(ours, stds, "{what}");
+            assert_eq!(ours_by_std, stds, "{what}");
+            assert_eq!(stds_by_us, stds, "{what}");
+        }
+    }
+}
+
+#[test]
+fn wrappers_whose_sink_fails_are_left_as_by_std() {
+    let content = bytes(100_000);
+    for &kind in KINDS {
+        for shape in SHAPES {
+            for (to, room) in [
+                (To::Broken, 0),
+                (To::Full(0), 0),
+                (To::Full(4096), 4096),
+                (To::Full(49_152), 49_152),
+            ] {
+                if matches!(to, To::Full(_)) && !HOLDS_MUCH {
+                    continue;
+                }
+                let error = match to {
+                    To::Broken => ErrorKind::BrokenPipe,
+                    _ => ErrorKind::WouldBlock,
+                };
+                let what = format!("{shape} of {kind}, room for {room}");
+                let [ours, stds, ours_by_std, stds_by_us] = outcomes(shape, kind, &content, to);
+                assert_eq!(ours.answer, Err(error), "{what}");
+                assert_eq!(ours, ours_by_std, "{what}");
+                assert_eq!(stds_by_us, stds, "{what}");
+
+                // A limit and a writer's buffer hide the type from std's copy, so that it copies
+                // std's own types in another way than ours. In front of both a `BufReader`'s bytes
+                // come first.
+                let is_buffered = shape.starts_with("BufReader");
+                if is_buffered && room <= 4096 {
+                    assert_eq!(ours, stds, "{what}");
+                }
+                // All that is read is in the buffer of the writer.
+                if shape == "BufWriter" {
+                    let all = [b"head", &content[..]].concat();
+                    assert!(ours.all() == all, "{what}: {ours:?}");
+                    assert!(stds.all() == all, "{what}: {stds:?}");
+                }
+                // Nothing was written of this `BufReader`'s bytes.
+                if is_buffered && room == 0 {
+                    let head: &[u8] = if ours.held.is_empty() { b"" } else { b"head" };
+                    let all = [head, &content[3..]].concat();
+                    assert!(ours.all() == all, "{what}: {ours:?}");
+                }
+                // A limit counts what was taken.
+                if shape == "Take" {
+                    assert_eq!(
+                        ours.limit.unwrap() + 30_000,
+                        ours.rest.len() as u64,
+                        "{what}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn wrappers_go_on_after_an_error_as_by_std() {
+    let content = bytes(LONG);
+    let open = || file(&content);
+    let [ours, stds] = [true, false].map(|ours| {
+        let mut limited = open().take(LONG as u64);
+        // A larger one never fits into the sink, and std's copy begins with it again each time.
+        let mut buffered = BufReader::with_capacity(4096, open());
+        buffered.read_exact(&mut [0; 3]).unwrap();
+        let mut both = BufReader::with_capacity(100_000, open());
+        both.read_exact(&mut [0; 3]).unwrap();
+        let mut both = both.take(LONG as u64);
+        let taken = [
+            pieces("Take", |mut to| copy_by(ours, &mut limited, &mut to)),
+            pieces("BufReader", |mut to| copy_by(ours, &mut buffered, &mut to)),
+            pieces("Take<BufReader>", |mut to| {
+                copy_by(ours, &mut both, &mut to)
+            }),
+        ];
+        assert_eq!(buffered.buffer(), b"");
+        assert_eq!(limited.into_inner().stream_position().unwrap(), LONG as u64);
+        (taken, both.limit())
+    });
+    assert!(ours == stds);
+}
+
 #[test]
 fn references_and_the_adapter_are_known_as_what_they_hold() {
     let content = bytes(LONG);
@@ -373,12 +665,8 @@ fn unknown_types_and_dyn_go_stds_way() {
 // ------------------------------------------------------------- errors, and what they leave ----
 
 /// Copies again and again into a sink that takes little and does not block, and reads what it has taken
-/// after each stop. What it takes shows that nothing is lost there, and nothing doubled.
-fn in_pieces(
-    what: &str,
-    content: &[u8],
-    mut copy_some: impl FnMut(&UnixStream) -> io::Result<u64>,
-) {
+/// after each stop. Returns that.
+fn pieces(what: &str, mut copy_some: impl FnMut(&UnixStream) -> io::Result<u64>) -> Vec<u8> {
     let (to, mut theirs) = unix();
     SockRef::from(&to).set_send_buffer_size(8192).unwrap();
     to.set_nonblocking(true).unwrap();
@@ -395,7 +683,12 @@ fn in_pieces(
     drop(to);
     theirs.read_to_end(&mut arrived).unwrap();
     assert!(stops > 0, "{what}: it never stopped");
-    same_bytes(what, &arrived, content);
+    arrived
+}
+
+/// The same, of which nothing may be lost and nothing doubled.
+fn in_pieces(what: &str, content: &[u8], copy_some: impl FnMut(&UnixStream) -> io::Result<u64>) {
+    same_bytes(what, &pieces(what, copy_some), content);
 }
 
 /// The same of a source whose bytes have to be taken out: the copy waits for the sink, so another thread
@@ -434,17 +727,8 @@ fn a_sink_that_would_block_costs_no_byte() {
     in_pieces("pipe", &content, |mut to| copy(&mut from, &mut to));
     let mut from = File::from(open("file"));
     in_pieces("file", &content, |mut to| copy(&mut from, &mut to));
-    let mut from = File::from(open("file")).take(LONG as u64);
-    in_pieces("Take<file>", &content, |mut to| copy(&mut from, &mut to));
-    for kind in ["pipe", "file"] {
-        let mut from = BufReader::with_capacity(50_000, File::from(open(kind)));
-        from.fill_buf().unwrap();
-        in_pieces(kind, &content, |mut to| copy(&mut from, &mut to));
-    }
-    let mut from = BufReader::with_capacity(100_000, File::from(open("file")));
-    from.fill_buf().unwrap();
-    let mut from = from.take(LONG as u64);
-    in_pieces("Take<BufReader<file>>", &content, |mut to| {
+    let mut from = File::from(open("pipe"));
+    in_pieces("a pipe as File", &content, |mut to| {
         copy(&mut from, &mut to)
     });
 }
@@ -458,11 +742,8 @@ fn a_sink_that_would_block_is_waited_for_where_bytes_would_be_lost() {
     stops += in_pieces_that_wait("TCP", &content, |mut to| copy(&mut from, &mut to));
     let mut from = UnixStream::from(open("unix"));
     stops += in_pieces_that_wait("Unix", &content, |mut to| copy(&mut from, &mut to));
-    let mut from = TcpStream::from(open("tcp")).take(LONG as u64);
-    stops += in_pieces_that_wait("Take<TCP>", &content, |mut to| copy(&mut from, &mut to));
-    let mut from = BufReader::with_capacity(50_000, File::from(open("tcp")));
-    from.fill_buf().unwrap();
-    stops += in_pieces_that_wait("BufReader", &content, |mut to| copy(&mut from, &mut to));
+    let mut from = File::from(open("tcp"));
+    stops += in_pieces_that_wait("TCP as File", &content, |mut to| copy(&mut from, &mut to));
     // A reader that is quick may spare one of them each stop, but not all.
     assert!(stops > 0, "none of them ever stopped");
 }
@@ -503,14 +784,11 @@ fn a_file_is_put_back_to_what_was_not_written() {
     drop(to);
     assert!(drain(theirs).join().unwrap() == content[..position as usize]);
 
-    // A limit is put back with it.
     let (to, theirs) = unix();
     drop(theirs);
-    let mut from = from.take(500_000);
     let error = copy(&mut from, &mut UnixStream::from(to)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-    assert_eq!(from.limit(), 500_000);
-    assert_eq!(from.get_mut().stream_position().unwrap(), position);
+    assert_eq!(from.stream_position().unwrap(), position);
 }
 
 #[test]
@@ -680,12 +958,16 @@ fn a_file_that_appends_is_appended_to() {
 #[test]
 fn a_splice_that_is_refused_midway_loses_and_doubles_nothing() {
     let content = bytes(100_000);
-    for limit in [60_000, 200_000] {
+    for limit in [None, Some(60_000), Some(200_000)] {
         let (from, mut theirs) = io::pipe().unwrap();
         let to = file(b"");
         let other = to.try_clone().unwrap();
         let copying = thread::spawn(move || {
-            let mut from = epipe::io::PipeReader::from(from).take(limit);
+            let mut from = epipe::io::PipeReader::from(from);
+            let Some(limit) = limit else {
+                return copy(&mut from, &mut { to }).unwrap();
+            };
+            let mut from = from.take(limit);
             let copied = copy(&mut from, &mut { to }).unwrap();
             assert_eq!(from.limit(), limit - copied);
             copied
@@ -697,7 +979,8 @@ fn a_splice_that_is_refused_midway_loses_and_doubles_nothing() {
         }
         append(&other); // into such a file Linux splices nothing
         fill(theirs, rest);
-        let expected = &content[..content.len().min(limit as usize)];
+        let limit = limit.map_or(content.len(), |limit| limit as usize);
+        let expected = &content[..content.len().min(limit)];
         assert_eq!(copying.join().unwrap(), expected.len() as u64);
         assert!(whole(&other) == expected);
     }
@@ -705,8 +988,12 @@ fn a_splice_that_is_refused_midway_loses_and_doubles_nothing() {
 
 /// From here on every write goes to the end of the file.
 fn append(file: &File) {
+    set_flags(file.as_raw_fd(), libc::O_APPEND);
+}
+
+fn set_flags(fd: RawFd, flags: libc::c_int) {
     // SAFETY: the command takes flags.
-    let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) };
+    let answer = unsafe { libc::fcntl(fd, libc::F_SETFL, flags) };
     assert_eq!(answer, 0);
 }
 

@@ -14,52 +14,60 @@ use crate::sys::copy::{Kind, Known};
 /// Copies all of `reader` into `writer`, and reports a vanished peer as an error, never as a
 /// signal.
 ///
-/// Mirrors [`std::io::copy`], and runs whole under [`sigpipe::guard`]: it covers the code of `reader` and
+/// Like [`std::io::copy`]. All of it runs under [`sigpipe::guard`]: the code of `reader` and
 /// `writer`, whatever it is, and the calls inside the kernel, which no flag covers.
 ///
 /// # Errors
 ///
-/// As [`std::io::copy`], and what [`sigpipe::guard`] returns where the system refuses it;
-/// nothing has been read then.
+/// As [`std::io::copy`], and what [`sigpipe::guard`] returns if the system refuses it. In that case
+/// nothing has been read.
 ///
-/// What an error leaves, where both types are known (below): nothing is written twice, and all that
-/// was not written is still in the reader, but for what had to be taken out of a socket, or of a pipe
-/// where splice is refused (into a file that appends): up to 128 KiB, or 1 MiB between two sockets, is
-/// lost *with a writer that has failed*. A writer that is non-blocking
-/// ([`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock)) is waited for, without limit, until that
-/// is written; then the error is returned, and the next call goes on. A write timeout that has run out
-/// counts as failed, though its kind is the same. A limit ([`Take`](std::io::Take)) counts what was
-/// taken from the reader, and a file stands at what was not written.
+/// What an error leaves, if both types are known (see Platforms): nothing is written twice, and
+/// everything that was not written is still in the reader. A file stands at what was not written.
+///
+/// Some bytes have to be taken out of the reader before they are written: from a socket to a socket
+/// or a file, and from a pipe if the system refuses splice, as into a file that appends. If the
+/// writer fails, these are lost: at most 128 KiB, or 1 MiB between two sockets.
+///
+/// A writer that is non-blocking ([`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock)) does
+/// not lose them. The copy waits, without limit, until they are written. Then it returns the error,
+/// and the next call goes on. A write timeout that has run out is of the same kind, but counts as
+/// a failure of the writer.
 ///
 /// # Platforms
 ///
-/// On Linux and Android these types are known: the sockets and pipes of this crate and of std,
-/// [`File`](std::fs::File), the pipes of a child process, [`Socket`](crate::Socket),
-/// [`NoSigpipe`](crate::NoSigpipe) of std's types; references to them; and
-/// [`BufReader`](std::io::BufReader), [`BufWriter`](std::io::BufWriter) and [`Take`](std::io::Take) of
-/// these. Between them:
+/// On Linux and Android these types are known, and references to them:
 ///
-/// | from | to | |
+/// * the sockets and pipes of this crate and of std, and [`Socket`](crate::Socket)
+/// * [`File`](std::fs::File), and the pipes of a child process
+/// * [`NoSigpipe`](crate::NoSigpipe) of std's types
+///
+/// Between them:
+///
+/// | from | to | how |
 /// |---|---|---|
 /// | pipe | socket, pipe, file | splice |
 /// | socket | pipe | splice |
-/// | socket | socket | splice, by a pipe in between |
+/// | socket | socket | splice, through a pipe in between |
 /// | socket | file | read and write, 128 KiB at a time |
-/// | file | socket, pipe | read and write: who knows that the file will not change calls [`sendfile`] |
+/// | file | socket, pipe | read and write; if the file will not change, [`sendfile`] is faster |
 /// | file | file | as std |
 ///
-/// Where the system refuses splice, it reads and writes. All other types, `dyn` among them, and all
-/// other systems go [`std::io::copy`]'s way.
+/// If the system refuses splice, the copy reads and writes. All other types are copied by
+/// [`std::io::copy`], and so is everything on other systems. These include `dyn` types and the
+/// wrappers [`BufReader`](std::io::BufReader), [`BufWriter`](std::io::BufWriter) and
+/// [`Take`](std::io::Take). What an error leaves is then what std's copy leaves.
 ///
 /// # Limits
 ///
-/// * A writer that buffers (`Stdout`, a `BufWriter` over std's type) may write what it kept later,
-///   outside the guard.
-/// * The guard protects this thread: a thread or a process that `reader` or `writer` starts
+/// * A writer that buffers (`Stdout`, a `BufWriter` over std's type) may write what it has kept
+///   later, outside the guard.
+/// * The guard protects this thread. A thread or a process that `reader` or `writer` starts
 ///   inherits the blocked SIGPIPE (see [`sigpipe`]).
-/// * From a pipe to a socket that is full: while splice waits, who writes to the pipe or closes it waits
-///   as well, a child that is killed too. std's copy has this between its own types.
-/// * A sandbox that *kills* on splice(2): read and write by yourself. std's copy makes that call as well.
+/// * From a pipe to a full socket: while splice waits, every other user of the pipe waits too, in a
+///   write and in a close. A child that is killed cannot end before. std's copy has the same limit.
+/// * A sandbox may *kill* on splice(2). Read and write yourself there; std's copy also makes that
+///   call.
 ///
 /// [`sendfile`]: crate::net::TcpStream::sendfile
 pub fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>

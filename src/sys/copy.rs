@@ -1,11 +1,10 @@
-//! `io::copy` between handles whose types are known: inside the kernel where that is safe, otherwise
-//! through a large buffer.
+//! `io::copy` between handles whose types are known: inside the kernel where that is safe,
+//! otherwise through a large buffer.
 //!
 //! std knows its own types by specialisation, which stable Rust does not have. Here a type is
 //! compared by its id with a closed list (`src/io/copy.rs`): this crate's handles and std's, and
-//! references to them.
-//! All other types go std's way. That includes wrappers (`BufReader`, `BufWriter`, `Take`), so nothing
-//! reaches around one.
+//! references to them. All other types go std's way. Wrappers (`BufReader`, `BufWriter`, `Take`) are
+//! such types, so nothing reaches around one.
 //!
 //! No flag covers splice(2): all of this runs under the guard of `io::copy`.
 
@@ -150,7 +149,7 @@ impl Handle {
                 Ok(kind) if kind.is_fifo() => Kind::Pipe,
                 Ok(kind) if kind.is_file() || kind.is_block_device() => Kind::File,
                 Ok(kind) if kind.is_socket() && is_stream(self.fd) => Kind::Stream,
-                // A terminal, another device, a socket with datagrams, or the question is forbidden.
+                // A terminal, another device, a socket with datagrams, a forbidden question.
                 Ok(_) | Err(_) => Kind::Other,
             }
         })
@@ -199,9 +198,9 @@ unsafe fn copy_handles(
 
 /// For two ends of which one is a pipe. Whatever the sink does not take stays in the source.
 ///
-/// While a splice waits for a socket's bytes it holds the lock of the pipe, and no other process can
-/// read from the pipe or close it (Linux fs/splice.c `splice_file_to_pipe`). `peeks`: the source is
-/// a socket, so its bytes are waited for before each splice.
+/// While a splice waits for a socket's bytes it holds the lock of the pipe, and nothing else can
+/// read from the pipe or close it (Linux fs/splice.c `splice_file_to_pipe`). `peeks`: the source
+/// is a socket, so its bytes are waited for before each splice.
 fn by_splice(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
@@ -300,9 +299,9 @@ fn by_buffer(from: BorrowedFd<'_>, to: BorrowedFd<'_>, writer: &mut dyn Write) -
     }
 }
 
-/// Writes all bytes that were read from `from`. If the sink stops taking them, a file is put back to
-/// what was not written. From any other source, a sink that would block is waited for until all is
-/// written; then its error is returned.
+/// Writes all bytes that were read from `from`. If the sink stops taking them, a file is put back
+/// to what was not written. From any other source, a sink that would block is waited for until all
+/// is written; then its error is returned.
 fn write_all(
     mut bytes: &[u8],
     from: BorrowedFd<'_>,
@@ -353,7 +352,9 @@ fn peek(socket: BorrowedFd<'_>) -> io::Result<usize> {
 /// After an error: if it is that of a non-blocking sink, waits until the sink takes more, or has
 /// failed. A write timeout that has run out has the same error, and is left to the caller.
 fn wait_for_room(sink: BorrowedFd<'_>, error: &io::Error) -> bool {
-    if error.kind() != ErrorKind::WouldBlock || !SockRef::from(&sink).nonblocking().is_ok_and(|is| is) {
+    if error.kind() != ErrorKind::WouldBlock
+        || !SockRef::from(&sink).nonblocking().is_ok_and(|is| is)
+    {
         return false;
     }
     let mut polled = libc::pollfd {

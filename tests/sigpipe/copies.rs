@@ -276,10 +276,20 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives(
             "copy: between sockets nothing is read and nothing written",
             || {
-                let (from, _) = long_socket();
-                let (to, _theirs) = unix_pair().unwrap();
-                let mut from = epipe::os::unix::net::UnixStream::from(from);
-                let mut to = epipe::os::unix::net::UnixStream::from(to);
+                type Ours = epipe::os::unix::net::UnixStream;
+                let [one, two, three, four] = [(); 4].map(|()| {
+                    let (to, theirs) = unix_pair().unwrap();
+                    (long_socket().0, to, theirs)
+                });
+                let (mut from, mut to) = (Ours::from(one.0), Ours::from(one.1));
+                // By each kind of reference, and in the adapter.
+                let shared = (Ours::from(two.0), Ours::from(two.1));
+                let mut lent = (Ours::from(three.0), Ours::from(three.1));
+                let lent = (&mut lent.0, &mut lent.1);
+                let mut adopted = (
+                    epipe::NoSigpipe::new(UnixStream::from(four.0)).unwrap(),
+                    epipe::NoSigpipe::new(UnixStream::from(four.1)).unwrap(),
+                );
                 for number in [
                     libc::SYS_read,
                     libc::SYS_readv,
@@ -294,7 +304,14 @@ pub fn scenes() -> Vec<Scene> {
                 // Whether that was the end is asked by a peek, which takes nothing.
                 let peek = (3, libc::MSG_PEEK);
                 filter(libc::SYS_recvfrom, Which::Without(peek), DEADLY);
-                assert_eq!(epipe::io::copy(&mut from, &mut to).unwrap(), 100_000);
+                for copied in [
+                    epipe::io::copy(&mut from, &mut to),
+                    epipe::io::copy(&mut &shared.0, &mut &shared.1),
+                    epipe::io::copy(&mut { lent.0 }, &mut { lent.1 }),
+                    epipe::io::copy(&mut adopted.0, &mut adopted.1),
+                ] {
+                    assert_eq!(copied.unwrap(), 100_000);
+                }
             },
         )
         .only_if(can),
