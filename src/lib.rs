@@ -39,9 +39,6 @@ sys::only_mio! {
 sys::only_tokio! {
     pub mod tokio;
 }
-sys::only_openssl! {
-    pub mod openssl;
-}
 sys::only_raising! {
     sys::only_testing! {
         pub mod testing;

@@ -181,13 +181,8 @@ cfg_if! {
         macro_rules! only_raising {
             ($($item:item)*) => {};
         }
-        /// What only the others need.
-        #[allow(unused_macros)] // for a feature
-        macro_rules! only_quiet {
-            ($($item:item)*) => { $($item)* };
-        }
         #[allow(unused_imports)] // for a feature
-        pub(crate) use {only_quiet, only_raising};
+        pub(crate) use only_raising;
 
         pub(crate) type SocketShield = not_needed::NotNeeded;
         pub(crate) type PipeShield = not_needed::NotNeeded;
@@ -208,13 +203,8 @@ cfg_if! {
         macro_rules! only_raising {
             ($($item:item)*) => { $($item)* };
         }
-        /// What only the others need.
-        #[allow(unused_macros)] // for a feature
-        macro_rules! only_quiet {
-            ($($item:item)*) => {};
-        }
         #[allow(unused_imports)] // for a feature
-        pub(crate) use {only_quiet, only_raising};
+        pub(crate) use only_raising;
 
         mod constant;
         mod descriptor;

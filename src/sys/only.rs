@@ -42,8 +42,6 @@ only! {
     only_mio = all(feature = "mio", any(unix, windows), not(target_family = "wasm"));
     /// Where async-io compiles; the same words stand in `Cargo.toml`.
     only_async_io = all(feature = "async-io", any(unix, windows), not(target_family = "wasm"));
-    /// Where OpenSSL is.
-    only_openssl = all(feature = "openssl", any(unix, windows), not(target_family = "wasm"));
     /// The testing kit, where SIGPIPE exists.
     only_testing = feature = "testing";
     /// `socketpair`.

@@ -38,21 +38,12 @@ pub(crate) fn as_file<T>(fd: BorrowedFd<'_>, call: impl FnOnce(&File) -> T) -> T
     call(&file)
 }
 
-/// `close(2)`, of a descriptor that may be closed already: std's types abort on that.
-#[cfg(unix)]
-#[allow(dead_code)] // for the feature `openssl`
-pub(crate) fn close(fd: std::os::fd::RawFd) {
-    // SAFETY: it takes a number. Whose it is, the caller knows.
-    unsafe { libc::close(fd) };
-}
-
 /// `read(2)`, into memory that need not be initialised.
 ///
 /// # Safety
 ///
 /// The buffer is valid for writes of `len` bytes.
 #[cfg(unix)]
-#[allow(dead_code)] // for the feature `openssl`
 pub(crate) unsafe fn read(fd: BorrowedFd<'_>, buffer: *mut u8, len: usize) -> io::Result<usize> {
     // SAFETY: the caller vouches for the buffer.
     let read = unsafe { libc::read(fd.as_raw_fd(), buffer.cast(), len) };
