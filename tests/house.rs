@@ -166,8 +166,6 @@ fn unsafe_stands_only_where_it_may_and_says_why() {
             || file.starts_with("raw/")
             // The features that call C, or implement an unsafe trait.
             || file == "async_io.rs"
-            || file == "openssl.rs"
-            || file.starts_with("openssl/")
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (file, code) in source() {

@@ -44,43 +44,19 @@ cfg_if! {
     }
 }
 
-pub(crate) fn get() -> c_int {
+fn get() -> c_int {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
-pub(crate) fn set(code: c_int) {
+fn set(code: c_int) {
     // SAFETY: libc's pointer to this thread's errno is valid as long as the thread runs,
     // and nobody else writes there.
     unsafe { *location() = code };
 }
 
 /// The error of a descriptor that is none.
-#[allow(dead_code)] // for the feature `openssl`
 pub(crate) fn bad_descriptor() -> io::Error {
     io::Error::from_raw_os_error(libc::EBADF)
-}
-
-/// The error of a pointer that leads nowhere.
-#[allow(dead_code)] // for the feature `openssl`
-pub(crate) fn bad_address() -> io::Error {
-    io::Error::from_raw_os_error(libc::EFAULT)
-}
-
-/// Whether a call on a socket that failed so may be made again (OpenSSL's
-/// `BIO_sock_non_fatal_error`).
-#[allow(dead_code)] // for the feature `openssl`
-pub(crate) fn is_non_fatal(code: c_int) -> bool {
-    // The first two are one on most systems.
-    code == libc::EWOULDBLOCK
-        || matches!(
-            code,
-            libc::EAGAIN
-                | libc::EALREADY
-                | libc::EINPROGRESS
-                | libc::EINTR
-                | libc::ENOTCONN
-                | libc::EPROTO
-        )
 }
 
 /// Puts errno back on drop.

@@ -1,28 +1,32 @@
-//! `epipe::openssl`: OpenSSL survives a vanished peer, next to controls with its own BIO that die;
+//! `epipe_openssl`: OpenSSL survives a vanished peer, next to controls with its own BIO that die;
 //! and in all else the BIO answers as OpenSSL's.
 
 #![allow(missing_docs, reason = "a test")]
-#![allow(unsafe_code, reason = "OpenSSL is C")]
+#![allow(
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    reason = "OpenSSL is C, and each scene holds what it passes"
+)]
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod bad_input;
         mod bio;
         mod ending;
-        #[path = "../../../support/guide.rs"]
+        #[path = "../../../../tests/support/guide.rs"]
         mod guide;
-        #[path = "../../../support/liar.rs"]
+        #[path = "../../../../tests/support/liar.rs"]
         #[allow(dead_code, reason = "no liar is loaded here")]
         mod liar;
         mod programs;
         mod raw;
-        #[path = "../../../sigpipe/scene.rs"]
+        #[path = "../../../../tests/sigpipe/scene.rs"]
         #[allow(dead_code, reason = "no liar is loaded here")]
         mod scene;
         /// The servers.
-        #[path = "../../../support/programs.rs"]
+        #[path = "../../../../tests/support/programs.rs"]
         mod servers;
-        #[path = "../../../support/mod.rs"]
+        #[path = "../../../../tests/support/mod.rs"]
         mod support;
         mod sweep;
         mod tls;

@@ -17,7 +17,7 @@ pub(super) fn check(_: c_int) -> io::Result<()> {
 /// # Safety
 ///
 /// As `BIO_new_socket`.
-pub(super) unsafe fn new(fd: c_int, close_flag: c_int) -> *mut BIO {
+pub(super) unsafe fn new_bio(fd: c_int, close_flag: c_int) -> *mut BIO {
     // SAFETY: the caller keeps its contract.
     unsafe { BIO_new_socket(fd, close_flag) }
 }

@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use epipe::openssl::{BIO_CLOSE, BIO_NOCLOSE, bio};
 use epipe::sigpipe::suppressed;
+use epipe_openssl::{BIO_CLOSE, BIO_NOCLOSE, bio};
 use openssl_sys::{
     BIO, BIO_CTRL_EOF, BIO_CTRL_FLUSH, BIO_ctrl, BIO_free_all, BIO_new_socket, BIO_read, BIO_write,
 };

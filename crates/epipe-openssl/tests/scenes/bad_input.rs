@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use epipe::openssl::{BIO_NOCLOSE, Error, bio, set_fd};
+use epipe_openssl::{BIO_NOCLOSE, Error, bio, set_fd};
 use foreign_types::ForeignTypeRef;
 use openssl::ssl::{Ssl, SslContext, SslMethod};
 use openssl_sys::SSL_get_rbio;

@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use epipe::openssl::{BIO_CLOSE, BIO_NOCLOSE, bio, set_fd};
 use epipe::sigpipe::suppressed;
+use epipe_openssl::{BIO_CLOSE, BIO_NOCLOSE, bio, set_fd};
 use foreign_types::ForeignTypeRef;
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};

@@ -15,7 +15,7 @@ use openssl_sys::{
 use crate::Scene;
 use crate::tls::{Install, by_openssl, by_set_fd, context, identity_of};
 
-#[path = "../../../support/sweep.rs"]
+#[path = "../../../../tests/support/sweep.rs"]
 mod driver;
 
 use driver::{Ended, PAYLOAD, Sides, stride};

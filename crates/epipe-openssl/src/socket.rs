@@ -1,4 +1,4 @@
-//! The socket BIO: OpenSSL's `crypto/bio/bss_sock.c` in behaviour, with sends of ours.
+//! The socket BIO: OpenSSL's `crypto/bio/bss_sock.c` in behaviour, sending by [`epipe::Socket`].
 //!
 //! A method table of our own and not the built-in one with another `write`: its getters
 //! (`BIO_meth_get_*`) are deprecated since OpenSSL 3.5 as unsafe (openssl/openssl#26056).
@@ -7,11 +7,13 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, RawFd};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
+use epipe::Socket;
 use openssl_sys::{
     BIO, BIO_CTRL_EOF, BIO_CTRL_FLUSH, BIO_METHOD, BIO_clear_retry_flags, BIO_ctrl, BIO_get_data,
     BIO_meth_free, BIO_meth_new, BIO_meth_set_create__fixed_rust, BIO_meth_set_ctrl__fixed_rust,
@@ -19,10 +21,8 @@ use openssl_sys::{
     BIO_meth_set_write__fixed_rust, BIO_new, BIO_set_data, BIO_set_init, BIO_set_retry_read,
     BIO_set_retry_write,
 };
-use socket2::SockRef;
 
-use crate::sys::handle::{self, Plain};
-use crate::sys::{ShieldSocket, SocketShield, errno};
+use crate::sys::{is_non_fatal, set_errno};
 
 // openssl/bio.h, where openssl-sys has no name for it.
 const BIO_TYPE_DESCRIPTOR: c_int = 0x100;
@@ -37,38 +37,46 @@ unsafe extern "C" {
     fn BIO_get_new_index() -> c_int;
 }
 
-/// What the BIO holds once it has a descriptor.
-struct Socket {
+/// What a BIO holds once it has a descriptor.
+struct State {
     fd: RawFd,
+    /// None if the number is negative.
+    socket: Option<ManuallyDrop<Socket>>,
     close_flag: AtomicI32,
     at_end: AtomicBool,
-    shield: SocketShield,
 }
 
-impl Drop for Socket {
+impl Drop for State {
     fn drop(&mut self) {
         if self.close_flag.load(Ordering::Relaxed) != 0 {
-            handle::close(self.fd);
+            // By its number, for it may be closed already: std's types abort on that.
+            // SAFETY: it takes a number, and by this flag the descriptor is the BIO's.
+            unsafe { libc::close(self.fd) };
         }
     }
 }
 
+/// Takes a descriptor into protection, and leaves closing it to its owner.
+///
 /// # Safety
 ///
-/// The descriptor stays open for `'a`, if it is open.
-unsafe fn borrow<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
-    if fd < 0 {
-        return Err(errno::bad_descriptor());
-    }
-    // SAFETY: the caller vouches for it.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+/// The descriptor, if it is open, stays open as long as the socket is used.
+unsafe fn adopt(fd: RawFd) -> Option<ManuallyDrop<Socket>> {
+    // socket2 panics at a negative number.
+    // SAFETY: the caller vouches for the descriptor, and ManuallyDrop does not close it. If it is
+    // closed already, each call fails with EBADF.
+    (fd >= 0).then(|| ManuallyDrop::new(unsafe { Socket::from_raw_fd(fd) }))
+}
+
+fn bad_descriptor() -> io::Error {
+    io::Error::from_raw_os_error(libc::EBADF)
 }
 
 /// Whether the descriptor is an open socket.
 pub(super) fn check(fd: c_int) -> io::Result<()> {
-    // SAFETY: it is borrowed to be asked whether it is open.
-    let fd = unsafe { borrow(fd) }?;
-    SockRef::from(&fd).r#type().map(drop)
+    // SAFETY: it is used for one call, which asks whether it is open.
+    let socket = unsafe { adopt(fd) }.ok_or_else(bad_descriptor)?;
+    socket.r#type().map(drop)
 }
 
 /// A new BIO, or null with the reason on OpenSSL's stack.
@@ -76,7 +84,7 @@ pub(super) fn check(fd: c_int) -> io::Result<()> {
 /// # Safety
 ///
 /// The descriptor stays open as long as the BIO uses it.
-pub(super) unsafe fn new(mut fd: c_int, close_flag: c_int) -> *mut BIO {
+pub(super) unsafe fn new_bio(mut fd: c_int, close_flag: c_int) -> *mut BIO {
     let method = method();
     if method.is_null() {
         return ptr::null_mut();
@@ -131,40 +139,27 @@ fn method() -> *mut BIO_METHOD {
 // SAFETY, of each: OpenSSL calls it with a BIO of this method and with buffers of the length that it
 // tells; and nobody frees a BIO, or gives it another descriptor, while another call uses it.
 
-/// The socket of a BIO, if it was given a descriptor.
+/// What a BIO holds, if it was given a descriptor.
 ///
 /// # Safety
 ///
 /// As of the functions.
-unsafe fn socket<'a>(bio: *mut BIO) -> Option<&'a Socket> {
-    // SAFETY: it is null, or what `give` has put there.
-    unsafe { BIO_get_data(bio).cast::<Socket>().as_ref() }
+unsafe fn state<'a>(bio: *mut BIO) -> Option<&'a State> {
+    // SAFETY: it is null, or what `set_state` has put there.
+    unsafe { BIO_get_data(bio).cast::<State>().as_ref() }
 }
 
-/// The descriptor of a BIO, for one call.
-///
-/// # Safety
-///
-/// As of the functions; and who gave the descriptor keeps it open.
-unsafe fn descriptor<'a>(bio: *mut BIO) -> io::Result<(&'a Socket, Plain<BorrowedFd<'a>>)> {
-    // SAFETY: the caller vouches for both.
-    unsafe {
-        let socket = socket(bio).ok_or_else(errno::bad_descriptor)?;
-        Ok((socket, Plain(borrow(socket.fd)?)))
-    }
-}
-
-/// Puts another socket, or none, in a BIO's place for it.
+/// Replaces what a BIO holds.
 ///
 /// # Safety
 ///
 /// As of the functions.
-unsafe fn give(bio: *mut BIO, socket: Option<Socket>) {
-    // SAFETY: what stands there is null, or a box of ours that nobody uses now.
+unsafe fn set_state(bio: *mut BIO, state: Option<State>) {
+    // SAFETY: what stands there is null, or a box of ours that no other call uses now.
     unsafe {
-        let old = BIO_get_data(bio).cast::<Socket>();
-        BIO_set_init(bio, c_int::from(socket.is_some()));
-        let new = socket.map_or(ptr::null_mut(), |socket| Box::into_raw(Box::new(socket)));
+        let old = BIO_get_data(bio).cast::<State>();
+        BIO_set_init(bio, c_int::from(state.is_some()));
+        let new = state.map_or(ptr::null_mut(), |state| Box::into_raw(Box::new(state)));
         BIO_set_data(bio, new.cast());
         if !old.is_null() {
             drop(Box::from_raw(old));
@@ -186,7 +181,7 @@ unsafe extern "C" fn destroy(bio: *mut BIO) -> c_int {
         return 0;
     }
     // SAFETY: contract of the functions.
-    unsafe { give(bio, None) };
+    unsafe { set_state(bio, None) };
     1
 }
 
@@ -194,17 +189,17 @@ unsafe extern "C" fn write(bio: *mut BIO, bytes: *const c_char, len: c_int) -> c
     let len = usize::try_from(len).unwrap_or(0);
     let bytes = match (len, bytes.is_null()) {
         (0, _) => Ok(&[][..]),
-        (_, true) => Err(errno::bad_address()),
+        (_, true) => Err(io::Error::from_raw_os_error(libc::EFAULT)),
         // SAFETY: contract of the functions.
         _ => Ok(unsafe { slice::from_raw_parts(bytes.cast::<u8>(), len) }),
     };
     // SAFETY: contract of the functions.
     unsafe {
         let answer = bytes.and_then(|bytes| {
-            let (socket, fd) = descriptor(bio)?;
-            socket.shield.write(&fd, bytes)
+            let socket = state(bio).and_then(|state| state.socket.as_ref());
+            socket.ok_or_else(bad_descriptor)?.send(bytes)
         });
-        tell(bio, answer, BIO_set_retry_write)
+        report(bio, answer, BIO_set_retry_write)
     }
 }
 
@@ -215,14 +210,15 @@ unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_i
     // SAFETY: contract of the functions.
     unsafe {
         let len = usize::try_from(len).unwrap_or(0);
-        let answer = descriptor(bio).and_then(|(socket, fd)| {
-            let answer = handle::read(fd.0, buffer.cast(), len);
-            if let Ok(0) = answer {
-                socket.at_end.store(true, Ordering::Relaxed);
+        let answer = state(bio).ok_or_else(bad_descriptor).and_then(|state| {
+            // As OpenSSL does. recv(2) of no bytes would take a datagram off the queue.
+            let read = libc::read(state.fd, buffer.cast(), len);
+            if read == 0 {
+                state.at_end.store(true, Ordering::Relaxed);
             }
-            answer
+            usize::try_from(read).map_err(|_| io::Error::last_os_error())
         });
-        tell(bio, answer, BIO_set_retry_read)
+        report(bio, answer, BIO_set_retry_read)
     }
 }
 
@@ -239,7 +235,7 @@ unsafe extern "C" fn puts(bio: *mut BIO, text: *const c_char) -> c_int {
 /// # Safety
 ///
 /// As of the functions.
-unsafe fn tell(
+unsafe fn report(
     bio: *mut BIO,
     answer: io::Result<usize>,
     set_retry: unsafe fn(*mut BIO),
@@ -251,11 +247,11 @@ unsafe fn tell(
     // SAFETY: contract of the functions.
     unsafe {
         BIO_clear_retry_flags(bio);
-        if errno::is_non_fatal(code) {
+        if is_non_fatal(code) {
             set_retry(bio);
         }
     }
-    errno::set(code);
+    set_errno(code);
     // No more than the `len` that was an int.
     answer.map_or(-1, |count| count as c_int)
 }
@@ -269,36 +265,34 @@ unsafe extern "C" fn ctrl(
     if command == BIO_C_SET_FD {
         // SAFETY: contract of the functions; this command comes with a pointer to an int.
         unsafe {
-            let socket = Socket {
-                fd: *pointer.cast::<c_int>(),
+            let fd = *pointer.cast::<c_int>();
+            let state = State {
+                fd,
+                socket: adopt(fd),
                 close_flag: AtomicI32::new(number as c_int),
                 at_end: AtomicBool::new(false),
-                shield: SocketShield::default(),
             };
-            if let Ok(fd) = borrow(socket.fd) {
-                socket.shield.arm(&fd);
-            }
-            give(bio, Some(socket));
+            set_state(bio, Some(state));
         }
         return 1;
     }
     // SAFETY: contract of the functions.
-    let socket = unsafe { socket(bio) };
-    match (command, socket) {
-        (BIO_C_GET_FD, Some(socket)) => {
+    let state = unsafe { state(bio) };
+    match (command, state) {
+        (BIO_C_GET_FD, Some(state)) => {
             if !pointer.is_null() {
                 // SAFETY: this command comes with a pointer to an int, or with none.
-                unsafe { *pointer.cast::<c_int>() = socket.fd };
+                unsafe { *pointer.cast::<c_int>() = state.fd };
             }
-            c_long::from(socket.fd)
+            c_long::from(state.fd)
         }
         (BIO_C_GET_FD, None) => -1,
-        (BIO_CTRL_GET_CLOSE, Some(socket)) => socket.close_flag.load(Ordering::Relaxed).into(),
-        (BIO_CTRL_SET_CLOSE, Some(socket)) => {
-            socket.close_flag.store(number as c_int, Ordering::Relaxed);
+        (BIO_CTRL_GET_CLOSE, Some(state)) => state.close_flag.load(Ordering::Relaxed).into(),
+        (BIO_CTRL_SET_CLOSE, Some(state)) => {
+            state.close_flag.store(number as c_int, Ordering::Relaxed);
             1
         }
-        (BIO_CTRL_EOF, Some(socket)) => socket.at_end.load(Ordering::Relaxed).into(),
+        (BIO_CTRL_EOF, Some(state)) => state.at_end.load(Ordering::Relaxed).into(),
         // The pointer of DUP is left alone: SSL_dup gives one of another type than BIO_dup_chain.
         (BIO_CTRL_DUP | BIO_CTRL_FLUSH, _) => 1,
         // Kernel TLS among them.
