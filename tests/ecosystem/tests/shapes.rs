@@ -52,7 +52,7 @@ fn a_source_of_mio() {
     fn register<S>(mut source: Box<S>, registry: &mio::Registry) -> io::Result<usize>
     where
         S: mio::event::Source + ?Sized,
-        for<'a> &'a S: Write,
+        for<'a> &'a S: Read + Write,
     {
         registry.register(&mut source, mio::Token(0), mio::Interest::WRITABLE)?;
         (&*source).write(&[3])
@@ -95,5 +95,36 @@ fn a_stream_of_tokio() {
         peer.write_u8(4).await.unwrap();
         echo(ours).await.unwrap();
         assert_eq!(boxed(peer).read_u8().await.unwrap(), 4);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_handle_that_tokio_watches() {
+    use std::os::fd::AsRawFd;
+
+    use tokio::io::unix::AsyncFd;
+
+    async fn first<T>(handle: AsyncFd<T>) -> io::Result<u8>
+    where
+        T: AsRawFd,
+        for<'a> &'a T: Read,
+    {
+        let mut byte = [0];
+        loop {
+            let mut ready = handle.readable().await?;
+            if let Ok(read) = ready.try_io(|handle| handle.get_ref().read(&mut byte)) {
+                return read.map(|_| byte[0]);
+            }
+        }
+    }
+    let (ours, mut peer) = pair();
+    ours.set_nonblocking(true).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        peer.write_all(&[5]).unwrap();
+        assert_eq!(first(AsyncFd::new(ours).unwrap()).await.unwrap(), 5);
     });
 }
