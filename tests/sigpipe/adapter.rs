@@ -13,9 +13,9 @@ use epipe::sigpipe::guard;
 use crate::Scene;
 use crate::bad_input::same;
 use crate::liars::{has_send_flag, has_write_flag};
-use crate::pipes::{broken_child, broken_fifo, pairs};
+use crate::pipes::broken_fifo;
+use crate::rows::{DATA, Row, broken_child, call, pairs, play_rows};
 use crate::seccomp::{DEADLY, Which, can_be_filtered, filter, refusing};
-use crate::sockets::{DATA, Row, call, play_rows};
 use crate::support::{
     Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, slices, spell, tcp_pair,
     unix_pair,

@@ -14,7 +14,8 @@ use epipe::raw;
 use epipe::sigpipe::suppressed;
 
 use crate::Scene;
-use crate::liars::{machine_keeps_send_flag, rejected};
+use crate::liars::machine_keeps_send_flag;
+use crate::suites::rejected;
 use crate::support::{Break, eventfd, file, is_blocked, is_pending, tcp_pair, unix_pair};
 
 /// Ours and std's answers are the same. std's is asked for under a guard, which it may need.

@@ -13,8 +13,7 @@ use epipe::sigpipe::suppressed;
 
 use crate::Scene;
 use crate::liars::has_write_flag;
-use crate::pipes::pairs;
-use crate::sockets::{DATA, Row, call, play_rows};
+use crate::rows::{DATA, Row, call, pairs, play_rows};
 use crate::support::{Break, assert_epipe, broken_pipe, file, foreign_write, tcp_pair, unix_pair};
 
 fn answer(returned: isize) -> io::Result<usize> {

@@ -4,11 +4,9 @@
 //! Beside scenes of their own, the whole proof is played once more under each: after `verify()`
 //! where the lie is silent, and without it where an error shows it.
 
-use std::env;
 use std::io::{ErrorKind, IoSlice, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use epipe::io::PipeWriter;
@@ -16,53 +14,20 @@ use epipe::net::TcpStream;
 use epipe::os::unix::net::UnixStream;
 use epipe::verify::{Call, Error, Technique};
 use epipe::{raw, verify};
-use libtest_mimic::{Failed, Trial};
 use socket2::SockAddr;
 
 use crate::Scene;
 use crate::liar::Liar;
-use crate::refusals::{broken_stream, refuse_write_flag, socket_writes, without_descriptors};
+use crate::refusals::{broken_stream, socket_writes, without_descriptors};
 use crate::seccomp::{Which, can_be_filtered, filter, refusing};
+use crate::suites::{
+    self, ERRORS, ON_TCP, PWRITEV2, asked_once, rejected, rejecters, technique_of,
+};
 use crate::support::{
-    self, Break, SCENE, assert_epipe, broken_pipe, eventfd, is_blocked, is_pending, spell, tcp_pair,
+    Break, assert_epipe, broken_pipe, eventfd, is_blocked, is_pending, spell, tcp_pair,
 };
 use crate::sys::constant::RWF_NOSIGNAL;
 use crate::sys::{call, probe};
-
-/// Tells a suite that it is played under a liar.
-const LIED_TO: &str = "EPIPE_LIED_TO";
-/// Tells its scenes to ask first.
-const VERIFY: &str = "EPIPE_VERIFY";
-/// Tells it an error with which every pwritev2 is answered.
-const REFUSE: &str = "EPIPE_REFUSE_PWRITEV2";
-/// Asks a child whether a liar is loaded.
-const IS_LOADED: &str = "EPIPE_IS_LOADED";
-
-pub fn is_lied_to() -> bool {
-    env::var_os(LIED_TO).is_some()
-}
-
-/// Asks the system, as a library would before it begins.
-pub fn verify_if_told() {
-    if env::var_os(VERIFY).is_some() {
-        let _ = verify();
-        assert!(!is_blocked() && !is_pending());
-    }
-}
-
-/// What is done before all else: a suite's filter, which its scenes inherit; and an answer for
-/// [`can_preload`].
-pub fn begin() -> Option<ExitCode> {
-    if env::var_os(IS_LOADED).is_some() {
-        return Some(ExitCode::from(u8::from(counter().is_none())));
-    }
-    if env::var_os(SCENE).is_none() {
-        if let Ok(error) = env::var(REFUSE) {
-            refuse_write_flag(error.parse().expect("a number"));
-        }
-    }
-    None
-}
 
 /// Whether this machine keeps MSG_NOSIGNAL, and accepts it in every call: asked by the probe, not
 /// by what the library believes.
@@ -97,17 +62,25 @@ fn machine_keeps_write_flag() -> bool {
 static SEND_FLAG: OnceLock<bool> = OnceLock::new();
 static WRITE_FLAG: OnceLock<bool> = OnceLock::new();
 
-/// The runner decides what is played; a scene's child must not ask what its scene does not.
-fn asked_once(answer: &OnceLock<bool>, ask: impl FnOnce() -> bool) -> bool {
-    env::var_os(SCENE).is_some() || *answer.get_or_init(ask)
-}
-
 pub fn has_send_flag() -> bool {
     cfg!(not(epipe_refused = "send_flag")) && machine_keeps_send_flag()
 }
 
 pub fn has_write_flag() -> bool {
     cfg!(not(epipe_refused = "write_flag")) && machine_keeps_write_flag()
+}
+
+/// Whether this build uses a technique's flag, and the machine keeps it.
+pub fn has(technique: Technique) -> bool {
+    match technique {
+        Technique::SendFlag => has_send_flag(),
+        _ => has_write_flag(),
+    }
+}
+
+/// Whether a preloaded liar finds something to lie about.
+pub fn can_lie_about(technique: Technique) -> bool {
+    suites::can_lie_about(technique, has)
 }
 
 // ------------------------------------------------------------------------- the liars ----
@@ -120,25 +93,15 @@ fn strips(what: &str, definitions: &[&str], call: Call, kills: fn()) -> Stripper
     (Liar::strips(what, definitions), call, kills)
 }
 
-const ON_TCP: &str = "WHERE=kind==TCP";
-const PWRITEV2: &str = "ONLY=PWRITEV2";
-
 /// The whole proof is played once more under each of these.
 fn strippers() -> Vec<Stripper> {
-    vec![
-        strips("all", &[], Call::Send, write),
-        strips("send", &["ONLY=SEND"], Call::Send, write),
-        strips("sendto", &["ONLY=SENDTO"], Call::SendTo, send_to),
-        strips("sendmsg", &["ONLY=SENDMSG"], Call::SendMsg, two_slices),
-        strips("TCP", &[ON_TCP], Call::Send, write),
-        strips(
-            "sendmsg on TCP",
-            &["ONLY=SENDMSG", ON_TCP],
-            Call::SendMsg,
-            two_slices,
-        ),
-        strips("pwritev2", &[PWRITEV2], Call::Pwritev2, pipe_write),
-    ]
+    let kills: [fn(); 7] = [
+        write, write, send_to, two_slices, write, two_slices, pipe_write,
+    ];
+    let strippers = suites::strippers().into_iter().zip(kills);
+    strippers
+        .map(|((liar, call), kills)| (liar, call, kills))
+        .collect()
 }
 
 /// These are found out as well.
@@ -281,73 +244,8 @@ fn pipe_slices() {
     let _ = PipeWriter::from(broken_pipe()).write_vectored(&slices::<2>());
 }
 
-/// The technique that makes a call.
-fn technique_of(call: Call) -> Technique {
-    match call {
-        Call::Pwritev2 => Technique::WriteFlag,
-        _ => Technique::SendFlag,
-    }
-}
-
 fn broken_unix() -> OwnedFd {
     probe::broken_unix().unwrap()
-}
-
-/// This crate makes no sendmmsg: who strips it strips nothing of ours.
-pub fn strips_sendmmsg() -> Liar {
-    Liar::strips("sendmmsg", &["ONLY=SENDMMSG"])
-}
-
-const ERRORS: [&str; 3] = ["EINVAL", "EOPNOTSUPP", "ENOPROTOOPT"];
-
-/// What rejects the flag of sends: everywhere, in one call, on one family.
-fn rejecters(error: &str) -> Vec<(&'static str, Liar)> {
-    let liars: [(&str, &[&str]); 5] = [
-        ("all", &[]),
-        ("send", &["ONLY=SEND"]),
-        ("sendto", &["ONLY=SENDTO"]),
-        ("sendmsg", &["ONLY=SENDMSG"]),
-        ("TCP", &["WHERE=kind==TCP"]),
-    ];
-    let liar = |(what, definitions)| (what, Liar::rejects(what, error, definitions));
-    liars.into_iter().map(liar).collect()
-}
-
-/// The liar's own count of what it has rejected, if it is loaded.
-fn counter() -> Option<extern "C" fn() -> i32> {
-    // SAFETY: the name is a C string, and the liar defines such a function by it.
-    unsafe {
-        let found = libc::dlsym(libc::RTLD_DEFAULT, c"liar_rejected".as_ptr());
-        (!found.is_null()).then(|| std::mem::transmute(found))
-    }
-}
-
-/// How many calls a liar has rejected in this process.
-pub fn rejected() -> i32 {
-    counter().map_or(0, |count| count())
-}
-
-/// Whether a library can be built and loaded before libc here: not without a C compiler, and not
-/// into a static program.
-pub fn can_preload() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    asked_once(&ANSWER, || {
-        let Ok(library) = strips_sendmmsg().build() else {
-            return false;
-        };
-        let mut child = support::this_program();
-        child.env(IS_LOADED, "?").env("LD_PRELOAD", library);
-        child.status().is_ok_and(|status| status.success())
-    })
-}
-
-/// Whether a preloaded liar finds something to lie about.
-pub fn can_lie_about(technique: Technique) -> bool {
-    let has = match technique {
-        Technique::SendFlag => has_send_flag(),
-        _ => has_write_flag(),
-    };
-    has && can_preload()
 }
 
 // ------------------------------------------------------------------------ the scenes ----
@@ -522,61 +420,4 @@ fn datagrams_arrive_once() {
         receiver.recv(&mut byte).unwrap_err().kind(),
         ErrorKind::WouldBlock
     );
-}
-
-// ------------------------------------------------------------------------ the suites ----
-
-/// The whole proof once more, under each liar.
-pub fn suites() -> Vec<Trial> {
-    let mut suites = Vec::new();
-    let silent = strippers()
-        .into_iter()
-        .map(|(liar, call, _)| (liar, technique_of(call)));
-    for (liar, technique) in silent.chain([(strips_sendmmsg(), Technique::SendFlag)]) {
-        let name = format!("liar {}: all scenes, after verify", liar.name);
-        suites.push(
-            Trial::test(name, move || suite(Some(&liar), Some((VERIFY, "1"))))
-                .with_ignored_flag(!can_lie_about(technique)),
-        );
-    }
-    for (_, liar) in ERRORS.into_iter().flat_map(rejecters) {
-        let name = format!("liar {}: all scenes", liar.name);
-        suites.push(
-            Trial::test(name, move || suite(Some(&liar), None))
-                .with_ignored_flag(!can_lie_about(Technique::SendFlag)),
-        );
-    }
-    for (name, error) in [
-        ("ENOSYS", libc::ENOSYS),
-        ("EOPNOTSUPP", libc::EOPNOTSUPP),
-        ("EPERM", libc::EPERM),
-        ("EACCES", libc::EACCES),
-    ] {
-        let name = format!("seccomp answers {name} to pwritev2: all scenes");
-        suites.push(
-            Trial::test(name, move || {
-                suite(None, Some((REFUSE, &error.to_string())))
-            })
-            .with_ignored_flag(!has_write_flag()),
-        );
-    }
-    suites
-}
-
-/// Runs the suite of all scenes, and looks that it was not empty.
-fn suite(liar: Option<&Liar>, variable: Option<(&str, &str)>) -> Result<(), Failed> {
-    let mut child = support::this_program();
-    child.arg("--quiet").env(LIED_TO, "1").envs(variable);
-    if let Some(liar) = liar {
-        child.env("LD_PRELOAD", liar.build()?);
-    }
-    let output = child.output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let played = text
-        .split_once("test result: ok. ")
-        .and_then(|(_, rest)| rest.split(' ').next()?.parse::<usize>().ok());
-    if output.status.success() && played.is_some_and(|played| played > 800) {
-        return Ok(());
-    }
-    Err(format!("{text}\n{}", String::from_utf8_lossy(&output.stderr)).into())
 }

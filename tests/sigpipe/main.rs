@@ -18,9 +18,6 @@ cfg_if::cfg_if! {
         mod c_calls;
         mod copies;
         mod creations;
-        /// The same words stand in `Cargo.toml`.
-        #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
-        mod ecosystem;
         #[path = "../support/guide.rs"]
         mod guide;
         mod guards;
@@ -29,14 +26,13 @@ cfg_if::cfg_if! {
         mod liar;
         mod liars;
         mod pipes;
-        #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
-        #[path = "../support/programs.rs"]
-        mod programs;
         mod refusals;
+        mod rows;
         mod scene;
         #[path = "../support/seccomp.rs"]
         mod seccomp;
         mod sockets;
+        mod suites;
         #[path = "../support/mod.rs"]
         mod support;
         /// The questions of the library and of its build script.
@@ -55,10 +51,10 @@ cfg_if::cfg_if! {
         use scene::{Group, Scene};
 
         fn main() -> std::process::ExitCode {
-            if let Some(code) = liars::begin() {
+            if let Some(code) = suites::begin() {
                 return code;
             }
-            let ours: &[Group] = &[
+            let groups: &[Group] = &[
                 sockets::scenes,
                 creations::scenes,
                 pipes::scenes,
@@ -72,22 +68,13 @@ cfg_if::cfg_if! {
                 liars::scenes,
                 verify::scenes,
             ];
-            let groups = [
-                ours,
-                #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
-                ecosystem::GROUPS,
-            ]
-            .concat();
-            let lied_to = liars::is_lied_to();
-            scene::run(&groups, liars::verify_if_told, lied_to, |scenes| {
+            let lied_to = suites::is_lied_to();
+            scene::run(groups, suites::verify_if_told, lied_to, |scenes| {
                 if lied_to {
                     return Vec::new();
                 }
-                // The names that all features have.
-                let all = cfg!(all(feature = "tokio", feature = "mio", feature = "async-io"));
-                let guide = guide::trial(scenes, |name| !name.starts_with("openssl "))
-                    .with_ignored_flag(!all);
-                liars::suites().into_iter().chain([guide]).collect()
+                let guide = guide::trial(scenes, guide::is_of_the_root);
+                suites::suites(liars::has, 800).into_iter().chain([guide]).collect()
             })
         }
     } else {

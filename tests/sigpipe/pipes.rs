@@ -7,13 +7,14 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use epipe::io::PipeWriter;
 use epipe::raw;
 
 use crate::Scene;
+use crate::rows::{broken_child, pairs};
 use crate::support::{
     self, assert_epipe, broken_pipe, file, foreign_write, is_blocked, is_pending, slices, tcp_pair,
 };
@@ -35,14 +36,6 @@ pub fn broken_fifo() -> OwnedFd {
     writer.into()
 }
 
-/// The stdin of a child that has ended.
-pub fn broken_child() -> ChildStdin {
-    let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
-    let stdin = child.stdin.take().unwrap();
-    child.wait().unwrap();
-    stdin
-}
-
 /// A connection with something to read, then its end.
 fn readable_stream() -> TcpStream {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
@@ -56,18 +49,6 @@ fn readable_pipe() -> io::PipeReader {
     foreign_write(&theirs, b"record").unwrap();
     ours
 }
-
-/// `name: expression, control expression;` makes two scenes. The first expression, of this crate,
-/// must be `Err(EPIPE)` and leave SIGPIPE neither blocked nor pending; the second must die.
-macro_rules! pairs {
-    ($($name:literal: $ours:expr, control $control:expr;)+) => {
-        vec![$(
-            Scene::survives($name, || assert_epipe($ours)),
-            Scene::dies(concat!($name, ": control"), || drop($control)),
-        )+]
-    };
-}
-pub(crate) use pairs;
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = pairs! {

@@ -10,7 +10,9 @@ use epipe::raw;
 
 use crate::Scene;
 use crate::liars::{has_send_flag, has_write_flag};
-use crate::seccomp::{Bit, DEADLY, Which, allow_only, can_be_filtered, filter, refusing};
+use crate::seccomp::{
+    Bit, DEADLY, Which, allow_only, can_be_filtered, filter, refuse_write_flag, refusing,
+};
 use crate::support::{
     Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, mask, spell, tcp_pair,
 };
@@ -19,10 +21,6 @@ use crate::support::{
 fn filter_sends(which: fn(Bit) -> Which, action: u32) {
     filter(libc::SYS_sendto, which((3, libc::MSG_NOSIGNAL)), action);
     filter(libc::SYS_sendmsg, which((2, libc::MSG_NOSIGNAL)), action);
-}
-
-pub fn refuse_write_flag(error: libc::c_int) {
-    filter(libc::SYS_pwritev2, Which::All, refusing(error));
 }
 
 fn refuse_send_flag(error: libc::c_int) {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IoSlice, Write};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{ChildStdout, Command, Stdio};
 
@@ -12,31 +12,8 @@ use socket2::{MsgHdr, SockAddr};
 
 use crate::Scene;
 use crate::bad_input::same;
-use crate::support::{Break, foreign_write, slices, spell, tcp_pair, unix_pair, wait};
-
-/// A call that can be made again and again.
-pub type Call = Box<dyn FnMut() -> io::Result<u64>>;
-
-/// A call of ours, and the same call by somebody who is not protected.
-pub struct Row {
-    pub name: &'static str,
-    pub ours: fn(OwnedFd) -> Call,
-    pub control: fn(OwnedFd) -> Call,
-}
-
-/// `Type: handle => call`: takes the descriptor over as a `Type`, then makes the call.
-macro_rules! call {
-    ($type:ty: $handle:ident => $call:expr) => {
-        |fd| {
-            #[allow(unused_mut)]
-            let mut $handle = <$type>::from(fd);
-            Box::new(move || ($call).map(|n| n as u64))
-        }
-    };
-}
-pub(crate) use call;
-
-pub const DATA: &[u8] = b"a record";
+use crate::rows::{DATA, Pair, Row, call, play_rows};
+use crate::support::{Break, foreign_write, slices, tcp_pair, unix_pair};
 
 fn eight_slices() -> [IoSlice<'static>; 8] {
     [IoSlice::new(b"slice"); 8]
@@ -326,54 +303,6 @@ fn tcp_rows() -> Vec<Row> {
             control: call!(socket2::Socket: s => s.send_to_vectored(&slices(), &nowhere())),
         },
     ]
-}
-
-/// Breaks a connection under a call, and makes it until the peer is known to be gone.
-fn play(pair: Pair, broken: Break, call: fn(OwnedFd) -> Call) {
-    let (ours, theirs) = pair().unwrap();
-    let fd = ours.as_raw_fd();
-    let call = call(ours);
-    // SAFETY: `call` owns the descriptor and lives to the end.
-    let answers = break_under(unsafe { BorrowedFd::borrow_raw(fd) }, theirs, broken, call);
-    assert_eq!(answers, broken.answers());
-}
-
-/// The same, of a connection that has lived for a while: what the calls report. The call is what
-/// holds `ours`.
-pub fn break_under(
-    ours: BorrowedFd<'_>,
-    theirs: OwnedFd,
-    broken: Break,
-    mut call: impl FnMut() -> io::Result<u64>,
-) -> Vec<String> {
-    broken.apply(ours, theirs).unwrap();
-    let mut answers = Vec::new();
-    while answers.last().is_none_or(|last| last != "EPIPE") && answers.len() < 3 {
-        let answer = call();
-        if answer.is_ok() {
-            wait(ours.as_raw_fd(), 0); // what was written draws the reset
-        }
-        answers.push(spell(&answer));
-    }
-    answers
-}
-
-type Pair = fn() -> io::Result<(OwnedFd, OwnedFd)>;
-
-/// Each row, on connections that break in each of these ways.
-pub fn play_rows(pair: Pair, family: &str, breaks: &[Break], rows: &[Row]) -> Vec<Scene> {
-    let mut scenes = Vec::new();
-    for &broken in breaks {
-        for row in rows {
-            let (ours, control) = (row.ours, row.control);
-            let name = format!("{family} {broken:?}: {}", row.name);
-            scenes.push(Scene::survives(&name, move || play(pair, broken, ours)));
-            scenes.push(Scene::dies(format!("{name}: control"), move || {
-                play(pair, broken, control);
-            }));
-        }
-    }
-    scenes
 }
 
 pub fn scenes() -> Vec<Scene> {

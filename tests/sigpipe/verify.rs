@@ -8,11 +8,10 @@ use epipe::verify::{Error, Technique};
 
 use crate::Scene;
 use crate::liar::Liar;
-use crate::liars::{
-    can_lie_about, can_preload, has_send_flag, has_write_flag, is_lied_to, strips_sendmmsg,
-};
-use crate::refusals::{refuse_write_flag, socket_writes, without_descriptors};
-use crate::seccomp::{Which, can_be_filtered, filter, refusing};
+use crate::liars::{can_lie_about, has_send_flag, has_write_flag};
+use crate::refusals::{socket_writes, without_descriptors};
+use crate::seccomp::{Which, can_be_filtered, filter, refuse_write_flag, refusing};
+use crate::suites::{can_preload, is_lied_to, strips_sendmmsg};
 use crate::support::{
     self, assert_epipe, broken_pipe, dispose, hosts_handler, is_blocked, is_pending, mask,
     raise_at_thread, take_pending,

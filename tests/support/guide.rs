@@ -1,5 +1,7 @@
 //! The guide's last table names a scene for every row that kills: they exist.
 
+#![allow(dead_code, reason = "each test binary asks for its own names")]
+
 use libtest_mimic::Trial;
 
 const GUIDE: &str = include_str!("../../docs/bindings.md");
@@ -13,6 +15,34 @@ fn named() -> Vec<&'static str> {
         cells.1.split('`').skip(1).step_by(2)
     });
     scenes.collect()
+}
+
+/// What the names of those scenes begin with that `tests/ecosystem` plays; some follow a break.
+const ECOSYSTEM: [&str; 8] = [
+    "async-io ",
+    "hyper ",
+    "mio ",
+    "nix ",
+    "rustix::",
+    "rustls ",
+    "tokio ",
+    "tokio-rustls ",
+];
+
+/// Whether `tests/ecosystem` plays a scene of this name.
+pub fn is_of_the_ecosystem(name: &str) -> bool {
+    name.split(": ")
+        .any(|part| ECOSYSTEM.iter().any(|begin| part.starts_with(begin)))
+}
+
+/// Whether `tests/openssl` plays it.
+pub fn is_of_openssl(name: &str) -> bool {
+    name.starts_with("openssl ")
+}
+
+/// All others are the root's: a name that belongs nowhere is missing there.
+pub fn is_of_the_root(name: &str) -> bool {
+    !is_of_the_ecosystem(name) && !is_of_openssl(name)
 }
 
 /// Whether those of the named scenes that are `ours` are among these.

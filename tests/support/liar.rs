@@ -36,7 +36,12 @@ impl Liar {
         if let Some(library) = built.get(&self.name) {
             return Ok(library.clone());
         }
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/liars/preload.c");
+        // Other packages of this workspace use this file too.
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .map(|folder| folder.join("tests/liars/preload.c"))
+            .find(|source| source.exists())
+            .expect("the library's source");
         let name = self.name.replace(' ', "-");
         let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
         // Another process may have the old one loaded, or make the same.

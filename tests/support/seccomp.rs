@@ -72,6 +72,11 @@ pub fn filter(number: libc::c_long, which: Which, action: u32) {
     ]);
 }
 
+/// From here on each pwritev2 ends with this error.
+pub fn refuse_write_flag(error: libc::c_int) {
+    filter(libc::SYS_pwritev2, Which::All, refusing(error));
+}
+
 pub fn refusing(error: libc::c_int) -> u32 {
     libc::SECCOMP_RET_ERRNO | error as u32
 }

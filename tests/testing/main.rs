@@ -15,11 +15,6 @@ mod proxy;
 // These call compilers of this machine.
 #[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
 mod reset;
-#[cfg(all(
-    target_env = "gnu",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-))]
-mod sweep;
 mod watch;
 
 use std::time::Duration;

@@ -308,7 +308,6 @@ fn a_panic_into_a_closed_stderr_is_recorded() {
 mod foreign {
     use std::fs;
     use std::io::Write;
-    use std::net::TcpStream;
     use std::time::Duration;
 
     use epipe::testing::{Break, Event, Peer, Watch};
@@ -329,14 +328,6 @@ mod foreign {
         assert!(found, "{file}, at a line with `{text}`, is not in\n{event}");
     }
 
-    /// A std stream whose next write raises.
-    fn gone() -> (Peer, TcpStream) {
-        let peer = Peer::listen(Break::FinThenReset(0)).unwrap();
-        let stream = TcpStream::connect(peer.address().unwrap()).unwrap();
-        peer.wait_broken(&stream, SOON).unwrap();
-        (peer, stream)
-    }
-
     fn watched(scene: impl FnOnce() + Clone) -> impl FnOnce() -> Event {
         move || {
             let watch = Watch::begin().unwrap();
@@ -345,59 +336,6 @@ mod foreign {
             assert_eq!(events.len(), 1);
             events[0].clone()
         }
-    }
-
-    #[test]
-    fn tokio_s_write_buf_is_named() {
-        let scene = || {
-            let (_peer, stream) = gone();
-            stream.set_nonblocking(true).unwrap();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                use tokio::io::AsyncWriteExt;
-                let mut stream = tokio::net::TcpStream::from_std(stream).unwrap();
-                let mut bytes: &[u8] = b"lost";
-                stream.write_buf(&mut bytes).await.unwrap_err(); // this line
-            });
-        };
-        assert_killed!(scene);
-        assert_survives!(|| {
-            let event = watched(scene)();
-            assert_names(&event, "tests/testing/watch.rs", "// this line");
-            let of_tokio = |f: &epipe::testing::Frame| {
-                f.file
-                    .as_ref()
-                    .is_some_and(|file| file.ends_with("util/write_buf.rs"))
-            };
-            assert!(event.frames().iter().any(of_tokio), "{event}");
-        });
-    }
-
-    #[test]
-    fn rustls_on_std_s_stream_is_named() {
-        let scene = || {
-            let (_peer, mut stream) = gone();
-            let config = rustls::ClientConfig::builder()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-            let name = "localhost".try_into().unwrap();
-            let mut tls = rustls::ClientConnection::new(config.into(), name).unwrap();
-            tls.write_tls(&mut stream).unwrap_err(); // this line too
-        };
-        assert_killed!(scene);
-        assert_survives!(|| {
-            let event = watched(scene)();
-            assert_names(&event, "tests/testing/watch.rs", "// this line too");
-            // The innermost that is not std's is rustls' own.
-            let caller = event.caller().unwrap();
-            assert!(
-                caller.file.as_ref().unwrap().ends_with("src/vecbuf.rs"),
-                "{event}"
-            );
-        });
     }
 
     #[cfg(target_arch = "x86_64")] // it calls a compiler of this machine

@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-#[path = "support/cargo.rs"]
+#[path = "../../support/cargo.rs"]
 mod cargo;
 
 use cargo::cargo;

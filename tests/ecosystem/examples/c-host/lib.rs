@@ -2,8 +2,8 @@
 //! this crate's. The peer resets, and the library says goodbye as TLS wants it.
 //!
 //! ```text
-//! cargo build --example c_host
-//! cc examples/c-host/host.c -o host -ldl
+//! cargo build -p epipe-ecosystem-tests --example c_host
+//! cc tests/ecosystem/examples/c-host/host.c -o host -ldl
 //! ./host target/debug/examples/libc_host.so exchange_on_epipe
 //! ./host target/debug/examples/libc_host.so exchange_on_std
 //! ```

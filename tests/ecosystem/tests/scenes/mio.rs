@@ -10,8 +10,7 @@ use mio::unix::pipe::Sender;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::Scene;
-use crate::pipes::pairs;
-use crate::sockets::{Row, play_rows};
+use crate::rows::{Row, pairs, play_rows};
 use crate::support::{Break, assert_epipe, broken_pipe, slices, tcp_pair, unix_pair};
 
 macro_rules! rows {

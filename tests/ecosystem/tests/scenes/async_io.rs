@@ -7,8 +7,7 @@ use epipe::NoSigpipe;
 use futures_lite::AsyncWriteExt;
 
 use crate::Scene;
-use crate::pipes::{broken_child, pairs};
-use crate::sockets::{Call, Row, play_rows};
+use crate::rows::{Call, Row, broken_child, pairs, play_rows};
 use crate::support::{Break, assert_epipe, broken_pipe, slices, tcp_pair, unix_pair};
 
 /// Writes two slices again and again.

@@ -9,10 +9,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use epipe::NoSigpipe;
 use rustls::{ConnectionCommon, SideData, StreamOwned};
 
-use super::tls;
 use crate::Scene;
-use crate::sockets::{DATA, break_under};
+use crate::rows::{DATA, break_under};
 use crate::support::{Break, tcp_pair};
+use crate::tls;
 
 /// What a program does with its side of the connection when the peer is gone.
 #[derive(Clone, Copy)]

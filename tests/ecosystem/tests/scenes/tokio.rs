@@ -22,14 +22,13 @@ use tokio::process::{ChildStdin, Command};
 use tokio::runtime::Runtime;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::tls::{Identity, localhost};
 use crate::Scene;
-use crate::pipes::pairs;
-use crate::sockets::{DATA, Row, break_under, call, play_rows};
+use crate::rows::{DATA, Row, break_under, call, pairs, play_rows};
 use crate::support::{
     Break, assert_epipe, broken_pipe, foreign_write, is_blocked, is_pending, slices, spell,
     tcp_pair, unix_pair,
 };
+use crate::tls::{Identity, localhost};
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()

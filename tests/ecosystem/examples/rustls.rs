@@ -1,12 +1,12 @@
 //! rustls over a stream whose peer may vanish: nothing of rustls changes, only the stream's type.
 //!
 //! ```text
-//! cargo run --example rustls
+//! cargo run -p epipe-ecosystem-tests --example rustls
 //! ```
 //!
 //! rustls writes its records by `write_vectored`, where std's `TcpStream` passes no flag: there a
 //! peer that resets kills the process. Here the process has SIGPIPE at its default, as in a C
-//! host, and lives to tell the error. (`examples/c-host` shows both in a C program.)
+//! host, and lives to tell the error. (`c-host`, beside this file, shows both in a C program.)
 //!
 //! For authors of bindings: where a C library calls *you* to read and write, keep an
 //! `epipe::net::TcpStream` (or a `NoSigpipe` of what you were given) behind the callback, and give the

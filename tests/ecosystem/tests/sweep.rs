@@ -1,5 +1,12 @@
 //! rustls over this crate's stream: cut at any byte it neither dies nor takes a truncation for the end.
 
+#![cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+))]
+#![allow(missing_docs, reason = "a test")]
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -8,10 +15,10 @@ use epipe::testing::Rerun;
 use epipe::{assert_killed, assert_survives};
 use rustls::{ClientConnection, ConnectionCommon, ServerConnection, SideData, StreamOwned};
 
-#[path = "../support/sweep.rs"]
+#[path = "../../support/sweep.rs"]
 mod driver;
-#[path = "../sigpipe/ecosystem/tls.rs"]
-#[allow(dead_code, reason = "the scenes of tests/sigpipe use all of it")]
+#[path = "scenes/tls.rs"]
+#[allow(dead_code, reason = "the scenes use all of it")]
 mod tls;
 
 use driver::{Ended, PAYLOAD, Report, Sides, stride};
@@ -78,7 +85,7 @@ fn sides<S: Read + Write + 'static>(adopt: fn(TcpStream) -> S, judge: Judge) -> 
 
 /// A sweep takes longer than other scenes.
 fn run(test: &str) -> Rerun {
-    let run = Rerun::test(&format!("sweep::{test}")).unwrap();
+    let run = Rerun::test(test).unwrap();
     run.timeout(Duration::from_secs(1500))
 }
 

@@ -6,11 +6,11 @@ use std::os::fd::AsRawFd;
 
 use rustls::{ClientConnection, StreamOwned};
 
-use super::tls::{Identity, localhost};
 use crate::Scene;
-use crate::programs::{has, nginx, openssl_s_server};
-use crate::sockets::DATA;
+use crate::rows::DATA;
+use crate::servers::{has, nginx, openssl_s_server};
 use crate::support::{assert_epipe, wait};
+use crate::tls::{Identity, localhost};
 
 type Tls<S> = StreamOwned<ClientConnection, S>;
 

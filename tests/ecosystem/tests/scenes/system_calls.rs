@@ -7,8 +7,7 @@ use epipe::raw;
 use rustix::net::SendFlags;
 
 use crate::Scene;
-use crate::pipes::pairs;
-use crate::sockets::{DATA, Row, call, play_rows};
+use crate::rows::{DATA, Row, call, pairs, play_rows};
 use crate::support::{Break, assert_epipe, broken_pipe, file, slices, tcp_pair, unix_pair};
 
 fn rows() -> Vec<Row> {

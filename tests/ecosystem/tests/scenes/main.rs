@@ -1,0 +1,79 @@
+//! Code that is not ours: the crates and programs that write to a handle which we protect. The
+//! scenes are the root's kind (`tests/sigpipe`).
+
+#![allow(missing_docs, reason = "a test")]
+#![allow(unsafe_code, reason = "borrowed descriptors have no safe form")]
+
+cfg_if::cfg_if! {
+    // The same words stand in `Cargo.toml`.
+    if #[cfg(all(
+        target_os = "linux",
+        target_env = "gnu",
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+    ))] {
+        mod async_io;
+        #[path = "../../../support/guide.rs"]
+        mod guide;
+        #[path = "../../../support/liar.rs"]
+        #[allow(dead_code, reason = "the root has more of them")]
+        mod liar;
+        mod mio;
+        mod programs;
+        #[path = "../../../sigpipe/rows.rs"]
+        mod rows;
+        mod rustls;
+        #[path = "../../../sigpipe/scene.rs"]
+        #[allow(dead_code, reason = "no single scene has a library loaded here")]
+        mod scene;
+        #[path = "../../../support/seccomp.rs"]
+        mod seccomp;
+        #[path = "../../../support/programs.rs"]
+        mod servers;
+        #[path = "../../../sigpipe/suites.rs"]
+        #[allow(dead_code, reason = "the root's own scenes use more of it")]
+        mod suites;
+        #[path = "../../../support/mod.rs"]
+        mod support;
+        mod system_calls;
+        mod tls;
+        mod tokio;
+
+        use epipe::verify::Technique;
+        use scene::{Group, Scene};
+
+        /// Whether the library uses a technique's flag here. Whether it is right, the root's scenes
+        /// find out.
+        fn has(technique: Technique) -> bool {
+            epipe::verify().is_ok_and(|protection| {
+                protection.socket_send().contains(&technique)
+                    || protection.pipe_write().contains(&technique)
+            })
+        }
+
+        fn main() -> std::process::ExitCode {
+            if let Some(code) = suites::begin() {
+                return code;
+            }
+            let groups: &[Group] = &[
+                system_calls::scenes,
+                rustls::scenes,
+                programs::scenes,
+                async_io::scenes,
+                mio::scenes,
+                tokio::scenes,
+            ];
+            let lied_to = suites::is_lied_to();
+            scene::run(groups, suites::verify_if_told, lied_to, |scenes| {
+                if lied_to {
+                    return Vec::new();
+                }
+                let guide = guide::trial(scenes, guide::is_of_the_ecosystem);
+                suites::suites(has, 500).into_iter().chain([guide]).collect()
+            })
+        }
+    } else {
+        fn main() {
+            println!("These crates do not compile by themselves here: nothing was played.");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a table of scenes is made of: rows and pairs. `tests/ecosystem` has its tables of them too.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::process::{ChildStdin, Command, Stdio};
+
+use crate::Scene;
+use crate::support::{Break, spell, wait};
+
+/// A call that can be made again and again.
+pub type Call = Box<dyn FnMut() -> io::Result<u64>>;
+
+/// A call of ours, and the same call by somebody who is not protected.
+pub struct Row {
+    pub name: &'static str,
+    pub ours: fn(OwnedFd) -> Call,
+    pub control: fn(OwnedFd) -> Call,
+}
+
+/// `Type: handle => call`: takes the descriptor over as a `Type`, then makes the call.
+macro_rules! call {
+    ($type:ty: $handle:ident => $call:expr) => {
+        |fd| {
+            #[allow(unused_mut)]
+            let mut $handle = <$type>::from(fd);
+            Box::new(move || ($call).map(|n| n as u64))
+        }
+    };
+}
+pub(crate) use call;
+
+pub const DATA: &[u8] = b"a record";
+
+/// Breaks a connection under a call, and makes it until the peer is known to be gone.
+fn play(pair: Pair, broken: Break, call: fn(OwnedFd) -> Call) {
+    let (ours, theirs) = pair().unwrap();
+    let fd = ours.as_raw_fd();
+    let call = call(ours);
+    // SAFETY: `call` owns the descriptor and lives to the end.
+    let answers = break_under(unsafe { BorrowedFd::borrow_raw(fd) }, theirs, broken, call);
+    assert_eq!(answers, broken.answers());
+}
+
+/// The same, of a connection that has lived for a while: what the calls report. The call is what
+/// holds `ours`.
+pub fn break_under(
+    ours: BorrowedFd<'_>,
+    theirs: OwnedFd,
+    broken: Break,
+    mut call: impl FnMut() -> io::Result<u64>,
+) -> Vec<String> {
+    broken.apply(ours, theirs).unwrap();
+    let mut answers = Vec::new();
+    while answers.last().is_none_or(|last| last != "EPIPE") && answers.len() < 3 {
+        let answer = call();
+        if answer.is_ok() {
+            wait(ours.as_raw_fd(), 0); // what was written draws the reset
+        }
+        answers.push(spell(&answer));
+    }
+    answers
+}
+
+pub type Pair = fn() -> io::Result<(OwnedFd, OwnedFd)>;
+
+/// Each row, on connections that break in each of these ways.
+pub fn play_rows(pair: Pair, family: &str, breaks: &[Break], rows: &[Row]) -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    for &broken in breaks {
+        for row in rows {
+            let (ours, control) = (row.ours, row.control);
+            let name = format!("{family} {broken:?}: {}", row.name);
+            scenes.push(Scene::survives(&name, move || play(pair, broken, ours)));
+            scenes.push(Scene::dies(format!("{name}: control"), move || {
+                play(pair, broken, control);
+            }));
+        }
+    }
+    scenes
+}
+
+/// `name: expression, control expression;` makes two scenes. The first expression, of this crate,
+/// must be `Err(EPIPE)` and leave SIGPIPE neither blocked nor pending; the second must die.
+macro_rules! pairs {
+    ($($name:literal: $ours:expr, control $control:expr;)+) => {
+        vec![$(
+            Scene::survives($name, || assert_epipe($ours)),
+            Scene::dies(concat!($name, ": control"), || drop($control)),
+        )+]
+    };
+}
+pub(crate) use pairs;
+
+/// The stdin of a child that has ended.
+pub fn broken_child() -> ChildStdin {
+    let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    child.wait().unwrap();
+    stdin
+}
