@@ -4,6 +4,7 @@
 mod adopt;
 mod macros;
 mod no_sigpipe;
+mod shared;
 mod sys;
 
 #[doc = include_str!("../docs/bindings.md")]

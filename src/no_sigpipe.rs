@@ -2,6 +2,9 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 
 use crate::adopt::{Adopt, AdoptError};
+use crate::shared::SharedRead;
+#[cfg(not(has_fd))]
+use crate::shared::SharedWrite;
 use crate::sys::DescriptorState;
 use crate::sys::handle::{Handle, adapter_traits};
 
@@ -167,6 +170,21 @@ impl<T: Adopt + Write> Write for NoSigpipe<T> {
     }
 }
 
+#[cfg(not(has_fd))]
+impl<T: Adopt + SharedWrite> Write for &NoSigpipe<T> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.inner.writer().write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.writer().write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.writer().flush()
+    }
+}
+
 impl<T: Adopt + Read> Read for NoSigpipe<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buf)
@@ -191,42 +209,23 @@ impl<T: Adopt + Seek> Seek for NoSigpipe<T> {
     }
 }
 
-/// Reads through a shared reference. For these types alone: an impl for every `T` with `&T: Read` would
-/// make foreign code that only links this crate fail to compile (E0275).
-macro_rules! shared_read {
-    ($($ty:ty),+) => {$(
-        impl Read for &NoSigpipe<$ty> {
-            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                (&self.inner).read(buf)
-            }
+impl<T: Adopt + SharedRead> Read for &NoSigpipe<T> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.reader().read(buf)
+    }
 
-            fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-                (&self.inner).read_vectored(bufs)
-            }
-        }
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.inner.reader().read_vectored(bufs)
+    }
 
-        #[cfg(not(has_fd))]
-        impl Write for &NoSigpipe<$ty> {
-            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-                (&self.inner).write(buf)
-            }
+    fn read_to_end(&mut self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        self.inner.reader().read_to_end(buf)
+    }
 
-            fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                (&self.inner).write_vectored(bufs)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                (&self.inner).flush()
-            }
-        }
-    )+};
+    fn read_to_string(&mut self, buf: &mut String) -> io::Result<usize> {
+        self.inner.reader().read_to_string(buf)
+    }
 }
-
-shared_read! { std::net::TcpStream, std::fs::File, crate::net::TcpStream }
-#[cfg(has_socket2)]
-shared_read! { socket2::Socket, crate::Socket }
-#[cfg(unix)]
-shared_read! { std::os::unix::net::UnixStream, crate::os::unix::net::UnixStream }
 
 impl<T: fmt::Debug> fmt::Debug for NoSigpipe<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

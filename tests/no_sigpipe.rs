@@ -9,15 +9,14 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process::ChildStdin;
 use std::sync::Arc;
 
-use epipe::adopt::{Direct, Through};
-use epipe::{Adopt, AdoptError, NoSigpipe};
+use epipe::{Adopt, AdoptError, Guarded, NoSigpipe};
 
 fn writes<T: Write>() {}
 fn reads<T: Read>() {}
 fn seeks<T: Seek>() {}
 fn crosses_threads<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
 fn is_an_error<T: std::error::Error + Send + Sync>() {}
-fn goes<T: Adopt<Route = R>, R>() {}
+fn adopts<T: Adopt>() {}
 
 #[test]
 fn every_system_has_the_same_traits() {
@@ -29,23 +28,26 @@ fn every_system_has_the_same_traits() {
     writes::<&NoSigpipe<TcpStream>>();
     writes::<NoSigpipe<&TcpStream>>();
     writes::<NoSigpipe<Box<TcpStream>>>();
-    writes::<NoSigpipe<Arc<TcpStream>>>();
-    writes::<&NoSigpipe<Arc<TcpStream>>>();
     writes::<NoSigpipe<File>>();
-    writes::<NoSigpipe<Stdout>>();
-    writes::<&NoSigpipe<Stderr>>();
-    writes::<NoSigpipe<StdoutLock<'static>>>();
+    writes::<Guarded<Stdout>>();
+    writes::<&Guarded<Stderr>>();
+    writes::<Guarded<StdoutLock<'static>>>();
+    writes::<Guarded<Box<dyn Write>>>();
 
     reads::<NoSigpipe<TcpStream>>();
     reads::<&NoSigpipe<TcpStream>>();
     reads::<NoSigpipe<File>>();
     seeks::<NoSigpipe<File>>();
 
-    goes::<TcpStream, Direct>();
-    goes::<Stdout, Through>();
+    reads::<Guarded<TcpStream>>();
+    seeks::<Guarded<File>>();
+
+    adopts::<TcpStream>();
+    adopts::<Arc<&mut Box<File>>>();
 
     crosses_threads::<NoSigpipe<TcpStream>>();
     crosses_threads::<NoSigpipe<ChildStdin>>();
+    crosses_threads::<Guarded<Stdout>>();
     is_an_error::<AdoptError<TcpStream>>();
 }
 
@@ -61,13 +63,15 @@ fn bare_descriptors_are_written_to() {
     writes::<NoSigpipe<BorrowedFd<'static>>>();
     writes::<NoSigpipe<Box<OwnedFd>>>();
     writes::<NoSigpipe<Arc<OwnedFd>>>();
+    writes::<NoSigpipe<Arc<TcpStream>>>();
+    writes::<&NoSigpipe<Arc<TcpStream>>>();
     shows::<NoSigpipe<OwnedFd>>();
     shows::<NoSigpipe<Arc<File>>>();
     let _: fn(NoSigpipe<File>) -> OwnedFd = OwnedFd::from;
     let _: fn(NoSigpipe<File>) -> i32 = NoSigpipe::into_raw_fd;
 }
 
-/// A user's own type, on a system that has handles or none.
+/// A user's own type.
 struct Own(Vec<u8>);
 
 impl Write for Own {
@@ -80,21 +84,9 @@ impl Write for Own {
     }
 }
 
-#[cfg(any(unix, target_os = "wasi"))]
-impl std::os::fd::AsFd for Own {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        static STDERR: std::sync::LazyLock<Stderr> = std::sync::LazyLock::new(std::io::stderr);
-        STDERR.as_fd()
-    }
-}
-
-impl Adopt for Own {
-    type Route = Through;
-}
-
 #[test]
 fn a_type_of_the_users_writes_by_itself() {
-    let mut own = NoSigpipe::new(Own(Vec::new())).unwrap();
+    let mut own = Guarded::new(Own(Vec::new()));
     own.write_all(b"one ").unwrap();
     write!(own, "{}", 2).unwrap();
     own.flush().unwrap();

@@ -11,7 +11,7 @@ use epipe::{protection, verify};
 #[allow(dead_code, reason = "the library's own")]
 #[path = "../src/sys"]
 mod sys {
-    pub mod refusal;
+    pub mod trust;
     pub mod technique;
 }
 
@@ -112,23 +112,23 @@ fn where_there_is_no_signal_nothing_is_needed() {
 #[cfg(unix)]
 #[test]
 fn a_lie_that_is_found_meanwhile_stays_found() {
-    use sys::refusal::{Verdict, is_refusal};
+    use sys::trust::{Trust, is_refusal};
     use sys::technique::Call;
 
-    static VERDICT: Verdict = Verdict::new(false);
+    static TRUST: Trust = Trust::new(false);
     let honest = || Ok(Err(io::Error::from_raw_os_error(libc::EPIPE)));
     // Another thread finds the lie while this one still asks about a refusal.
     let interrupted = || {
-        let lie = VERDICT.verify(|| Ok(Some(Call::Send)), honest, is_refusal);
+        let lie = TRUST.verify(|| Ok(Some(Call::Send)), honest, is_refusal);
         assert_eq!(lie.unwrap(), Some(Call::Send));
         honest()
     };
-    VERDICT.ask(interrupted, is_refusal);
-    assert!(VERDICT.is_refused() && !VERDICT.is_honoured());
+    TRUST.ask(interrupted, is_refusal);
+    assert!(TRUST.is_refused() && !TRUST.is_honoured());
     // And an honest answer does not bring the technique back.
     assert_eq!(
-        VERDICT.verify(|| Ok(None), honest, is_refusal).unwrap(),
+        TRUST.verify(|| Ok(None), honest, is_refusal).unwrap(),
         None
     );
-    assert!(VERDICT.is_refused());
+    assert!(TRUST.is_refused());
 }

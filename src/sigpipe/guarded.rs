@@ -1,10 +1,11 @@
 #![allow(unsafe_code, reason = "the drop of what is inside has to run under the guard")]
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Stderr, Stdout, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::ManuallyDrop;
 
 use super::{guard, suppressed};
+use crate::shared::{SharedRead, SharedWrite};
 use crate::sys::handle::adapter_traits;
 
 /// Anything that writes by itself, made to report a vanished peer as an error, never as a signal.
@@ -31,7 +32,7 @@ use crate::sys::handle::adapter_traits;
 ///
 /// * [`get_ref`](Guarded::get_ref), [`get_mut`](Guarded::get_mut) and the borrowed handles show `T`
 ///   itself: what is written through them is not protected.
-/// * What [`Stdout`] still holds when `main` ends, std writes outside the guard: flush before. After a
+/// * What [`Stdout`](io::Stdout) still holds when `main` ends, std writes outside the guard: flush before. After a
 ///   failed flush std still holds those bytes, and tries once more when a Rust `main` returns. Where that
 ///   can kill, end `main` under a [`guard`](guard()) that is forgotten (`std::mem::forget`).
 /// * A thread that `T` hands its bytes to is not protected: a guard is its own thread's.
@@ -117,34 +118,37 @@ impl<T: Seek> Seek for Guarded<T> {
     }
 }
 
-/// Writes through a shared reference: for these types alone, for the reason that `NoSigpipe` has.
-macro_rules! shared_write {
-    ($($ty:ty),+) => {$(
-        impl Write for &Guarded<$ty> {
-            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-                suppressed(|| (&*self.inner).write(buf))?
-            }
+impl<T: SharedWrite> Write for &Guarded<T> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        suppressed(|| self.inner.writer().write(buf))?
+    }
 
-            fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                suppressed(|| (&*self.inner).write_vectored(bufs))?
-            }
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        suppressed(|| self.inner.writer().write_vectored(bufs))?
+    }
 
-            fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
-                suppressed(|| (&*self.inner).write_all(buf))?
-            }
+    fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
+        suppressed(|| self.inner.writer().write_all(buf))?
+    }
 
-            fn write_fmt(&mut self, args: fmt::Arguments<'_>) -> io::Result<()> {
-                suppressed(|| (&*self.inner).write_fmt(args))?
-            }
+    fn write_fmt(&mut self, args: fmt::Arguments<'_>) -> io::Result<()> {
+        suppressed(|| self.inner.writer().write_fmt(args))?
+    }
 
-            fn flush(&mut self) -> io::Result<()> {
-                suppressed(|| (&*self.inner).flush())?
-            }
-        }
-    )+};
+    fn flush(&mut self) -> io::Result<()> {
+        suppressed(|| self.inner.writer().flush())?
+    }
 }
 
-shared_write! { Stdout, Stderr }
+impl<T: SharedRead> Read for &Guarded<T> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        suppressed(|| self.inner.reader().read(buf))?
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        suppressed(|| self.inner.reader().read_vectored(bufs))?
+    }
+}
 
 impl<T: fmt::Debug> fmt::Debug for Guarded<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,9 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use epipe::NoSigpipe;
-use epipe::adopt::{Adopt, Direct, Through};
 use epipe::sigpipe::guard;
+use epipe::{Adopt, Guarded, NoSigpipe};
 
 use crate::Scene;
 use crate::bad_input::same;
@@ -63,32 +62,12 @@ impl Seek for Buffered {
     }
 }
 
-impl AsFd for Foreign {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl AsFd for Buffered {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.get_ref().as_fd()
-    }
-}
-
-impl Adopt for Foreign {
-    type Route = Through;
-}
-
-impl Adopt for Buffered {
-    type Route = Through;
-}
-
 /// The same as [`Foreign`], whose author knows better.
 struct Known(Foreign);
 
 impl AsFd for Known {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.0.as_fd()
     }
 }
 
@@ -102,9 +81,7 @@ impl Write for Known {
     }
 }
 
-impl Adopt for Known {
-    type Route = Direct;
-}
+impl Adopt for Known {}
 
 impl From<OwnedFd> for Foreign {
     fn from(fd: OwnedFd) -> Foreign {
@@ -124,6 +101,16 @@ macro_rules! ours {
         |fd| {
             #[allow(unused_mut)]
             let mut $adapter = adopt(<$type>::from(fd));
+            Box::new(move || ($call).map(|n| n as u64))
+        }
+    };
+}
+
+/// The same, under a guard.
+macro_rules! guarded {
+    ($type:ty: $adapter:ident => $call:expr) => {
+        |fd| {
+            let mut $adapter = Guarded::new(<$type>::from(fd));
             Box::new(move || ($call).map(|n| n as u64))
         }
     };
@@ -263,27 +250,27 @@ macro_rules! stream_rows {
 fn user_rows() -> Vec<Row> {
     vec![
         Row {
-            name: "a type of the user's, Through: write",
-            ours: ours!(Foreign: s => s.write(DATA)),
+            name: "a type of the user's, guarded: write",
+            ours: guarded!(Foreign: s => s.write(DATA)),
             control: call!(Foreign: s => s.write(DATA)),
         },
         Row {
-            name: "a type of the user's, Through: write_all",
-            ours: ours!(Foreign: s => s.write_all(DATA).map(|()| 0)),
+            name: "a type of the user's, guarded: write_all",
+            ours: guarded!(Foreign: s => s.write_all(DATA).map(|()| 0)),
             control: call!(Foreign: s => s.write_all(DATA).map(|()| 0)),
         },
         Row {
-            name: "a type of the user's, Through: write_vectored",
-            ours: ours!(Foreign: s => s.write_vectored(&slices())),
+            name: "a type of the user's, guarded: write_vectored",
+            ours: guarded!(Foreign: s => s.write_vectored(&slices())),
             control: call!(Foreign: s => s.write_vectored(&slices())),
         },
         Row {
-            name: "a type of the user's, Through: a read that writes",
-            ours: ours!(Foreign: s => s.read(&mut [0])),
+            name: "a type of the user's, guarded: a read that writes",
+            ours: guarded!(Foreign: s => s.read(&mut [0])),
             control: call!(Foreign: s => s.read(&mut [0])),
         },
         Row {
-            name: "a type of the user's, Direct: write_vectored",
+            name: "a type of the user's, adopted: write_vectored",
             ours: ours!(Known: s => s.write_vectored(&slices())),
             control: call!(Known: s => s.write_vectored(&slices())),
         },
@@ -356,8 +343,8 @@ fn pipes() -> Vec<Scene> {
         "adapter: BorrowedFd of a FIFO: write_vectored":
             adopt(broken_fifo().as_fd()).write_vectored(&slices()),
             control File::from(broken_fifo()).write_vectored(&slices());
-        "adapter: a BufWriter of the user's, Through: flush": {
-            let mut buffered = adopt(Buffered(io::BufWriter::new(broken_pipe().into())));
+        "adapter: a BufWriter of the user's, guarded: flush": {
+            let mut buffered = Guarded::new(Buffered(io::BufWriter::new(broken_pipe().into())));
             buffered.write_all(b"kept").unwrap(); // not written yet
             let answer = buffered.flush();
             let _ = buffered.into_inner().0.into_parts(); // what it keeps is given up
@@ -368,8 +355,8 @@ fn pipes() -> Vec<Scene> {
                 buffered.write_all(b"kept").unwrap();
                 buffered.flush()
             };
-        "adapter: a BufWriter of the user's, Through: a seek that writes": {
-            let mut buffered = adopt(Buffered(io::BufWriter::new(broken_pipe().into())));
+        "adapter: a BufWriter of the user's, guarded: a seek that writes": {
+            let mut buffered = Guarded::new(Buffered(io::BufWriter::new(broken_pipe().into())));
             buffered.write_all(b"kept").unwrap();
             let answer = buffered.seek(SeekFrom::Start(0));
             let _ = buffered.into_inner().0.into_parts();
@@ -379,6 +366,26 @@ fn pipes() -> Vec<Scene> {
                 let mut buffered = Buffered(io::BufWriter::new(broken_pipe().into()));
                 buffered.write_all(b"kept").unwrap();
                 buffered.seek(SeekFrom::Start(0))
+            };
+        "adapter: a BufWriter of the user's, guarded: a drop that writes": {
+            let mut buffered = Guarded::new(io::BufWriter::new(File::from(broken_pipe())));
+            buffered.write_all(b"kept").unwrap();
+            drop(buffered); // passes over the error
+            adopt(broken_pipe()).write(b"x")
+        },
+            control {
+                let mut buffered = io::BufWriter::new(File::from(broken_pipe()));
+                buffered.write_all(b"kept").unwrap();
+                drop(buffered);
+                io::Result::Ok(0)
+            };
+        "adapter: a boxed writer, guarded: write": {
+            let boxed: Box<dyn Write> = Box::new(File::from(broken_pipe()));
+            Guarded::new(boxed).write(b"x")
+        },
+            control {
+                let mut boxed: Box<dyn Write> = Box::new(File::from(broken_pipe()));
+                boxed.write(b"x")
             };
         "adapter: dup2 puts a pipe in a socket's place": {
             let mut adapter = adopt(unix_pair().unwrap().0);
@@ -427,7 +434,7 @@ fn standard_output() -> Vec<Scene> {
     let mut scenes = vec![
         Scene::survives("standard output: write and flush", || {
             to_nobody();
-            let mut out = adopt(stdout());
+            let mut out = Guarded::new(stdout());
             out.write_all(b"no line yet").unwrap();
             assert_epipe(out.flush());
             assert_epipe(writeln!(out, "a line"));
@@ -440,7 +447,7 @@ fn standard_output() -> Vec<Scene> {
         }),
         Scene::survives("standard output, locked: write", || {
             to_nobody();
-            assert_epipe(adopt(stdout().lock()).write_all(b"a line\n"));
+            assert_epipe(Guarded::new(stdout().lock()).write_all(b"a line\n"));
             keep_guarded_to_the_end();
         }),
         Scene::dies("standard output, locked: write: control", || {
@@ -455,7 +462,7 @@ fn standard_output() -> Vec<Scene> {
             "standard output: what is kept is written when main returns: the limit",
             || {
                 to_nobody();
-                let mut out = adopt(stdout());
+                let mut out = Guarded::new(stdout());
                 out.write_all(b"no line yet").unwrap();
                 assert_epipe(out.flush());
             },
@@ -463,12 +470,12 @@ fn standard_output() -> Vec<Scene> {
         Scene::survives("standard output keeps the order of print!", || {
             let (mut reader, writer) = io::pipe().unwrap();
             redirect(&writer.into(), 1);
-            let mut out = adopt(stdout());
+            let mut out = Guarded::new(stdout());
             print!("1");
             write!(out, "2").unwrap();
             print!("3");
             writeln!(&out, "4").unwrap();
-            write!(adopt(stdout().lock()), "5").unwrap();
+            write!(Guarded::new(stdout().lock()), "5").unwrap();
             println!("6");
             let mut said = [0; 8];
             reader.read_exact(&mut said).unwrap();
@@ -478,7 +485,7 @@ fn standard_output() -> Vec<Scene> {
     scenes.extend(pairs! {
         "standard error: write": {
             to_nobody();
-            adopt(stderr()).write(b"x")
+            Guarded::new(stderr()).write(b"x")
         },
             control {
                 to_nobody();
@@ -486,7 +493,7 @@ fn standard_output() -> Vec<Scene> {
             };
         "standard error, locked: write_fmt": {
             to_nobody();
-            write!(adopt(stderr().lock()), "{}", 1)
+            write!(Guarded::new(stderr().lock()), "{}", 1)
         },
             control {
                 to_nobody();
