@@ -45,17 +45,20 @@
 //! * TCP fast open (from OpenSSL 3.2), and `BIO_get_rpoll_descriptor` (there is `SSL_get_fd`);
 //! * the type `BIO_TYPE_SOCKET`: it has one of its own with `BIO_TYPE_DESCRIPTOR`, so `SSL_set_wfd`
 //!   with the same descriptor puts OpenSSL's own BIO in place of this one;
-//! * descriptors that are no sockets: `BIO_set_fd` takes one, and each call then fails (`ENOTSOCK`);
+//! * descriptors that are no sockets: `BIO_set_fd` takes one, and each write then fails
+//!   (`ENOTSOCK`);
 //! * a copy by `BIO_dup_chain` has no descriptor until `BIO_set_fd` gives it one.
 //!
 //! Code that must keep OpenSSL's own BIO puts `epipe::sigpipe::suppressed(|| SSL_write(…))` around
 //! that call and every other that does I/O: `SSL_connect`, `SSL_accept`, `SSL_do_handshake`,
-//! `SSL_read`, `SSL_peek`, `SSL_shutdown`. This crate is not for QUIC, whose datagrams raise nothing.
+//! `SSL_read`, `SSL_peek`, `SSL_shutdown`.
+//!
+//! This crate is not for QUIC, whose datagrams raise no signal.
 //!
 //! # Platforms
 //!
-//! On Windows, where no SIGPIPE exists, it installs OpenSSL's own BIO. Tested with OpenSSL 3.0; it needs 1.1.0 or
-//! later, or LibreSSL 2.7.
+//! On Windows, where no SIGPIPE exists, it installs OpenSSL's own BIO. Tested with OpenSSL 3.0; it
+//! needs 1.1.0 or later, or LibreSSL 2.7.
 
 #![allow(unsafe_code, reason = "OpenSSL is C")]
 
@@ -96,21 +99,21 @@ pub const BIO_CLOSE: c_int = 1;
 ///
 /// # Safety
 ///
-/// `ssl` is null or points to an `SSL`, of the OpenSSL that `openssl-sys` is linked to, which no other
-/// thread uses now. Nobody closes the descriptor while `ssl` uses it.
+/// `ssl` is null or points to an `SSL` of the OpenSSL that `openssl-sys` is linked to. No other
+/// thread uses it now. The descriptor stays open while `ssl` uses it.
 pub unsafe fn set_fd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
     if ssl.is_null() {
         return Err(Error::Null);
     }
     // SAFETY: the caller vouches for the descriptor.
     let bio = unsafe { bio(fd, BIO_NOCLOSE) }?;
-    // SAFETY: the caller vouches for `ssl`, which takes over our one reference: it counts one BIO for
-    // both directions once.
+    // SAFETY: the caller vouches for `ssl`. It takes over our one reference: a BIO for both
+    // directions is counted once.
     unsafe { SSL_set_bio(ssl, bio, bio) };
     Ok(())
 }
 
-/// A new BIO of the socket `fd`, which belongs to the caller: what `SSL_set_bio` and `BIO_push` take.
+/// A new BIO of the socket `fd`, for `SSL_set_bio` or `BIO_push`. It belongs to the caller.
 ///
 /// Mirrors `BIO_new_socket`: `close_flag` is [`BIO_CLOSE`] or [`BIO_NOCLOSE`].
 ///
@@ -121,8 +124,8 @@ pub unsafe fn set_fd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
 ///
 /// # Safety
 ///
-/// With [`BIO_CLOSE`] the descriptor is the BIO's; with [`BIO_NOCLOSE`] nobody closes it while the
-/// BIO uses it.
+/// With [`BIO_CLOSE`] the descriptor is the BIO's; with [`BIO_NOCLOSE`] it stays open while the BIO
+/// uses it.
 pub unsafe fn bio(fd: c_int, close_flag: c_int) -> Result<*mut BIO, Error> {
     check(fd).map_err(Error::NotASocket)?;
     // SAFETY: the caller vouches for the descriptor, which is open.

@@ -136,8 +136,8 @@ fn method() -> *mut BIO_METHOD {
 
 // ------------------------------------------------------------------------ the functions ----
 //
-// SAFETY, of each: OpenSSL calls it with a BIO of this method and with buffers of the length that it
-// tells; and nobody frees a BIO, or gives it another descriptor, while another call uses it.
+// SAFETY, of each: OpenSSL calls it with a BIO of this method, and with buffers of the length that
+// it states. A BIO is not freed, nor given another descriptor, while another call uses it.
 
 /// What a BIO holds, if it was given a descriptor.
 ///
