@@ -9,15 +9,16 @@
 //! # #[cfg(unix)]
 //! # async fn f(listener: tokio::net::TcpListener) -> std::io::Result<()> {
 //! use epipe::NoSigpipe;
-//! use tokio::io::AsyncWriteExt;
+//! use std::io::IoSlice;
 //!
 //! let (stream, _) = listener.accept().await?;
-//! let mut stream = NoSigpipe::new(stream)?; // the one line
-//! stream.write_buf(&mut &b"a record"[..]).await?;
+//! let stream = NoSigpipe::new(stream)?; // the one line
+//! stream.get_ref().writable().await?;
+//! stream.try_write_vectored(&[IoSlice::new(b"a "), IoSlice::new(b"record")])?;
 //!
-//! let (reader, mut writer) = stream.into_split(); // protected as well
-//! writer.write_all(b"and another").await?;
-//! # drop(reader);
+//! let (reader, writer) = stream.into_split(); // protected as well
+//! // With tokio's feature `io-util`: `writer.write_buf(&mut record).await?`
+//! # drop((reader, writer));
 //! # Ok(())
 //! # }
 //! ```

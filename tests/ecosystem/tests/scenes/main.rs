@@ -68,7 +68,7 @@ cfg_if::cfg_if! {
                     return Vec::new();
                 }
                 let guide = guide::trial(scenes, guide::is_of_the_ecosystem);
-                suites::suites(has, 500).into_iter().chain([guide]).collect()
+                suites::suites(has, 450).into_iter().chain([guide]).collect()
             })
         }
     } else {
