@@ -42,8 +42,3 @@ sys::only_tokio! {
 sys::only_openssl! {
     pub mod openssl;
 }
-sys::only_raising! {
-    sys::only_testing! {
-        pub mod testing;
-    }
-}

@@ -224,8 +224,6 @@ cfg_if! {
         mod refusal;
         mod sendfile;
         mod signal;
-        #[cfg(feature = "testing")]
-        pub(crate) mod testing;
 
         /// What can be taken into care.
         pub(crate) use std::os::fd::AsFd as Handle;

@@ -44,8 +44,6 @@ only! {
     only_async_io = all(feature = "async-io", any(unix, windows), not(target_family = "wasm"));
     /// Where OpenSSL is.
     only_openssl = all(feature = "openssl", any(unix, windows), not(target_family = "wasm"));
-    /// The testing kit, where SIGPIPE exists.
-    only_testing = feature = "testing";
     /// `socketpair`.
     only_pair = unix;
     /// `F_DUPFD_CLOEXEC` or `WSADuplicateSocketW` (socket2 `Socket::try_clone`).

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::connection::Folder;
-use crate::sys::testing as sys;
+use crate::sys;
 
 /// How long a scene may take, unless told.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -127,7 +127,7 @@ fn hint(guessed: bool) -> &'static str {
 /// ```no_run
 /// use std::io::Write;
 ///
-/// use epipe::testing::{Fate, fate_of};
+/// use epipe_testing::{Fate, fate_of};
 ///
 /// #[test]
 /// fn std_pipes_kill() {
@@ -167,7 +167,7 @@ pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// # use epipe::testing::{FateError, Rerun};
+/// # use epipe_testing::{FateError, Rerun};
 ///
 /// // On a thread that the test has spawned:
 /// Rerun::test("module::the_test")?.fate_of(|| { /* ... */ })?;
@@ -606,8 +606,8 @@ impl Judge {
 /// Asserts that a scene survives where SIGPIPE has its default, in a process of its own; returns what it
 /// has printed. A panic in the scene fails too.
 ///
-/// `assert_survives!(|| { ... })`; where [`fate_of`](crate::testing::fate_of) cannot know the test, with a
-/// [`Rerun`](crate::testing::Rerun) first.
+/// `assert_survives!(|| { ... })`; where [`fate_of`](crate::fate_of) cannot know the test, with a
+/// [`Rerun`](crate::Rerun) first.
 ///
 /// # Panics
 ///
@@ -615,10 +615,10 @@ impl Judge {
 #[macro_export]
 macro_rules! assert_survives {
     ($scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::None, $scene).survives()
+        $crate::Judge::of(::core::option::Option::None, $scene).survives()
     };
     ($rerun:expr, $scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::Some($rerun), $scene).survives()
+        $crate::Judge::of(::core::option::Option::Some($rerun), $scene).survives()
     };
 }
 
@@ -631,9 +631,9 @@ macro_rules! assert_survives {
 #[macro_export]
 macro_rules! assert_killed {
     ($scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::None, $scene).is_killed()
+        $crate::Judge::of(::core::option::Option::None, $scene).is_killed()
     };
     ($rerun:expr, $scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::Some($rerun), $scene).is_killed()
+        $crate::Judge::of(::core::option::Option::Some($rerun), $scene).is_killed()
     };
 }

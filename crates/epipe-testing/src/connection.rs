@@ -1,7 +1,7 @@
 //! One side of a connection that the kit holds, in a thread of its own.
 
 use std::cell::Cell;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use std::thread::{self, JoinHandle};
 use std::{env, fs, process};
 
-use socket2::{Domain, SockAddr, SockRef, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::Socket;
-use crate::sys::testing::{self as sys, Ready, Wish};
+use crate::sys::{self, Ready, Wish};
 
 /// How long nothing need be taken by a receiver that is not waited for. (Linux puts an acknowledgement off for
 /// 40 to 200 ms.)
@@ -225,7 +224,7 @@ impl Connection {
     }
 
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(buf)
+        sys::send(&self.socket, buf)
     }
 
     /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. Not for longer
@@ -290,7 +289,7 @@ impl Connection {
     /// Closes with a reset. A Unix socket knows none.
     pub(super) fn reset(self) -> io::Result<()> {
         if self.is_tcp {
-            SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
+            self.socket.set_linger(Some(Duration::ZERO))?;
         }
         Ok(())
     }
@@ -340,9 +339,10 @@ fn is_stream(socket: &Socket) -> io::Result<()> {
 /// Whether it is of TCP. What is no socket is left as it was.
 fn prepare(socket: &Socket, slow: bool) -> io::Result<bool> {
     let is_tcp = socket.local_addr()?.as_socket().is_some();
+    sys::protect(socket);
     if is_tcp {
         // Each send is a segment of its own.
-        SockRef::from(socket).set_tcp_nodelay(true)?;
+        socket.set_tcp_nodelay(true)?;
     }
     if slow {
         make_slow(socket)?;
@@ -379,9 +379,8 @@ pub(super) fn check(called_off: Ready) -> io::Result<()> {
 
 /// Small buffers in both directions.
 pub(super) fn make_slow(socket: &Socket) -> io::Result<()> {
-    let options = SockRef::from(socket);
-    options.set_recv_buffer_size(SMALL)?;
-    options.set_send_buffer_size(SMALL)
+    socket.set_recv_buffer_size(SMALL)?;
+    socket.set_send_buffer_size(SMALL)
 }
 
 /// A listening socket, and the address to connect to.

@@ -8,12 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockAddr;
+use socket2::{SockAddr, Socket};
 
 use super::broken::{Break, WaitError, wait_fin, wait_reset};
 use super::connection::{self, Connection, Folder, LONGEST, Line, PATIENCE, SHORTEST, Settled, Worker, check, is_again};
-use crate::Socket;
-use crate::sys::testing::{self as sys, Ready, Wish};
+use crate::sys::{self, Ready, Wish};
 
 /// Where a [`Proxy`] cuts: each direction has its own [`Break`], which counts the bytes of that
 /// direction. The default passes everything on.
@@ -100,10 +99,10 @@ impl Passed {
 ///
 /// ```
 /// use std::io::Read;
+/// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
 ///
-/// use epipe::net::{TcpListener, TcpStream};
-/// use epipe::testing::{Break, Cut, Proxy};
+/// use epipe_testing::{Break, Cut, Proxy};
 ///
 /// let server = TcpListener::bind("127.0.0.1:0")?;
 /// let cut = Cut::to_client(Break::FinAfter(4));
