@@ -7,8 +7,8 @@ use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -173,10 +173,7 @@ impl Connection {
         ];
         let [from, to, called_off] = sys::poll(watched, deadline)?;
         check(called_off)?;
-        let ready = [
-            from.readable() || from.gone(),
-            to.writable() || to.gone(),
-        ];
+        let ready = [from.readable() || from.gone(), to.writable() || to.gone()];
         Ok(ready.contains(&true).then_some(ready))
     }
 
@@ -216,7 +213,9 @@ impl Connection {
 
     /// Whether there is a byte, of a connection that has something to read or its end.
     pub(super) fn has_unread(&self) -> io::Result<bool> {
-        self.socket.peek(&mut [MaybeUninit::uninit()]).map(|n| n > 0)
+        self.socket
+            .peek(&mut [MaybeUninit::uninit()])
+            .map(|n| n > 0)
     }
 
     pub(super) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -273,7 +272,10 @@ impl Connection {
         if !self.is_tcp {
             return 0;
         }
-        sys::unacknowledged(self.as_fd()).ok().flatten().unwrap_or(0)
+        sys::unacknowledged(self.as_fd())
+            .ok()
+            .flatten()
+            .unwrap_or(0)
     }
 
     /// The same in bytes.
@@ -424,7 +426,10 @@ pub(super) fn is_again(error: &io::Error) -> bool {
 pub(super) fn on_loopback(addresses: impl ToSocketAddrs) -> io::Result<Vec<SockAddr>> {
     let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
     let addresses: Vec<_> = addresses.to_socket_addrs()?.collect();
-    if let Some(far) = addresses.iter().find(|a| !a.ip().to_canonical().is_loopback()) {
+    if let Some(far) = addresses
+        .iter()
+        .find(|a| !a.ip().to_canonical().is_loopback())
+    {
         return Err(invalid(format!(
             "the testing kit works on loopback only, not with {far}"
         )));

@@ -208,10 +208,7 @@ impl Peer {
     ///
     /// What is no connected stream socket is given back as it was: `NotConnected`, `InvalidInput`, or what
     /// `getsockopt` says. Those of `fcntl`, `pipe` and of starting a thread.
-    pub fn holding(
-        end: impl Into<OwnedFd>,
-        script: impl Into<Script>,
-    ) -> Result<Peer, HoldError> {
+    pub fn holding(end: impl Into<OwnedFd>, script: impl Into<Script>) -> Result<Peer, HoldError> {
         let script = script.into();
         let connection = Connection::holding(Socket::from(end.into()), script.breaks.is_slow())
             .map_err(|(socket, error)| HoldError::new(socket, error))?;
@@ -394,12 +391,7 @@ fn live(
 
 /// Sends the greeting and reads exactly as much as the break counts, both at once: the other side may
 /// not read before it has written.
-fn meet(
-    connection: &Connection,
-    script: &Script,
-    line: &Line,
-    shared: &Shared,
-) -> Result<(), End> {
+fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) -> Result<(), End> {
     let at_a_time = script.breaks.at_a_time();
     let mut greeting = &script.greeting[..];
     let mut left = script.breaks.after().unwrap_or(u64::MAX);

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use socket2::{SockAddr, Socket};
 
 use super::broken::{Break, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, LONGEST, Line, PATIENCE, SHORTEST, Settled, Worker, check, is_again};
+use super::connection::{
+    self, Connection, Folder, LONGEST, Line, PATIENCE, SHORTEST, Settled, Worker, check, is_again,
+};
 use crate::sys::{self, Ready, Wish};
 
 /// Where a [`Proxy`] cuts: each direction has its own [`Break`], which counts the bytes of that
@@ -329,13 +331,7 @@ fn is_called_off(line: &Line, within: Duration) -> bool {
 }
 
 /// One connection's life.
-fn pass_on(
-    client: Connection,
-    servers: &[SockAddr],
-    cut: Cut,
-    line: &Line,
-    tell: impl Fn(Passed),
-) {
+fn pass_on(client: Connection, servers: &[SockAddr], cut: Cut, line: &Line, tell: impl Fn(Passed)) {
     let Ok(server) = Connection::connect(servers, cut.is_slow(), line) else {
         // The server cannot be reached: the client sees a reset.
         let _ = client.reset();
@@ -495,7 +491,11 @@ impl Between {
                 ended: false,
             });
             let ready = self.watch(pause, line)?;
-            pause = if self.is_due() { (pause * 2).min(LONGEST) } else { SHORTEST };
+            pause = if self.is_due() {
+                (pause * 2).min(LONGEST)
+            } else {
+                SHORTEST
+            };
             for (side, ready) in SIDES.into_iter().zip(ready) {
                 if let Some(outcome) = self.step(side, ready)? {
                     return Ok(outcome);

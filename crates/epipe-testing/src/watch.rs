@@ -60,7 +60,9 @@ pub enum WatchError {
     #[error("another Watch lives in this process: give this test a process of its own (`fate_of`)")]
     Another,
     /// On this thread nothing would come.
-    #[error("SIGPIPE is blocked on this thread, as under a guard of epipe: a Watch would see nothing of it")]
+    #[error(
+        "SIGPIPE is blocked on this thread, as under a guard of epipe: a Watch would see nothing of it"
+    )]
     Blocked,
     /// What the system said.
     #[error(transparent)]
@@ -109,7 +111,8 @@ impl Watch {
         if events.is_empty() && missed == 0 {
             return;
         }
-        let mut message = String::from("a SIGPIPE was raised, which kills where the default stands");
+        let mut message =
+            String::from("a SIGPIPE was raised, which kills where the default stands");
         for event in &events {
             message.push_str(&format!("\n{event}"));
         }
@@ -157,7 +160,11 @@ impl Event {
         Event {
             thread: recording.thread,
             thread_name: Some(name).filter(|name| !name.is_empty()),
-            frames: recording.frames().iter().flat_map(|ip| look_up(*ip)).collect(),
+            frames: recording
+                .frames()
+                .iter()
+                .flat_map(|ip| look_up(*ip))
+                .collect(),
         }
     }
 
