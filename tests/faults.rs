@@ -21,6 +21,10 @@ fn main() -> std::process::ExitCode {
 mod folder;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "support/harness.rs"]
+mod harness;
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod faults {
     use std::fs;
     use std::io::{self, BufRead, BufReader, Read, Write};
@@ -36,9 +40,9 @@ mod faults {
     use epipe::net::{TcpListener, TcpStream};
     use epipe::os::unix::net::UnixListener;
     use epipe::queue::{tcp_info, unacknowledged, unread, unsent, wait_acknowledged};
-    use libtest_mimic::{Arguments, Trial};
 
     use crate::folder::Folder;
+    use crate::harness::{self, Trial};
 
     const SCENE: &str = "EPIPE_FAULT";
 
@@ -453,6 +457,6 @@ mod faults {
                 .with_ignored_flag(!has_strace && !is_required)
             })
             .collect();
-        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+        harness::run(trials)
     }
 }

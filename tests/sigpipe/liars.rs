@@ -16,15 +16,16 @@ use epipe::net::TcpStream;
 use epipe::os::unix::net::UnixStream;
 use epipe::verify::{Call, Error, Technique};
 use epipe::{raw, verify};
-use libtest_mimic::{Failed, Trial};
 use socket2::SockAddr;
 
 use crate::Scene;
 use crate::liar::Liar;
 use crate::refusals::{broken_stream, refuse_write_flag, socket_writes, without_descriptors};
+use crate::scene::harness::{Failed, Trial};
+use crate::scene::is_child;
 use crate::seccomp::{Which, can_be_filtered, filter, refusing};
 use crate::support::{
-    self, Break, SCENE, assert_epipe, broken_pipe, eventfd, is_blocked, is_pending, spell, tcp_pair,
+    self, Break, assert_epipe, broken_pipe, eventfd, is_blocked, is_pending, spell, tcp_pair,
 };
 use crate::sys::constant::RWF_NOSIGNAL;
 use crate::sys::{call, probe};
@@ -56,7 +57,7 @@ pub fn begin() -> Option<ExitCode> {
     if env::var_os(IS_LOADED).is_some() {
         return Some(ExitCode::from(u8::from(counter().is_none())));
     }
-    if env::var_os(SCENE).is_none() {
+    if !is_child() {
         if let Ok(error) = env::var(REFUSE) {
             refuse_write_flag(error.parse().expect("a number"));
         }
@@ -99,7 +100,7 @@ static WRITE_FLAG: OnceLock<bool> = OnceLock::new();
 
 /// The runner decides what is played; a scene's child must not ask what its scene does not.
 fn asked_once(answer: &OnceLock<bool>, ask: impl FnOnce() -> bool) -> bool {
-    env::var_os(SCENE).is_some() || *answer.get_or_init(ask)
+    is_child() || *answer.get_or_init(ask)
 }
 
 pub fn has_send_flag() -> bool {

@@ -1,6 +1,6 @@
 //! The guide's last table names a scene for every row that kills: they exist.
 
-use libtest_mimic::Trial;
+use crate::scene::harness::Trial;
 
 const GUIDE: &str = include_str!("../../docs/bindings.md");
 

@@ -1,6 +1,7 @@
 //! What the kit asks of a system that raises SIGPIPE.
 
 mod arrival;
+mod ending;
 #[cfg(feature = "watch")]
 mod errno;
 #[cfg(feature = "watch")]
@@ -14,6 +15,7 @@ use cfg_if::cfg_if;
 use socket2::Socket;
 
 pub(crate) use arrival::{Ready, Wish, is_closed, poll, unacknowledged, wait_end, wait_reset};
+pub(crate) use ending::Ending;
 #[cfg(feature = "watch")]
 pub(crate) use record::{Recorder, Recording};
 
