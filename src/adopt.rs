@@ -44,13 +44,6 @@ use crate::sys::handle::Handle;
 ///
 /// Where there are descriptors it asks for [`AsFd`](std::os::fd::AsFd): the one that the type writes
 /// to. Windows has none: there it asks for nothing, and every write is the type's own.
-#[diagnostic::on_unimplemented(
-    message = "`NoSigpipe` cannot adopt a `{Self}`",
-    note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
-    note = "handles of tokio and mio need the feature of that name (and the same major version)",
-    note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
-    note = "what is only read from needs nothing"
-)]
 pub trait Adopt: Handle {
     /// Makes one write to the descriptor, `write`. A type whose event loop has to see a write that
     /// would block wraps it; for all others this is just the call.
@@ -61,6 +54,19 @@ pub trait Adopt: Handle {
         write()
     }
 }
+
+/// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with the feature `tokio`
+/// its handles, which are no blocking writers.
+#[diagnostic::on_unimplemented(
+    message = "`NoSigpipe` cannot adopt a `{Self}`",
+    note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
+    note = "handles of tokio and mio need the feature of that name (and the same major version)",
+    note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
+    note = "what is only read from needs nothing"
+)]
+pub trait Adoptable: Handle {}
+
+impl<T: Adopt> Adoptable for T {}
 
 impl Adopt for TcpStream {}
 impl Adopt for PipeWriter {}

@@ -1,12 +1,12 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 
-use crate::adopt::{Adopt, AdoptError};
+use crate::adopt::{Adopt, AdoptError, Adoptable};
 use crate::shared::SharedRead;
 #[cfg(not(has_fd))]
 use crate::shared::SharedWrite;
 use crate::sys::DescriptorState;
-use crate::sys::handle::{Handle, adapter_traits};
+use crate::sys::handle::adapter_traits;
 
 /// Any handle that you cannot replace, made to report a vanished peer as an error, never as a
 /// signal.
@@ -58,7 +58,7 @@ pub struct NoSigpipe<T> {
     state: DescriptorState,
 }
 
-impl<T: Adopt> NoSigpipe<T> {
+impl<T: Adoptable> NoSigpipe<T> {
     /// Adopts a handle: finds out whether it is a socket, a pipe or something else, and protects a
     /// socket (see [`raw`](crate::raw) for what is set on it where). A pipe is left as it is until the
     /// first write.
@@ -68,12 +68,6 @@ impl<T: Adopt> NoSigpipe<T> {
     /// `EBADF` if the descriptor is not open; the error gives the handle back. Nothing else is
     /// refused, and where no SIGPIPE exists nothing at all.
     pub fn new(handle: T) -> Result<NoSigpipe<T>, AdoptError<T>> {
-        NoSigpipe::adopt(handle)
-    }
-}
-
-impl<T: Handle> NoSigpipe<T> {
-    pub(crate) fn adopt(handle: T) -> Result<NoSigpipe<T>, AdoptError<T>> {
         let state = DescriptorState::default();
         #[cfg(has_fd)]
         if let Err(error) = state.adopt(handle.as_fd()) {

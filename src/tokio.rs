@@ -67,29 +67,19 @@ use ::tokio::process::ChildStdin;
 #[cfg(unix)]
 use ::tokio::net::{UnixStream, unix as uds};
 
+use crate::NoSigpipe;
+use crate::adopt::Adoptable;
 use crate::sigpipe::suppressed;
 use crate::sys::DescriptorState;
 use crate::sys::handle::Handle;
-use crate::{AdoptError, NoSigpipe};
 
-macro_rules! new {
-    ($($ty:ty),+) => {$(
-        impl NoSigpipe<$ty> {
-            /// Adopts a handle of tokio's.
-            ///
-            /// # Errors
-            ///
-            /// As for every other handle: `EBADF` if the descriptor is not open.
-            pub fn new(handle: $ty) -> Result<Self, AdoptError<$ty>> {
-                NoSigpipe::adopt(handle)
-            }
-        }
-    )+};
-}
 
-new! { TcpStream, ChildStdin }
+impl Adoptable for TcpStream {}
+impl Adoptable for ChildStdin {}
 #[cfg(unix)]
-new! { UnixStream, uds::pipe::Sender }
+impl Adoptable for UnixStream {}
+#[cfg(unix)]
+impl Adoptable for uds::pipe::Sender {}
 
 /// What tokio offers to write by calls of our own.
 trait Polled: Handle + Sized {

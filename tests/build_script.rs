@@ -7,6 +7,8 @@
 
 #[path = "../build.rs"]
 mod build;
+#[path = "support/harness.rs"]
+mod harness;
 #[cfg(target_os = "linux")]
 #[path = "support/liar.rs"]
 mod liar;
@@ -17,9 +19,9 @@ mod seccomp;
 use std::collections::BTreeSet;
 use std::process::{Command, ExitCode, Output};
 
+use harness::{Failed, Trial};
 #[cfg(target_os = "linux")]
 use liar::Liar;
-use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Tells a child to play the script.
 const PLAY: &str = "EPIPE_PLAY_BUILD_SCRIPT";
@@ -152,7 +154,7 @@ fn main() -> ExitCode {
     test("deployment targets", deployment_targets);
     #[cfg(target_os = "linux")]
     trials.extend(on_linux::trials());
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    harness::run(trials)
 }
 
 fn looks() {

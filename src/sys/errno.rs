@@ -54,11 +54,6 @@ fn set(code: c_int) {
     unsafe { *location() = code };
 }
 
-/// The error of a descriptor that is none.
-pub(crate) fn bad_descriptor() -> io::Error {
-    io::Error::from_raw_os_error(libc::EBADF)
-}
-
 /// Puts errno back on drop.
 pub(crate) struct Keep(c_int);
 

@@ -232,7 +232,8 @@ fn with_the_technique() -> Vec<Scene> {
                     assert_eq!(raw::send(&stream, b"xy").unwrap(), 2);
                     end()
                 },
-            ),
+            )
+            .exits(),
             Scene::survives(
                 "EPERM on a send is a firewall's answer, not a refusal",
                 || {
@@ -266,7 +267,8 @@ fn with_the_technique() -> Vec<Scene> {
                     assert_eq!(raw::write(&writer, b"x").unwrap(), 1);
                     end()
                 },
-            ),
+            )
+            .exits(),
             Scene::survives("remembered: what an eventfd refuses is its own", || {
                 let mut eventfd = PipeWriter::from(eventfd());
                 for _ in 0..3 {

@@ -1,16 +1,30 @@
-//! A scene, and how it is judged.
+//! A scene: what a child process plays, and how it must end.
+//!
+//! By hand: `cargo test --test sigpipe -- --exact "pipe: write: control"` plays one scene and judges it. To see
+//! its child with a debugger or strace, call the test program itself (its path is what cargo prints), with the
+//! scene's group or without: `strace -f target/debug/deps/sigpipe-… --scene "pipe: write: control"`. The child
+//! is that command with `EPIPE_FATE` set.
 
-use std::process::ExitCode;
+use std::env;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use epipe_testing::{Fate, Rerun, assert_killed, assert_survives};
 
 use crate::liar::Liar;
 use crate::support;
+
+#[path = "../support/harness.rs"]
+pub mod harness;
+
+use harness::{Failed, Trial};
 
 /// What a scene's child must do.
 #[derive(Clone, Copy, PartialEq)]
 enum Ending {
     Survives,
+    /// It survives, and ends the process itself: its sandbox allows nothing else.
+    Exits,
     Dies,
 }
 
@@ -21,6 +35,7 @@ pub struct Scene {
     play: Box<dyn Fn() + Send + Sync>,
     liar: Option<Liar>,
     can_be_played: bool,
+    timeout: Duration,
 }
 
 impl Scene {
@@ -31,17 +46,22 @@ impl Scene {
             play: Box::new(play),
             liar: None,
             can_be_played: true,
+            timeout: Duration::from_secs(20),
         }
     }
 
     pub fn dies(name: impl Into<String>, play: impl Fn() + Send + Sync + 'static) -> Scene {
         Scene {
-            name: name.into(),
             ending: Ending::Dies,
-            play: Box::new(play),
-            liar: None,
-            can_be_played: true,
+            ..Scene::survives(name, play)
         }
+    }
+
+    /// A scene that survives and ends the process itself, with status 0.
+    #[allow(dead_code, reason = "tests/openssl has none")]
+    pub fn exits(mut self) -> Scene {
+        self.ending = Ending::Exits;
+        self
     }
 
     /// The scene is played with a liar loaded before libc.
@@ -52,15 +72,9 @@ impl Scene {
 
     /// A scene that may take minutes.
     #[allow(dead_code, reason = "tests/openssl has one")]
-    pub fn patient(self) -> Scene {
-        let Scene { play, .. } = self;
-        Scene {
-            play: Box::new(move || {
-                support::end_after(1500);
-                play();
-            }),
-            ..self
-        }
+    pub fn patient(mut self) -> Scene {
+        self.timeout = Duration::from_secs(1500);
+        self
     }
 
     /// A scene that this machine cannot play counts as ignored, not as passed.
@@ -69,48 +83,72 @@ impl Scene {
         self
     }
 
-    fn judge(&self, group: usize) -> Result<(), Failed> {
-        let library = self.liar.as_ref().map(Liar::build).transpose()?;
-        let fate = support::fate_of(group, &self.name, library.as_deref())?;
-        let as_told = match self.ending {
-            Ending::Survives => fate.survived(),
-            Ending::Dies => fate.killed_by_sigpipe(),
+    /// Plays it in a child, after `begin`, and judges how that ends. The child comes here too.
+    fn judge(&self, group: Option<&str>, begin: fn()) -> Result<(), Failed> {
+        let args = [SCENE, &self.name].into_iter().chain(group);
+        let run = match &self.liar {
+            Some(liar) if env::var_os(PRELOAD).is_none() => {
+                let mut command: Command = support::this_program();
+                command.args(args).env(PRELOAD, liar.build()?);
+                Rerun::from(command)
+            }
+            // In the child it is loaded.
+            _ => Rerun::args(args)?,
         };
-        if as_told {
-            return Ok(());
+        let run = run.timeout(self.timeout);
+        let play = || {
+            begin();
+            (self.play)();
+        };
+        match self.ending {
+            Ending::Survives => drop(assert_survives!(run, play)),
+            Ending::Exits => match run.fate_of(play)? {
+                Fate::Exited(0) => {}
+                fate => return Err(format!("the scene should end itself: {fate}").into()),
+            },
+            Ending::Dies => assert_killed!(run, play),
         }
-        let wanted = match self.ending {
-            Ending::Survives => "should survive",
-            Ending::Dies => "is a control and should die of SIGPIPE",
-        };
-        Err(format!("the child {wanted}: {}\n{}", fate.status, fate.output).into())
+        Ok(())
     }
+}
+
+/// The first argument of a child, before the scene's name and its group's number.
+const SCENE: &str = "--scene";
+/// What the dynamic linker loads before all else.
+const PRELOAD: &str = "LD_PRELOAD";
+
+/// Whether this process was started for one scene.
+pub fn is_child() -> bool {
+    env::args_os().nth(1).is_some_and(|arg| arg == SCENE)
 }
 
 /// Scenes are made by the group: a child makes its own alone, for making all takes longer than most play.
 pub type Group = fn() -> Vec<Scene>;
 
-/// Plays the scene that the environment names, after `begin`; else judges all of them as libtest
+/// Plays the scene that the arguments name, after `begin`; else judges all of them as libtest
 /// would, and plays `more`, which is told their names, beside them. Those with a liar are left out if one is loaded already.
 pub fn run(
     groups: &[Group],
-    begin: impl FnOnce(),
+    begin: fn(),
     lied_to: bool,
     more: impl FnOnce(&[String]) -> Vec<Trial>,
 ) -> ExitCode {
-    if let Ok(name) = std::env::var(support::SCENE) {
-        let groups = match std::env::var(support::GROUP) {
-            Ok(number) => &groups[number.parse().expect("a group's number")..][..1],
-            Err(_) => groups, // somebody calls it by hand
+    if is_child() {
+        let name = env::args().nth(2).expect("a scene's name");
+        let group = env::args().nth(3);
+        let groups = match &group {
+            Some(number) => &groups[number.parse().expect("a group's number")..][..1],
+            None => groups, // by hand
         };
         let mut scenes = groups.iter().flat_map(|group| group());
-        let scene = scenes
-            .find(|scene| scene.name == name)
-            .expect("a scene's name");
-        support::become_a_foreign_host();
-        begin();
-        (scene.play)();
-        return ExitCode::SUCCESS;
+        let scene = scenes.find(|scene| scene.name == name);
+        let scene = scene.expect("there is no such scene");
+        // The child ends in there.
+        let Err(Failed(why)) = scene.judge(group.as_deref(), begin) else {
+            return ExitCode::SUCCESS;
+        };
+        eprintln!("{why}");
+        return ExitCode::FAILURE;
     }
 
     let mut trials = Vec::new();
@@ -119,10 +157,11 @@ pub fn run(
         for scene in group() {
             let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
             names.push(scene.name.clone());
-            let trial = Trial::test(scene.name.clone(), move || scene.judge(number));
+            let name = scene.name.clone();
+            let trial = Trial::test(name, move || scene.judge(Some(&number.to_string()), begin));
             trials.push(trial.with_ignored_flag(!can_be_played));
         }
     }
     trials.extend(more(&names));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    harness::run(trials)
 }

@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 
 use epipe::verify;
 use epipe::verify::{Call, Technique};
-use libtest_mimic::{Failed, Trial};
 
 use crate::liar::Liar;
+use crate::scene::harness::{Failed, Trial};
+use crate::scene::is_child;
 use crate::seccomp::refuse_write_flag;
-use crate::support::{self, SCENE, is_blocked, is_pending};
+use crate::support::{self, is_blocked, is_pending};
 
 /// Tells a suite that it is played under a liar.
 const LIED_TO: &str = "EPIPE_LIED_TO";
@@ -40,7 +41,7 @@ pub fn begin() -> Option<ExitCode> {
     if env::var_os(IS_LOADED).is_some() {
         return Some(ExitCode::from(u8::from(counter().is_none())));
     }
-    if env::var_os(SCENE).is_none() {
+    if !is_child() {
         if let Ok(error) = env::var(REFUSE) {
             refuse_write_flag(error.parse().expect("a number"));
         }
@@ -50,7 +51,7 @@ pub fn begin() -> Option<ExitCode> {
 
 /// The runner decides what is played; a scene's child must not ask what its scene does not.
 pub fn asked_once(answer: &OnceLock<bool>, ask: impl FnOnce() -> bool) -> bool {
-    env::var_os(SCENE).is_some() || *answer.get_or_init(ask)
+    is_child() || *answer.get_or_init(ask)
 }
 
 pub const ON_TCP: &str = "WHERE=kind==TCP";

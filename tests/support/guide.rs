@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary asks for its own names")]
 
-use libtest_mimic::Trial;
+use crate::scene::harness::Trial;
 
 const GUIDE: &str = include_str!("../../docs/bindings.md");
 

@@ -1,8 +1,4 @@
-//! What the tests share: broken connections, and children that show their fate.
-//!
-//! A test binary starts with SIGPIPE ignored (Rust's own start-up code does it) and would
-//! prove nothing. So a scene runs in a child process that first becomes what a C host is:
-//! SIGPIPE at its default, unblocked. The parent judges by the exit status.
+//! What the tests share: broken connections, and what they ask and change of signals.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "signals and poll have no safe form")]
@@ -14,41 +10,15 @@ use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
 
-/// Names the scene that a child plays.
-pub const SCENE: &str = "EPIPE_SCENE";
-
-/// Tells it the group to which that belongs, by number: it need not make the others' scenes.
-pub const GROUP: &str = "EPIPE_GROUP";
-
 /// What starts a child whose program the kernel cannot run: an emulator and its arguments,
 /// separated by spaces.
 const RUNNER: &str = "EPIPE_RUNNER";
-
-// ------------------------------------------------------------------ fates of children ----
-
-/// How a child ended, and what it said.
-pub struct Fate {
-    pub status: ExitStatus,
-    pub output: String,
-}
-
-impl Fate {
-    pub fn survived(&self) -> bool {
-        self.status.success()
-    }
-
-    pub fn killed_by_sigpipe(&self) -> bool {
-        self.status.signal() == Some(libc::SIGPIPE)
-    }
-}
 
 /// This same program once more, by the runner if it needs one.
 pub fn this_program() -> Command {
@@ -61,36 +31,6 @@ pub fn this_program() -> Command {
     let mut command = Command::new(words.next().expect("the program is one"));
     command.args(words);
     command
-}
-
-/// Plays a scene of a group in a child, told its name. `preload` is loaded before libc.
-pub fn fate_of(group: usize, scene: &str, preload: Option<&Path>) -> io::Result<Fate> {
-    let mut child = this_program();
-    child.env(SCENE, scene).env(GROUP, group.to_string());
-    child.stdin(Stdio::null());
-    if let Some(library) = preload {
-        child.env("LD_PRELOAD", library);
-    }
-    let output = child.output()?;
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    Ok(Fate {
-        status: output.status,
-        output: text,
-    })
-}
-
-/// Becomes what a C host is: SIGPIPE kills. A scene that hangs ends after 20 seconds.
-pub fn become_a_foreign_host() {
-    dispose(libc::SIG_DFL);
-    mask(libc::SIG_UNBLOCK);
-    end_after(20);
-}
-
-/// Has SIGALRM end this process after so many seconds.
-pub fn end_after(seconds: u32) {
-    // SAFETY: alarm takes a number.
-    unsafe { libc::alarm(seconds) };
 }
 
 // --------------------------------------------------------------------------- signals ----

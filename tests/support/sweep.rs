@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use epipe::testing::{Break, Cut, Passed, Proxy};
+use epipe_testing::{Break, Cut, Passed, Proxy};
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -11,8 +11,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use epipe::testing::Rerun;
-use epipe::{assert_killed, assert_survives};
+use epipe_testing::{Rerun, assert_killed, assert_survives};
 use rustls::{ClientConnection, ConnectionCommon, ServerConnection, SideData, StreamOwned};
 
 #[path = "../../support/sweep.rs"]

@@ -1,4 +1,5 @@
-//! A watch names who raised SIGPIPE, in crates that know nothing of it. Where a frame's file and line
+//! A watch beside epipe's guards, and one that names who raised SIGPIPE, in crates that know
+//! nothing of it. Where a frame's file and line
 //! stand is searched in its source.
 
 #![cfg(all(
@@ -9,11 +10,18 @@
 #![allow(missing_docs, reason = "a test")]
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use epipe::testing::{Break, Event, Peer, Watch};
-use epipe::{assert_killed, assert_survives};
+use epipe::sigpipe::{self, Disposition};
+use epipe::verify::Technique;
+use epipe_testing::{Break, Event, Peer, Watch, WatchError, assert_killed, assert_survives};
+
+#[path = "../../support/mod.rs"]
+mod support;
 
 /// More than a loaded machine needs.
 const SOON: Duration = Duration::from_secs(20);
@@ -69,7 +77,7 @@ fn tokio_s_write_buf_is_named() {
     assert_survives!(|| {
         let event = watched(scene)();
         assert_names(&event, "tests/ecosystem/tests/watch.rs", "// this line");
-        let of_tokio = |f: &epipe::testing::Frame| {
+        let of_tokio = |f: &epipe_testing::Frame| {
             f.file
                 .as_ref()
                 .is_some_and(|file| file.ends_with("util/write_buf.rs"))
@@ -99,5 +107,86 @@ fn rustls_on_std_s_stream_is_named() {
             caller.file.as_ref().unwrap().ends_with("src/vecbuf.rs"),
             "{event}"
         );
+    });
+}
+
+fn write_to_a_broken_pipe() {
+    support::foreign_write(support::broken_pipe(), b"lost").unwrap_err();
+}
+
+#[test]
+fn a_guard_and_a_watch_may_end_in_any_order() {
+    // Each in the other, which is right where the guard is a handler too (`ci/refused`).
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        let guard = sigpipe::guard().unwrap();
+        write_to_a_broken_pipe();
+        drop(guard);
+        drop(watch);
+        assert_eq!(support::disposition(), libc::SIG_DFL);
+    });
+    if epipe::protection().pipe_write().contains(&Technique::ProcessHandler) {
+        return;
+    }
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        let guard = sigpipe::guard().unwrap();
+        drop(watch);
+        write_to_a_broken_pipe();
+        drop(guard);
+        assert_eq!(support::disposition(), libc::SIG_DFL);
+    });
+    assert_survives!(|| {
+        // A thread that the guard does not blind.
+        let (go, wait) = mpsc::channel();
+        let watcher = thread::spawn(move || {
+            wait.recv().unwrap();
+            Watch::begin().unwrap()
+        });
+        let guard = sigpipe::guard().unwrap();
+        go.send(()).unwrap();
+        let watch = watcher.join().unwrap();
+        drop(guard);
+        drop(watch);
+        assert_eq!(support::disposition(), libc::SIG_DFL);
+    });
+}
+
+#[test]
+fn a_watch_is_a_handler_as_a_host_has_one() {
+    for (former, found) in [
+        (libc::SIG_DFL, Disposition::Default),
+        (libc::SIG_IGN, Disposition::Ignored),
+        (support::hosts_handler(), Disposition::Handled),
+    ] {
+        assert_survives!(|| {
+            support::dispose(former);
+            assert_eq!(sigpipe::disposition().unwrap(), found);
+            let watch = Watch::begin().unwrap();
+            // As an initialisation does that is watched: it leaves a handler alone.
+            assert_eq!(sigpipe::ignore().unwrap(), Disposition::Handled);
+            assert_eq!(sigpipe::disposition().unwrap(), Disposition::Handled);
+            write_to_a_broken_pipe();
+            assert_eq!(watch.events().len(), 1);
+            drop(watch);
+            assert_eq!(support::disposition(), former);
+        });
+    }
+}
+
+#[test]
+fn what_is_protected_is_not_seen() {
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        // By a guard; and ours by itself.
+        sigpipe::suppressed(write_to_a_broken_pipe).unwrap();
+        let (reader, mut writer) = epipe::io::pipe().unwrap();
+        drop(reader);
+        writer.write(b"lost").unwrap_err();
+        watch.assert_none();
+        drop(watch);
+        // Under a guard it would be blind.
+        support::mask(libc::SIG_BLOCK);
+        assert!(matches!(Watch::begin(), Err(WatchError::Blocked)));
     });
 }

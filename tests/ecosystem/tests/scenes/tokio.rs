@@ -238,21 +238,23 @@ async fn broken_child() -> ChildStdin {
     stdin
 }
 
-fn adopt<T: epipe::Adopt>(handle: T) -> NoSigpipe<T> {
-    NoSigpipe::new(handle).unwrap()
+macro_rules! adopt {
+    ($handle:expr) => {
+        NoSigpipe::new($handle).unwrap()
+    };
 }
 
 fn pipes() -> Vec<Scene> {
     pairs! {
         "tokio pipe: write":
-            runtime().block_on(async { adopt(sender()).write(b"x").await }),
+            runtime().block_on(async { adopt!(sender()).write(b"x").await }),
             control runtime().block_on(async { sender().write(b"x").await });
         "tokio pipe: write_vectored":
-            runtime().block_on(async { adopt(sender()).write_vectored(&slices()).await }),
+            runtime().block_on(async { adopt!(sender()).write_vectored(&slices()).await }),
             control runtime().block_on(async { sender().write_vectored(&slices()).await });
         "tokio pipe: try_write":
             runtime().block_on(async {
-                let sender = adopt(sender());
+                let sender = adopt!(sender());
                 sender.get_ref().writable().await?;
                 sender.try_write(b"x")
             }),
@@ -262,11 +264,11 @@ fn pipes() -> Vec<Scene> {
                 sender.try_write(b"x")
             });
         "tokio ChildStdin: write":
-            runtime().block_on(async { adopt(broken_child().await).write(b"x").await }),
+            runtime().block_on(async { adopt!(broken_child().await).write(b"x").await }),
             control runtime().block_on(async { broken_child().await.write(b"x").await });
         "tokio ChildStdin: write_vectored":
             runtime().block_on(async {
-                adopt(broken_child().await).write_vectored(&slices()).await
+                adopt!(broken_child().await).write_vectored(&slices()).await
             }),
             control runtime().block_on(async {
                 broken_child().await.write_vectored(&slices()).await
@@ -274,7 +276,7 @@ fn pipes() -> Vec<Scene> {
         "tokio ChildStdin as a Sender: write":
             runtime().block_on(async {
                 let stdin = broken_child().await.into_owned_fd()?;
-                adopt(Sender::from_owned_fd(stdin)?).write(b"x").await
+                adopt!(Sender::from_owned_fd(stdin)?).write(b"x").await
             }),
             control runtime().block_on(async { broken_child().await.write(b"x").await });
     }
@@ -311,8 +313,8 @@ fn healthy() -> Vec<Scene> {
         Scene::survives("tokio tcp: much goes through, both ways at once", || {
             let (a, b) = tcp_pair("127.0.0.1:0").unwrap();
             runtime().block_on(async {
-                let (read_a, write_a) = adopt(TcpStream::of(a)).into_split();
-                let (read_b, write_b) = tokio::io::split(adopt(TcpStream::of(b)));
+                let (read_a, write_a) = adopt!(TcpStream::of(a)).into_split();
+                let (read_b, write_b) = tokio::io::split(adopt!(TcpStream::of(b)));
                 assert!(write_a.is_write_vectored() && write_b.is_write_vectored());
                 // A task each: one that waits must be woken by what it waits for.
                 let tasks = [
@@ -329,14 +331,14 @@ fn healthy() -> Vec<Scene> {
         Scene::survives("tokio unix: much goes through", || {
             let (a, b) = unix_pair().unwrap();
             runtime().block_on(async {
-                tokio::join!(write(adopt(UnixStream::of(a))), read(UnixStream::of(b)));
+                tokio::join!(write(adopt!(UnixStream::of(a))), read(UnixStream::of(b)));
             });
         }),
         Scene::survives("tokio pipe: much goes through", || {
             let (reader, writer) = io::pipe().unwrap();
             runtime().block_on(async {
                 let reader = Receiver::from_owned_fd(reader.into()).unwrap();
-                let writing = tokio::spawn(write(adopt(Sender::of(writer.into()))));
+                let writing = tokio::spawn(write(adopt!(Sender::of(writer.into()))));
                 read(reader).await;
                 writing.await.unwrap();
             });
@@ -348,7 +350,7 @@ fn healthy() -> Vec<Scene> {
                     .stdout(Stdio::piped())
                     .spawn()
                     .unwrap();
-                let stdin = adopt(child.stdin.take().unwrap());
+                let stdin = adopt!(child.stdin.take().unwrap());
                 let stdout = child.stdout.take().unwrap();
                 tokio::join!(write(stdin), read(stdout));
             });
@@ -363,7 +365,7 @@ fn healthy() -> Vec<Scene> {
                         .kill_on_drop(true)
                         .spawn()
                         .unwrap();
-                    let mut stdin = adopt(child.stdin.take().unwrap());
+                    let mut stdin = adopt!(child.stdin.take().unwrap());
                     let mut writing = Box::pin(stdin.write_all(&[0; 1 << 20]));
                     let waits = std::future::poll_fn(|cx| Poll::Ready(writing.as_mut().poll(cx)));
                     assert!(waits.await.is_pending());
@@ -469,14 +471,14 @@ fn hyper() -> Vec<Scene> {
     let mut scenes = Vec::new();
     for broken in [Break::RstRead, Break::FinRst] {
         let name = format!("hyper server {broken:?}: a response");
-        scenes.push(Scene::survives(&name, move || serve(adopt, broken)));
+        scenes.push(Scene::survives(&name, move || serve(|s| adopt!(s), broken)));
         scenes.push(Scene::dies(format!("{name}: control"), move || {
             serve(|s| s, broken)
         }));
     }
     for broken in [Break::Rst, Break::RstRead, Break::FinRst] {
         let name = format!("hyper client {broken:?}: a request in the queue");
-        scenes.push(Scene::survives(&name, move || request(adopt, broken)));
+        scenes.push(Scene::survives(&name, move || request(|s| adopt!(s), broken)));
         scenes.push(Scene::dies(format!("{name}: control"), move || {
             request(|s| s, broken)
         }));
@@ -557,7 +559,7 @@ fn tokio_rustls() -> Vec<Scene> {
                 }
                 let name = format!("tokio-rustls {side} {broken:?}: {name}");
                 scenes.push(Scene::survives(&name, move || {
-                    tls(adopt, as_client, does, broken);
+                    tls(|s| adopt!(s), as_client, does, broken);
                 }));
                 scenes.push(Scene::dies(format!("{name}: control"), move || {
                     tls(|s| s, as_client, does, broken);

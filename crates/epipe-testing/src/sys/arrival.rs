@@ -1,17 +1,15 @@
 //! What has arrived in the local kernel, asked by `poll(2)`: it takes nothing from the socket, no
 //! byte and no error. (`SO_ERROR`, a read or a peek would take the ECONNRESET.)
 
-use std::ffi::c_short;
+#![allow(unsafe_code, reason = "poll, ioctl and getsockopt take pointers")]
+
+use std::ffi::{c_int, c_short};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use cfg_if::cfg_if;
-use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT};
-
-use super::super::poll::{entry, wait};
-#[cfg(any(target_os = "android", target_os = "linux"))]
-use super::super::queue;
+use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, pollfd};
 
 /// What a socket is watched for. Its end is told as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +37,40 @@ impl Ready {
     /// Reset, or closed in both directions: nothing can be sent any more.
     pub(crate) fn gone(self) -> bool {
         self.0 & (POLLHUP | POLLERR) != 0
+    }
+}
+
+fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
+    pollfd {
+        fd: fd.as_raw_fd(),
+        events,
+        revents: 0,
+    }
+}
+
+/// poll(2), made again after a signal.
+fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let milliseconds = left.map_or(-1, |left| {
+            // Rounded up: it never returns too early. What is longer than poll can wait takes several rounds.
+            let rounded_up = left.as_nanos().div_ceil(1_000_000);
+            rounded_up.try_into().unwrap_or(c_int::MAX)
+        });
+        // SAFETY: the slice is valid for the call, and so is its length.
+        match unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as _, milliseconds) } {
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            _ if polled.iter().any(|entry| entry.revents & POLLNVAL != 0) => {
+                return Err(io::Error::from_raw_os_error(libc::EBADF));
+            }
+            0 if milliseconds == c_int::MAX => {}
+            _ => return Ok(()),
+        }
     }
 }
 
@@ -140,12 +172,33 @@ cfg_if! {
         /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the
         /// system does not tell.
         pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> io::Result<Option<usize>> {
-            queue::with_fin(&fd).map(Some)
+            let mut count: c_int = 0;
+            // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
+            // SAFETY: the call writes one int.
+            match unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut count) } {
+                -1 => Err(io::Error::last_os_error()),
+                _ => Ok(Some(usize::try_from(count).unwrap_or(0))),
+            }
         }
 
         /// Whether a TCP connection is gone: reset, or closed by both sides with all acknowledged.
         pub(crate) fn is_closed(fd: BorrowedFd<'_>) -> bool {
-            queue::is_closed(&fd)
+            /// linux/tcp_states.h.
+            const TCP_CLOSE: u8 = 7;
+            // The first byte of linux/tcp.h's `struct tcp_info`. Of the rest only this is written.
+            let mut state: u8 = 0;
+            let mut len = size_of::<u8>() as libc::socklen_t;
+            // SAFETY: value and length are valid for the call, and the length is the value's.
+            let answer = unsafe {
+                libc::getsockopt(
+                    fd.as_raw_fd(),
+                    libc::IPPROTO_TCP,
+                    libc::TCP_INFO,
+                    (&raw mut state).cast(),
+                    &mut len,
+                )
+            };
+            answer == 0 && state == TCP_CLOSE
         }
     } else {
         /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the

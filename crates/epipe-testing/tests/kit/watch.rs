@@ -1,18 +1,14 @@
 //! A watch tells who raised SIGPIPE, in code that it does not know.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::thread;
 
-use epipe::sigpipe::{self, Disposition};
-use epipe::testing::{Fate, Watch, WatchError, fate_of};
-use epipe::{assert_killed, assert_survives};
+use epipe_testing::{Fate, Watch, WatchError, assert_killed, assert_survives, fate_of};
 
 use crate::support;
 
-#[path = "../../src/testing/blame.rs"]
+#[path = "../../src/blame.rs"]
 mod blame;
 
 /// Where the unwinder passes a signal's frame.
@@ -57,11 +53,11 @@ fn it_records_and_does_not_die() {
                 "{event}"
             );
             // From the call outwards: nothing of the handler stands before it.
-            let own = |frame: &epipe::testing::Frame| {
+            let own = |frame: &epipe_testing::Frame| {
                 frame
                     .function
                     .as_deref()
-                    .is_some_and(|name| name.contains("sys::testing"))
+                    .is_some_and(|name| name.contains("epipe_testing::sys"))
             };
             assert!(!event.frames().iter().any(own), "{event}");
         }
@@ -134,54 +130,6 @@ fn who_has_installed_a_handler_meanwhile_keeps_it() {
 }
 
 #[test]
-fn a_guard_and_a_watch_may_end_in_any_order() {
-    // Where the guard is a handler too (`ci/refused`), each finds the other's.
-    assert_survives!(|| {
-        let watch = Watch::begin().unwrap();
-        let guard = sigpipe::guard().unwrap();
-        drop(watch);
-        write_to_a_broken_pipe();
-        drop(guard);
-        assert_eq!(support::disposition(), libc::SIG_DFL);
-    });
-    assert_survives!(|| {
-        // A thread that the guard does not blind.
-        let (go, wait) = mpsc::channel();
-        let watcher = thread::spawn(move || {
-            wait.recv().unwrap();
-            Watch::begin().unwrap()
-        });
-        let guard = sigpipe::guard().unwrap();
-        go.send(()).unwrap();
-        let watch = watcher.join().unwrap();
-        drop(guard);
-        drop(watch);
-        assert_eq!(support::disposition(), libc::SIG_DFL);
-    });
-}
-
-#[test]
-fn the_process_s_disposition_is_told_and_changed_behind_it() {
-    assert_survives!(|| {
-        let watch = Watch::begin().unwrap();
-        assert_eq!(sigpipe::disposition().unwrap(), Disposition::Default);
-        // As an initialisation does that is watched.
-        assert_eq!(sigpipe::ignore().unwrap(), Disposition::Default);
-        assert_eq!(sigpipe::disposition().unwrap(), Disposition::Ignored);
-        write_to_a_broken_pipe();
-        assert_eq!(watch.events().len(), 1);
-        drop(watch);
-        assert_eq!(support::disposition(), libc::SIG_IGN);
-        write_to_a_broken_pipe();
-    });
-    assert_survives!(|| {
-        support::dispose(support::hosts_handler());
-        let _watch = Watch::begin().unwrap();
-        assert_eq!(sigpipe::ignore().unwrap(), Disposition::Handled);
-    });
-}
-
-#[test]
 fn a_stale_handler_that_somebody_has_put_back_is_the_default() {
     assert_survives!(|| {
         // As curl does round its calls.
@@ -212,18 +160,14 @@ fn there_is_one_at_a_time_and_another_after_it() {
 }
 
 #[test]
-fn what_is_protected_is_not_seen() {
+fn what_is_blocked_is_not_seen() {
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
-        // By a guard; and ours by itself.
-        sigpipe::suppressed(write_to_a_broken_pipe).unwrap();
-        let (reader, mut writer) = epipe::io::pipe().unwrap();
-        drop(reader);
-        writer.write(b"lost").unwrap_err();
+        support::mask(libc::SIG_BLOCK);
+        write_to_a_broken_pipe();
         watch.assert_none();
         drop(watch);
-        // Under a guard it would be blind.
-        support::mask(libc::SIG_BLOCK);
+        // On this thread it would be blind.
         assert!(matches!(Watch::begin(), Err(WatchError::Blocked)));
     });
 }
@@ -265,10 +209,10 @@ fn the_message_of_assert_none_names_file_and_line() {
     }
     assert!(said.contains("support/mod.rs:"), "{said}");
     assert!(
-        said.contains("testing::watch::write_to_a_broken_pipe"),
+        said.contains("kit::watch::write_to_a_broken_pipe"),
         "{said}"
     );
-    assert!(said.contains("tests/testing/watch.rs:"), "{said}");
+    assert!(said.contains("tests/kit/watch.rs:"), "{said}");
 }
 
 /// std holds its backtrace lock while it prints a panic: a handler that took it would hang, and one
@@ -292,98 +236,59 @@ fn a_panic_into_a_closed_stderr_is_recorded() {
         command
             .args([test, "--exact", "--nocapture"])
             .env("RUST_BACKTRACE", "1");
-        epipe::testing::Rerun::from(command)
+        epipe_testing::Rerun::from(command)
     };
     let said = assert_survives!(run(), || panics(true));
     assert!(said.contains("std::panicking") || !WALKS, "{said}");
     assert_killed!(run(), || panics(false));
 }
 
-/// Code that knows nothing of this crate. Where its file and line stand is searched in its source.
-#[cfg(all(
-    target_os = "linux",
-    target_env = "gnu",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-))]
-mod foreign {
-    use std::fs;
-    use std::io::Write;
-    use std::time::Duration;
+#[cfg(all(target_env = "gnu", target_arch = "x86_64"))] // it calls a compiler of this machine
+#[test]
+fn a_write_in_c_is_named() {
+    use std::ffi::CString;
+    use std::path::Path;
+    use std::process::Command;
 
-    use epipe::testing::{Break, Event, Peer, Watch};
-    use epipe::{assert_killed, assert_survives};
-
-    use crate::{SOON, support};
-
-    /// A file of a crate or a folder, and the text of one of its lines: some frame stands there.
-    fn assert_names(event: &Event, file: &str, text: &str) {
-        let found = event.frames().iter().any(|frame| {
-            let (Some(path), Some(line)) = (&frame.file, frame.line) else {
-                return false;
-            };
-            path.ends_with(file)
-                && fs::read_to_string(path)
-                    .is_ok_and(|code| code.lines().nth(line as usize - 1).unwrap().contains(text))
-        });
-        assert!(found, "{file}, at a line with `{text}`, is not in\n{event}");
-    }
-
-    fn watched(scene: impl FnOnce() + Clone) -> impl FnOnce() -> Event {
-        move || {
-            let watch = Watch::begin().unwrap();
-            scene();
-            let events = watch.events();
-            assert_eq!(events.len(), 1);
-            events[0].clone()
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")] // it calls a compiler of this machine
-    #[test]
-    fn a_write_in_c_is_named() {
-        use std::ffi::CString;
-        use std::path::Path;
-        use std::process::Command;
-
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testing/naive.c");
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("naive.so");
-        let compiled = Command::new("cc")
-            .args(["-g", "-O0", "-shared", "-fPIC", "-o"])
-            .args([&library, &source])
-            .status()
-            .unwrap();
-        assert!(compiled.success());
-        let scene = || {
-            let path = CString::new(library.to_str().unwrap()).unwrap();
-            let naive = support::load(&path, c"naive_write");
-            let pipe = support::broken_pipe();
-            assert_eq!(naive(std::os::fd::AsRawFd::as_raw_fd(&pipe)), -1);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kit/naive.c");
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("naive.so");
+    let compiled = Command::new("cc")
+        .args(["-g", "-O0", "-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .status()
+        .unwrap();
+    assert!(compiled.success());
+    let scene = || {
+        let path = CString::new(library.to_str().unwrap()).unwrap();
+        let naive = support::load(&path, c"naive_write");
+        let pipe = support::broken_pipe();
+        assert_eq!(naive(std::os::fd::AsRawFd::as_raw_fd(&pipe)), -1);
+    };
+    assert_killed!(scene);
+    assert_survives!(|| {
+        let watch = Watch::begin().unwrap();
+        scene();
+        let events = watch.events();
+        assert_eq!(events.len(), 1);
+        let event = &events[0];
+        let caller = event.caller().unwrap();
+        assert_eq!(caller.function.as_deref(), Some("naive_write"), "{event}");
+        // Some frame stands at that line of the source.
+        let code = std::fs::read_to_string(&source).unwrap();
+        let is_there = |frame: &epipe_testing::Frame| {
+            frame
+                .file
+                .as_ref()
+                .is_some_and(|file| file.ends_with("tests/kit/naive.c"))
+                && frame.line.is_some_and(|line| {
+                    code.lines()
+                        .nth(line as usize - 1)
+                        .unwrap()
+                        .contains("write(fd, ")
+                })
         };
-        assert_killed!(scene);
-        assert_survives!(|| {
-            let event = watched(scene)();
-            let caller = event.caller().unwrap();
-            assert_eq!(caller.function.as_deref(), Some("naive_write"), "{event}");
-            assert_names(&event, "tests/testing/naive.c", "write(fd, ");
-        });
-    }
-
-    #[test]
-    fn a_whole_library_may_be_watched_while_it_works() {
-        // Nothing raised: nothing recorded.
-        assert_survives!(|| {
-            let watch = Watch::begin().unwrap();
-            let peer = Peer::listen(Break::FinThenReset(5)).unwrap();
-            let mut stream = epipe::net::TcpStream::connect(peer.address().unwrap()).unwrap();
-            stream
-                .set_write_timeout(Some(Duration::from_secs(5)))
-                .unwrap();
-            stream.write_all(b"hello").unwrap();
-            peer.wait_broken(&stream, SOON).unwrap();
-            stream.write_vectored(&support::slices()).unwrap_err();
-            watch.assert_none();
-        });
-    }
+        assert!(event.frames().iter().any(is_there), "{event}");
+    });
 }
 
 #[test]

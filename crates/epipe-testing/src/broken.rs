@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::sys::testing as sys;
+use crate::sys;
 
 /// How a [`Peer`](super::Peer) or a [`Proxy`](super::Proxy) breaks a connection. Bytes are counted
 /// from the first that the other side sends.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 
-use crate::sys::testing as sys;
+use crate::sys;
 
 /// What a [`Faulty`] answers in place of, or on top of, its inner handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,7 +103,7 @@ impl fmt::Display for Injected {
 /// ```
 /// use std::io::Write;
 ///
-/// use epipe::testing::{At, Fault, Faulty};
+/// use epipe_testing::{At, Fault, Faulty};
 ///
 /// let mut log = Faulty::new(Vec::new())
 ///     .on_write(At::Call(1), Fault::INTERRUPTED)

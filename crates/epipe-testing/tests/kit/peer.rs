@@ -1,22 +1,20 @@
 //! A peer breaks at the byte that it was told, and the next write says what the docs say.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use epipe::net::TcpStream;
-use epipe::os::unix::net::{UnixListener, UnixStream};
-use epipe::testing::{Break, Peer, Script, WaitError, wait_reset};
-use epipe::{assert_killed, assert_survives};
+use epipe_testing::{Break, Peer, Script, WaitError, assert_killed, assert_survives, wait_reset};
 
 use crate::support::{foreign_write, spell};
 use crate::{SOON, rounds};
 
 /// Both ends of a TCP connection.
-fn pair() -> (TcpStream, std::net::TcpStream) {
+fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (ours, listener.accept().unwrap().0)
@@ -40,7 +38,7 @@ fn tcp(peer: Peer) -> (Peer, TcpStream) {
 }
 
 fn served_by_tcp(address: &str, script: Script) -> (Peer, TcpStream) {
-    let listener = epipe::net::TcpListener::bind(address).unwrap();
+    let listener = TcpListener::bind(address).unwrap();
     let peer = Peer::connect(listener.local_addr().unwrap(), script).unwrap();
     (peer, listener.accept().unwrap().0)
 }
@@ -623,7 +621,7 @@ fn a_peer_that_is_dropped_ends_at_once_wherever_it_stands() {
 }
 
 #[test]
-fn the_documented_write_kills_and_ours_does_not() {
+fn the_documented_write_kills_and_a_protected_one_does_not() {
     for (breaks, answers, _) in TABLE
         .into_iter()
         .filter(|(_, tcp, _)| tcp.contains(&"EPIPE"))
@@ -638,13 +636,33 @@ fn the_documented_write_kills_and_ours_does_not() {
             println!("the next one");
             write(&stream);
         };
-        let said = assert_survives!(|| scene(|mut stream| {
-            let error = stream
-                .write_vectored(&crate::support::slices())
+        let said = assert_survives!(|| scene(|stream| {
+            let error = socket2::SockRef::from(stream)
+                .send_with_flags(b"lost", libc::MSG_NOSIGNAL)
                 .unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         }));
         assert_eq!(said, "the next one\n");
         assert_killed!(|| scene(|stream| drop(foreign_write(stream, b"lost"))));
     }
+}
+
+#[test]
+fn a_peer_whose_other_side_vanishes_kills_nobody() {
+    assert_survives!(|| {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let script = Break::ResetAfter(1).answering(vec![0; 50 << 20]);
+        let peer = Peer::holding(theirs, script).unwrap();
+        ours.write_all(b"x").unwrap();
+        ours.read_exact(&mut [0]).unwrap();
+        // It has more to say, and its next write raises.
+        drop(ours);
+        let ended = peer.wait_done(SOON);
+        assert!(matches!(ended, Err(WaitError::Ended { .. })), "{ended:?}");
+    });
+    assert_killed!(|| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(ours);
+        let _ = foreign_write(theirs, b"x");
+    });
 }

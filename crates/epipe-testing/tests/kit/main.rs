@@ -5,16 +5,14 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-#[path = "../support/mod.rs"]
+#[path = "../../../../tests/support/mod.rs"]
 mod support;
 
 mod fate;
 mod faulty;
 mod peer;
 mod proxy;
-// These call compilers of this machine.
-#[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
-mod reset;
+#[cfg(feature = "watch")]
 mod watch;
 
 use std::time::Duration;

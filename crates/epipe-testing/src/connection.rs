@@ -1,20 +1,19 @@
 //! One side of a connection that the kit holds, in a thread of its own.
 
 use std::cell::Cell;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
-use socket2::{Domain, SockAddr, SockRef, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::Socket;
-use crate::sys::testing::{self as sys, Ready, Wish};
+use crate::sys::{self, Ready, Wish};
 
 /// How long nothing need be taken by a receiver that is not waited for. (Linux puts an acknowledgement off for
 /// 40 to 200 ms.)
@@ -174,10 +173,7 @@ impl Connection {
         ];
         let [from, to, called_off] = sys::poll(watched, deadline)?;
         check(called_off)?;
-        let ready = [
-            from.readable() || from.gone(),
-            to.writable() || to.gone(),
-        ];
+        let ready = [from.readable() || from.gone(), to.writable() || to.gone()];
         Ok(ready.contains(&true).then_some(ready))
     }
 
@@ -217,7 +213,9 @@ impl Connection {
 
     /// Whether there is a byte, of a connection that has something to read or its end.
     pub(super) fn has_unread(&self) -> io::Result<bool> {
-        self.socket.peek(&mut [MaybeUninit::uninit()]).map(|n| n > 0)
+        self.socket
+            .peek(&mut [MaybeUninit::uninit()])
+            .map(|n| n > 0)
     }
 
     pub(super) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -225,7 +223,7 @@ impl Connection {
     }
 
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(buf)
+        sys::send(&self.socket, buf)
     }
 
     /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. Not for longer
@@ -274,7 +272,10 @@ impl Connection {
         if !self.is_tcp {
             return 0;
         }
-        sys::unacknowledged(self.as_fd()).ok().flatten().unwrap_or(0)
+        sys::unacknowledged(self.as_fd())
+            .ok()
+            .flatten()
+            .unwrap_or(0)
     }
 
     /// The same in bytes.
@@ -290,7 +291,7 @@ impl Connection {
     /// Closes with a reset. A Unix socket knows none.
     pub(super) fn reset(self) -> io::Result<()> {
         if self.is_tcp {
-            SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
+            self.socket.set_linger(Some(Duration::ZERO))?;
         }
         Ok(())
     }
@@ -340,9 +341,10 @@ fn is_stream(socket: &Socket) -> io::Result<()> {
 /// Whether it is of TCP. What is no socket is left as it was.
 fn prepare(socket: &Socket, slow: bool) -> io::Result<bool> {
     let is_tcp = socket.local_addr()?.as_socket().is_some();
+    sys::protect(socket);
     if is_tcp {
         // Each send is a segment of its own.
-        SockRef::from(socket).set_tcp_nodelay(true)?;
+        socket.set_tcp_nodelay(true)?;
     }
     if slow {
         make_slow(socket)?;
@@ -379,9 +381,8 @@ pub(super) fn check(called_off: Ready) -> io::Result<()> {
 
 /// Small buffers in both directions.
 pub(super) fn make_slow(socket: &Socket) -> io::Result<()> {
-    let options = SockRef::from(socket);
-    options.set_recv_buffer_size(SMALL)?;
-    options.set_send_buffer_size(SMALL)
+    socket.set_recv_buffer_size(SMALL)?;
+    socket.set_send_buffer_size(SMALL)
 }
 
 /// A listening socket, and the address to connect to.
@@ -425,7 +426,10 @@ pub(super) fn is_again(error: &io::Error) -> bool {
 pub(super) fn on_loopback(addresses: impl ToSocketAddrs) -> io::Result<Vec<SockAddr>> {
     let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
     let addresses: Vec<_> = addresses.to_socket_addrs()?.collect();
-    if let Some(far) = addresses.iter().find(|a| !a.ip().to_canonical().is_loopback()) {
+    if let Some(far) = addresses
+        .iter()
+        .find(|a| !a.ip().to_canonical().is_loopback())
+    {
         return Err(invalid(format!(
             "the testing kit works on loopback only, not with {far}"
         )));

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::blame;
-use crate::sys::testing::{Recorder, Recording};
+use crate::sys::{Recorder, Recording};
 
 /// Finds calls that nothing protects, without dying of them: while it lives, a SIGPIPE of this process
 /// is recorded with its thread and its stack.
@@ -17,7 +17,7 @@ use crate::sys::testing::{Recorder, Recording};
 /// ```
 /// use std::io::Write;
 ///
-/// use epipe::testing::Watch;
+/// use epipe_testing::Watch;
 ///
 /// let (reader, mut writer) = std::io::pipe()?;
 /// drop(reader);
@@ -32,8 +32,8 @@ use crate::sys::testing::{Recorder, Recording};
 ///
 /// # Limits
 ///
-/// * It sees what is *raised*. Where SIGPIPE is blocked, as under a [`guard`](crate::sigpipe::guard()),
-///   nothing comes; and calls that this crate protects raise nothing.
+/// * It sees what is *raised*. Where SIGPIPE is blocked, as under epipe's `sigpipe::guard`, nothing comes; and
+///   calls that epipe protects raise nothing.
 /// * It is the process's: it sees the SIGPIPEs of all threads, also of tests that run beside this one.
 ///   There is one at a time. Give a test that watches a process of its own
 ///   ([`fate_of`](super::fate_of), nextest).
@@ -45,7 +45,8 @@ use crate::sys::testing::{Recorder, Recording};
 ///   ends it. Files and lines need debug information, which release builds lack by default (`debug =
 ///   "line-tables-only"` in the profile is enough; a function's name is then without its path).
 /// * Where SIGPIPE goes to the process (Apple, NetBSD) another thread may take it: then thread and stack
-///   are that one's. There, nothing is recorded while a guard lives anywhere in the process.
+///   are that one's. There, epipe's guard is a handler too: what it suppresses is recorded. End the two in
+///   the reverse order in which they began.
 /// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is dropped. One
 ///   that goes on calling the handler which it had found must be gone before the next `Watch`.
 #[must_use = "it watches until it is dropped"]
@@ -59,7 +60,9 @@ pub enum WatchError {
     #[error("another Watch lives in this process: give this test a process of its own (`fate_of`)")]
     Another,
     /// On this thread nothing would come.
-    #[error("SIGPIPE is blocked on this thread, as under a guard: a Watch would see nothing of it")]
+    #[error(
+        "SIGPIPE is blocked on this thread, as under a guard of epipe: a Watch would see nothing of it"
+    )]
     Blocked,
     /// What the system said.
     #[error(transparent)]
@@ -108,7 +111,8 @@ impl Watch {
         if events.is_empty() && missed == 0 {
             return;
         }
-        let mut message = String::from("a SIGPIPE was raised, which kills where the default stands");
+        let mut message =
+            String::from("a SIGPIPE was raised, which kills where the default stands");
         for event in &events {
             message.push_str(&format!("\n{event}"));
         }
@@ -156,7 +160,11 @@ impl Event {
         Event {
             thread: recording.thread,
             thread_name: Some(name).filter(|name| !name.is_empty()),
-            frames: recording.frames().iter().flat_map(|ip| look_up(*ip)).collect(),
+            frames: recording
+                .frames()
+                .iter()
+                .flat_map(|ip| look_up(*ip))
+                .collect(),
         }
     }
 

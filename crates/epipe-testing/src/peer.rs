@@ -1,5 +1,6 @@
 //! A peer that breaks as told.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,11 +8,10 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockAddr};
+use socket2::{Domain, SockAddr, Socket};
 
 use super::broken::{Break, Script, WaitError, wait_fin, wait_reset};
 use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worker, is_again};
-use crate::{AdoptError, Socket};
 
 /// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
 ///
@@ -20,10 +20,10 @@ use crate::{AdoptError, Socket};
 ///
 /// ```
 /// use std::io::{ErrorKind, IoSlice, Write};
+/// use std::net::TcpStream;
 /// use std::time::Duration;
 ///
-/// use epipe::net::TcpStream;
-/// use epipe::testing::{Break, Peer};
+/// use epipe_testing::{Break, Peer};
 ///
 /// let peer = Peer::listen(Break::ResetAfter(5))?;
 /// let mut stream = TcpStream::connect(peer.address().unwrap())?;
@@ -33,7 +33,7 @@ use crate::{AdoptError, Socket};
 /// let first = stream.write(b"lost").unwrap_err();
 /// assert_eq!(first.kind(), ErrorKind::ConnectionReset);
 /// let second = stream.write_vectored(&[IoSlice::new(b"lost")]).unwrap_err();
-/// assert_eq!(second.kind(), ErrorKind::BrokenPipe); // std's stream would kill, outside of Rust's main
+/// assert_eq!(second.kind(), ErrorKind::BrokenPipe); // outside of Rust's main it would kill
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -95,6 +95,45 @@ impl Shared {
             .wait_timeout_while(self.state(), timeout, |state| condition(state))
             .unwrap_or_else(PoisonError::into_inner)
             .0
+    }
+}
+
+/// Why a [`Peer`] cannot hold a connection, which is given back.
+#[derive(thiserror::Error)]
+#[error("the connection cannot be held: {error}")]
+#[non_exhaustive]
+pub struct HoldError {
+    end: OwnedFd,
+    error: io::Error,
+}
+
+impl HoldError {
+    fn new(end: impl Into<OwnedFd>, error: io::Error) -> HoldError {
+        let end = end.into();
+        HoldError { end, error }
+    }
+
+    /// Why.
+    pub fn error(&self) -> &io::Error {
+        &self.error
+    }
+
+    /// The end, as it was given.
+    pub fn into_inner(self) -> OwnedFd {
+        self.end
+    }
+}
+
+/// The message as well, for `unwrap`.
+impl fmt::Debug for HoldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<HoldError> for io::Error {
+    fn from(error: HoldError) -> io::Error {
+        error.error
     }
 }
 
@@ -169,15 +208,12 @@ impl Peer {
     ///
     /// What is no connected stream socket is given back as it was: `NotConnected`, `InvalidInput`, or what
     /// `getsockopt` says. Those of `fcntl`, `pipe` and of starting a thread.
-    pub fn holding(
-        end: impl Into<OwnedFd>,
-        script: impl Into<Script>,
-    ) -> Result<Peer, AdoptError<OwnedFd>> {
+    pub fn holding(end: impl Into<OwnedFd>, script: impl Into<Script>) -> Result<Peer, HoldError> {
         let script = script.into();
         let connection = Connection::holding(Socket::from(end.into()), script.breaks.is_slow())
-            .map_err(|(socket, error)| AdoptError::new(socket.into(), error))?;
+            .map_err(|(socket, error)| HoldError::new(socket, error))?;
         Peer::begin(Source::Connection(connection), None, None, script)
-            .map_err(|(source, error)| AdoptError::new(source.into(), error))
+            .map_err(|(source, error)| HoldError::new(source, error))
     }
 
     fn listen_on(address: &SockAddr, folder: Option<Folder>, script: Script) -> io::Result<Peer> {
@@ -355,12 +391,7 @@ fn live(
 
 /// Sends the greeting and reads exactly as much as the break counts, both at once: the other side may
 /// not read before it has written.
-fn meet(
-    connection: &Connection,
-    script: &Script,
-    line: &Line,
-    shared: &Shared,
-) -> Result<(), End> {
+fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) -> Result<(), End> {
     let at_a_time = script.breaks.at_a_time();
     let mut greeting = &script.greeting[..];
     let mut left = script.breaks.after().unwrap_or(u64::MAX);

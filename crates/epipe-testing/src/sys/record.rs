@@ -20,7 +20,7 @@ use std::thread;
 use cfg_if::cfg_if;
 use libc::{SIG_DFL, SIG_IGN, sighandler_t, siginfo_t};
 
-use super::super::{errno, process_handler, signal};
+use super::{errno, signal};
 
 /// How many signals are kept; more are counted.
 const SLOTS: usize = 128;
@@ -98,7 +98,10 @@ const ON_STACK: i64 = 0;
 const TAKES_INFO: i64 = libc::SA_SIGINFO as i64;
 
 /// Records SIGPIPEs while it lives. There is one at a time.
-pub(crate) struct Recorder(());
+pub(crate) struct Recorder {
+    /// What was there.
+    former: libc::sigaction,
+}
 
 impl Recorder {
     /// `None`: there is one already.
@@ -114,8 +117,8 @@ impl Recorder {
         trace(0, |_| {});
 
         OPEN.store(true, Ordering::SeqCst);
-        match process_handler::stand_in(handler(), stand_before) {
-            Ok(()) => Ok(Some(Recorder(()))),
+        match put_in() {
+            Ok(former) => Ok(Some(Recorder { former })),
             Err(error) => {
                 close();
                 Err(error)
@@ -152,26 +155,43 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // Ours stays valid behind a handler that was put in since.
-        process_handler::step_aside();
+        put_back(&self.former);
         close();
     }
 }
 
-/// The handler's action, before what was there.
-fn stand_before(former: &libc::sigaction) -> libc::sigaction {
+/// Puts the handler before what is there, which is returned.
+fn put_in() -> io::Result<libc::sigaction> {
+    let mut former = signal::action()?;
+    // Code that had found ours, of an earlier watch, has put it back since.
+    if former.sa_sigaction == handler() {
+        former = signal::plain(SIG_DFL, 0);
+    }
     let flags = former.sa_flags as i64;
     FORMER.store(former.sa_sigaction, Ordering::Relaxed);
     FORMER_TAKES_INFO.store(flags & TAKES_INFO != 0, Ordering::Relaxed);
     // What a handler that was there asked for stays, but for its alternate stack.
     let (mut action, flags) = if is_handler(former.sa_sigaction) {
-        (*former, flags & !ON_STACK)
+        (former, flags & !ON_STACK)
     } else {
-        (process_handler::plain(SIG_DFL, 0), RESTART)
+        (signal::plain(SIG_DFL, 0), RESTART)
     };
     action.sa_sigaction = handler();
     action.sa_flags = (flags | TAKES_INFO) as _;
-    action
+    signal::set_action(&action)?;
+    Ok(former)
+}
+
+/// Puts back what was there, unless another handler was put in since: that one stays.
+fn put_back(former: &libc::sigaction) {
+    if !signal::action().is_ok_and(|found| found.sa_sigaction == handler()) {
+        return;
+    }
+    // SIG_IGN discards a signal that is still on its way to another thread: the default would kill.
+    // If that is refused, the handler stays.
+    if former.sa_sigaction != SIG_DFL || signal::set_action(&signal::plain(SIG_IGN, 0)).is_ok() {
+        let _ = signal::set_action(former);
+    }
 }
 
 fn close() {
@@ -193,8 +213,7 @@ fn handler() -> sighandler_t {
 extern "C" fn record(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let _errno = errno::Keep::new();
     HANDLERS.fetch_add(1, Ordering::SeqCst);
-    // Where the guard is a handler, ours stands before it and sees what it keeps away.
-    if OPEN.load(Ordering::SeqCst) && !process_handler::is_held() {
+    if OPEN.load(Ordering::SeqCst) {
         if let Some(slot) = RECORDED.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
             // SAFETY: the number is this call's alone, and nobody reads before the slot is full.
             fill(unsafe { &mut *slot.recording.get() }, context as usize);

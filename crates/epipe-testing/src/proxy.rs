@@ -8,12 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockAddr;
+use socket2::{SockAddr, Socket};
 
 use super::broken::{Break, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, LONGEST, Line, PATIENCE, SHORTEST, Settled, Worker, check, is_again};
-use crate::Socket;
-use crate::sys::testing::{self as sys, Ready, Wish};
+use super::connection::{
+    self, Connection, Folder, LONGEST, Line, PATIENCE, SHORTEST, Settled, Worker, check, is_again,
+};
+use crate::sys::{self, Ready, Wish};
 
 /// Where a [`Proxy`] cuts: each direction has its own [`Break`], which counts the bytes of that
 /// direction. The default passes everything on.
@@ -100,10 +101,10 @@ impl Passed {
 ///
 /// ```
 /// use std::io::Read;
+/// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
 ///
-/// use epipe::net::{TcpListener, TcpStream};
-/// use epipe::testing::{Break, Cut, Proxy};
+/// use epipe_testing::{Break, Cut, Proxy};
 ///
 /// let server = TcpListener::bind("127.0.0.1:0")?;
 /// let cut = Cut::to_client(Break::FinAfter(4));
@@ -330,13 +331,7 @@ fn is_called_off(line: &Line, within: Duration) -> bool {
 }
 
 /// One connection's life.
-fn pass_on(
-    client: Connection,
-    servers: &[SockAddr],
-    cut: Cut,
-    line: &Line,
-    tell: impl Fn(Passed),
-) {
+fn pass_on(client: Connection, servers: &[SockAddr], cut: Cut, line: &Line, tell: impl Fn(Passed)) {
     let Ok(server) = Connection::connect(servers, cut.is_slow(), line) else {
         // The server cannot be reached: the client sees a reset.
         let _ = client.reset();
@@ -496,7 +491,11 @@ impl Between {
                 ended: false,
             });
             let ready = self.watch(pause, line)?;
-            pause = if self.is_due() { (pause * 2).min(LONGEST) } else { SHORTEST };
+            pause = if self.is_due() {
+                (pause * 2).min(LONGEST)
+            } else {
+                SHORTEST
+            };
             for (side, ready) in SIDES.into_iter().zip(ready) {
                 if let Some(outcome) = self.step(side, ready)? {
                     return Ok(outcome);

@@ -1,13 +1,12 @@
 //! A proxy cuts at the byte that it was told, in either direction.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use epipe::net::{TcpListener, TcpStream};
-use epipe::os::unix::net::{UnixListener, UnixStream};
-use epipe::testing::{Break, Cut, Proxy, WaitError, wait_fin, wait_reset};
+use epipe_testing::{Break, Cut, Proxy, WaitError, wait_fin, wait_reset};
 
 use crate::support::spell;
 use crate::{SOON, rounds};

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 
-use epipe::testing::{At, Fault, Faulty, Operation};
+use epipe_testing::{At, Fault, Faulty, Operation};
 
 #[test]
 fn every_fault_comes_where_it_was_told() {

@@ -5,8 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use epipe::testing::{Fate, FateError, Rerun, fate_of};
-use epipe::{assert_killed, assert_survives};
+use epipe_testing::{Fate, FateError, Rerun, assert_killed, assert_survives, fate_of};
 
 use crate::support;
 

@@ -1,6 +1,5 @@
 //! What becomes of a closure where SIGPIPE has its default.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,22 +14,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::connection::Folder;
-use crate::sys::testing as sys;
+use crate::connection::Folder;
+use crate::sys;
 
 /// How long a scene may take, unless told.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Names the folder in which parent and child leave word.
-const FOLDER: &str = "EPIPE_FATE";
 /// What starts a child whose program the kernel cannot run: an emulator and its arguments, separated by
 /// spaces.
 const RUNNER: &str = "EPIPE_RUNNER";
-/// What is in it: which call the child is to play, with the fates of those before it; what it says; and
-/// that it has come to the call, and to the closure's end.
+/// Names the directory of one child.
+const FOLDER: &str = "EPIPE_FATE";
+/// In it: which call the child is to play, with the fates of those before it.
 const REQUEST: &str = "request";
+/// What the child prints.
 const OUTPUT: &str = "output";
-const ARRIVED: &str = "arrived";
-const RETURNED: &str = "returned";
+/// It is there when the child has come to the call, and has a byte when the closure has returned.
+const PROGRESS: &str = "progress";
 
 /// How a scene ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +91,9 @@ pub enum FateError {
     },
     /// This is a child on its way to another call, and in the parent this one had not ended before
     /// that: they stand one within the other, or on threads that run at once.
-    #[error("a child came to a call of fate_of whose fate is not known: do not nest them, nor run two at once")]
+    #[error(
+        "a child came to a call of fate_of whose fate is not known: do not nest them, nor run two at once"
+    )]
     NotPlayed,
     /// What the system said.
     #[error(transparent)]
@@ -127,7 +128,7 @@ fn hint(guessed: bool) -> &'static str {
 /// ```no_run
 /// use std::io::Write;
 ///
-/// use epipe::testing::{Fate, fate_of};
+/// use epipe_testing::{Fate, fate_of};
 ///
 /// #[test]
 /// fn std_pipes_kill() {
@@ -167,7 +168,7 @@ pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// # use epipe::testing::{FateError, Rerun};
+/// # use epipe_testing::{FateError, Rerun};
 ///
 /// // On a thread that the test has spawned:
 /// Rerun::test("module::the_test")?.fate_of(|| { /* ... */ })?;
@@ -183,8 +184,8 @@ pub struct Rerun {
     timeout: Duration,
     /// The test is known by this thread's name.
     guessed: bool,
-    /// What the child finds as its arguments; `None`: it cannot be told.
-    args: Option<Vec<OsString>>,
+    /// What the child finds as its arguments, spelled; empty if it cannot be told.
+    args: String,
 }
 
 impl Rerun {
@@ -220,8 +221,11 @@ impl Rerun {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().into()).collect();
         command.args(words).args(&args);
         Ok(Rerun {
-            // What a runner makes of them is not known.
-            args: runner.is_empty().then_some(args),
+            args: if runner.is_empty() {
+                spell(&args)
+            } else {
+                String::new() // what a runner makes of them is not known
+            },
             ..Rerun::from(command)
         })
     }
@@ -257,24 +261,17 @@ impl Rerun {
     #[track_caller]
     pub fn fate_of(self, scene: impl FnOnce()) -> Result<Fate, FateError> {
         let ending = self.play(Location::caller(), scene)?;
-        if !matches!(ending.fate, Fate::Survived(_)) && !ending.output.is_empty() {
+        let fate = ending.fate();
+        if !matches!(fate, Fate::Survived(_)) && !ending.output.is_empty() {
             eprintln!("{ending}");
         }
-        Ok(ending.fate)
+        Ok(fate)
     }
 
-    fn play(
-        mut self,
-        site: &Location<'_>,
-        scene: impl FnOnce(),
-    ) -> Result<Ending, FateError> {
-        let mut place = Place {
-            run: format!("{:?}", self.command.get_args().collect::<Vec<_>>()),
-            site: site.to_string(),
-            count: 0,
-        };
+    fn play(mut self, site: &Location<'_>, scene: impl FnOnce()) -> Result<Ending, FateError> {
+        let run = format!("{:?}", self.command.get_args().collect::<Vec<_>>());
         let parent = Request::of_parent()?;
-        place.count = count(&place);
+        let place = count(format!("{run} {site}"));
         if let Some(request) = parent {
             if request.place == place {
                 request.come_to(scene);
@@ -283,48 +280,40 @@ impl Rerun {
         }
 
         let folder = Folder::new()?;
-        Request::write(folder.path(), &place, self.args.as_deref())?;
+        let folder = folder.path();
+        Request::write(folder, &self.args, &place, &run)?;
         let output = OpenOptions::new()
             .append(true)
             .create_new(true)
-            .open(folder.path().join(OUTPUT))?;
+            .open(folder.join(OUTPUT))?;
         let mut child = self
             .command
-            .env(FOLDER, folder.path())
+            .env(FOLDER, folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()?;
-        let status = wait(&mut child, self.timeout, &folder.path().join(ARRIVED))?;
-        let ending = self.judge(status, folder.path())?;
-        played().push((place, ending.clone()));
-        Ok(ending)
-    }
+        let status = wait(&mut child, self.timeout, &folder.join(PROGRESS))?;
 
-    /// `None`: its time was over.
-    fn judge(&self, status: Option<ExitStatus>, folder: &Path) -> Result<Ending, FateError> {
-        let output = fs::read(folder.join(OUTPUT))?;
-        let output = String::from_utf8_lossy(&output).into_owned();
-        let fate = match status {
-            None => Fate::TimedOut,
-            Some(status) => match (status.code(), status.signal()) {
-                (Some(0), _) if fs::metadata(folder.join(RETURNED)).is_ok_and(|file| file.len() > 0) => {
-                    Fate::Survived(output.clone())
-                }
-                (Some(code), _) => Fate::Exited(code),
-                (_, Some(sys::SIGPIPE)) => Fate::KilledBySigpipe,
-                (_, signal) => Fate::KilledBy(signal.unwrap_or(0)),
-            },
+        let output = String::from_utf8_lossy(&fs::read(folder.join(OUTPUT))?).into_owned();
+        let progress = fs::metadata(folder.join(PROGRESS));
+        let has_returned = progress.as_ref().is_ok_and(|file| file.len() > 0);
+        let code = match status {
+            None => TIMED_OUT,
+            Some(status) if status.success() && has_returned => RETURNED,
+            Some(status) => status.into_raw(),
         };
-        if !folder.join(ARRIVED).exists() {
+        let ending = Ending { code, output };
+        if progress.is_err() {
             return Err(FateError::NeverArrived {
                 command: format!("{:?}", self.command),
                 guessed: self.guessed,
-                ended: fate.to_string(),
-                output,
+                ended: ending.fate().to_string(),
+                output: ending.output,
             });
         }
-        Ok(Ending { fate, output })
+        played().push((place, ending.clone()));
+        Ok(ending)
     }
 }
 
@@ -336,77 +325,86 @@ impl From<Command> for Rerun {
             command,
             timeout: TIMEOUT,
             guessed: false,
-            args: None,
+            args: String::new(),
         }
     }
 }
 
-/// A fate, and what the child had printed.
+/// How a child ended, and what it had printed.
 #[derive(Clone, Debug)]
 struct Ending {
-    fate: Fate,
+    /// What `wait` says of it, or one of those below.
+    code: i32,
     output: String,
+}
+
+/// It was killed when its time was over.
+const TIMED_OUT: i32 = -1;
+/// It ended when the closure had returned.
+const RETURNED: i32 = -2;
+
+impl Ending {
+    fn fate(&self) -> Fate {
+        let status = match self.code {
+            TIMED_OUT => return Fate::TimedOut,
+            RETURNED => return Fate::Survived(self.output.clone()),
+            code => ExitStatus::from_raw(code),
+        };
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Fate::Exited(code),
+            (_, Some(sys::SIGPIPE)) => Fate::KilledBySigpipe,
+            (_, signal) => Fate::KilledBy(signal.unwrap_or(0)),
+        }
+    }
 }
 
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.output.trim_end() {
-            "" => write!(f, "{}, and said nothing", self.fate),
-            output => write!(f, "{}, and said:\n{output}", self.fate),
+            "" => write!(f, "{}, and said nothing", self.fate()),
+            output => write!(f, "{}, and said:\n{output}", self.fate()),
         }
     }
 }
 
 /// Waits until it ends. `None`: it did not, and was killed.
-fn wait(child: &mut Child, timeout: Duration, arrived: &Path) -> io::Result<Option<ExitStatus>> {
+fn wait(child: &mut Child, timeout: Duration, progress: &Path) -> io::Result<Option<ExitStatus>> {
+    let mut ending = sys::Ending::of(child);
     let mut begun = Instant::now();
     let mut most = timeout.max(TIMEOUT);
     let mut has_arrived = false;
-    let mut pause = Duration::from_micros(200);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if !has_arrived && arrived.exists() {
+        if !has_arrived && progress.exists() {
             has_arrived = true;
             begun = Instant::now();
             most = timeout;
         }
-        if begun.elapsed() >= most {
+        let left = most.saturating_sub(begun.elapsed());
+        if left.is_zero() {
             child.kill()?;
             child.wait()?;
             return Ok(None);
         }
-        // Not all systems have an event for it that leaves SIGCHLD to the program.
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(10));
+        ending.wait(left)?;
     }
 }
 
-/// One call of `fate_of`: in which run, where, and the how-manieth there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    run: String,
-    site: String,
-    count: usize,
-}
-
-/// The calls that this process has come to.
-fn count(place: &Place) -> usize {
-    static COUNTS: Mutex<Option<HashMap<Place, usize>>> = Mutex::new(None);
+/// Names one call of `fate_of`: in which run, where, and the how-manieth there that this process has come to.
+fn count(place: String) -> String {
+    static COUNTS: Mutex<Option<HashMap<String, usize>>> = Mutex::new(None);
     let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let next = counts
-        .get_or_insert_default()
-        .entry(place.clone())
-        .or_default();
-    let now = *next;
-    *next += 1;
-    now
+    let counts = counts.get_or_insert_default();
+    let count = counts.entry(place.clone()).or_default();
+    *count += 1;
+    format!("{place} {count}")
 }
 
-/// The fates that this process knows, which its children are told.
-fn played() -> MutexGuard<'static, Vec<(Place, Ending)>> {
-    static PLAYED: Mutex<Vec<(Place, Ending)>> = Mutex::new(Vec::new());
+/// The endings that this process knows, by place, which its children are told.
+fn played() -> MutexGuard<'static, Vec<(String, Ending)>> {
+    static PLAYED: Mutex<Vec<(String, Ending)>> = Mutex::new(Vec::new());
     PLAYED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -414,12 +412,17 @@ fn played() -> MutexGuard<'static, Vec<(Place, Ending)>> {
 #[derive(Debug)]
 struct Request {
     folder: PathBuf,
-    place: Place,
-    known: Vec<(Place, Ending)>,
+    /// The call that it is to play.
+    place: String,
+    /// How those before it ended: place, code, output.
+    known: Vec<String>,
 }
 
 /// This process has come to the call that it was started for.
 static HAS_ARRIVED: AtomicBool = AtomicBool::new(false);
+
+/// Between the words of a request. In a word it is replaced.
+const SEPARATOR: &str = "\0";
 
 impl Request {
     /// What this process was started for. `None`: it is a parent.
@@ -430,61 +433,60 @@ impl Request {
         if HAS_ARRIVED.load(Ordering::Relaxed) {
             return Err(FateError::NotPlayed);
         }
-        if folder.join(ARRIVED).exists() {
+        if folder.join(PROGRESS).exists() {
             // Another process has: this one was started by it and has inherited the variable.
             return Ok(None);
         }
-        match fs::read_to_string(folder.join(REQUEST)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            text => {
-                let mut words = text?.split(SEPARATOR).map(String::from).collect::<Vec<_>>();
-                let args = words.remove(0);
-                if !args.is_empty() && args != spell(&std::env::args_os().skip(1).collect::<Vec<_>>()) {
-                    // Another program, which the child has started on its way.
-                    return Ok(None);
-                }
-                let known = words.split_off(3.min(words.len()));
-                let request = Place::read(&words).map(|place| Request {
-                    known: known
-                        .chunks(6)
-                        .filter_map(|words| Some((Place::read(words)?, Ending::read(&words[3..])?)))
-                        .collect(),
-                    folder,
-                    place,
-                });
-                let not_ours = || io::Error::new(io::ErrorKind::InvalidData, FOLDER);
-                Ok(Some(request.ok_or_else(not_ours)?))
-            }
+        let text = match fs::read_to_string(folder.join(REQUEST)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let mut words = text.split(SEPARATOR).map(String::from);
+        let args = words.next().unwrap_or_default();
+        if !args.is_empty() && args != spell(&std::env::args_os().skip(1).collect::<Vec<_>>()) {
+            // Another program, which the child has started on its way.
+            return Ok(None);
         }
+        Ok(Some(Request {
+            folder,
+            place: words.next().unwrap_or_default(),
+            known: words.collect(),
+        }))
     }
 
-    fn write(folder: &Path, place: &Place, args: Option<&[OsString]>) -> io::Result<()> {
-        let mut words = vec![args.map_or_else(String::new, spell)];
-        words.extend(place.words());
-        for (known, ending) in played().iter().filter(|(known, _)| known.run == place.run) {
-            words.extend(known.words());
-            words.extend(ending.words());
+    fn write(folder: &Path, args: &str, place: &str, run: &str) -> io::Result<()> {
+        let mut words = vec![args.to_owned(), place.to_owned()];
+        for (place, Ending { code, output }) in
+            played().iter().filter(|(place, _)| place.starts_with(run))
+        {
+            let output = output.replace(SEPARATOR, "\u{fffd}");
+            words.extend([place.clone(), code.to_string(), output]);
         }
         fs::write(folder.join(REQUEST), words.join(SEPARATOR))
     }
 
-    fn known(&self, place: &Place) -> Option<Ending> {
-        self.known
-            .iter()
-            .find(|(known, _)| known == place)
-            .map(|(_, ending)| ending.clone())
+    fn known(&self, wanted: &str) -> Option<Ending> {
+        self.known.chunks(3).find_map(|words| match words {
+            [place, code, output] if place == wanted => Some(Ending {
+                code: code.parse().ok()?,
+                output: output.clone(),
+            }),
+            _ => None,
+        })
     }
 
     /// Becomes what the scene wants, plays it, and ends the process.
     fn come_to(&self, scene: impl FnOnce()) -> ! {
-        let played = self.arrive().and_then(|mut returned| {
+        let played = self.arrive().and_then(|progress| {
             // The panic's message is printed already. It must not go on: `should_panic` would take it.
             match panic::catch_unwind(AssertUnwindSafe(scene)) {
                 Err(payload) => {
-                    drop_quietly(payload);
+                    // A payload whose drop panics would end the process by another way.
+                    std::mem::forget(payload);
                     Ok(101)
                 }
-                Ok(()) => returned.write_all(b"y").map(|()| 0),
+                // Not by a write: the scene may be a sandbox that forbids one.
+                Ok(()) => progress.set_len(1).map(|()| 0),
             }
         });
         let code = played.unwrap_or_else(|error| {
@@ -494,75 +496,20 @@ impl Request {
         process::exit(code)
     }
 
-    /// The file that tells of the closure's end is open from here on: the scene may forbid to open one.
+    /// The file that says how far it has come is open from here on: the scene may forbid to open one.
     fn arrive(&self) -> io::Result<File> {
         HAS_ARRIVED.store(true, Ordering::Relaxed);
         // What was said on the way here is not the scene's.
         io::stdout().flush()?;
-        let output = OpenOptions::new()
-            .write(true)
-            .open(self.folder.join(OUTPUT))?;
-        output.set_len(0)?;
+        File::create(self.folder.join(OUTPUT))?;
         sys::become_a_foreign_host()?;
-        let returned = File::create(self.folder.join(RETURNED))?;
-        File::create(self.folder.join(ARRIVED))?;
-        Ok(returned)
+        File::create_new(self.folder.join(PROGRESS))
     }
-}
-
-/// A payload whose drop panics would end the process by another way.
-fn drop_quietly(payload: Box<dyn Any + Send>) {
-    std::mem::forget(payload);
 }
 
 /// Arguments, so that they can be compared. They contain no separator.
 fn spell(args: &[OsString]) -> String {
     format!("{args:?}")
-}
-
-/// Between the words of a request. In a word it is replaced.
-const SEPARATOR: &str = "\0";
-
-impl Place {
-    fn words(&self) -> [String; 3] {
-        [self.run.clone(), self.site.clone(), self.count.to_string()]
-    }
-
-    fn read(words: &[String]) -> Option<Place> {
-        Some(Place {
-            run: words.first()?.clone(),
-            site: words.get(1)?.clone(),
-            count: words.get(2)?.parse().ok()?,
-        })
-    }
-}
-
-impl Ending {
-    fn words(&self) -> [String; 3] {
-        let (kind, number) = match self.fate {
-            Fate::Survived(_) => ("survived", 0),
-            Fate::KilledBySigpipe => ("sigpipe", 0),
-            Fate::KilledBy(signal) => ("signal", signal),
-            Fate::Exited(code) => ("exited", code),
-            Fate::TimedOut => ("timed out", 0),
-        };
-        let output = self.output.replace(SEPARATOR, "\u{fffd}");
-        [kind.into(), number.to_string(), output]
-    }
-
-    fn read(words: &[String]) -> Option<Ending> {
-        let output = words.get(2)?.clone();
-        let number = words.get(1)?.parse().ok()?;
-        let fate = match words.first()?.as_str() {
-            "survived" => Fate::Survived(output.clone()),
-            "sigpipe" => Fate::KilledBySigpipe,
-            "signal" => Fate::KilledBy(number),
-            "exited" => Fate::Exited(number),
-            "timed out" => Fate::TimedOut,
-            _ => return None,
-        };
-        Some(Ending { fate, output })
-    }
 }
 
 /// What `assert_survives!` and `assert_killed!` do.
@@ -580,34 +527,34 @@ impl Judge {
 
     #[track_caller]
     pub fn survives(self) -> String {
-        match self.0 {
-            Ok(Ending {
-                fate: Fate::Survived(output),
-                ..
-            }) => output,
-            Ok(ending) => panic!("the scene should survive: {ending}"),
-            Err(error) => panic!("{error}"),
+        match self.ending() {
+            Ending {
+                code: RETURNED,
+                output,
+            } => output,
+            ending => panic!("the scene should survive: {ending}"),
         }
     }
 
     #[track_caller]
     pub fn is_killed(self) {
-        match self.0 {
-            Ok(Ending {
-                fate: Fate::KilledBySigpipe,
-                ..
-            }) => {}
-            Ok(ending) => panic!("the scene should be killed by SIGPIPE: {ending}"),
-            Err(error) => panic!("{error}"),
+        let ending = self.ending();
+        if ending.fate() != Fate::KilledBySigpipe {
+            panic!("the scene should be killed by SIGPIPE: {ending}");
         }
+    }
+
+    #[track_caller]
+    fn ending(self) -> Ending {
+        self.0.unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
 /// Asserts that a scene survives where SIGPIPE has its default, in a process of its own; returns what it
 /// has printed. A panic in the scene fails too.
 ///
-/// `assert_survives!(|| { ... })`; where [`fate_of`](crate::testing::fate_of) cannot know the test, with a
-/// [`Rerun`](crate::testing::Rerun) first.
+/// `assert_survives!(|| { ... })`; where [`fate_of`](crate::fate_of) cannot know the test, with a
+/// [`Rerun`](crate::Rerun) first.
 ///
 /// # Panics
 ///
@@ -615,10 +562,10 @@ impl Judge {
 #[macro_export]
 macro_rules! assert_survives {
     ($scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::None, $scene).survives()
+        $crate::Judge::of(::core::option::Option::None, $scene).survives()
     };
     ($rerun:expr, $scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::Some($rerun), $scene).survives()
+        $crate::Judge::of(::core::option::Option::Some($rerun), $scene).survives()
     };
 }
 
@@ -631,9 +578,9 @@ macro_rules! assert_survives {
 #[macro_export]
 macro_rules! assert_killed {
     ($scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::None, $scene).is_killed()
+        $crate::Judge::of(::core::option::Option::None, $scene).is_killed()
     };
     ($rerun:expr, $scene:expr $(,)?) => {
-        $crate::testing::Judge::of(::core::option::Option::Some($rerun), $scene).is_killed()
+        $crate::Judge::of(::core::option::Option::Some($rerun), $scene).is_killed()
     };
 }
