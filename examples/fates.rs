@@ -10,45 +10,42 @@
 //!
 //! The exit status is 1 if a cell of epipe dies, or if a control that should die lives.
 
-#![allow(
-    unsafe_code,
-    reason = "a child restores SIGPIPE's default before it plays"
-)]
-
 use std::process::ExitCode;
 
-#[cfg(not(unix))]
+#[cfg(any(not(unix), target_family = "wasm", target_os = "fuchsia"))]
 fn main() -> ExitCode {
     println!("This system has no SIGPIPE: a vanished peer is an error already.");
     ExitCode::SUCCESS
 }
 
-#[cfg(unix)]
+#[cfg(not(any(not(unix), target_family = "wasm", target_os = "fuchsia")))]
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match &arguments[..] {
-        [cell, row, column] if cell == "cell" => unix::play(row, column),
+        // A child, which ends in there.
+        [cell, row, column] if cell == "cell" => unix::fate(row, column).map(|_| true),
         [] => unix::show(),
-        _ => {
-            eprintln!("usage: cargo run --example fates");
-            return ExitCode::FAILURE;
-        }
+        _ => Err("usage: cargo run --example fates".into()),
     };
-    done.unwrap_or_else(|error| {
-        eprintln!("fates: {error}");
-        ExitCode::FAILURE
-    })
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("fates: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-#[cfg(unix)]
+#[cfg(not(any(not(unix), target_family = "wasm", target_os = "fuchsia")))]
 mod unix {
     use std::io::{self, IoSlice, IsTerminal, Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::{ChildStdin, Command, ExitCode, Output, Stdio};
+    use std::process::{ChildStdin, Command, Stdio};
     use std::time::Duration;
 
     use epipe::io::PipeWriter;
+    use epipe_testing::{Fate, Rerun};
     use socket2::{SockRef, Socket};
 
     struct Row {
@@ -174,50 +171,31 @@ mod unix {
         stdin.ok_or_else(|| io::Error::other("no stdin"))
     }
 
-    /// A child: makes one call as a foreign host would, and says what it answered.
-    pub fn play(row: &str, column: &str) -> io::Result<ExitCode> {
-        let row = row.parse().ok().and_then(|row: usize| ROWS.get(row));
-        let call = match (row, column) {
-            (Some(row), "theirs") => row.theirs,
-            (Some(row), "ours") => row.ours,
-            _ => return Err(io::Error::other("no such cell")),
-        };
-        // SAFETY: the default action is a valid disposition; the set is initialised first.
-        unsafe {
-            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-            let mut set = std::mem::zeroed();
-            libc::sigemptyset(&mut set);
-            libc::sigaddset(&mut set, libc::SIGPIPE);
-            libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-        }
-        match call() {
-            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => print!("EPIPE"),
-            answer => print!("{answer:?}"),
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-
     const EPIPE: &str = "EPIPE";
     const KILLED: &str = "killed by SIGPIPE";
 
-    /// The fate of one cell.
-    fn fate(row: usize, column: &str) -> io::Result<String> {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = Command::new(std::env::current_exe()?)
-            .args(["cell", &row.to_string(), column])
-            .output()?;
-        Ok(match status.signal() {
-            Some(libc::SIGPIPE) => KILLED.to_owned(),
-            Some(signal) => format!("killed by signal {signal}"),
-            None if status.success() => String::from_utf8_lossy(&stdout).into_owned(),
-            None => String::from_utf8_lossy(&stderr).trim().to_owned(),
+    type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    /// The fate of one cell. A child makes the call, and says what it answered.
+    pub fn fate(number: &str, column: &str) -> Result<String> {
+        let row = ROWS.get(number.parse::<usize>()?).ok_or("no such row")?;
+        let call = match column {
+            "theirs" => row.theirs,
+            _ => row.ours,
+        };
+        let fate = Rerun::args(["cell", number, column])?.fate_of(|| match call() {
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => print!("{EPIPE}"),
+            answer => print!("{answer:?}"),
+        })?;
+        Ok(match fate {
+            Fate::Survived(answer) => answer,
+            Fate::KilledBySigpipe => KILLED.to_owned(),
+            fate => fate.to_string(),
         })
     }
 
-    pub fn show() -> io::Result<ExitCode> {
+    /// Prints the table; whether it is as it should be.
+    pub fn show() -> Result<bool> {
         let out = io::stdout();
         let colour =
             out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -238,8 +216,8 @@ mod unix {
         ];
         let mut wrong = 0;
         for (number, row) in ROWS.iter().enumerate() {
-            let theirs = fate(number, "theirs")?;
-            let ours = fate(number, "ours")?;
+            let theirs = fate(&number.to_string(), "theirs")?;
+            let ours = fate(&number.to_string(), "ours")?;
             wrong += usize::from((theirs == KILLED) != row.dies) + usize::from(ours != EPIPE);
             let (theirs, ours) = (paint(&theirs), paint(&ours));
             lines.push(format!(
@@ -258,10 +236,6 @@ mod unix {
             ),
         });
         writeln!(out.lock(), "{}", lines.join("\n"))?;
-        Ok(if wrong == 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(wrong == 0)
     }
 }

@@ -126,7 +126,8 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
 
-    println!("\nrunning {wanted} tests");
+    let s = if wanted == 1 { "" } else { "s" };
+    println!("\nrunning {wanted} test{s}");
     let begun = Instant::now();
     let runs_ignored = options.ignored || options.include_ignored;
     let threads = options

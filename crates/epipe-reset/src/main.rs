@@ -2,7 +2,7 @@
 //! server still accepts.
 //!
 //! ```text
-//! cargo run --features testing --example reset -- HOST:PORT [--send FILE] [--after N | --sweep A..B] [--repeat K]
+//! epipe-reset HOST:PORT [--send FILE] [--after N | --sweep A..B] [--repeat K]
 //! ```
 //!
 //! `--help` tells the rest. Each byte is tried in two ways. After a mere reset a server's first write is told
@@ -10,8 +10,8 @@
 //! server dies that thinks before it answers:
 //!
 //! ```text
-//! cc -o /tmp/naive_echo examples/naive_echo.c && /tmp/naive_echo 7007 100 &
-//! cargo run --features testing --example reset -- localhost:7007
+//! cc -o /tmp/naive_echo crates/epipe-reset/tests/naive_echo.c && /tmp/naive_echo 7007 100 &
+//! epipe-reset localhost:7007
 //! ```
 //!
 //! A quick one has answered before its client can vanish. It is hit for sure in the middle of an answer that is
@@ -20,7 +20,7 @@
 //! ```text
 //! /tmp/naive_echo 7008 &
 //! head -c 8M /dev/zero > /tmp/zeros
-//! cargo run --features testing --example reset -- localhost:7008 --send /tmp/zeros --after 1
+//! epipe-reset localhost:7008 --send /tmp/zeros --after 1
 //! ```
 
 use std::process::ExitCode;
@@ -39,19 +39,17 @@ fn main() -> ExitCode {
 #[cfg(not(any(not(unix), target_family = "wasm", target_os = "fuchsia")))]
 mod unix {
     use std::fmt::{self, Write as _};
-    use std::io::{self, ErrorKind, Read, Write as _};
-    use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+    use std::io::{self, ErrorKind, IsTerminal, Read, Write as _};
+    use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
     use std::ops::Range;
     use std::process::ExitCode;
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use epipe::net::TcpStream;
-    use epipe::testing::{Break, Peer, WaitError};
-    use indicatif::{ProgressBar, ProgressStyle};
+    use epipe_testing::{Break, Peer, WaitError};
     use lexopt::ValueExt;
 
-    const USAGE: &str = "usage: reset HOST:PORT [--send FILE] [--after N | --sweep A..B] [--repeat K] \
+    const USAGE: &str = "usage: epipe-reset HOST:PORT [--send FILE] [--after N | --sweep A..B] [--repeat K] \
                          [--allow-remote]";
 
     const HELP: &str = "
@@ -96,7 +94,7 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
                 status
             }
             Err(error) => {
-                let _ = writeln!(io::stderr(), "reset: {error}");
+                let _ = writeln!(io::stderr(), "epipe-reset: {error}");
                 ExitCode::from(2)
             }
         }
@@ -406,8 +404,30 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
         health: Health,
     }
 
+    /// A line on a terminal.
+    struct Progress {
+        done: u64,
+        all: u64,
+        is_shown: bool,
+    }
+
+    impl Progress {
+        fn step(&mut self) {
+            self.done += 1;
+            if self.is_shown {
+                let _ = write!(io::stderr(), "\r{} of {} tries", self.done, self.all);
+            }
+        }
+
+        fn clear(&self) {
+            if self.is_shown {
+                let _ = write!(io::stderr(), "\r\x1b[K");
+            }
+        }
+    }
+
     /// All tries, until the server dies.
-    fn sweep(target: &Target<'_>, rows: &mut Vec<Row>, bar: &ProgressBar) -> io::Result<()> {
+    fn sweep(target: &Target<'_>, rows: &mut Vec<Row>, progress: &mut Progress) -> io::Result<()> {
         let plan = target.plan;
         for way in Way::ALL {
             let mut too_short = 0;
@@ -417,7 +437,7 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
                         Some(stream) => (target.vanish(stream, way, byte), target.ask()?),
                         None => (Tried::Failed("not accepted".into()), Health::Gone),
                     };
-                    bar.inc(1);
+                    progress.step();
                     let is_dead = target.is_dead(&health);
                     too_short = match tried {
                         Tried::Ended | Tried::Waits => too_short + 1,
@@ -455,18 +475,14 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
     fn run(plan: &Plan) -> Result<(String, ExitCode)> {
         let target = Target::first(plan)?;
         let bytes = plan.bytes.end - plan.bytes.start;
-        let tries = bytes.saturating_mul(plan.repeat).saturating_mul(2);
-        let bar = if tries >= 20 {
-            ProgressBar::new(tries)
-        } else {
-            ProgressBar::hidden()
+        let mut progress = Progress {
+            done: 0,
+            all: bytes.saturating_mul(plan.repeat).saturating_mul(2),
+            is_shown: io::stderr().is_terminal(),
         };
-        bar.set_style(ProgressStyle::with_template(
-            "{bar:40} {pos} of {len} tries, {eta} left",
-        )?);
         let mut rows = Vec::new();
-        let swept = sweep(&target, &mut rows, &bar);
-        bar.finish_and_clear();
+        let swept = sweep(&target, &mut rows, &mut progress);
+        progress.clear();
 
         let mut text = format!(
             "{:<16} {:>16} {:>8}  {:<20} the server\n",

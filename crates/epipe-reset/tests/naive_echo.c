@@ -1,5 +1,5 @@
 // An echo server as a textbook's first chapter has it: it reads and writes in turns, and has never heard of
-// SIGPIPE. `examples/reset.rs` kills it. Listens on loopback: naive_echo [PORT [MS]], 0 for any; says which.
+// SIGPIPE. `epipe-reset` kills it. Listens on loopback: naive_echo [PORT [MS]], 0 for any; says which.
 // Before it answers it thinks for MS milliseconds (default: 0), as one does that asks a database.
 
 #include <arpa/inet.h>

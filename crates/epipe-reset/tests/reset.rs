@@ -1,4 +1,8 @@
-//! `examples/reset.rs` kills a naive server, and tells; and leaves a careful one alone.
+//! The program kills a naive server, and reports it; and leaves a careful one alone.
+
+#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))] // it calls a compiler of this machine
+#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,23 +12,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-#[path = "../support/cargo.rs"]
-mod cargo;
-
-use cargo::cargo;
-
-/// What the example says, and its exit status.
+/// What the program says, and its exit status.
 fn reset(args: &[&str]) -> (String, Option<i32>) {
-    let output = cargo()
-        .args([
-            "run",
-            "--quiet",
-            "--features",
-            "testing",
-            "--example",
-            "reset",
-            "--",
-        ])
+    let output = Command::new(env!("CARGO_BIN_EXE_epipe-reset"))
         .args(args)
         .output()
         .unwrap();
@@ -40,7 +30,7 @@ fn in_folder(name: &str) -> PathBuf {
 /// default, as a shell does.
 fn naive_echo(think: &str) -> (Child, String) {
     let program = in_folder(&format!("naive_echo-{think}"));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/naive_echo.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/naive_echo.c");
     let compiled = Command::new("cc")
         .args(["-Wall", "-Wextra", "-Werror", "-o"])
         .args([&program, &source])
@@ -286,8 +276,8 @@ fn what_nobody_has_answered_was_not_tried() {
 fn what_cannot_be_tried_is_told_with_status_2() {
     for (args, told) in [
         (&["192.0.2.1:80"][..], "is not on this machine"),
-        (&["localhost"], "usage: reset HOST:PORT"),
-        (&[], "usage: reset HOST:PORT"),
+        (&["localhost"], "usage: epipe-reset HOST:PORT"),
+        (&[], "usage: epipe-reset HOST:PORT"),
         (
             &["localhost:1", "--sweep", "5..5"],
             "nothing from A up to B",
