@@ -95,9 +95,7 @@ impl Lane {
 pub fn roomy_tcp() -> (TcpStream, TcpStream) {
     // Before the connection is there: it decides how the window is scaled.
     let (reader, writer) = tcp_by(|listener| {
-        SockRef::from(listener)
-            .set_recv_buffer_size(BUFFER)
-            .unwrap();
+        SockRef::from(listener).set_recv_buffer_size(BUFFER).unwrap();
     });
     give_room(&writer);
     (reader, writer)
@@ -114,9 +112,7 @@ pub fn roomy_unix() -> (UnixStream, UnixStream) {
 fn give_room(writer: &impl AsFd) {
     let writer = SockRef::from(writer);
     writer.set_send_buffer_size(BUFFER).unwrap();
-    writer
-        .set_write_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
+    writer.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
 }
 
 /// TCP over loopback with the buffers that everybody has.

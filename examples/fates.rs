@@ -126,10 +126,7 @@ mod unix {
 
     /// A TLS record as rustls hands it over: several slices through one vectored write.
     fn record() -> [IoSlice<'static>; 2] {
-        [
-            IoSlice::new(b"\x17\x03\x03\x00\x06"),
-            IoSlice::new(b"record"),
-        ]
+        [IoSlice::new(b"\x17\x03\x03\x00\x06"), IoSlice::new(b"record")]
     }
 
     fn write_tls(stream: &mut dyn Write) -> io::Result<u64> {
@@ -209,10 +206,7 @@ mod unix {
         };
         let mut lines = vec![
             "The peer is gone, SIGPIPE is at its default. What does the call do?\n".to_owned(),
-            format!(
-                "{:<40}{:<9}{:<19}{}",
-                "call", "", "without epipe", "with epipe"
-            ),
+            format!("{:<40}{:<9}{:<19}{}", "call", "", "without epipe", "with epipe"),
         ];
         let mut wrong = 0;
         for (number, row) in ROWS.iter().enumerate() {
@@ -220,20 +214,12 @@ mod unix {
             let ours = fate(&number.to_string(), "ours")?;
             wrong += usize::from((theirs == KILLED) != row.dies) + usize::from(ours != EPIPE);
             let (theirs, ours) = (paint(&theirs), paint(&ours));
-            lines.push(format!(
-                "{:<40}{:<9}{theirs}{}",
-                row.call,
-                row.peer,
-                ours.trim_end()
-            ));
+            lines.push(format!("{:<40}{:<9}{theirs}{}", row.call, row.peer, ours.trim_end()));
         }
         lines.push(match wrong {
             0 => "\nAs it should be: with epipe every call is an error that can be handled."
                 .to_owned(),
-            _ => format!(
-                "\nNot as it should be: {wrong} of {} cells.",
-                2 * ROWS.len()
-            ),
+            _ => format!("\nNot as it should be: {wrong} of {} cells.", 2 * ROWS.len()),
         });
         writeln!(out.lock(), "{}", lines.join("\n"))?;
         Ok(wrong == 0)

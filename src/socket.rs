@@ -77,17 +77,13 @@ impl Socket {
     /// Mirrors [`socket2::Socket::accept`].
     #[inline]
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
-        self.inner
-            .accept()
-            .map(|(socket, addr)| (socket.into(), addr))
+        self.inner.accept().map(|(socket, addr)| (socket.into(), addr))
     }
 
     /// Mirrors [`socket2::Socket::accept_raw`]: not close-on-exec, but protected.
     #[inline]
     pub fn accept_raw(&self) -> io::Result<(Socket, SockAddr)> {
-        self.inner
-            .accept_raw()
-            .map(|(socket, addr)| (socket.into(), addr))
+        self.inner.accept_raw().map(|(socket, addr)| (socket.into(), addr))
     }
 
     /// Mirrors [`socket2::Socket::try_clone`].
@@ -157,9 +153,11 @@ impl Socket {
     /// Mirrors [`socket2::Socket::send_with_flags`].
     #[inline]
     pub fn send_with_flags(&self, buf: &[u8], flags: c_int) -> io::Result<usize> {
-        self.state.send(&self.inner, || buf.len(), |added| {
-            self.inner.send_with_flags(buf, flags | added)
-        })
+        self.state.send(
+            &self.inner,
+            || buf.len(),
+            |added| self.inner.send_with_flags(buf, flags | added),
+        )
     }
 
     /// Mirrors [`socket2::Socket::send_to`].
@@ -176,9 +174,11 @@ impl Socket {
         addr: &SockAddr,
         flags: c_int,
     ) -> io::Result<usize> {
-        self.state.send(&self.inner, || buf.len(), |added| {
-            self.inner.send_to_with_flags(buf, addr, flags | added)
-        })
+        self.state.send(
+            &self.inner,
+            || buf.len(),
+            |added| self.inner.send_to_with_flags(buf, addr, flags | added),
+        )
     }
 
     /// Mirrors [`socket2::Socket::send_out_of_band`].
@@ -210,19 +210,17 @@ impl Socket {
         bufs: &[IoSlice<'_>],
         flags: c_int,
     ) -> io::Result<usize> {
-        self.state.send(&self.inner, || sys::total(bufs), |added| {
-            self.inner.send_vectored_with_flags(bufs, flags | added)
-        })
+        self.state.send(
+            &self.inner,
+            || sys::total(bufs),
+            |added| self.inner.send_vectored_with_flags(bufs, flags | added),
+        )
     }
 
     /// Mirrors [`socket2::Socket::send_to_vectored`].
     #[cfg(has_sendmsg)]
     #[inline]
-    pub fn send_to_vectored(
-        &self,
-        bufs: &[IoSlice<'_>],
-        addr: &SockAddr,
-    ) -> io::Result<usize> {
+    pub fn send_to_vectored(&self, bufs: &[IoSlice<'_>], addr: &SockAddr) -> io::Result<usize> {
         self.send_to_vectored_with_flags(bufs, addr, 0)
     }
 
@@ -235,22 +233,22 @@ impl Socket {
         addr: &SockAddr,
         flags: c_int,
     ) -> io::Result<usize> {
-        self.state.send(&self.inner, || sys::total(bufs), |added| {
-            self.inner.send_to_vectored_with_flags(bufs, addr, flags | added)
-        })
+        self.state.send(
+            &self.inner,
+            || sys::total(bufs),
+            |added| self.inner.send_to_vectored_with_flags(bufs, addr, flags | added),
+        )
     }
 
     /// Mirrors [`socket2::Socket::sendmsg`].
     #[cfg(has_sendmsg)]
     #[inline]
-    pub fn sendmsg(
-        &self,
-        msg: &socket2::MsgHdr<'_, '_, '_>,
-        flags: c_int,
-    ) -> io::Result<usize> {
-        self.state.send(&self.inner, || sys::UNKNOWN_LENGTH, |added| {
-            self.inner.sendmsg(msg, flags | added)
-        })
+    pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
+        self.state.send(
+            &self.inner,
+            || sys::UNKNOWN_LENGTH,
+            |added| self.inner.sendmsg(msg, flags | added),
+        )
     }
 
     /// Mirrors [`socket2::Socket::recv_vectored`].

@@ -73,7 +73,6 @@ use crate::sigpipe::suppressed;
 use crate::sys::DescriptorState;
 use crate::sys::handle::Handle;
 
-
 impl Adoptable for TcpStream {}
 impl Adoptable for ChildStdin {}
 #[cfg(unix)]
@@ -95,11 +94,7 @@ trait Polled: Handle + Sized {
 
     /// The same of many slices.
     #[cfg(not(has_fd))]
-    fn plain_write_vectored(
-        &self,
-        _: &DescriptorState,
-        bufs: &[IoSlice<'_>],
-    ) -> io::Result<usize>;
+    fn plain_write_vectored(&self, _: &DescriptorState, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 
     fn protected_write(&self, state: &DescriptorState, buf: &[u8]) -> io::Result<usize> {
         #[cfg(has_fd)]

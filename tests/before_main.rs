@@ -2,10 +2,7 @@
 //! `tests/late_handler.rs`.
 
 #![allow(missing_docs, reason = "a test")]
-#![allow(
-    unsafe_code,
-    reason = "sections, the pipe of libc, and main without a runtime"
-)]
+#![allow(unsafe_code, reason = "sections, the pipe of libc, and main without a runtime")]
 #![cfg_attr(target_os = "linux", no_main)]
 
 #[cfg(target_os = "linux")]

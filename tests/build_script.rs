@@ -79,10 +79,7 @@ impl Script {
         let refused = all("cargo::rustc-cfg=epipe_refused=");
         Told {
             succeeded: status.success(),
-            refused: refused
-                .iter()
-                .map(|name| name.trim_matches('"').to_owned())
-                .collect(),
+            refused: refused.iter().map(|name| name.trim_matches('"').to_owned()).collect(),
             warnings: all("cargo::warning="),
             errors: all("cargo::error="),
             rerun: all("cargo::rerun-if-").into_iter().collect(),
@@ -97,10 +94,7 @@ impl Told {
         assert!(self.succeeded, "{self:?}");
         assert_eq!(
             self.refused,
-            techniques
-                .iter()
-                .map(|&technique| technique.to_owned())
-                .collect(),
+            techniques.iter().map(|&technique| technique.to_owned()).collect(),
             "{self:?}"
         );
         assert_eq!(self.warnings.len(), techniques.len(), "{self:?}");
@@ -108,10 +102,7 @@ impl Told {
             let names_it = |warning: &&String| warning.contains(&format!("`{technique}`"));
             let warning = self.warnings.iter().find(names_it).unwrap();
             assert!(warning.contains(why), "{warning}");
-            assert!(
-                warning.contains("overrule") || warning.contains("to trust it"),
-                "{warning}"
-            );
+            assert!(warning.contains("overrule") || warning.contains("to trust it"), "{warning}");
         }
     }
 
@@ -175,27 +166,14 @@ fn looks() {
         "WATCHOS_DEPLOYMENT_TARGET",
     ];
     let files = files.iter().map(|file| format!("changed={file}"));
-    let variables = variables
-        .iter()
-        .map(|variable| format!("env-changed={variable}"));
+    let variables = variables.iter().map(|variable| format!("env-changed={variable}"));
     let expected = files.chain(variables).collect();
     assert_eq!(Script::native().play().rerun, expected);
     // The same where the script fails: the word may be mended.
-    assert_eq!(
-        Script::native().env("EPIPE_REFUSE", "?").play().rerun,
-        expected
-    );
+    assert_eq!(Script::native().env("EPIPE_REFUSE", "?").play().rerun, expected);
     // A file that is not there makes cargo run the script each time.
-    for file in expected
-        .iter()
-        .filter_map(|line: &String| line.strip_prefix("changed="))
-    {
-        assert!(
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join(file)
-                .exists(),
-            "{file}"
-        );
+    for file in expected.iter().filter_map(|line: &String| line.strip_prefix("changed=")) {
+        assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists(), "{file}");
     }
 }
 
@@ -205,11 +183,7 @@ fn packagers_word() {
     told(" fd_flag ,write_flag,, fd_flag").refuses(&["fd_flag", "write_flag"], "EPIPE_REFUSE");
     told("").refuses_nothing();
     told(" ").refuses_nothing();
-    let by_cfg = |names| {
-        Script::native()
-            .env("CARGO_CFG_EPIPE_REFUSED", names)
-            .play()
-    };
+    let by_cfg = |names| Script::native().env("CARGO_CFG_EPIPE_REFUSED", names).play();
     by_cfg("send_flag,thread_mask").refuses(&["send_flag", "thread_mask"], "--cfg epipe_refused");
     // Both ways at once; said twice is said once.
     Script::native()
@@ -224,35 +198,20 @@ fn no_technique() {
     told("nonsense").fails_and_lists_the_techniques("nonsense");
     told("send_flag,not_needed").fails_and_lists_the_techniques("not_needed");
     told("SEND_FLAG").fails_and_lists_the_techniques("SEND_FLAG");
-    let by_cfg = |names| {
-        Script::native()
-            .env("CARGO_CFG_EPIPE_REFUSED", names)
-            .play()
-    };
+    let by_cfg = |names| Script::native().env("CARGO_CFG_EPIPE_REFUSED", names).play();
     by_cfg("nonsense").fails_and_lists_the_techniques("nonsense");
     by_cfg("").fails_and_lists_the_techniques("");
 }
 
 fn known_liars() {
-    Script::cross("horizon", "newlib")
-        .play()
-        .refuses(&["socket_option"], "SO_NOSIGPIPE");
-    Script::cross("vita", "newlib")
-        .play()
-        .refuses(&["socket_option"], "newlib");
-    Script::cross("espidf", "newlib")
-        .play()
-        .refuses(&["send_flag", "socket_option"], "");
+    Script::cross("horizon", "newlib").play().refuses(&["socket_option"], "SO_NOSIGPIPE");
+    Script::cross("vita", "newlib").play().refuses(&["socket_option"], "newlib");
+    Script::cross("espidf", "newlib").play().refuses(&["send_flag", "socket_option"], "");
     for preview in ["p1", "p2", "p3"] {
-        Script::cross("wasi", preview)
-            .play()
-            .refuses(&["send_flag"], "EOPNOTSUPP");
+        Script::cross("wasi", preview).play().refuses(&["send_flag"], "EOPNOTSUPP");
     }
     // The packager knows better.
-    Script::cross("wasi", "p2")
-        .env("EPIPE_REFUSE", "")
-        .play()
-        .refuses_nothing();
+    Script::cross("wasi", "p2").env("EPIPE_REFUSE", "").play().refuses_nothing();
     for (os, libc) in [
         ("linux", "musl"),
         ("freebsd", ""),
@@ -356,36 +315,12 @@ mod on_linux {
         let (can_be_filtered, can_preload) = (can_be_filtered(), can_preload());
         let tests: [(&str, bool, fn()); 7] = [
             ("liars that strip in silence", can_preload, silent_liars),
-            (
-                "liars beside a packager's word",
-                can_preload,
-                liars_beside_a_word,
-            ),
-            (
-                "liars that reject keep their trust",
-                can_preload,
-                rejecting_liars,
-            ),
-            (
-                "what is not this machine is not asked",
-                can_preload && can_be_filtered,
-                not_asked,
-            ),
-            (
-                "a sandbox without a network, or /proc",
-                can_preload && can_unshare,
-                no_network,
-            ),
-            (
-                "a sandbox that forbids calls",
-                can_preload && can_be_filtered,
-                forbidden_calls,
-            ),
-            (
-                "no other process is touched",
-                can_be_filtered,
-                no_other_process,
-            ),
+            ("liars beside a packager's word", can_preload, liars_beside_a_word),
+            ("liars that reject keep their trust", can_preload, rejecting_liars),
+            ("what is not this machine is not asked", can_preload && can_be_filtered, not_asked),
+            ("a sandbox without a network, or /proc", can_preload && can_unshare, no_network),
+            ("a sandbox that forbids calls", can_preload && can_be_filtered, forbidden_calls),
+            ("no other process is touched", can_be_filtered, no_other_process),
         ];
         tests
             .map(|(name, can_be_played, test)| {
@@ -399,11 +334,7 @@ mod on_linux {
     }
 
     fn silent_liars() {
-        let sends = [
-            ("SEND", "send"),
-            ("SENDTO", "sendto"),
-            ("SENDMSG", "sendmsg"),
-        ];
+        let sends = [("SEND", "send"), ("SENDTO", "sendto"), ("SENDMSG", "sendmsg")];
         for (definition, call) in sends {
             let only = format!("ONLY={definition}");
             let says = format!("on this machine {call} raises SIGPIPE");
@@ -414,26 +345,16 @@ mod on_linux {
                 liar.play().refuses(&["send_flag"], &says);
             }
         }
-        liar("all", &[])
-            .play()
-            .refuses(&["send_flag"], "send raises SIGPIPE");
-        liar("with an address", &["WHERE=address"])
-            .play()
-            .refuses(&["send_flag"], "sendto raises");
-        liar("sendmmsg", &["ONLY=SENDMMSG"])
-            .play()
-            .refuses_nothing();
-        liar("pwritev2", &["ONLY=PWRITEV2"])
-            .play()
-            .refuses(&["write_flag"], "pwritev2 raises");
+        liar("all", &[]).play().refuses(&["send_flag"], "send raises SIGPIPE");
+        liar("with an address", &["WHERE=address"]).play().refuses(&["send_flag"], "sendto raises");
+        liar("sendmmsg", &["ONLY=SENDMMSG"]).play().refuses_nothing();
+        liar("pwritev2", &["ONLY=PWRITEV2"]).play().refuses(&["write_flag"], "pwritev2 raises");
         for kind in ["TCP", "UNIX", "PIPE"] {
             let on = format!("WHERE=kind=={kind}");
             let liar = liar(&format!("pwritev2 on {kind}"), &["ONLY=PWRITEV2", &on]);
             liar.play().refuses(&["write_flag"], "pwritev2 raises");
         }
-        liar("sends and pwritev2", &["ONLY=31"])
-            .play()
-            .refuses(&["send_flag", "write_flag"], "");
+        liar("sends and pwritev2", &["ONLY=31"]).play().refuses(&["send_flag", "write_flag"], "");
     }
 
     /// A word that says something leaves the question open.
@@ -442,9 +363,7 @@ mod on_linux {
         script.play().refuses(&["fd_flag", "send_flag"], "");
         let script = liar("all", &[]).env("EPIPE_REFUSE", "");
         let script = script.env("CARGO_CFG_EPIPE_REFUSED", "fd_flag");
-        script
-            .play()
-            .refuses(&["fd_flag"], "--cfg epipe_refused says so");
+        script.play().refuses(&["fd_flag"], "--cfg epipe_refused says so");
     }
 
     /// This kernel is not the user's: at run time a call falls to the next technique.
@@ -457,27 +376,16 @@ mod on_linux {
         }
     }
 
-    const ASKING: [libc::c_long; 4] = [
-        libc::SYS_socket,
-        libc::SYS_socketpair,
-        libc::SYS_pipe2,
-        libc::SYS_pwritev2,
-    ];
+    const ASKING: [libc::c_long; 4] =
+        [libc::SYS_socket, libc::SYS_socketpair, libc::SYS_pipe2, libc::SYS_pwritev2];
 
     fn not_asked() {
         let strips = strips("all", &[]);
         // The control: a native build asks, and dies of it.
         let native = Script::native().filtered(&ASKING, DEADLY);
         assert!(!native.play().succeeded);
-        for script in [
-            Script::cross("linux", "musl"),
-            Script::native().env("EPIPE_REFUSE", ""),
-        ] {
-            script
-                .under(&strips)
-                .filtered(&ASKING, DEADLY)
-                .play()
-                .refuses_nothing();
+        for script in [Script::cross("linux", "musl"), Script::native().env("EPIPE_REFUSE", "")] {
+            script.under(&strips).filtered(&ASKING, DEADLY).play().refuses_nothing();
         }
     }
 
@@ -486,9 +394,7 @@ mod on_linux {
             Script::apart(with_proc).play().refuses_nothing();
             // What can still be asked is asked.
             let lied_to = Script::apart(with_proc).under(&strips("all", &[]));
-            lied_to
-                .play()
-                .refuses(&["send_flag"], "send raises SIGPIPE");
+            lied_to.play().refuses(&["send_flag"], "send raises SIGPIPE");
         }
     }
 
@@ -511,15 +417,9 @@ mod on_linux {
         ];
         for error in [libc::EPERM, libc::ENOSYS] {
             for number in asking.into_iter().chain(ASKING) {
-                Script::native()
-                    .filtered(&[number], refusing(error))
-                    .play()
-                    .refuses_nothing();
+                Script::native().filtered(&[number], refusing(error)).play().refuses_nothing();
             }
-            Script::native()
-                .filtered(&asking, refusing(error))
-                .play()
-                .refuses_nothing();
+            Script::native().filtered(&asking, refusing(error)).play().refuses_nothing();
             // Without TCP the Unix pair is asked, and without that TCP.
             for number in [libc::SYS_socket, libc::SYS_socketpair] {
                 let lied_to = Script::native().under(&strips("all", &[]));
@@ -539,9 +439,6 @@ mod on_linux {
             libc::SYS_rt_sigqueueinfo,
             libc::SYS_ptrace,
         ];
-        Script::native()
-            .filtered(&others, DEADLY)
-            .play()
-            .refuses_nothing();
+        Script::native().filtered(&others, DEADLY).play().refuses_nothing();
     }
 }

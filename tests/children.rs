@@ -28,15 +28,9 @@ fn a_blocked_mask_is_inherited_and_emptied() {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGPIPE);
-        assert_eq!(
-            libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()),
-            0
-        );
+        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()), 0);
     }
-    assert!(
-        raises().status().unwrap().success(),
-        "std passes the mask on"
-    );
+    assert!(raises().status().unwrap().success(), "std passes the mask on");
     let mut child = raises();
     assert!(is_killed(default_in_child(&mut child).status().unwrap()));
 }

@@ -50,12 +50,7 @@ fn file(content: &[u8]) -> File {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("epipe-copy-{}-{number}", std::process::id());
     let path = std::env::temp_dir().join(name);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .unwrap();
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     file.write_all(content).unwrap();
     file.rewind().unwrap();
@@ -64,11 +59,7 @@ fn file(content: &[u8]) -> File {
 
 /// Waits, 10 seconds at most, until a descriptor takes a write.
 fn wait_writable(fd: RawFd) {
-    let mut polled = libc::pollfd {
-        fd,
-        events: libc::POLLOUT,
-        revents: 0,
-    };
+    let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one entry, valid for the call.
     assert_eq!(unsafe { libc::poll(&mut polled, 1, 10_000) }, 1);
 }
@@ -86,10 +77,7 @@ fn tcp() -> (std::net::TcpStream, std::net::TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-fn unix() -> (
-    std::os::unix::net::UnixStream,
-    std::os::unix::net::UnixStream,
-) {
+fn unix() -> (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream) {
     std::os::unix::net::UnixStream::pair().unwrap()
 }
 
@@ -276,12 +264,7 @@ fn what_was_read_ahead_goes_first_and_limits_hold() {
             match kind {
                 "tcp" => shapes(kind, &content, limit, || TcpStream::from(open())),
                 "unix" => shapes(kind, &content, limit, || UnixStream::from(open())),
-                "pipe" => shapes(
-                    kind,
-                    &content,
-                    limit,
-                    || epipe::io::PipeReader::from(open()),
-                ),
+                "pipe" => shapes(kind, &content, limit, || epipe::io::PipeReader::from(open())),
                 _ => shapes(kind, &content, limit, || File::from(open())),
             }
         }
@@ -312,10 +295,7 @@ fn what_a_buf_writer_holds_goes_first() {
         writer.write_all(b"tail").unwrap();
         drop(writer);
         drop(to);
-        assert!(
-            told() == [b"head", &content[..], b"tail"].concat(),
-            "{kind}"
-        );
+        assert!(told() == [b"head", &content[..], b"tail"].concat(), "{kind}");
     }
 }
 
@@ -464,13 +444,7 @@ where
         (None, Some((theirs, before))) => rest_of(theirs).split_off(before),
         (None, None) => Vec::new(),
     };
-    Outcome {
-        answer: answer.map_err(|error| error.kind()),
-        arrived,
-        held,
-        rest,
-        limit,
-    }
+    Outcome { answer: answer.map_err(|error| error.kind()), arrived, held, rest, limit }
 }
 
 const SHAPES: [&str; 6] = [
@@ -507,11 +481,7 @@ fn outcomes(shape: &str, kind: &str, content: &[u8], to: To) -> [Outcome; 4] {
 
 /// Only these have pipes and sockets that surely hold what the tests put into them.
 const HOLDS_MUCH: bool = cfg!(any(target_os = "android", target_os = "linux"));
-const KINDS: &[&str] = if HOLDS_MUCH {
-    &["file", "unix"]
-} else {
-    &["file"]
-};
+const KINDS: &[&str] = if HOLDS_MUCH { &["file", "unix"] } else { &["file"] };
 
 #[test]
 fn wrappers_are_copied_as_by_std() {
@@ -573,11 +543,7 @@ fn wrappers_whose_sink_fails_are_left_as_by_std() {
                 }
                 // A limit counts what was taken.
                 if shape == "Take" {
-                    assert_eq!(
-                        ours.limit.unwrap() + 30_000,
-                        ours.rest.len() as u64,
-                        "{what}"
-                    );
+                    assert_eq!(ours.limit.unwrap() + 30_000, ours.rest.len() as u64, "{what}");
                 }
             }
         }
@@ -599,9 +565,7 @@ fn wrappers_go_on_after_an_error_as_by_std() {
         let taken = [
             pieces("Take", |mut to| copy_by(ours, &mut limited, &mut to)),
             pieces("BufReader", |mut to| copy_by(ours, &mut buffered, &mut to)),
-            pieces("Take<BufReader>", |mut to| {
-                copy_by(ours, &mut both, &mut to)
-            }),
+            pieces("Take<BufReader>", |mut to| copy_by(ours, &mut both, &mut to)),
         ];
         assert_eq!(buffered.buffer(), b"");
         assert_eq!(limited.into_inner().stream_position().unwrap(), LONG as u64);
@@ -620,11 +584,8 @@ fn references_and_the_adapter_are_known_as_what_they_hold() {
     drop(to);
     assert!(told() == content);
 
-    let mut child = Command::new("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let told = drain(child.stdout.take().unwrap());
     let mut stdin = NoSigpipe::new(child.stdin.take().unwrap()).unwrap();
     let mut from =
@@ -649,12 +610,7 @@ fn unknown_types_and_dyn_go_stds_way() {
     let mut changed = Vec::new();
     let from = UnixStream::from(source("unix", &content));
     assert_eq!(copy(&mut Ours(from), &mut changed).unwrap(), 100_000);
-    assert!(
-        changed
-            .iter()
-            .zip(&content)
-            .all(|(new, old)| new ^ 1 == *old)
-    );
+    assert!(changed.iter().zip(&content).all(|(new, old)| new ^ 1 == *old));
 
     let mut copied = Vec::new();
     let mut from = UnixStream::from(source("unix", &content));
@@ -728,9 +684,7 @@ fn a_sink_that_would_block_costs_no_byte() {
     let mut from = File::from(open("file"));
     in_pieces("file", &content, |mut to| copy(&mut from, &mut to));
     let mut from = File::from(open("pipe"));
-    in_pieces("a pipe as File", &content, |mut to| {
-        copy(&mut from, &mut to)
-    });
+    in_pieces("a pipe as File", &content, |mut to| copy(&mut from, &mut to));
 }
 
 #[test]
@@ -814,8 +768,7 @@ fn a_write_timeout_ends_the_copy() {
     let content = bytes(LONG);
     for kind in ["tcp", "unix", "pipe", "file"] {
         let (to, _theirs) = unix();
-        to.set_write_timeout(Some(Duration::from_millis(20)))
-            .unwrap();
+        to.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
         let mut to = UnixStream::from(to);
         let from = source(kind, &content);
         let answer = copy_from(kind, from, &mut to);
@@ -837,11 +790,7 @@ fn a_vanished_sink_is_an_error_on_every_way() {
                 "unix" => copy_from(kind, from, &mut UnixStream::from(broken)),
                 _ => copy_from(kind, from, &mut epipe::io::PipeWriter::from(broken)),
             };
-            assert_eq!(
-                answer.unwrap_err().kind(),
-                ErrorKind::BrokenPipe,
-                "{kind} -> {to}"
-            );
+            assert_eq!(answer.unwrap_err().kind(), ErrorKind::BrokenPipe, "{kind} -> {to}");
         }
     }
 }
@@ -854,10 +803,7 @@ fn signals_do_not_end_it() {
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
-        assert_eq!(
-            libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()),
-            0
-        );
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
     }
     let content = bytes(LONG);
     // SAFETY: it has no condition.
@@ -1051,10 +997,7 @@ fn messages_keep_their_borders() {
     // What goes out as datagrams is cut as std cuts it.
     let (to, mut out) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
     let mut from = epipe::io::PipeReader::from(source("pipe", &long[..20_000]));
-    assert_eq!(
-        copy(&mut from, &mut epipe::Socket::from(to)).unwrap(),
-        20_000
-    );
+    assert_eq!(copy(&mut from, &mut epipe::Socket::from(to)).unwrap(), 20_000);
     assert!(out.read(&mut vec![0; 200_000]).unwrap() <= 8192);
 }
 
@@ -1145,10 +1088,7 @@ fn a_file_may_be_changed_after_the_copy_but_not_after_sendfile() {
     let arrived = changed_after(|to, file| assert_eq!(to.sendfile(file, ..).unwrap(), 20_000));
     assert_eq!(arrived.len(), 20_000);
     #[cfg(target_os = "linux")]
-    assert!(
-        arrived.contains(&b'n'),
-        "the kernel has made a copy: `copy` could use it"
-    );
+    assert!(arrived.contains(&b'n'), "the kernel has made a copy: `copy` could use it");
 }
 
 #[test]
@@ -1178,10 +1118,7 @@ fn sendfile_sends_the_range_and_leaves_the_position() {
     assert_eq!(file.stream_position().unwrap(), 77);
 
     let (to, told) = sink("tcp");
-    assert_eq!(
-        TcpStream::from(to).sendfile(&file, 3..LONG as u64).unwrap(),
-        len - 3
-    );
+    assert_eq!(TcpStream::from(to).sendfile(&file, 3..LONG as u64).unwrap(), len - 3);
     assert!(told() == content[3..]);
 }
 
@@ -1222,23 +1159,14 @@ fn sendfile_into_a_full_stream_is_no_end_of_the_file() {
 fn sendfile_tells_of_a_vanished_peer_and_of_what_is_no_file() {
     let content = file(&bytes(1000));
     let broken = UnixStream::from(unix().0);
-    assert_eq!(
-        broken.sendfile(&content, ..).unwrap_err().kind(),
-        ErrorKind::BrokenPipe
-    );
+    assert_eq!(broken.sendfile(&content, ..).unwrap_err().kind(), ErrorKind::BrokenPipe);
 
     let (to, _theirs) = unix();
     let to = UnixStream::from(to);
     let directory = File::open("/").unwrap();
-    assert_eq!(
-        to.sendfile(&directory, ..).unwrap_err().kind(),
-        ErrorKind::IsADirectory
-    );
+    assert_eq!(to.sendfile(&directory, ..).unwrap_err().kind(), ErrorKind::IsADirectory);
     let (pipe, _writer) = io::pipe().unwrap();
     let pipe = File::from(OwnedFd::from(pipe));
-    assert_eq!(
-        to.sendfile(&pipe, ..).unwrap_err().kind(),
-        ErrorKind::NotSeekable
-    );
+    assert_eq!(to.sendfile(&pipe, ..).unwrap_err().kind(), ErrorKind::NotSeekable);
     assert!(to.sendfile(&content, u64::MAX - 5..).is_err());
 }

@@ -59,12 +59,7 @@ fn source() -> impl Iterator<Item = (String, Vec<String>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     files(&root).into_iter().map(move |path| {
         let text = fs::read_to_string(&path).unwrap();
-        let name = path
-            .strip_prefix(&root)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .replace('\\', "/");
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
         (name, code(&text))
     })
 }
@@ -150,11 +145,7 @@ fn only_sys_names_systems() {
             }
         }
     }
-    assert!(
-        named.is_empty(),
-        "systems are named outside src/sys:\n{}",
-        named.join("\n")
-    );
+    assert!(named.is_empty(), "systems are named outside src/sys:\n{}", named.join("\n"));
 }
 
 #[test]
@@ -170,25 +161,17 @@ fn unsafe_stands_only_where_it_may_and_says_why() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (file, code) in source() {
         let has = code.iter().any(|line| {
-            words(line)
-                .iter()
-                .any(|(_, word)| *word == "unsafe" || *word == "unsafe_code")
+            words(line).iter().any(|(_, word)| *word == "unsafe" || *word == "unsafe_code")
         });
         if !has {
             continue;
         }
-        assert!(
-            may(&file),
-            "src/{file} has unsafe code and is none of the rooms for it"
-        );
+        assert!(may(&file), "src/{file} has unsafe code and is none of the rooms for it");
         let mut text = fs::read_to_string(root.join(&file)).unwrap();
         text.retain(|c| !c.is_whitespace());
         let allowed_whole = text.contains("#![allow(unsafe_code,reason=");
         let allowed_in_macro = text.contains("#[allow(unsafe_code)]//");
-        assert!(
-            allowed_whole || allowed_in_macro,
-            "src/{file}: allow unsafe_code with a reason"
-        );
+        assert!(allowed_whole || allowed_in_macro, "src/{file}: allow unsafe_code with a reason");
     }
 }
 
@@ -196,9 +179,6 @@ fn unsafe_stands_only_where_it_may_and_says_why() {
 fn the_strippers_strip() {
     let stripped = code("let a = \"unsafe // \\\" x\"; // windows\n/// linux\nunix();");
     assert_eq!(stripped, ["let a = ; ", "", "unix();"]);
-    let found: Vec<_> = words("std::os::unix::x")
-        .into_iter()
-        .map(|(_, word)| word)
-        .collect();
+    let found: Vec<_> = words("std::os::unix::x").into_iter().map(|(_, word)| word).collect();
     assert_eq!(found, ["std", "os", "unix", "x"]);
 }

@@ -361,10 +361,7 @@ macro_rules! program {
             seen.push(format!("{:?}", &buf[..len]));
 
             let (reader, writer): (PipeReader, PipeWriter) = io::pipe()?;
-            let mut child = Command::new("cat")
-                .stdin(reader)
-                .stdout(Stdio::piped())
-                .spawn()?;
+            let mut child = Command::new("cat").stdin(reader).stdout(Stdio::piped()).spawn()?;
             let mut writer = writer;
             io::copy(&mut &b"through a child"[..], &mut writer)?;
             drop(writer);

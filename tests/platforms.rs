@@ -13,14 +13,8 @@ use std::process::Command;
 
 /// The systems that the README may name, each with the targets that stand for it.
 const SYSTEMS: [(&str, &[&str]); 35] = [
-    (
-        "Linux 6.18 and later",
-        &["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"],
-    ),
-    (
-        BEFORE_6_18,
-        &["x86_64-unknown-linux-gnu", "s390x-unknown-linux-gnu"],
-    ),
+    ("Linux 6.18 and later", &["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"]),
+    (BEFORE_6_18, &["x86_64-unknown-linux-gnu", "s390x-unknown-linux-gnu"]),
     ("Android", &["aarch64-linux-android"]),
     ("macOS", &["x86_64-apple-darwin"]),
     ("iOS", &["aarch64-apple-ios"]),
@@ -42,10 +36,7 @@ const SYSTEMS: [(&str, &[&str]); 35] = [
     ("AIX", &["powerpc64-ibm-aix"]),
     ("Redox", &["x86_64-unknown-redox"]),
     ("any other Unix", &["x86_64-unknown-l4re-uclibc"]),
-    (
-        "Windows",
-        &["x86_64-pc-windows-gnu", "x86_64-pc-windows-msvc"],
-    ),
+    ("Windows", &["x86_64-pc-windows-gnu", "x86_64-pc-windows-msvc"]),
     ("WASI", &["wasm32-wasip1", "wasm32-wasip2"]),
     ("Emscripten", &["wasm32-unknown-emscripten"]),
     ("bare WebAssembly", &["wasm32-unknown-unknown"]),
@@ -74,16 +65,9 @@ fn text(file: &str) -> String {
 /// What a target is: `unix`, `target_os="linux"` and so on.
 fn cfgs(target: &str) -> BTreeSet<String> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    let output = Command::new(rustc)
-        .args(["--print", "cfg", "--target", target])
-        .output()
-        .unwrap();
+    let output = Command::new(rustc).args(["--print", "cfg", "--target", target]).output().unwrap();
     assert!(output.status.success(), "rustc knows no {target}");
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// Source text, without comments, from which items are cut.
@@ -177,9 +161,8 @@ fn row(table: &str, target: &str) -> (String, String) {
     }
     let guard = defined("ThreadGuard").unwrap().split("::").next().unwrap();
     let ladder = |name: &str| {
-        let words = defined(name)
-            .unwrap()
-            .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+        let words =
+            defined(name).unwrap().split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
         let techniques = words.filter(|word| !word.is_empty()).filter_map(|word| {
             Some(match word.split_once("::") {
                 Some((technique, "Inside")) => format!("`{guard}` with `{technique}`"),
@@ -205,14 +188,8 @@ fn the_table() -> String {
 
 /// The cells of the table under a heading line, row by row.
 fn markdown_table(text: &str, heading: &str) -> Vec<Vec<String>> {
-    let (_, rest) = text
-        .split_once(heading)
-        .unwrap_or_else(|| panic!("no table {heading}"));
-    let rows = rest
-        .trim_start()
-        .lines()
-        .skip(1)
-        .take_while(|line| line.starts_with('|'));
+    let (_, rest) = text.split_once(heading).unwrap_or_else(|| panic!("no table {heading}"));
+    let rows = rest.trim_start().lines().skip(1).take_while(|line| line.starts_with('|'));
     let cells = |row: &str| {
         let cells = row.trim_matches('|').split('|');
         cells.map(|cell| cell.trim().to_owned()).collect()
@@ -266,18 +243,10 @@ fn the_readme_says_what_the_table_does() {
     let targets: BTreeMap<_, _> = SYSTEMS.into();
     let mut named = BTreeSet::new();
     let mut wrong = Vec::new();
-    for cells in markdown_table(
-        &text("README.md"),
-        "| system | sockets | pipes | verified |",
-    ) {
+    for cells in markdown_table(&text("README.md"), "| system | sockets | pipes | verified |") {
         for system in cells[0].split(", ") {
-            assert!(
-                named.insert(system.to_owned()),
-                "{system} stands there twice"
-            );
-            let targets = targets
-                .get(system)
-                .unwrap_or_else(|| panic!("{system} is unknown"));
+            assert!(named.insert(system.to_owned()), "{system} stands there twice");
+            let targets = targets.get(system).unwrap_or_else(|| panic!("{system} is unknown"));
             for target in *targets {
                 let (sockets, mut pipes) = row(&table, target);
                 if system == BEFORE_6_18 {
@@ -290,10 +259,7 @@ fn the_readme_says_what_the_table_does() {
         }
     }
     assert!(wrong.is_empty(), "THE table says:\n{}", wrong.join("\n"));
-    let missing: Vec<_> = targets
-        .keys()
-        .filter(|system| !named.contains(**system))
-        .collect();
+    let missing: Vec<_> = targets.keys().filter(|system| !named.contains(**system)).collect();
     assert!(missing.is_empty(), "the README does not name {missing:?}");
 }
 
@@ -301,10 +267,7 @@ fn the_readme_says_what_the_table_does() {
 fn a_row_claims_no_more_than_was_done() {
     let (checked, environments) = (checked_targets(), environments());
     let targets: BTreeMap<_, _> = SYSTEMS.into();
-    for cells in markdown_table(
-        &text("README.md"),
-        "| system | sockets | pipes | verified |",
-    ) {
+    for cells in markdown_table(&text("README.md"), "| system | sockets | pipes | verified |") {
         let systems: Vec<_> = cells[0].split(", ").collect();
         for claim in cells[3].split("; ") {
             let (claim, list) = parse_claim(claim);
@@ -314,19 +277,14 @@ fn a_row_claims_no_more_than_was_done() {
                     for environment in list {
                         let ran = environments.contains(environment);
                         assert!(ran, "nothing ran in {environment}");
-                        let system = ENVIRONMENTS
-                            .into_iter()
-                            .find(|(name, _)| *name == environment);
+                        let system =
+                            ENVIRONMENTS.into_iter().find(|(name, _)| *name == environment);
                         let (_, system) = system.expect("a known environment");
                         assert!(systems.contains(&system), "{environment} is no {systems:?}");
                     }
                 }
                 "type-checked" => {
-                    let claimed = if list.is_empty() {
-                        systems.clone()
-                    } else {
-                        list
-                    };
+                    let claimed = if list.is_empty() { systems.clone() } else { list };
                     for system in claimed {
                         assert!(systems.contains(&system), "{system} is not of {systems:?}");
                         for target in targets[system] {
@@ -344,9 +302,7 @@ fn a_row_claims_no_more_than_was_done() {
 fn shell_list(script: &str, name: &str) -> BTreeSet<String> {
     let (_, rest) = script.split_once(&format!("\n{name}=(\n")).expect(name);
     let lines = rest.lines().take_while(|line| *line != ")");
-    lines
-        .map(|line| line.trim().trim_matches('\'').to_owned())
-        .collect()
+    lines.map(|line| line.trim().trim_matches('\'').to_owned()).collect()
 }
 
 #[test]
@@ -359,10 +315,7 @@ fn the_tables_of_targets_are_those_of_the_script() {
 
     let rows = markdown_table(&text("ci/README.md"), "| cannot be checked | why |");
     let rows = rows.into_iter().map(|row| row.join(" | "));
-    assert_eq!(
-        rows.collect::<BTreeSet<_>>(),
-        shell_list(&script, "hopeless")
-    );
+    assert_eq!(rows.collect::<BTreeSet<_>>(), shell_list(&script, "hopeless"));
 }
 
 #[cfg(target_os = "linux")]
@@ -389,16 +342,10 @@ fn the_reader_of_the_table_reads_what_the_library_does() {
 fn conditions_and_branches() {
     let cfgs: BTreeSet<_> = ["unix", "target_os=\"linux\""].map(str::to_owned).into();
     assert!(holds("unix", &cfgs) && !holds("windows", &cfgs));
-    assert!(holds(
-        "any(windows, all(unix, target_os = \"linux\"))",
-        &cfgs
-    ));
+    assert!(holds("any(windows, all(unix, target_os = \"linux\"))", &cfgs));
     assert!(!holds("all(unix, not(target_os = \"linux\"),)", &cfgs));
     let text = "a cfg_if! { if #[cfg(windows)] { b } else if #[cfg(unix)] { c cfg_if! { if \
                 #[cfg(unix)] { d } } e } else { f } } g";
     let decided = decide(text, &cfgs);
-    assert_eq!(
-        decided.split_whitespace().collect::<Vec<_>>(),
-        ["a", "c", "d", "e", "g"]
-    );
+    assert_eq!(decided.split_whitespace().collect::<Vec<_>>(), ["a", "c", "d", "e", "g"]);
 }

@@ -25,16 +25,12 @@ fn received(socket: &Socket, len: usize) -> String {
 fn a_life_from_creation_to_shutdown() {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     SockRef::from(&listener).set_reuse_address(true).unwrap();
-    listener
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(4).unwrap();
     let address = listener.local_addr().unwrap();
 
     let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    client
-        .connect_timeout(&address, std::time::Duration::from_secs(5))
-        .unwrap();
+    client.connect_timeout(&address, std::time::Duration::from_secs(5)).unwrap();
     let (server, from) = listener.accept().unwrap();
     assert_eq!(from.as_socket(), client.local_addr().unwrap().as_socket());
     assert_eq!(client.peer_addr().unwrap().as_socket(), address.as_socket());
@@ -46,11 +42,7 @@ fn a_life_from_creation_to_shutdown() {
     assert!(client.take_error().unwrap().is_none());
 
     { &client }.write_all(b"through the stream").unwrap();
-    client
-        .try_clone()
-        .unwrap()
-        .shutdown(Shutdown::Write)
-        .unwrap();
+    client.try_clone().unwrap().shutdown(Shutdown::Write).unwrap();
     let mut said = String::new();
     { &server }.read_to_string(&mut said).unwrap();
     assert_eq!(said, "through the stream");
@@ -64,35 +56,18 @@ fn new_sockets_close_on_exec_and_raw_ones_do_not() {
         let Ok(info) = std::fs::read_to_string(info) else {
             return true;
         };
-        let flags = info
-            .lines()
-            .find_map(|line| line.strip_prefix("flags:"))
-            .unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
         i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC != 0
     }
-    assert!(closes(
-        &Socket::new(Domain::UNIX, Type::STREAM, None).unwrap()
-    ));
-    assert!(closes(
-        &raw::socket(Domain::UNIX, Type::STREAM, None).unwrap()
-    ));
-    assert!(closes(
-        &raw::socket_pair(Domain::UNIX, Type::STREAM, None)
-            .unwrap()
-            .0
-    ));
+    assert!(closes(&Socket::new(Domain::UNIX, Type::STREAM, None).unwrap()));
+    assert!(closes(&raw::socket(Domain::UNIX, Type::STREAM, None).unwrap()));
+    assert!(closes(&raw::socket_pair(Domain::UNIX, Type::STREAM, None).unwrap().0));
     let listener = epipe::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let _client = epipe::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     assert!(closes(&raw::accept(&listener).unwrap().0));
     if cfg!(target_os = "linux") {
-        assert!(!closes(
-            &Socket::new_raw(Domain::UNIX, Type::STREAM, None).unwrap()
-        ));
-        assert!(!closes(
-            &Socket::pair_raw(Domain::UNIX, Type::STREAM, None)
-                .unwrap()
-                .0
-        ));
+        assert!(!closes(&Socket::new_raw(Domain::UNIX, Type::STREAM, None).unwrap()));
+        assert!(!closes(&Socket::pair_raw(Domain::UNIX, Type::STREAM, None).unwrap().0));
         let _client = epipe::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(!closes(&Socket::from(listener).accept_raw().unwrap().0));
     }
@@ -140,10 +115,7 @@ fn sendfile_sends_its_part_of_a_file() {
     assert_eq!(received(&b, 16), "234");
     assert_eq!(a.sendfile(&file, 7, None).unwrap(), 3);
     assert_eq!(received(&b, 16), "789");
-    assert_eq!(
-        raw::sendfile(&a, &file, 0, NonZeroUsize::new(1)).unwrap(),
-        1
-    );
+    assert_eq!(raw::sendfile(&a, &file, 0, NonZeroUsize::new(1)).unwrap(), 1);
     assert_eq!(received(&b, 16), "0");
 }
 
@@ -154,24 +126,11 @@ fn every_receive_receives() {
     a.send(b"abcdef").unwrap();
     assert_eq!(b.peek(&mut buf).unwrap(), 6);
     assert_eq!(b.recv(&mut buf[..1]).unwrap(), 1);
-    assert_eq!(
-        b.recv_with_flags(&mut buf[..1], libc::MSG_DONTWAIT)
-            .unwrap(),
-        1
-    );
+    assert_eq!(b.recv_with_flags(&mut buf[..1], libc::MSG_DONTWAIT).unwrap(), 1);
     assert_eq!(b.recv_from(&mut buf[..1]).unwrap().0, 1);
-    assert_eq!(
-        b.recv_vectored(&mut [MaybeUninitSlice::new(&mut buf[..1])])
-            .unwrap()
-            .0,
-        1
-    );
+    assert_eq!(b.recv_vectored(&mut [MaybeUninitSlice::new(&mut buf[..1])]).unwrap().0, 1);
     let mut slices = [MaybeUninitSlice::new(&mut buf[..1])];
-    assert_eq!(
-        b.recvmsg(&mut MsgHdrMut::new().with_buffers(&mut slices), 0)
-            .unwrap(),
-        1
-    );
+    assert_eq!(b.recvmsg(&mut MsgHdrMut::new().with_buffers(&mut slices), 0).unwrap(), 1);
     let mut slices = [MaybeUninitSlice::new(&mut buf[..1])];
     assert_eq!(b.recv_from_vectored(&mut slices).unwrap().0, 1);
 }
@@ -180,9 +139,7 @@ fn every_receive_receives() {
 fn datagrams_go_to_addresses() {
     let bind = || {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         let address = socket.local_addr().unwrap();
         (socket, address)
     };
@@ -211,18 +168,12 @@ fn urgent_data_goes_out_of_band() {
     let (b, _) = listener.accept().unwrap();
     let (a, b) = (Socket::from(a), Socket::from(b));
     a.send_out_of_band(b"!").unwrap();
-    let mut poll = libc::pollfd {
-        fd: std::os::fd::AsRawFd::as_raw_fd(&b),
-        events: libc::POLLPRI,
-        revents: 0,
-    };
+    let mut poll =
+        libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(&b), events: libc::POLLPRI, revents: 0 };
     #[allow(unsafe_code)]
     // SAFETY: one pollfd, valid for the call.
     unsafe {
         assert_eq!(libc::poll(&mut poll, 1, 10_000), 1);
     }
-    assert_eq!(
-        b.recv_out_of_band(&mut [MaybeUninit::uninit(); 8]).unwrap(),
-        1
-    );
+    assert_eq!(b.recv_out_of_band(&mut [MaybeUninit::uninit(); 8]).unwrap(), 1);
 }

@@ -16,15 +16,10 @@ fn pair() -> (TcpStream, TcpStream) {
 #[test]
 fn reads_and_writes_as_std_does() {
     let (mut a, mut b) = pair();
-    assert_eq!(
-        a.write_vectored(&[IoSlice::new(b"one "), IoSlice::new(b"two")])
-            .unwrap(),
-        7
-    );
+    assert_eq!(a.write_vectored(&[IoSlice::new(b"one "), IoSlice::new(b"two")]).unwrap(), 7);
     let (mut first, mut second) = ([0; 4], [0; 8]);
-    let read = b
-        .read_vectored(&mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)])
-        .unwrap();
+    let read =
+        b.read_vectored(&mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)]).unwrap();
     assert_eq!((read, &first, &second[..3]), (7, b"one ", &b"two"[..]));
 
     a.write_all(b"line\nrest").unwrap();
@@ -103,21 +98,8 @@ fn options_are_set_through_sock_ref() {
 fn into_incoming_accepts_by_value() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let clients = [
-        TcpStream::connect(address).unwrap(),
-        TcpStream::connect(address).unwrap(),
-    ];
-    let accepted: Vec<_> = listener
-        .into_incoming()
-        .take(2)
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(
-        accepted[0].peer_addr().unwrap(),
-        clients[0].local_addr().unwrap()
-    );
-    assert_eq!(
-        accepted[1].peer_addr().unwrap(),
-        clients[1].local_addr().unwrap()
-    );
+    let clients = [TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap()];
+    let accepted: Vec<_> = listener.into_incoming().take(2).map(Result::unwrap).collect();
+    assert_eq!(accepted[0].peer_addr().unwrap(), clients[0].local_addr().unwrap());
+    assert_eq!(accepted[1].peer_addr().unwrap(), clients[1].local_addr().unwrap());
 }

@@ -204,15 +204,9 @@ fn same_answers(pair: fn() -> (Socket, Socket), broken: Break, rows: Vec<Row>) {
         let ours = answers(pair, broken, ours);
         assert_eq!(ours, answers(pair, broken, twin), "{name}: ours, the twin");
         let (kind, _) = ours[ours.len() - 1].expect_err(name);
-        let gone = [
-            ErrorKind::BrokenPipe,
-            ErrorKind::ConnectionReset,
-            ErrorKind::ConnectionAborted,
-        ];
-        assert!(
-            broken == Break::OwnHalf || gone.contains(&kind),
-            "{name}: {ours:?}"
-        );
+        let gone =
+            [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted];
+        assert!(broken == Break::OwnHalf || gone.contains(&kind), "{name}: {ours:?}");
     }
 }
 
@@ -284,14 +278,8 @@ fn a_pipe_without_a_reader() {
     let pairs = [
         (answer(ours().write(DATA)), answer(twin().write(DATA))),
         (answer((&ours()).write(DATA)), answer((&twin()).write(DATA))),
-        (
-            answer(ours().write_all(DATA)),
-            answer(twin().write_all(DATA)),
-        ),
-        (
-            answer(ours().write_vectored(&slices())),
-            answer(twin().write_vectored(&slices())),
-        ),
+        (answer(ours().write_all(DATA)), answer(twin().write_all(DATA))),
+        (answer(ours().write_vectored(&slices())), answer(twin().write_vectored(&slices()))),
         (
             answer(epipe::io::copy(&mut &*DATA, &mut ours())),
             answer(io::copy(&mut &*DATA, &mut twin())),

@@ -33,10 +33,7 @@ fn sends_to_a_path_and_peeks_at_the_sender() {
     let (len, from) = receiver.peek_from(&mut buf).unwrap();
     assert_eq!((len, from.as_pathname()), (7, Some(&*there.0)));
     let (len, from) = receiver.recv_from(&mut buf).unwrap();
-    assert_eq!(
-        (&buf[..len], from.as_pathname()),
-        (&b"by path"[..], Some(&*there.0))
-    );
+    assert_eq!((&buf[..len], from.as_pathname()), (&b"by path"[..], Some(&*there.0)));
 
     let address = SocketAddr::from_pathname(&here.0).unwrap();
     sender.send_to_addr(b"by address", &address).unwrap();
@@ -47,10 +44,7 @@ fn sends_to_a_path_and_peeks_at_the_sender() {
 fn a_sender_without_a_name_is_unnamed() {
     let here = TempPath::new("unnamed");
     let receiver = UnixDatagram::bind(&here.0).unwrap();
-    UnixDatagram::unbound()
-        .unwrap()
-        .send_to(b"x", &here.0)
-        .unwrap();
+    UnixDatagram::unbound().unwrap().send_to(b"x", &here.0).unwrap();
     let (_, from) = receiver.peek_from(&mut [0; 8]).unwrap();
     assert!(from.is_unnamed());
 }

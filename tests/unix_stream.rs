@@ -36,9 +36,8 @@ fn a_mark_is_set_or_refused_as_socket2_is() {
     let (a, b) = UnixStream::pair().unwrap();
     match (a.set_mark(7), SockRef::from(&b).set_mark(7)) {
         (Ok(()), Ok(())) => assert_eq!(SockRef::from(&a).mark().unwrap(), 7),
-        (ours, twin) => assert_eq!(
-            ours.unwrap_err().raw_os_error(),
-            twin.unwrap_err().raw_os_error()
-        ),
+        (ours, twin) => {
+            assert_eq!(ours.unwrap_err().raw_os_error(), twin.unwrap_err().raw_os_error())
+        }
     }
 }

@@ -11,8 +11,8 @@ use epipe::{protection, verify};
 #[allow(dead_code, reason = "the library's own")]
 #[path = "../src/sys"]
 mod sys {
-    pub mod trust;
     pub mod technique;
+    pub mod trust;
 }
 
 fn spelled(techniques: &[Technique]) -> String {
@@ -39,26 +39,13 @@ fn it_reads_as_a_small_table() {
 #[test]
 fn every_seat_of_ours_ends_in_a_guard_or_needs_none() {
     let protection = protection();
-    let seats = [
-        protection.socket_send(),
-        protection.pipe_write(),
-        protection.sendfile(),
-    ];
+    let seats = [protection.socket_send(), protection.pipe_write(), protection.sendfile()];
     for seat in seats {
         let last = seat.last().expect("something protects");
-        let guards = [
-            Technique::ThreadMask,
-            Technique::ProcessHandler,
-            Technique::NotNeeded,
-        ];
+        let guards = [Technique::ThreadMask, Technique::ProcessHandler, Technique::NotNeeded];
         assert!(guards.contains(last), "{protection}");
         // A guard refuses nothing: what stood behind it would never be tried.
-        assert!(
-            seat.iter()
-                .filter(|technique| guards.contains(technique))
-                .count()
-                == 1
-        );
+        assert!(seat.iter().filter(|technique| guards.contains(technique)).count() == 1);
     }
 }
 
@@ -84,15 +71,9 @@ fn errors_name_what_they_are_about() {
 
     let (technique, call) = (Technique::SendFlag, Call::SendMsg);
     let told = Error::SilentlyIgnored { technique, call }.to_string();
-    assert!(
-        told.contains("send_flag") && told.contains("sendmsg"),
-        "{told}"
-    );
+    assert!(told.contains("send_flag") && told.contains("sendmsg"), "{told}");
     // Names can be put in columns.
-    assert_eq!(
-        format!("{technique:>10}|{call:<8}|"),
-        " send_flag|sendmsg |"
-    );
+    assert_eq!(format!("{technique:>10}|{call:<8}|"), " send_flag|sendmsg |");
 }
 
 #[cfg(any(windows, target_os = "wasi"))]
@@ -112,8 +93,8 @@ fn where_there_is_no_signal_nothing_is_needed() {
 #[cfg(unix)]
 #[test]
 fn a_lie_that_is_found_meanwhile_stays_found() {
-    use sys::trust::{Trust, is_refusal};
     use sys::technique::Call;
+    use sys::trust::{Trust, is_refusal};
 
     static TRUST: Trust = Trust::new(false);
     let honest = || Ok(Err(io::Error::from_raw_os_error(libc::EPIPE)));
@@ -126,9 +107,6 @@ fn a_lie_that_is_found_meanwhile_stays_found() {
     TRUST.ask(interrupted, is_refusal);
     assert!(TRUST.is_refused() && !TRUST.is_honoured());
     // And an honest answer does not bring the technique back.
-    assert_eq!(
-        TRUST.verify(|| Ok(None), honest, is_refusal).unwrap(),
-        None
-    );
+    assert_eq!(TRUST.verify(|| Ok(None), honest, is_refusal).unwrap(), None);
     assert!(TRUST.is_refused());
 }

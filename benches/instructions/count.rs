@@ -30,10 +30,7 @@ fn plays() -> Vec<(Prepare, usize, usize)> {
 
 fn prepare(index: usize) -> Play {
     let (prepare, calls, prepared) = plays()[index];
-    Play {
-        play: prepare(prepared),
-        calls,
-    }
+    Play { play: prepare(prepared), calls }
 }
 
 // What callgrind counts. It is given back so that its end does not count.
@@ -113,10 +110,7 @@ fn table() -> Result<(), Box<dyn Error>> {
         "call", "peer", "epipe", "peer", "ratio", "more", "epipe", "peer"
     );
     let mut counted = counted.chunks_exact(2);
-    for Row {
-        name, calls, peers, ..
-    } in rows()
-    {
+    for Row { name, calls, peers, .. } in rows() {
         let mut one_call = || {
             let [once, twice] = counted.next()? else {
                 return None;
@@ -145,11 +139,7 @@ fn table() -> Result<(), Box<dyn Error>> {
 
     // It stands in release/deps of the target folder.
     let exe = env::current_exe()?;
-    let folder = exe
-        .ancestors()
-        .nth(3)
-        .ok_or("no target folder")?
-        .join("epipe-bench");
+    let folder = exe.ancestors().nth(3).ok_or("no target folder")?.join("epipe-bench");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("instructions.tsv"), tsv)?;
     Ok(())
@@ -173,10 +163,7 @@ fn instructions() -> Result<HashMap<usize, f64>, Box<dyn Error>> {
         if let Some((_, rest)) = line.split_once("::count play_") {
             play = rest.split(':').next().and_then(|index| index.parse().ok());
         } else if let Some(rest) = line.trim_start().strip_prefix("Instructions:") {
-            let count = rest
-                .split('|')
-                .next()
-                .and_then(|count| count.trim().parse().ok());
+            let count = rest.split('|').next().and_then(|count| count.trim().parse().ok());
             instructions.extend(play.take().zip(count));
         }
     }

@@ -67,11 +67,7 @@ pub(crate) fn pipe() -> (stds::PipeReader, stds::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
     // SAFETY: no pointers.
     let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, MIB as c_int) };
-    assert!(
-        size >= MIB as c_int,
-        "a pipe of 1 MiB: {}",
-        io::Error::last_os_error()
-    );
+    assert!(size >= MIB as c_int, "a pipe of 1 MiB: {}", io::Error::last_os_error());
     (reader, writer)
 }
 

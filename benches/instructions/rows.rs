@@ -30,12 +30,7 @@ pub(crate) struct Row {
 
 impl Row {
     fn new(name: impl Into<String>, calls: usize, subject: Prepare) -> Row {
-        Row {
-            name: name.into(),
-            calls,
-            subject,
-            peers: Vec::new(),
-        }
+        Row { name: name.into(), calls, subject, peers: Vec::new() }
     }
 
     fn against(mut self, name: &'static str, peer: Prepare) -> Row {
@@ -45,9 +40,7 @@ impl Row {
 
     /// The subject, then the peers.
     pub(crate) fn ways(&self) -> impl Iterator<Item = Prepare> {
-        [self.subject]
-            .into_iter()
-            .chain(self.peers.iter().map(|&(_, prepare)| prepare))
+        [self.subject].into_iter().chain(self.peers.iter().map(|&(_, prepare)| prepare))
     }
 }
 
@@ -62,65 +55,29 @@ pub(crate) fn rows() -> Vec<Row> {
             .against("std write", write::<stds::PipeWriter, SMALL>)
             .against("libc writev", writev::<SMALL, 1>)
             .against("libpq's way", write_by_mask::<SMALL>),
-        Row::new(
-            "pipe write 64 B under a guard",
-            50,
-            write_under_guard::<SMALL>,
-        )
-        .against("std write", write::<stds::PipeWriter, SMALL>),
-        Row::new(
-            "pipe write_vectored 2 slices",
-            50,
-            write_vectored::<ours::PipeWriter, SMALL, 2>,
-        )
-        .against(
-            "std write_vectored",
-            write_vectored::<stds::PipeWriter, SMALL, 2>,
-        )
-        .against("libc writev", writev::<SMALL, 2>),
-        Row::new(
-            "pipe write_vectored 8 slices",
-            50,
-            write_vectored::<ours::PipeWriter, SMALL, 8>,
-        )
-        .against(
-            "std write_vectored",
-            write_vectored::<stds::PipeWriter, SMALL, 8>,
-        )
-        .against("libc writev", writev::<SMALL, 8>),
-        Row::new("suppressed(|| ())", 50, |_| {
-            repeat(|| suppressed(|| black_box(())).unwrap())
-        })
-        .against("curl's three calls", |_| repeat(|| curl(|| black_box(()))))
-        .against("libpq's way", |_| {
-            repeat(|| expect(libpq(|| Ok(black_box(SMALL))), SMALL))
-        }),
-        Row::new(
-            "read_to_end 1 MiB, Unix",
-            2,
-            read_to_end::<ours::UnixStream>,
-        )
-        .against("std", read_to_end::<stds::UnixStream>),
-        Row::new(
-            "read_to_string 1 MiB, Unix",
-            2,
-            read_to_string::<ours::UnixStream>,
-        )
-        .against("std", read_to_string::<stds::UnixStream>),
+        Row::new("pipe write 64 B under a guard", 50, write_under_guard::<SMALL>)
+            .against("std write", write::<stds::PipeWriter, SMALL>),
+        Row::new("pipe write_vectored 2 slices", 50, write_vectored::<ours::PipeWriter, SMALL, 2>)
+            .against("std write_vectored", write_vectored::<stds::PipeWriter, SMALL, 2>)
+            .against("libc writev", writev::<SMALL, 2>),
+        Row::new("pipe write_vectored 8 slices", 50, write_vectored::<ours::PipeWriter, SMALL, 8>)
+            .against("std write_vectored", write_vectored::<stds::PipeWriter, SMALL, 8>)
+            .against("libc writev", writev::<SMALL, 8>),
+        Row::new("suppressed(|| ())", 50, |_| repeat(|| suppressed(|| black_box(())).unwrap()))
+            .against("curl's three calls", |_| repeat(|| curl(|| black_box(()))))
+            .against("libpq's way", |_| repeat(|| expect(libpq(|| Ok(black_box(SMALL))), SMALL))),
+        Row::new("read_to_end 1 MiB, Unix", 2, read_to_end::<ours::UnixStream>)
+            .against("std", read_to_end::<stds::UnixStream>),
+        Row::new("read_to_string 1 MiB, Unix", 2, read_to_string::<ours::UnixStream>)
+            .against("std", read_to_string::<stds::UnixStream>),
         Row::new("BufReader, 1024 lines, Unix", 2, lines::<ours::UnixStream>)
             .against("std", lines::<stds::UnixStream>),
-        Row::new(
-            "BufWriter, 128 writes of 64 B, Unix",
-            4,
-            buffered::<ours::UnixStream>,
-        )
-        .against("std", buffered::<stds::UnixStream>),
+        Row::new("BufWriter, 128 writes of 64 B, Unix", 4, buffered::<ours::UnixStream>)
+            .against("std", buffered::<stds::UnixStream>),
         Row::new("writeln!, Unix", 20, formatted::<ours::UnixStream>)
             .against("std", formatted::<stds::UnixStream>),
-        Row::new("accept + close", 20, |calls| {
-            accept(calls, ours::TcpListener::accept)
-        })
-        .against("std", |calls| accept(calls, stds::TcpListener::accept)),
+        Row::new("accept + close", 20, |calls| accept(calls, ours::TcpListener::accept))
+            .against("std", |calls| accept(calls, stds::TcpListener::accept)),
         Row::new("io::copy pipe to TCP, 1 MiB", 2, |calls| {
             copy::<ours::PipeReader, ours::TcpStream>(calls, ours::copy)
         })
@@ -136,23 +93,15 @@ pub(crate) fn rows() -> Vec<Row> {
         Row::new("io::copy TCP to TCP, 1 MiB", 2, |calls| {
             copy::<ours::TcpStream, ours::TcpStream>(calls, ours::copy)
         })
-        .against("std", |calls| {
-            copy::<stds::TcpStream, stds::TcpStream>(calls, stds::copy)
-        }),
+        .against("std", |calls| copy::<stds::TcpStream, stds::TcpStream>(calls, stds::copy)),
         Row::new("io::copy TCP to pipe, 1 MiB", 2, |calls| {
             copy::<ours::TcpStream, ours::PipeWriter>(calls, ours::copy)
         })
-        .against("std", |calls| {
-            copy::<stds::TcpStream, stds::PipeWriter>(calls, stds::copy)
-        }),
-        Row::new("io::copy &[u8] to Vec, 64 B", 50, |_| {
-            copy_to_vec(ours::copy)
-        })
-        .against("std", |_| copy_to_vec(stds::copy)),
-        Row::new("io::copy &[u8] to TCP, 64 B", 50, |_| {
-            copy_slice::<ours::TcpStream>(ours::copy)
-        })
-        .against("std", |_| copy_slice::<stds::TcpStream>(stds::copy)),
+        .against("std", |calls| copy::<stds::TcpStream, stds::PipeWriter>(calls, stds::copy)),
+        Row::new("io::copy &[u8] to Vec, 64 B", 50, |_| copy_to_vec(ours::copy))
+            .against("std", |_| copy_to_vec(stds::copy)),
+        Row::new("io::copy &[u8] to TCP, 64 B", 50, |_| copy_slice::<ours::TcpStream>(ours::copy))
+            .against("std", |_| copy_slice::<stds::TcpStream>(stds::copy)),
     ]);
     rows
 }
@@ -286,12 +235,7 @@ fn buffered<S: Sink>(_: usize) -> Loop {
 
 fn formatted<S: Sink>(_: usize) -> Loop {
     let mut sink = S::connected();
-    repeat(move || {
-        expect(
-            writeln!(sink, "{} and {}", black_box("this"), black_box(7)),
-            (),
-        )
-    })
+    repeat(move || expect(writeln!(sink, "{} and {}", black_box("this"), black_box(7)), ()))
 }
 
 fn accept<L: From<stds::TcpListener> + 'static, S>(
@@ -312,9 +256,7 @@ fn copy<R: Source, W: Sink>(
 ) -> Loop {
     let sinks = (0..calls).map(|_| W::connected());
     let ends = sources::<R>(calls, MIB).into_iter().zip(sinks).collect();
-    each(ends, move |(reader, writer)| {
-        expect(copy(reader, writer), MIB as u64)
-    })
+    each(ends, move |(reader, writer)| expect(copy(reader, writer), MIB as u64))
 }
 
 /// As a slow source sends it. A second thread, which is not counted, writes a piece when the last one has come

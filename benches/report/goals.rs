@@ -118,10 +118,7 @@ impl Goal {
 
     fn by_instructions(&self, measured: &Measured) -> Verdict {
         let found = self.counted.as_ref().and_then(|counted| {
-            Some((
-                measured.counted(&counted.name, counted.against)?,
-                counted.most,
-            ))
+            Some((measured.counted(&counted.name, counted.against)?, counted.most))
         });
         let Some((row, most)) = found else {
             return Verdict::NotMeasured;
@@ -148,25 +145,14 @@ pub fn goals() -> Vec<Goal> {
     let cpu = Time(Clock::Cpu);
     let mut goals = Vec::new();
     let mut goal = |group, row: &str, against, measure, most, counted| {
-        goals.push(Goal {
-            group,
-            row: row.to_string(),
-            against,
-            measure,
-            most,
-            counted,
-        });
+        goals.push(Goal { group, row: row.to_string(), against, measure, most, counted });
     };
     // As many instructions as the ratio says, and as many system calls.
     let as_many = |ratio, name: &str, against| {
         Some(Counted {
             name: name.to_string(),
             against,
-            most: Most {
-                ratio,
-                more: 0.0,
-                calls: 0.0,
-            },
+            most: Most { ratio, more: 0.0, calls: 0.0 },
             always: false,
         })
     };
@@ -176,23 +162,16 @@ pub fn goals() -> Vec<Goal> {
             let counted = Counted {
                 name: format!("write {size}, {kind}"),
                 against: "std write",
-                most: Most {
-                    ratio: 1.0,
-                    more: 5.0,
-                    calls: 0.0,
-                },
+                most: Most { ratio: 1.0, more: 5.0, calls: 0.0 },
                 always: true,
             };
             let row = format!("{kind}, {size}");
             goal("write", &row, "std write", wall, 1.01, Some(counted));
         }
         // The instructions outside the kernel do not depend on the size: two of the four are counted.
-        for (size, counted) in [
-            ("64 B", "64 B"),
-            ("1 KiB", "64 B"),
-            ("16 KiB", "16 KiB"),
-            ("256 KiB", "16 KiB"),
-        ] {
+        for (size, counted) in
+            [("64 B", "64 B"), ("1 KiB", "64 B"), ("16 KiB", "16 KiB"), ("256 KiB", "16 KiB")]
+        {
             for n in [2, 8] {
                 let row = format!("{kind}, {size} in {n} slices");
                 let counted = format!("write_vectored {counted}, {n} slices, {kind}");
@@ -206,10 +185,7 @@ pub fn goals() -> Vec<Goal> {
         goal(group, "64 B", "std write", wall, most, None);
         goal(group, "64 B", "writev", wall, 1.02, None);
     }
-    for group in [
-        "pipe under a guard, two threads",
-        "pipe under a guard, one thread",
-    ] {
+    for group in ["pipe under a guard, two threads", "pipe under a guard, one thread"] {
         let counted = as_many(1.01, "pipe write 64 B under a guard", "std write");
         goal(group, "64 B", "std write", wall, 1.01, counted);
     }
@@ -225,30 +201,16 @@ pub fn goals() -> Vec<Goal> {
     let counted = Counted {
         name: "io::copy pipe to TCP, 1024 pieces of 64 KiB".to_string(),
         against: "std's splice",
-        most: Most {
-            ratio: 1.01,
-            more: 0.0,
-            calls: 2.0,
-        },
+        most: Most { ratio: 1.01, more: 0.0, calls: 2.0 },
         always: true,
     };
     let row = "pipe → TCP";
-    goal(
-        "copy",
-        row,
-        "std io::copy",
-        Instructions,
-        1.01,
-        Some(counted),
-    );
+    goal("copy", row, "std io::copy", Instructions, 1.01, Some(counted));
     let counted = as_many(1.01, "read_to_end 1 MiB, Unix", "std");
     goal("read", "read_to_end, 64 MiB", "std", wall, 1.01, counted);
     let counted = as_many(1.01, "accept + close", "std");
     goal("accept", "accept + close", "std", wall, 1.01, counted);
-    for row in [
-        "clean build, release, s of CPU",
-        "clean build, debug, s of CPU",
-    ] {
+    for row in ["clean build, release, s of CPU", "clean build, debug, s of CPU"] {
         goal("cost", row, "socket2+thiserror", Measure::Cost, 1.15, None);
     }
     goals

@@ -127,9 +127,7 @@ impl Measured {
     }
 
     pub fn counted(&self, name: &str, against: &str) -> Option<&Counted> {
-        self.counted
-            .iter()
-            .find(|row| row.name == name && row.against == against)
+        self.counted.iter().find(|row| row.name == name && row.against == against)
     }
 
     /// How far from 1.00 a peer against itself may be: finer than that a row is not seen. Told by the `A/A`
@@ -198,9 +196,8 @@ fn take(folder: &Path, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
     };
     let id = json(&folder.join("benchmark.json"))?;
     let group = text(&id["group_id"])?;
-    let (name, against) = text(&id["function_id"])?
-        .split_once(" against ")
-        .ok_or("a row without a peer")?;
+    let (name, against) =
+        text(&id["function_id"])?.split_once(" against ").ok_or("a row without a peer")?;
     let index = rows
         .iter()
         .position(|row| row.group == group && row.name == name && row.against == against);

@@ -97,10 +97,7 @@ pub fn plot(
     root.fill(&WHITE)?;
 
     let left = |size: u32, color: RGBColor| {
-        ("sans-serif", size)
-            .into_font()
-            .color(&color)
-            .pos(Pos::new(HPos::Left, VPos::Center))
+        ("sans-serif", size).into_font().color(&color).pos(Pos::new(HPos::Left, VPos::Center))
     };
     let centered =
         |size: u32, color: RGBColor| left(size, color).pos(Pos::new(HPos::Center, VPos::Center));
@@ -133,17 +130,10 @@ pub fn plot(
     for tenth in 0..=16 {
         let ratio = f64::from(tenth) / 10.0;
         let color = if tenth == 10 { BLACK } else { GRID };
-        root.draw(&PathElement::new(
-            [(x(ratio), TOP), (x(ratio), bottom)],
-            color,
-        ))?;
+        root.draw(&PathElement::new([(x(ratio), TOP), (x(ratio), bottom)], color))?;
         if tenth % 5 == 0 || tenth == 12 || tenth == 8 {
             for y in [TOP - 9, bottom + 10] {
-                root.draw(&Text::new(
-                    format!("{ratio:.1}"),
-                    (x(ratio), y),
-                    centered(12, BLACK),
-                ))?;
+                root.draw(&Text::new(format!("{ratio:.1}"), (x(ratio), y), centered(12, BLACK)))?;
             }
         }
     }
@@ -153,13 +143,7 @@ pub fn plot(
         y += LINE / 2;
         root.draw(&Text::new(group, (12, y), bold.clone()))?;
         y += LINE;
-        for Point {
-            label,
-            ratio,
-            goal,
-            color,
-        } in points
-        {
+        for Point { label, ratio, goal, color } in points {
             let text = if color == AA { AA } else { BLACK };
             root.draw(&Text::new(label, (LEFT - 10, y), right(12, text)))?;
             root.draw(&PathElement::new(
@@ -170,10 +154,7 @@ pub fn plot(
                 root.draw(&PathElement::new([(x(end), y - 3), (x(end), y + 3)], color))?;
             }
             if let Some(goal) = goal {
-                root.draw(&PathElement::new(
-                    [(x(goal), y - 6), (x(goal), y + 6)],
-                    BLACK,
-                ))?;
+                root.draw(&PathElement::new([(x(goal), y - 6), (x(goal), y + 6)], BLACK))?;
             }
             root.draw(&Circle::new((x(ratio.median), y), 4, color.filled()))?;
             let value = format!("{:.2}", ratio.median);

@@ -38,9 +38,8 @@ pub fn table(measured: &Measured, goals: &[Goal]) -> String {
         lines.extend(missing.map(|goal| unmeasured(measured, goal)));
     }
     let groups = measured.groups();
-    let missing = goals
-        .iter()
-        .filter(|goal| goal.measure != Measure::Cost && !groups.contains(&goal.group));
+    let missing =
+        goals.iter().filter(|goal| goal.measure != Measure::Cost && !groups.contains(&goal.group));
     lines.extend(missing.map(|goal| unmeasured(measured, goal)));
     lines.extend(measured.counted.iter().map(|row| Line {
         group: "instructions".to_string(),
@@ -72,11 +71,7 @@ pub fn table(measured: &Measured, goals: &[Goal]) -> String {
         ];
         for (number, cell) in cells.into_iter().enumerate() {
             // A group's name stands once, and where nothing is said a dash.
-            let cell = if cell.is_empty() && number > 0 {
-                "–"
-            } else {
-                cell
-            };
+            let cell = if cell.is_empty() && number > 0 { "–" } else { cell };
             write!(text, "| {} ", cell.replace('|', "\\|")).unwrap();
         }
         text.push_str("|\n");
@@ -106,18 +101,16 @@ fn timed(measured: &Measured, goals: &[Goal], row: &Row) -> Line {
     });
     let median = |ratio: Option<Ratio>| ratio.map_or(String::new(), |r| format!("{:.3}", r.median));
     let spread = |clock| {
-        measured
-            .spread(row, clock)
-            .map_or("–".to_string(), |spread| format!("± {spread:.3}"))
+        measured.spread(row, clock).map_or("–".to_string(), |spread| format!("± {spread:.3}"))
     };
     Line {
         group: row.group.clone(),
         row: row.name.clone(),
         against: row.against.clone(),
         wall: median(row.wall),
-        interval: row.wall.map_or(String::new(), |ratio| {
-            format!("{:.3} to {:.3}", ratio.lower, ratio.upper)
-        }),
+        interval: row
+            .wall
+            .map_or(String::new(), |ratio| format!("{:.3} to {:.3}", ratio.lower, ratio.upper)),
         cpu: median(row.cpu),
         spread: format!("{}, {}", spread(Clock::Wall), spread(Clock::Cpu)),
         instructions: goal.map_or(String::new(), |goal| instructions(measured, goal)),
@@ -150,9 +143,7 @@ fn costs(measured: &Measured, goals: &[Goal]) -> Vec<Line> {
                 group: "cost".to_string(),
                 row: format!("{}: {} to {}", cost.what, cost.values[0], cost.values[1]),
                 against: cost.against.clone(),
-                wall: cost
-                    .ratio
-                    .map_or(String::new(), |ratio| format!("{ratio:.3}")),
+                wall: cost.ratio.map_or(String::new(), |ratio| format!("{ratio:.3}")),
                 goal: goal.map_or(String::new(), Goal::to_string),
                 met: goal.map_or(String::new(), |goal| goal.verdict(measured).to_string()),
                 ..Line::default()

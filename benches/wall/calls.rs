@@ -12,12 +12,8 @@ use rustix::net::SendFlags;
 
 use crate::table::{CALLS, Clock, Ratio, Table};
 
-pub const LENGTHS: [(&str, usize); 4] = [
-    ("64 B", 64),
-    ("1 KiB", 1 << 10),
-    ("16 KiB", 16 << 10),
-    ("256 KiB", 256 << 10),
-];
+pub const LENGTHS: [(&str, usize); 4] =
+    [("64 B", 64), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10), ("256 KiB", 256 << 10)];
 
 /// Times a batch of writes of `len` bytes, then reads what they wrote.
 #[inline]
@@ -71,14 +67,7 @@ where
     P: Write + From<OwnedFd>,
 {
     let (mut subject, mut peer) = (lane.writer::<S>(), lane.writer::<P>());
-    row(
-        table,
-        name,
-        lane,
-        len,
-        |data| subject.write(data),
-        |data| peer.write(data),
-    );
+    row(table, name, lane, len, |data| subject.write(data), |data| peer.write(data));
 }
 
 /// `Write::write_vectored` of two types.
@@ -155,10 +144,8 @@ pub fn pipe(criterion: &mut Criterion<Ratio>, group: &str) {
         writes::<epipe::io::PipeWriter, PipeWriter>(&mut table, &name, &lane, len);
 
         let name = format!("{size} against writev");
-        let (mut subject, mut peer) = (
-            lane.writer::<epipe::io::PipeWriter>(),
-            lane.writer::<PipeWriter>(),
-        );
+        let (mut subject, mut peer) =
+            (lane.writer::<epipe::io::PipeWriter>(), lane.writer::<PipeWriter>());
         row(
             &mut table,
             &name,
@@ -219,15 +206,10 @@ pub fn mask(criterion: &mut Criterion<Ratio>) {
     use std::io::PipeWriter;
     let lane = Lane::pipe();
     // A technique that this system refuses is known after the first write.
-    lane.writer::<epipe::io::PipeWriter>()
-        .write_all(b"x")
-        .unwrap();
+    lane.writer::<epipe::io::PipeWriter>().write_all(b"x").unwrap();
     lane.drain(1);
     let protection = epipe::protection();
-    if protection
-        .pipe_write()
-        .contains(&epipe::verify::Technique::WriteFlag)
-    {
+    if protection.pipe_write().contains(&epipe::verify::Technique::WriteFlag) {
         println!("mask: not measured, pipe writes have write_flag here (EPIPE_REFUSE=write_flag)");
         return;
     }
@@ -257,10 +239,7 @@ pub fn mask(criterion: &mut Criterion<Ratio>) {
 /// The writes of others, and the protections of others round std's write.
 pub fn others(criterion: &mut Criterion<Ratio>) {
     let mut table = Table::new(criterion, "others", CALLS);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let _entered = runtime.enter();
 
     for (size, len) in [LENGTHS[0], LENGTHS[2]] {
@@ -415,21 +394,9 @@ fn bare_guard() -> u8 {
     let (set, found) = (&raw const set, &raw mut found);
     // SAFETY: the sets are the kernel's, of 8 bytes, or null.
     unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_BLOCK,
-            set,
-            found,
-            8_usize,
-        );
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, set, found, 8_usize);
         libc::syscall(libc::SYS_rt_sigpending, found, 8_usize);
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_UNBLOCK,
-            set,
-            none,
-            8_usize,
-        );
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK, set, none, 8_usize);
     }
     nothing()
 }

@@ -247,14 +247,11 @@ fn send(from: &mut File, to: &mut epipe::net::TcpStream) -> io::Result<u64> {
 /// tokio's copy; to make the runtime and to register the sockets is not part of it elsewhere, but takes
 /// microseconds beside 64 MiB.
 fn tokio_copy(from: &mut TcpStream, to: &mut TcpStream) -> io::Result<u64> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?
-        .block_on(async {
-            let [mut from, mut to] = [from, to].map(|std| {
-                std.set_nonblocking(true).unwrap();
-                tokio::net::TcpStream::from_std(std.try_clone().unwrap()).unwrap()
-            });
-            tokio::io::copy(&mut from, &mut to).await
-        })
+    tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+        let [mut from, mut to] = [from, to].map(|std| {
+            std.set_nonblocking(true).unwrap();
+            tokio::net::TcpStream::from_std(std.try_clone().unwrap()).unwrap()
+        });
+        tokio::io::copy(&mut from, &mut to).await
+    })
 }

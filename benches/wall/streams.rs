@@ -159,9 +159,7 @@ fn accepts<S>(clock: Clock, address: SocketAddr, accept: impl Fn() -> S) -> Dura
             .map(|_| {
                 let client = TcpStream::connect(address).unwrap();
                 // It resets when it closes, so that no port is left waiting.
-                SockRef::from(&client)
-                    .set_linger(Some(Duration::ZERO))
-                    .unwrap();
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
                 client
             })
             .collect();
@@ -179,11 +177,8 @@ pub fn accept(criterion: &mut Criterion<Ratio>) {
     let std = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let ours = epipe::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let (to_std, to_other, to_ours) = (
-        std.local_addr().unwrap(),
-        other.local_addr().unwrap(),
-        ours.local_addr().unwrap(),
-    );
+    let (to_std, to_other, to_ours) =
+        (std.local_addr().unwrap(), other.local_addr().unwrap(), ours.local_addr().unwrap());
     table.row(
         "A/A: accept + close against itself",
         |clock| accepts(clock, to_other, || other.accept().unwrap()),
@@ -227,11 +222,7 @@ impl Reading {
                 }
             }
         });
-        Reading {
-            writer: writer.into(),
-            arrived,
-            total,
-        }
+        Reading { writer: writer.into(), arrived, total }
     }
 
     fn writer<W: From<OwnedFd>>(&self) -> W {

@@ -115,31 +115,16 @@ pub struct Effort {
 
 /// For what takes microseconds: a sample is the median of many rounds. To wait for the processor
 /// takes longer than all of it, and says nothing of the calls.
-pub const CALLS: Effort = Effort {
-    samples: 40,
-    time: Duration::from_millis(1000),
-    rounds: 7,
-    again: 10,
-};
+pub const CALLS: Effort =
+    Effort { samples: 40, time: Duration::from_millis(1000), rounds: 7, again: 10 };
 /// For what takes milliseconds and more: a sample is a round, or a few.
-pub const STREAMS: Effort = Effort {
-    samples: 25,
-    time: Duration::from_millis(2000),
-    rounds: 1,
-    again: 0,
-};
+pub const STREAMS: Effort =
+    Effort { samples: 25, time: Duration::from_millis(2000), rounds: 1, again: 0 };
 /// For what is taken from the kernel piece by piece, and disturbed by whatever else it does.
-pub const ACCEPTS: Effort = Effort {
-    rounds: 3,
-    ..STREAMS
-};
+pub const ACCEPTS: Effort = Effort { rounds: 3, ..STREAMS };
 /// For 64 MiB.
-pub const COPIES: Effort = Effort {
-    samples: 11,
-    time: Duration::from_millis(2500),
-    rounds: 1,
-    again: 0,
-};
+pub const COPIES: Effort =
+    Effort { samples: 11, time: Duration::from_millis(2500), rounds: 1, again: 0 };
 
 pub struct Table<'a> {
     group: BenchmarkGroup<'a, Ratio>,
@@ -151,12 +136,7 @@ impl<'a> Table<'a> {
     pub fn new(
         criterion: &'a mut Criterion<Ratio>,
         name: &str,
-        Effort {
-            samples,
-            time,
-            rounds,
-            again,
-        }: Effort,
+        Effort { samples, time, rounds, again }: Effort,
     ) -> Table<'a> {
         let mut group = criterion.benchmark_group(name);
         group
@@ -164,11 +144,7 @@ impl<'a> Table<'a> {
             .sample_size(samples)
             .warm_up_time(Duration::from_millis(150))
             .measurement_time(time);
-        Table {
-            group,
-            rounds,
-            again,
-        }
+        Table { group, rounds, again }
     }
 
     /// Compares two ways. Each is asked to do its work once, and returns how long the part that
@@ -183,17 +159,16 @@ impl<'a> Table<'a> {
             let mut subject = || undisturbed(self.again, || subject(clock));
             let mut peer = || undisturbed(self.again, || peer(clock));
             let mut swapped = false;
-            self.group
-                .bench_function(BenchmarkId::new(name, clock.name()), |bencher| {
-                    bencher.iter_custom(|rounds| {
-                        let ratios = (0..rounds.max(self.rounds)).map(|_| {
-                            swapped = !swapped;
-                            round(swapped, &mut subject, &mut peer)
-                        });
-                        // Criterion divides by the rounds that it asked for.
-                        median(ratios.collect()) * rounds as f64
+            self.group.bench_function(BenchmarkId::new(name, clock.name()), |bencher| {
+                bencher.iter_custom(|rounds| {
+                    let ratios = (0..rounds.max(self.rounds)).map(|_| {
+                        swapped = !swapped;
+                        round(swapped, &mut subject, &mut peer)
                     });
+                    // Criterion divides by the rounds that it asked for.
+                    median(ratios.collect()) * rounds as f64
                 });
+            });
         }
     }
 }

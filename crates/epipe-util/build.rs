@@ -15,31 +15,15 @@ fn main() {
     alias("has_socket2", unix || windows || os == "wasi" && !wasi_p1);
     // `std::os::unix::net`.
     alias("has_unix_sockets", unix);
-    let small = [
-        "emscripten",
-        "espidf",
-        "fuchsia",
-        "horizon",
-        "nuttx",
-        "vita",
-        "vxworks",
-    ];
+    let small = ["emscripten", "espidf", "fuchsia", "horizon", "nuttx", "vita", "vxworks"];
     let full_unix = unix && !small.contains(&&*os);
     // FIFOs, and pipe ends of epipe's that can be made non-blocking.
     alias("has_fifo", full_unix);
     // poll(2), and MSG_DONTWAIT or its like.
     alias("has_poll", full_unix);
     // `UnixStream::peer_cred` of epipe's.
-    let with_peer_cred = [
-        "android",
-        "cygwin",
-        "dragonfly",
-        "freebsd",
-        "linux",
-        "netbsd",
-        "nto",
-        "openbsd",
-    ];
+    let with_peer_cred =
+        ["android", "cygwin", "dragonfly", "freebsd", "linux", "netbsd", "nto", "openbsd"];
     alias("has_peer_cred", apple || with_peer_cred.contains(&&*os));
 }
 

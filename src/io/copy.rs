@@ -5,9 +5,9 @@ use std::fs::File;
 #[cfg(has_splice)]
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
 
-use crate::sigpipe;
 #[cfg(has_splice)]
 use crate::NoSigpipe;
+use crate::sigpipe;
 #[cfg(has_splice)]
 use crate::sys::copy::{Kind, Known};
 

@@ -42,9 +42,7 @@ impl TcpListener {
     /// Mirrors [`std::net::TcpListener::accept`].
     #[inline]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.inner
-            .accept()
-            .map(|(stream, addr)| (stream.into(), addr))
+        self.inner.accept().map(|(stream, addr)| (stream.into(), addr))
     }
 
     /// Mirrors [`std::net::TcpListener::incoming`].

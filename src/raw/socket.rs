@@ -36,9 +36,7 @@ pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
 /// `send(2)` with flags of the caller's.
 pub fn send_with_flags(socket: impl AsSocket, buf: &[u8], flags: c_int) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, || buf.len(), |added| {
-        borrowed.send_with_flags(buf, flags | added)
-    })
+    call(&borrowed, || buf.len(), |added| borrowed.send_with_flags(buf, flags | added))
 }
 
 /// `sendto(2)`.
@@ -54,9 +52,7 @@ pub fn send_to_with_flags(
     flags: c_int,
 ) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, || buf.len(), |added| {
-        borrowed.send_to_with_flags(buf, addr, flags | added)
-    })
+    call(&borrowed, || buf.len(), |added| borrowed.send_to_with_flags(buf, addr, flags | added))
 }
 
 /// `send(2)` with `MSG_OOB`.
@@ -83,9 +79,11 @@ pub fn send_vectored_with_flags(
     flags: c_int,
 ) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, || sys::total(bufs), |added| {
-        borrowed.send_vectored_with_flags(bufs, flags | added)
-    })
+    call(
+        &borrowed,
+        || sys::total(bufs),
+        |added| borrowed.send_vectored_with_flags(bufs, flags | added),
+    )
 }
 
 /// [`send_vectored`] to an address.
@@ -107,9 +105,11 @@ pub fn send_to_vectored_with_flags(
     flags: c_int,
 ) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, || sys::total(bufs), |added| {
-        borrowed.send_to_vectored_with_flags(bufs, addr, flags | added)
-    })
+    call(
+        &borrowed,
+        || sys::total(bufs),
+        |added| borrowed.send_to_vectored_with_flags(bufs, addr, flags | added),
+    )
 }
 
 /// `sendmsg(2)`.

@@ -77,9 +77,7 @@ use crate::sys;
 /// Where no SIGPIPE exists it does nothing.
 pub fn guard() -> io::Result<Guard> {
     sys::guard::enter()?;
-    Ok(Guard {
-        not_send: PhantomData,
-    })
+    Ok(Guard { not_send: PhantomData })
 }
 
 /// Protects this thread from SIGPIPE while it lives: see [`guard`].

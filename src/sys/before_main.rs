@@ -28,10 +28,7 @@ macro_rules! __ignore_before_main {
                 ),
                 unsafe(link_section = ".preinit_array")
             )]
-            #[cfg_attr(
-                target_vendor = "apple",
-                unsafe(link_section = "__DATA,__mod_init_func")
-            )]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
             #[cfg_attr(
                 not(any(
                     target_os = "android",

@@ -158,9 +158,7 @@ impl Handle {
 
 /// Whether it is a socket whose bytes have no borders, which a pipe would lose.
 fn is_stream(fd: BorrowedFd<'_>) -> bool {
-    SockRef::from(&fd)
-        .r#type()
-        .is_ok_and(|ty| ty == Type::STREAM)
+    SockRef::from(&fd).r#type().is_ok_and(|ty| ty == Type::STREAM)
 }
 
 // ------------------------------------------------------------------------------- the ways ----
@@ -282,9 +280,8 @@ fn by_buffer(from: BorrowedFd<'_>, to: BorrowedFd<'_>, writer: &mut dyn Write) -
     let mut copied = 0;
     loop {
         // SAFETY: the buffer has that capacity.
-        let read = unsafe {
-            libc::read(from.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.capacity())
-        };
+        let read =
+            unsafe { libc::read(from.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.capacity()) };
         match usize::try_from(read).map_err(|_| io::Error::last_os_error()) {
             Ok(0) => return Ok(copied),
             Ok(read) => {
@@ -357,11 +354,7 @@ fn wait_for_room(sink: BorrowedFd<'_>, error: &io::Error) -> bool {
     {
         return false;
     }
-    let mut polled = libc::pollfd {
-        fd: sink.as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
+    let mut polled = libc::pollfd { fd: sink.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     // SAFETY: one entry, valid for the call.
     if unsafe { libc::poll(&mut polled, 1, -1) } == -1 {
         // After a signal the sink is tried again.

@@ -59,12 +59,12 @@ mod write_flag;
 
 #[cfg(not(sigpipe))]
 mod not_needed;
-#[cfg(not(sigpipe))]
-pub(crate) use not_needed::{SocketState, disposition, guard, ignore};
 #[cfg(not(any(sigpipe, has_fd)))]
 pub(crate) use not_needed::DescriptorState;
 #[cfg(all(not(sigpipe), has_fd))]
 pub(crate) use not_needed::{PipeState, PipeState as DescriptorState};
+#[cfg(not(sigpipe))]
+pub(crate) use not_needed::{SocketState, disposition, guard, ignore};
 
 #[cfg(sigpipe)]
 pub(crate) use {

@@ -32,11 +32,7 @@ impl SocketState {
 
     #[allow(dead_code)] // not every system has such a call
     #[inline]
-    pub(crate) fn run<S>(
-        &self,
-        _: &S,
-        call: impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize> {
+    pub(crate) fn run<S>(&self, _: &S, call: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
         call()
     }
 }

@@ -1,10 +1,7 @@
 //! What std has as unstable or socket2 under another name: by socket2 where it can, by libc
 //! where it cannot.
 
-#![allow(
-    unsafe_code,
-    reason = "the value behind a socket option is typed by its name"
-)]
+#![allow(unsafe_code, reason = "the value behind a socket option is typed by its name")]
 
 use std::io;
 use std::time::Duration;
@@ -70,14 +67,7 @@ pub(crate) fn deferaccept(socket: &impl AsSocket) -> io::Result<Duration> {
 pub(crate) fn set_deferaccept(socket: &impl AsSocket, accept: Duration) -> io::Result<()> {
     let seconds = std::ffi::c_int::try_from(accept.as_secs()).unwrap_or(std::ffi::c_int::MAX);
     // SAFETY: the option's value is an int.
-    unsafe {
-        set(
-            socket.as_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            &seconds,
-        )
-    }
+    unsafe { set(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &seconds) }
 }
 
 cfg_if! {

@@ -40,9 +40,8 @@ fn on_sockets(ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>) -> io::Result
     });
     // A machine may have only one of the two.
     let has_one = on_tcp.iter().any(Result::is_ok);
-    let on_tcp = on_tcp
-        .into_iter()
-        .filter(|answer| !(has_one && answer.as_ref().is_err_and(is_missing)));
+    let on_tcp =
+        on_tcp.into_iter().filter(|answer| !(has_one && answer.as_ref().is_err_and(is_missing)));
     first_lie(on_tcp.chain([on_unix]))
 }
 
@@ -88,9 +87,7 @@ fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
         }
         Ok(lies?.then_some(by))
     };
-    let calls = SENDS
-        .into_iter()
-        .flat_map(|by| SHAPES.map(|shape| (by, shape)));
+    let calls = SENDS.into_iter().flat_map(|by| SHAPES.map(|shape| (by, shape)));
     first_lie(calls.map(ask))
 }
 
@@ -181,9 +178,7 @@ impl Watch {
     /// An error if the signal that a question raises could not be seen or taken back: then none must
     /// be asked.
     fn begin() -> io::Result<Watch> {
-        let watch = Watch {
-            was_blocked: signal::block()?,
-        };
+        let watch = Watch { was_blocked: signal::block()? };
         if signal::pending()? {
             return Err(io::Error::other(
                 "a SIGPIPE is pending already, and another could not be told from it",

@@ -10,10 +10,7 @@
 //! What `sigpipe::ignore` and `sigpipe::disposition` do stands here too: they see through
 //! this handler, and share its lock.
 
-#![allow(
-    unsafe_code,
-    reason = "sigaction takes pointers and a handler's address"
-)]
+#![allow(unsafe_code, reason = "sigaction takes pointers and a handler's address")]
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -17,10 +17,10 @@ use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::call::Address;
+use super::guard;
 use super::probe::{self, BYTE};
 use super::technique::Call;
 use super::trust::{Trust, is_refusal};
-use super::guard;
 
 static TRUST: Trust = Trust::new(cfg!(epipe_refused = "send_flag"));
 

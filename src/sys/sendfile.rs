@@ -47,11 +47,10 @@ pub(crate) fn sendfile(
             state.run(stream, || send(stream.fd(), file, at, end - at))
         } else {
             let len = (end - at).min(buffer.len() as u64) as usize;
-            file.read_at(&mut buffer[..len], at)
-                .and_then(|read| match read {
-                    0 => Ok(0),
-                    read => state.write(stream, &buffer[..read]),
-                })
+            file.read_at(&mut buffer[..len], at).and_then(|read| match read {
+                0 => Ok(0),
+                read => state.write(stream, &buffer[..read]),
+            })
         };
         match sent {
             Ok(0) => break, // the file ends

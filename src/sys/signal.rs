@@ -41,10 +41,7 @@ pub(crate) fn pending() -> io::Result<bool> {
 
 /// Takes one pending SIGPIPE; tells whether there was one. It does not wait.
 pub(crate) fn take_one() -> io::Result<bool> {
-    let zero = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     loop {
         match sigtimedwait(&zero) {
             Ok(SIGPIPE) => return Ok(true),

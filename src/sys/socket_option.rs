@@ -5,10 +5,7 @@
 //! the file's flags). It covers every write, foreign code's writev included, and accepted sockets
 //! inherit it from their listener (xnu uipc_socket2.c; BSD's `sonewconn`).
 
-#![allow(
-    unsafe_code,
-    reason = "the value of a socket option has the type we say"
-)]
+#![allow(unsafe_code, reason = "the value of a socket option has the type we say")]
 
 use std::ffi::c_int;
 use std::io;

@@ -52,24 +52,14 @@ const ANY_OTHER_UNIX: Row = Row {
     write_flag: false,
 };
 
-const NO_SIGPIPE: Row = Row {
-    raised_at: RaisedAt::Nobody,
-    ..ANY_OTHER_UNIX
-};
+const NO_SIGPIPE: Row = Row { raised_at: RaisedAt::Nobody, ..ANY_OTHER_UNIX };
 
 pub const TABLE: [Row; 8] = [
-    Row {
-        kernels: &["linux"],
-        send_flag: SendFlag::Alone,
-        write_flag: true,
-        ..ANY_OTHER_UNIX
-    },
+    Row { kernels: &["linux"], send_flag: SendFlag::Alone, write_flag: true, ..ANY_OTHER_UNIX },
     Row {
         // Android's app filter kills on pwritev2 in place of an answer. On x32 the call passes its
         // offset in one word, not two.
-        kernels: &[
-            "android", "cygwin", "haiku", "hurd", "illumos", "openbsd", "solaris", "x32",
-        ],
+        kernels: &["android", "cygwin", "haiku", "hurd", "illumos", "openbsd", "solaris", "x32"],
         send_flag: SendFlag::Alone,
         ..ANY_OTHER_UNIX
     },
@@ -112,9 +102,7 @@ pub const TABLE: [Row; 8] = [
     },
     Row {
         // Unix by name. The first five were read in source; std resets no SIGPIPE on the others.
-        kernels: &[
-            "emscripten", "espidf", "horizon", "nuttx", "vita", "fuchsia", "vxworks",
-        ],
+        kernels: &["emscripten", "espidf", "horizon", "nuttx", "vita", "fuchsia", "vxworks"],
         ..NO_SIGPIPE
     },
 ];

@@ -93,10 +93,7 @@ fn take_back_under_guard(len: usize, answer: io::Result<usize>) -> io::Result<us
 impl Before {
     #[inline]
     fn find(blocked: bool) -> Before {
-        Before {
-            blocked,
-            pending: blocked && pending().is_ok_and(|pending| pending),
-        }
+        Before { blocked, pending: blocked && pending().is_ok_and(|pending| pending) }
     }
 
     /// Takes back what one call of our own has raised.

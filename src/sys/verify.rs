@@ -41,12 +41,7 @@ impl Protection {
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Protection {
-            socket_send,
-            foreign_write,
-            pipe_write,
-            sendfile,
-        } = self;
+        let Protection { socket_send, foreign_write, pipe_write, sendfile } = self;
         let lists = [
             ("socket send", socket_send),
             ("foreign write", foreign_write),

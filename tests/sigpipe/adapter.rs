@@ -280,19 +280,9 @@ fn user_rows() -> Vec<Row> {
 pub fn scenes() -> Vec<Scene> {
     let tcp4 = || tcp_pair("127.0.0.1:0");
     let mut scenes = play_rows(tcp4, "tcp", &Break::TCP, &rows_of_any_stream());
-    scenes.extend(play_rows(
-        tcp4,
-        "tcp",
-        &Break::TCP,
-        &stream_rows!(std::net::TcpStream),
-    ));
+    scenes.extend(play_rows(tcp4, "tcp", &Break::TCP, &stream_rows!(std::net::TcpStream)));
     scenes.extend(play_rows(tcp4, "tcp", &Break::TCP, &user_rows()));
-    scenes.extend(play_rows(
-        unix_pair,
-        "unix",
-        &Break::UNIX,
-        &rows_of_any_stream(),
-    ));
+    scenes.extend(play_rows(unix_pair, "unix", &Break::UNIX, &rows_of_any_stream()));
     scenes.extend(play_rows(
         unix_pair,
         "unix",
@@ -515,55 +505,46 @@ fn standard_output() -> Vec<Scene> {
 
 fn files() -> Vec<Scene> {
     vec![
-        Scene::survives(
-            "adapter: a regular file is read, written and sought",
-            || {
-                let mut adapter = adopt(file(0));
-                adapter.write_all(b"one two").unwrap();
-                assert_eq!(adapter.write_vectored(&slices()).unwrap(), 10);
-                assert_eq!(adapter.seek(SeekFrom::Start(4)).unwrap(), 4);
-                let mut rest = String::new();
-                adapter.read_to_string(&mut rest).unwrap();
-                assert_eq!(rest, "twoheaderbody");
-            },
-        ),
+        Scene::survives("adapter: a regular file is read, written and sought", || {
+            let mut adapter = adopt(file(0));
+            adapter.write_all(b"one two").unwrap();
+            assert_eq!(adapter.write_vectored(&slices()).unwrap(), 10);
+            assert_eq!(adapter.seek(SeekFrom::Start(4)).unwrap(), 4);
+            let mut rest = String::new();
+            adapter.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "twoheaderbody");
+        }),
         // Nothing round its write: not even what is forbidden here.
-        Scene::survives(
-            "adapter: a regular file is written to without a guard or a flag",
-            || {
-                let mut adapter = adopt(file(0));
-                filter(libc::SYS_pwritev2, Which::All, refusing(libc::EPERM));
-                filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
-                assert_eq!(adapter.write(b"x").unwrap(), 1);
-                assert_eq!(adapter.write_vectored(&slices()).unwrap(), 10);
-                // There is no guard to be had, if it is the mask.
-                let answer = adopt(io::pipe().unwrap().1).write(b"x");
-                assert_eq!(answer.is_err(), cfg!(not(epipe_refused = "thread_mask")));
-            },
-        )
+        Scene::survives("adapter: a regular file is written to without a guard or a flag", || {
+            let mut adapter = adopt(file(0));
+            filter(libc::SYS_pwritev2, Which::All, refusing(libc::EPERM));
+            filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
+            assert_eq!(adapter.write(b"x").unwrap(), 1);
+            assert_eq!(adapter.write_vectored(&slices()).unwrap(), 10);
+            // There is no guard to be had, if it is the mask.
+            let answer = adopt(io::pipe().unwrap().1).write(b"x");
+            assert_eq!(answer.is_err(), cfg!(not(epipe_refused = "thread_mask")));
+        })
         .only_if(can_be_filtered()),
-        Scene::survives(
-            "adapter: other descriptors answer as they do by themselves",
-            || {
-                let kinds: [fn() -> File; 5] = [
-                    || File::options().write(true).open("/dev/null").unwrap(),
-                    || File::options().write(true).open("/dev/full").unwrap(),
-                    || File::open("/dev/null").unwrap(),
-                    || File::open("/").unwrap(),
-                    || eventfd().into(),
-                ];
-                for kind in kinds {
-                    for data in [&[1_u8; 8][..], &[1; 3], &[]] {
-                        let (mut ours, mut std) = (adopt(kind()), kind());
-                        same(ours.write(data), || std.write(data));
-                        let data = [IoSlice::new(data)];
-                        let (mut ours, mut std) = (adopt(kind()), kind());
-                        same(ours.write_vectored(&data), || std.write_vectored(&data));
-                        same(ours.write_vectored(&[]), || std.write_vectored(&[]));
-                    }
+        Scene::survives("adapter: other descriptors answer as they do by themselves", || {
+            let kinds: [fn() -> File; 5] = [
+                || File::options().write(true).open("/dev/null").unwrap(),
+                || File::options().write(true).open("/dev/full").unwrap(),
+                || File::open("/dev/null").unwrap(),
+                || File::open("/").unwrap(),
+                || eventfd().into(),
+            ];
+            for kind in kinds {
+                for data in [&[1_u8; 8][..], &[1; 3], &[]] {
+                    let (mut ours, mut std) = (adopt(kind()), kind());
+                    same(ours.write(data), || std.write(data));
+                    let data = [IoSlice::new(data)];
+                    let (mut ours, mut std) = (adopt(kind()), kind());
+                    same(ours.write_vectored(&data), || std.write_vectored(&data));
+                    same(ours.write_vectored(&[]), || std.write_vectored(&[]));
                 }
-            },
-        ),
+            }
+        }),
     ]
 }
 
@@ -580,69 +561,52 @@ fn adoption() -> Vec<Scene> {
             let error = NoSigpipe::new(unsafe { BorrowedFd::borrow_raw(fd) }).unwrap_err();
             assert_eq!(io::Error::from(error).raw_os_error(), Some(libc::EBADF));
         }),
-        Scene::survives(
-            "adapter: get_mut puts a closed descriptor in its place",
-            || {
-                let mut adapter = adopt(file(0));
-                let fd = unix_pair().unwrap().0.as_raw_fd();
-                // SAFETY: as above; the number is let go before it is dropped.
-                *adapter.get_mut() = unsafe { File::from_raw_fd(fd) };
-                let answers = [adapter.write(b"x"), adapter.write_vectored(&slices())];
-                std::mem::forget(adapter);
-                for answer in answers {
-                    assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::EBADF));
-                }
-            },
-        ),
-        Scene::survives(
-            "adapter: a sandbox that forbids to ask what a descriptor is",
-            || {
-                for number in [libc::SYS_statx, libc::SYS_fstat] {
-                    filter(number, Which::All, refusing(libc::EACCES));
-                }
-                assert_epipe(adopt(File::from(broken_pipe())).write(b"x"));
-                let (ours, theirs) = unix_pair().unwrap();
-                Break::Closed.apply(ours.as_fd(), theirs).unwrap();
-                assert_epipe(adopt(ours).write_vectored(&slices()));
-                assert_eq!(adopt(file(0)).write(b"x").unwrap(), 1);
-            },
-        )
+        Scene::survives("adapter: get_mut puts a closed descriptor in its place", || {
+            let mut adapter = adopt(file(0));
+            let fd = unix_pair().unwrap().0.as_raw_fd();
+            // SAFETY: as above; the number is let go before it is dropped.
+            *adapter.get_mut() = unsafe { File::from_raw_fd(fd) };
+            let answers = [adapter.write(b"x"), adapter.write_vectored(&slices())];
+            std::mem::forget(adapter);
+            for answer in answers {
+                assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::EBADF));
+            }
+        }),
+        Scene::survives("adapter: a sandbox that forbids to ask what a descriptor is", || {
+            for number in [libc::SYS_statx, libc::SYS_fstat] {
+                filter(number, Which::All, refusing(libc::EACCES));
+            }
+            assert_epipe(adopt(File::from(broken_pipe())).write(b"x"));
+            let (ours, theirs) = unix_pair().unwrap();
+            Break::Closed.apply(ours.as_fd(), theirs).unwrap();
+            assert_epipe(adopt(ours).write_vectored(&slices()));
+            assert_eq!(adopt(file(0)).write(b"x").unwrap(), 1);
+        })
         .only_if(can_be_filtered()),
-        Scene::survives(
-            "adapter: the kernel is asked once, and a pipe takes one call",
-            || {
-                let (_reader, writer) = io::pipe().unwrap();
-                let mut pipe = adopt(writer);
-                let (_peer, socket) = unix_pair().unwrap();
-                let mut socket = adopt(socket);
-                pipe.write_all(b"x").unwrap(); // a technique may ask its own question
-                filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
-                for number in [libc::SYS_statx, libc::SYS_fstat] {
-                    filter(number, Which::All, DEADLY);
-                }
-                pipe.write_all(b"x").unwrap();
-                assert_eq!(pipe.write_vectored(&slices()).unwrap(), 10);
-                socket.write_all(b"x").unwrap();
-                assert_eq!(socket.write_vectored(&slices()).unwrap(), 10);
-            },
-        )
+        Scene::survives("adapter: the kernel is asked once, and a pipe takes one call", || {
+            let (_reader, writer) = io::pipe().unwrap();
+            let mut pipe = adopt(writer);
+            let (_peer, socket) = unix_pair().unwrap();
+            let mut socket = adopt(socket);
+            pipe.write_all(b"x").unwrap(); // a technique may ask its own question
+            filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
+            for number in [libc::SYS_statx, libc::SYS_fstat] {
+                filter(number, Which::All, DEADLY);
+            }
+            pipe.write_all(b"x").unwrap();
+            assert_eq!(pipe.write_vectored(&slices()).unwrap(), 10);
+            socket.write_all(b"x").unwrap();
+            assert_eq!(socket.write_vectored(&slices()).unwrap(), 10);
+        })
         .only_if(can_be_filtered() && has_write_flag() && has_send_flag()),
         Scene::survives("adapter: a child is fed, and its end told", || {
-            let mut child = Command::new("cat")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
+            let mut child =
+                Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let mut stdin = adopt(child.stdin.take().unwrap());
             stdin.write_all(b"through").unwrap();
             drop(stdin);
             let mut answer = String::new();
-            child
-                .stdout
-                .take()
-                .unwrap()
-                .read_to_string(&mut answer)
-                .unwrap();
+            child.stdout.take().unwrap().read_to_string(&mut answer).unwrap();
             assert_eq!(answer, "through");
             assert!(child.wait().unwrap().success());
         }),

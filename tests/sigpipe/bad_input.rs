@@ -30,10 +30,7 @@ pub fn same<T: Debug + PartialEq>(ours: io::Result<T>, std: impl FnOnce() -> io:
     match (&ours, &std) {
         (Ok(ours), Ok(std)) => assert_eq!(ours, std),
         (Err(ours), Err(std)) => {
-            assert_eq!(
-                (ours.raw_os_error(), ours.kind()),
-                (std.raw_os_error(), std.kind())
-            );
+            assert_eq!((ours.raw_os_error(), ours.kind()), (std.raw_os_error(), std.kind()));
             assert_eq!(ours.to_string(), std.to_string());
         }
         _ => panic!("ours: {ours:?}, std: {std:?}"),
@@ -92,16 +89,13 @@ pub fn scenes() -> Vec<Scene> {
             }
             assert_eq!(stream.into_raw_fd(), pipe.into_raw_fd());
         }),
-        Scene::survives(
-            "bad input: a closed descriptor, and nothing to write",
-            || {
-                // SAFETY: as above; the type lets go of the number before it is dropped.
-                let mut stream = unsafe { epipe::net::TcpStream::from_raw_fd(closed_descriptor()) };
-                let answer = stream.write_vectored(&[]);
-                let _ = stream.into_raw_fd();
-                assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::EBADF));
-            },
-        )
+        Scene::survives("bad input: a closed descriptor, and nothing to write", || {
+            // SAFETY: as above; the type lets go of the number before it is dropped.
+            let mut stream = unsafe { epipe::net::TcpStream::from_raw_fd(closed_descriptor()) };
+            let answer = stream.write_vectored(&[]);
+            let _ = stream.into_raw_fd();
+            assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::EBADF));
+        })
         .only_if(an_empty_write_looks_at_its_descriptor()),
         Scene::survives("bad input: a listener is written to", || {
             let (ours, std) = twice(|| TcpListener::bind("127.0.0.1:0").unwrap().into());
@@ -111,9 +105,7 @@ pub fn scenes() -> Vec<Scene> {
             same(ours.write_vectored(&[IoSlice::new(&TEN)]), || {
                 std.write_vectored(&[IoSlice::new(&TEN)])
             });
-            same(raw::send(&ours, &TEN), || {
-                socket2::SockRef::from(&std).send(&TEN)
-            });
+            same(raw::send(&ours, &TEN), || socket2::SockRef::from(&std).send(&TEN));
         }),
         Scene::survives("bad input: adopted descriptors that are no sockets", || {
             let kinds: [fn() -> OwnedFd; 4] = [
@@ -135,48 +127,39 @@ pub fn scenes() -> Vec<Scene> {
                 File::from(OwnedFd::from(ours)).metadata().unwrap();
 
                 let (ours, std) = twice(kind);
-                let (ours, std) = (
-                    epipe::os::unix::net::UnixDatagram::from(ours),
-                    UnixDatagram::from(std),
-                );
+                let (ours, std) =
+                    (epipe::os::unix::net::UnixDatagram::from(ours), UnixDatagram::from(std));
                 same(ours.send(&TEN), || std.send(&TEN));
-                same(ours.send_to(&TEN, "/nowhere"), || {
-                    std.send_to(&TEN, "/nowhere")
-                });
+                same(ours.send_to(&TEN, "/nowhere"), || std.send_to(&TEN, "/nowhere"));
                 let (ours, std) = (OwnedFd::from(ours), OwnedFd::from(std));
                 let (ours, std) = (epipe::net::UdpSocket::from(ours), UdpSocket::from(std));
                 same(ours.send(&TEN), || std.send(&TEN));
             }
         }),
-        Scene::survives(
-            "bad input: eventfd, /dev/full and files of /proc as pipes",
-            || {
-                let kinds: [fn() -> OwnedFd; 5] = [
-                    eventfd,
-                    || write_only("/dev/full"),
-                    || write_only("/proc/self/comm"),
-                    || File::open("/proc/self/stat").unwrap().into(),
-                    || file(0).into(),
-                ];
-                for kind in kinds {
-                    let (ours, std) = twice(kind);
-                    let (mut ours, mut std) = (PipeWriter::from(ours), io::PipeWriter::from(std));
-                    same(ours.write(&[1; 8]), || std.write(&[1; 8]));
-                    same(ours.write(b"x"), || std.write(b"x"));
-                    same(ours.write(b""), || std.write(b""));
-                    let slices = [IoSlice::new(&[1; 4]), IoSlice::new(&[0; 4])];
-                    same(ours.write_vectored(&slices), || std.write_vectored(&slices));
-                    same(raw::write(&ours, &[1; 8]), || std.write(&[1; 8]));
-                }
-            },
-        ),
+        Scene::survives("bad input: eventfd, /dev/full and files of /proc as pipes", || {
+            let kinds: [fn() -> OwnedFd; 5] = [
+                eventfd,
+                || write_only("/dev/full"),
+                || write_only("/proc/self/comm"),
+                || File::open("/proc/self/stat").unwrap().into(),
+                || file(0).into(),
+            ];
+            for kind in kinds {
+                let (ours, std) = twice(kind);
+                let (mut ours, mut std) = (PipeWriter::from(ours), io::PipeWriter::from(std));
+                same(ours.write(&[1; 8]), || std.write(&[1; 8]));
+                same(ours.write(b"x"), || std.write(b"x"));
+                same(ours.write(b""), || std.write(b""));
+                let slices = [IoSlice::new(&[1; 4]), IoSlice::new(&[0; 4])];
+                same(ours.write_vectored(&slices), || std.write_vectored(&slices));
+                same(raw::write(&ours, &[1; 8]), || std.write(&[1; 8]));
+            }
+        }),
         Scene::survives("bad input: a file keeps its position and O_APPEND", || {
             let path = std::env::temp_dir().join(format!("epipe-append-{}", std::process::id()));
             std::fs::write(&path, "old ").unwrap();
             let appending = OpenOptions::new().append(true).open(&path).unwrap();
-            PipeWriter::from(OwnedFd::from(appending))
-                .write_all(b"new ")
-                .unwrap();
+            PipeWriter::from(OwnedFd::from(appending)).write_all(b"new ").unwrap();
             let writing = OpenOptions::new().write(true).open(&path).unwrap();
             let mut writing = PipeWriter::from(OwnedFd::from(writing));
             writing.write_all(b"OL").unwrap();
@@ -187,12 +170,7 @@ pub fn scenes() -> Vec<Scene> {
         }),
         Scene::survives("bad input: nothing to write", || {
             let nothing: [&[IoSlice<'_>]; 2] = [&[], &[IoSlice::new(b""), IoSlice::new(b"")]];
-            for broken in [
-                None,
-                Some(Break::Rst),
-                Some(Break::RstRead),
-                Some(Break::OwnShutdown),
-            ] {
+            for broken in [None, Some(Break::Rst), Some(Break::RstRead), Some(Break::OwnShutdown)] {
                 let stream = || {
                     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
                     match broken {
@@ -218,40 +196,31 @@ pub fn scenes() -> Vec<Scene> {
             let (ours, peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();
             assert_eq!(ours.send(b"").unwrap(), 0);
             peer.set_nonblocking(true).unwrap();
+            assert_eq!(peer.recv(&mut [0; 8]).unwrap(), 0, "an empty datagram is a datagram");
+        }),
+        Scene::survives("bad input: more slices than the system takes are cut", || {
+            let byte = [IoSlice::new(b"x"); 3000];
+            let (ours, mut peer) = unix_pair().map(|(a, b)| (a, UnixStream::from(b))).unwrap();
+            let (std, _other) = unix_pair().unwrap();
+            let mut ours = epipe::os::unix::net::UnixStream::from(ours);
+            let mut std = UnixStream::from(std);
+            same(ours.write_vectored(&byte), || std.write_vectored(&byte));
+            let mut received = [0; 3000];
+            assert_eq!(peer.read(&mut received).unwrap(), 1024);
+
+            let (_reader, writer) = io::pipe().unwrap();
+            let (_other, mut std) = io::pipe().unwrap();
+            let mut ours = PipeWriter::from(writer);
+            same(ours.write_vectored(&byte), || std.write_vectored(&byte));
+            same(raw::write_vectored(&ours, &byte), || std.write_vectored(&byte));
+
+            // A datagram is not cut: socket2's answer.
+            let socket = epipe::Socket::from(one_end());
             assert_eq!(
-                peer.recv(&mut [0; 8]).unwrap(),
-                0,
-                "an empty datagram is a datagram"
+                socket.send_vectored(&byte).unwrap_err().raw_os_error(),
+                Some(libc::EMSGSIZE)
             );
         }),
-        Scene::survives(
-            "bad input: more slices than the system takes are cut",
-            || {
-                let byte = [IoSlice::new(b"x"); 3000];
-                let (ours, mut peer) = unix_pair().map(|(a, b)| (a, UnixStream::from(b))).unwrap();
-                let (std, _other) = unix_pair().unwrap();
-                let mut ours = epipe::os::unix::net::UnixStream::from(ours);
-                let mut std = UnixStream::from(std);
-                same(ours.write_vectored(&byte), || std.write_vectored(&byte));
-                let mut received = [0; 3000];
-                assert_eq!(peer.read(&mut received).unwrap(), 1024);
-
-                let (_reader, writer) = io::pipe().unwrap();
-                let (_other, mut std) = io::pipe().unwrap();
-                let mut ours = PipeWriter::from(writer);
-                same(ours.write_vectored(&byte), || std.write_vectored(&byte));
-                same(raw::write_vectored(&ours, &byte), || {
-                    std.write_vectored(&byte)
-                });
-
-                // A datagram is not cut: socket2's answer.
-                let socket = epipe::Socket::from(one_end());
-                assert_eq!(
-                    socket.send_vectored(&byte).unwrap_err().raw_os_error(),
-                    Some(libc::EMSGSIZE)
-                );
-            },
-        ),
         Scene::survives("bad input: non-blocking handles that are full", || {
             let large = vec![0; 8 << 20];
             // Not TCP, where the peer's kernel takes more after a while.
@@ -261,10 +230,7 @@ pub fn scenes() -> Vec<Scene> {
             let taken = ours.write(&large).unwrap();
             assert!(taken > 0 && taken < large.len());
             while ours.write(&large).is_ok() {}
-            for answer in [
-                ours.write(&large),
-                ours.write_vectored(&[IoSlice::new(&large)]),
-            ] {
+            for answer in [ours.write(&large), ours.write_vectored(&[IoSlice::new(&large)])] {
                 assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::WouldBlock);
             }
 
@@ -274,10 +240,7 @@ pub fn scenes() -> Vec<Scene> {
             unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
             let taken = ours.write(&large).unwrap();
             assert!(taken > 0 && taken < large.len());
-            assert_eq!(
-                ours.write(&large).unwrap_err().kind(),
-                io::ErrorKind::WouldBlock
-            );
+            assert_eq!(ours.write(&large).unwrap_err().kind(), io::ErrorKind::WouldBlock);
             assert!(!is_blocked() && !is_pending());
         }),
         Scene::survives("bad input: an interrupted call", || {
@@ -292,52 +255,44 @@ pub fn scenes() -> Vec<Scene> {
             interrupt_a_full_write(|buf| (&full).write(buf));
             assert!(!is_blocked() && !is_pending());
         }),
-        Scene::survives(
-            "bad input: a handle that panics leaves no guard behind",
-            || {
-                struct Panics;
-                impl AsFd for Panics {
-                    fn as_fd(&self) -> BorrowedFd<'_> {
-                        panic!("as planned")
-                    }
+        Scene::survives("bad input: a handle that panics leaves no guard behind", || {
+            struct Panics;
+            impl AsFd for Panics {
+                fn as_fd(&self) -> BorrowedFd<'_> {
+                    panic!("as planned")
                 }
-                impl AsRawFd for Panics {
-                    fn as_raw_fd(&self) -> i32 {
-                        panic!("as planned")
-                    }
+            }
+            impl AsRawFd for Panics {
+                fn as_raw_fd(&self) -> i32 {
+                    panic!("as planned")
                 }
-                let socket = epipe::Socket::from(one_end());
-                let calls: [&dyn Fn() -> io::Result<usize>; 5] = [
-                    &|| raw::write(Panics, b"x"),
-                    &|| raw::write_vectored(Panics, &[]),
-                    &|| raw::send(Panics, b"x"),
-                    &|| raw::sendfile(&socket, Panics, 0, None),
-                    &|| socket.sendfile(&Panics, 0, None),
-                ];
-                for call in calls {
-                    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
-                    assert!(panicked.is_err());
-                    assert!(!is_blocked());
-                    assert_eq!(crate::support::disposition(), libc::SIG_DFL);
-                }
-            },
-        ),
-        Scene::survives(
-            "bad input: an ICMP error is reported once, and not as a refusal",
-            || {
-                let (ours, std) = with_icmp_error().unwrap();
-                let (ours, std) = (epipe::net::UdpSocket::from(ours), UdpSocket::from(std));
-                same(ours.send(&TEN), || std.send(&TEN));
-                same(ours.send(&TEN), || std.send(&TEN));
-            },
-        )
+            }
+            let socket = epipe::Socket::from(one_end());
+            let calls: [&dyn Fn() -> io::Result<usize>; 5] = [
+                &|| raw::write(Panics, b"x"),
+                &|| raw::write_vectored(Panics, &[]),
+                &|| raw::send(Panics, b"x"),
+                &|| raw::sendfile(&socket, Panics, 0, None),
+                &|| socket.sendfile(&Panics, 0, None),
+            ];
+            for call in calls {
+                let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+                assert!(panicked.is_err());
+                assert!(!is_blocked());
+                assert_eq!(crate::support::disposition(), libc::SIG_DFL);
+            }
+        }),
+        Scene::survives("bad input: an ICMP error is reported once, and not as a refusal", || {
+            let (ours, std) = with_icmp_error().unwrap();
+            let (ours, std) = (epipe::net::UdpSocket::from(ours), UdpSocket::from(std));
+            same(ours.send(&TEN), || std.send(&TEN));
+            same(ours.send(&TEN), || std.send(&TEN));
+        })
         .only_if(raw_socket().is_ok() && machine_keeps_send_flag()),
         Scene::survives("bad input: arguments that the system refuses", || {
             let ours = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let std = UdpSocket::bind("127.0.0.1:0").unwrap();
-            same(ours.send_to(&TEN, "127.0.0.1:0"), || {
-                std.send_to(&TEN, "127.0.0.1:0")
-            });
+            same(ours.send_to(&TEN, "127.0.0.1:0"), || std.send_to(&TEN, "127.0.0.1:0"));
             same(ours.send(&TEN), || std.send(&TEN));
             same(ours.send_to(&TEN, &[][..]), || std.send_to(&TEN, &[][..]));
             same(ours.send_to(&vec![0; 70_000], "127.0.0.1:9"), || {
@@ -379,15 +334,11 @@ fn with_icmp_error() -> io::Result<(OwnedFd, OwnedFd)> {
 
         // ICMP: destination unreachable, protocol; then the head of what was refused.
         let mut packet = vec![3, 2, 0, 0, 0, 0, 0, 0];
-        packet.extend([
-            0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1,
-        ]);
+        packet.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1]);
         packet.extend(port(&socket));
         packet.extend(port(&peer));
         packet.extend([0, 8, 0, 0]);
-        let words = packet
-            .chunks(2)
-            .map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
+        let words = packet.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
         let sum: u32 = words.sum();
         let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
         packet[2..4].copy_from_slice(&sum.to_be_bytes());

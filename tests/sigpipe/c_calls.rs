@@ -21,10 +21,7 @@ fn answer(returned: isize) -> io::Result<usize> {
 }
 
 fn iovec() -> libc::iovec {
-    libc::iovec {
-        iov_base: DATA.as_ptr().cast_mut().cast(),
-        iov_len: DATA.len(),
-    }
+    libc::iovec { iov_base: DATA.as_ptr().cast_mut().cast(), iov_len: DATA.len() }
 }
 
 fn message(iovec: &mut libc::iovec) -> libc::msghdr {
@@ -50,15 +47,7 @@ fn pwritev2(fd: &OwnedFd) -> io::Result<usize> {
     let current: libc::c_long = -1;
     let fd = fd.as_raw_fd();
     let returned = unsafe {
-        libc::syscall(
-            libc::SYS_pwritev2,
-            fd,
-            &iovec(),
-            1 as libc::c_long,
-            current,
-            current,
-            0,
-        )
+        libc::syscall(libc::SYS_pwritev2, fd, &iovec(), 1 as libc::c_long, current, current, 0)
     };
     answer(returned as isize)
 }
@@ -74,10 +63,7 @@ fn sendmsg(fd: &OwnedFd) -> io::Result<usize> {
 
 fn sendmmsg(fd: &OwnedFd) -> io::Result<usize> {
     let mut iovec = iovec();
-    let mut message = libc::mmsghdr {
-        msg_hdr: message(&mut iovec),
-        msg_len: 0,
-    };
+    let mut message = libc::mmsghdr { msg_hdr: message(&mut iovec), msg_len: 0 };
     answer(unsafe { libc::sendmmsg(fd.as_raw_fd(), &mut message, 1, 0) } as isize)
 }
 

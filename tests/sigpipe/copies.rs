@@ -48,9 +48,7 @@ fn resets_after(bytes: usize) -> OwnedFd {
     thread::spawn(move || {
         let taken = io::copy(&mut (&mut theirs).take(bytes as u64), &mut io::sink());
         assert_eq!(taken.unwrap(), bytes as u64);
-        SockRef::from(&theirs)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
+        SockRef::from(&theirs).set_linger(Some(Duration::ZERO)).unwrap();
     });
     ours
 }
@@ -59,10 +57,7 @@ fn resets_after(bytes: usize) -> OwnedFd {
 fn until_it_breaks(mut copy: impl FnMut() -> io::Result<u64>) {
     let first = copy().unwrap_err();
     assert!(
-        matches!(
-            first.kind(),
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-        ),
+        matches!(first.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe),
         "{first}"
     );
     assert_epipe(copy());
@@ -101,50 +96,41 @@ pub fn scenes() -> Vec<Scene> {
             let mut to = TcpStream::from(resets_after(LONG));
             until_it_breaks(|| epipe::io::copy(&mut from, &mut to));
         }),
-        Scene::dies(
-            "copy: a sink resets in the middle: from a socket: control",
-            || {
-                let mut from = UnixStream::from(endless_socket());
-                let mut to = socket2::Socket::from(resets_after(LONG));
-                until_it_breaks(|| io::copy(&mut from, &mut to));
-            },
-        ),
+        Scene::dies("copy: a sink resets in the middle: from a socket: control", || {
+            let mut from = UnixStream::from(endless_socket());
+            let mut to = socket2::Socket::from(resets_after(LONG));
+            until_it_breaks(|| io::copy(&mut from, &mut to));
+        }),
         Scene::survives("copy: a sink resets in the middle: from a pipe", || {
             let mut from = epipe::io::PipeReader::from(endless_pipe());
             let mut to = TcpStream::from(resets_after(LONG));
             until_it_breaks(|| epipe::io::copy(&mut from, &mut to));
         }),
-        Scene::dies(
-            "copy: a sink resets in the middle: from a pipe: control",
-            || {
-                let mut from = endless_pipe();
-                let mut to = std::net::TcpStream::from(resets_after(LONG));
-                until_it_breaks(|| io::copy(&mut from, &mut to));
-            },
-        ),
+        Scene::dies("copy: a sink resets in the middle: from a pipe: control", || {
+            let mut from = endless_pipe();
+            let mut to = std::net::TcpStream::from(resets_after(LONG));
+            until_it_breaks(|| io::copy(&mut from, &mut to));
+        }),
         Scene::survives("copy: a sink resets in the middle: sendfile", || {
             let file = file(2 * LONG as u64 + 100);
             let to = TcpStream::from(resets_after(LONG));
             until_it_breaks(|| to.sendfile(&file, ..));
         }),
-        Scene::dies(
-            "copy: a sink resets in the middle: sendfile: control",
-            || {
-                let file = file(2 * LONG as u64 + 100);
-                let to = socket2::Socket::from(resets_after(LONG));
-                let mut left = 2;
-                until_it_breaks(|| {
-                    loop {
-                        // It returns what was sent before the reset.
-                        let answer = to.sendfile(&file, 0, None);
-                        left -= 1;
-                        if answer.is_err() || left < 0 {
-                            break answer.map(|sent| sent as u64);
-                        }
+        Scene::dies("copy: a sink resets in the middle: sendfile: control", || {
+            let file = file(2 * LONG as u64 + 100);
+            let to = socket2::Socket::from(resets_after(LONG));
+            let mut left = 2;
+            until_it_breaks(|| {
+                loop {
+                    // It returns what was sent before the reset.
+                    let answer = to.sendfile(&file, 0, None);
+                    left -= 1;
+                    if answer.is_err() || left < 0 {
+                        break answer.map(|sent| sent as u64);
                     }
-                });
-            },
-        ),
+                }
+            });
+        }),
         Scene::survives("copy: the reader of a pipe leaves in the middle", || {
             let mut from = epipe::os::unix::net::UnixStream::from(endless_socket());
             let (mut theirs, to) = epipe::io::pipe().unwrap();
@@ -153,15 +139,12 @@ pub fn scenes() -> Vec<Scene> {
             assert_epipe(epipe::io::copy(&mut from, &mut to));
             assert!(!is_blocked() && !is_pending());
         }),
-        Scene::dies(
-            "copy: the reader of a pipe leaves in the middle: control",
-            || {
-                let mut from = UnixStream::from(endless_socket());
-                let (mut theirs, mut to) = io::pipe().unwrap();
-                thread::spawn(move || theirs.read_exact(&mut vec![0; LONG]).unwrap());
-                drop(io::copy(&mut from, &mut to));
-            },
-        ),
+        Scene::dies("copy: the reader of a pipe leaves in the middle: control", || {
+            let mut from = UnixStream::from(endless_socket());
+            let (mut theirs, mut to) = io::pipe().unwrap();
+            thread::spawn(move || theirs.read_exact(&mut vec![0; LONG]).unwrap());
+            drop(io::copy(&mut from, &mut to));
+        }),
         Scene::survives("copy: no descriptor is left for a pipe in between", || {
             let (from, content) = long_socket();
             let (to, theirs) = unix_pair().unwrap();
@@ -185,15 +168,9 @@ pub fn scenes() -> Vec<Scene> {
                 filter(libc::SYS_splice, Which::All, refusing(error));
                 every_byte_arrives();
                 let mut from = epipe::os::unix::net::UnixStream::from(long_socket().0);
-                assert_epipe(epipe::io::copy(
-                    &mut from,
-                    &mut TcpStream::from(broken_stream()),
-                ));
+                assert_epipe(epipe::io::copy(&mut from, &mut TcpStream::from(broken_stream())));
                 let mut from = epipe::io::PipeReader::from(endless_pipe());
-                assert_epipe(epipe::io::copy(
-                    &mut from,
-                    &mut TcpStream::from(broken_stream()),
-                ));
+                assert_epipe(epipe::io::copy(&mut from, &mut TcpStream::from(broken_stream())));
                 let mut to = epipe::io::PipeWriter::from(broken_pipe());
                 assert_epipe(epipe::io::copy(&mut from, &mut to));
                 assert!(!is_blocked() && !is_pending());
@@ -215,40 +192,31 @@ pub fn scenes() -> Vec<Scene> {
     }
     scenes.extend([
         // Only what the kernel moves to the sink: the inner pipe keeps what it holds.
-        Scene::survives(
-            "copy: splice is refused when a pipe in between holds something",
-            || {
-                let (from, content) = long_socket();
-                let (to, theirs) = unix_pair().unwrap();
-                let to = epipe::os::unix::net::UnixStream::from(to);
-                // Its number has a bit that the numbers of a pipe just made have not.
-                // SAFETY: the new number is nobody's.
-                let high = unsafe { libc::dup2(to.as_raw_fd(), 512) };
-                assert_eq!(high, 512);
-                // SAFETY: just made, and owned by nobody else.
-                let mut high = epipe::os::unix::net::UnixStream::from(unsafe {
-                    <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(high)
-                });
-                drop(to);
-                filter(
-                    libc::SYS_splice,
-                    Which::With((2, 512)),
-                    refusing(libc::EINVAL),
-                );
-                let mut from = epipe::os::unix::net::UnixStream::from(from);
-                assert_eq!(epipe::io::copy(&mut from, &mut high).unwrap(), 100_000);
-                drop(high);
-                assert!(arrived(theirs) == content);
-            },
-        )
+        Scene::survives("copy: splice is refused when a pipe in between holds something", || {
+            let (from, content) = long_socket();
+            let (to, theirs) = unix_pair().unwrap();
+            let to = epipe::os::unix::net::UnixStream::from(to);
+            // Its number has a bit that the numbers of a pipe just made have not.
+            // SAFETY: the new number is nobody's.
+            let high = unsafe { libc::dup2(to.as_raw_fd(), 512) };
+            assert_eq!(high, 512);
+            // SAFETY: just made, and owned by nobody else.
+            let mut high = epipe::os::unix::net::UnixStream::from(unsafe {
+                <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(high)
+            });
+            drop(to);
+            filter(libc::SYS_splice, Which::With((2, 512)), refusing(libc::EINVAL));
+            let mut from = epipe::os::unix::net::UnixStream::from(from);
+            assert_eq!(epipe::io::copy(&mut from, &mut high).unwrap(), 100_000);
+            drop(high);
+            assert!(arrived(theirs) == content);
+        })
         .only_if(can),
         Scene::survives("copy: the same, and the sink would block", || {
             // All is there at once: more than one buffer of the way that is left.
             const ALL: usize = 300_000;
             let (from, theirs) = unix_pair().unwrap();
-            SockRef::from(&theirs)
-                .set_send_buffer_size(1 << 20)
-                .unwrap();
+            SockRef::from(&theirs).set_send_buffer_size(1 << 20).unwrap();
             File::from(theirs).write_all(&[1; ALL]).unwrap();
             let (to, theirs) = unix_pair().unwrap();
             SockRef::from(&to).set_send_buffer_size(8192).unwrap();
@@ -260,11 +228,7 @@ pub fn scenes() -> Vec<Scene> {
             });
             drop(to);
             high.set_nonblocking(true).unwrap();
-            filter(
-                libc::SYS_splice,
-                Which::With((2, 512)),
-                refusing(libc::EINVAL),
-            );
+            filter(libc::SYS_splice, Which::With((2, 512)), refusing(libc::EINVAL));
             let mut from = epipe::os::unix::net::UnixStream::from(from);
             while let Err(error) = epipe::io::copy(&mut from, &mut high) {
                 assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
@@ -273,47 +237,44 @@ pub fn scenes() -> Vec<Scene> {
             assert_eq!(reader.join().unwrap().len(), ALL);
         })
         .only_if(can),
-        Scene::survives(
-            "copy: between sockets nothing is read and nothing written",
-            || {
-                type Ours = epipe::os::unix::net::UnixStream;
-                let [one, two, three, four] = [(); 4].map(|()| {
-                    let (to, theirs) = unix_pair().unwrap();
-                    (long_socket().0, to, theirs)
-                });
-                let (mut from, mut to) = (Ours::from(one.0), Ours::from(one.1));
-                // By each kind of reference, and in the adapter.
-                let shared = (Ours::from(two.0), Ours::from(two.1));
-                let mut lent = (Ours::from(three.0), Ours::from(three.1));
-                let lent = (&mut lent.0, &mut lent.1);
-                let mut adopted = (
-                    epipe::NoSigpipe::new(UnixStream::from(four.0)).unwrap(),
-                    epipe::NoSigpipe::new(UnixStream::from(four.1)).unwrap(),
-                );
-                for number in [
-                    libc::SYS_read,
-                    libc::SYS_readv,
-                    libc::SYS_recvmsg,
-                    libc::SYS_write,
-                    libc::SYS_writev,
-                    libc::SYS_sendto,
-                    libc::SYS_sendmsg,
-                ] {
-                    filter(number, Which::All, DEADLY);
-                }
-                // Whether that was the end is asked by a peek, which takes nothing.
-                let peek = (3, libc::MSG_PEEK);
-                filter(libc::SYS_recvfrom, Which::Without(peek), DEADLY);
-                for copied in [
-                    epipe::io::copy(&mut from, &mut to),
-                    epipe::io::copy(&mut &shared.0, &mut &shared.1),
-                    epipe::io::copy(&mut { lent.0 }, &mut { lent.1 }),
-                    epipe::io::copy(&mut adopted.0, &mut adopted.1),
-                ] {
-                    assert_eq!(copied.unwrap(), 100_000);
-                }
-            },
-        )
+        Scene::survives("copy: between sockets nothing is read and nothing written", || {
+            type Ours = epipe::os::unix::net::UnixStream;
+            let [one, two, three, four] = [(); 4].map(|()| {
+                let (to, theirs) = unix_pair().unwrap();
+                (long_socket().0, to, theirs)
+            });
+            let (mut from, mut to) = (Ours::from(one.0), Ours::from(one.1));
+            // By each kind of reference, and in the adapter.
+            let shared = (Ours::from(two.0), Ours::from(two.1));
+            let mut lent = (Ours::from(three.0), Ours::from(three.1));
+            let lent = (&mut lent.0, &mut lent.1);
+            let mut adopted = (
+                epipe::NoSigpipe::new(UnixStream::from(four.0)).unwrap(),
+                epipe::NoSigpipe::new(UnixStream::from(four.1)).unwrap(),
+            );
+            for number in [
+                libc::SYS_read,
+                libc::SYS_readv,
+                libc::SYS_recvmsg,
+                libc::SYS_write,
+                libc::SYS_writev,
+                libc::SYS_sendto,
+                libc::SYS_sendmsg,
+            ] {
+                filter(number, Which::All, DEADLY);
+            }
+            // Whether that was the end is asked by a peek, which takes nothing.
+            let peek = (3, libc::MSG_PEEK);
+            filter(libc::SYS_recvfrom, Which::Without(peek), DEADLY);
+            for copied in [
+                epipe::io::copy(&mut from, &mut to),
+                epipe::io::copy(&mut &shared.0, &mut &shared.1),
+                epipe::io::copy(&mut { lent.0 }, &mut { lent.1 }),
+                epipe::io::copy(&mut adopted.0, &mut adopted.1),
+            ] {
+                assert_eq!(copied.unwrap(), 100_000);
+            }
+        })
         .only_if(can),
         Scene::survives("copy: sendfile neither reads nor writes", || {
             let (to, _theirs) = unix_pair().unwrap();

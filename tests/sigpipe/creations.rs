@@ -19,11 +19,8 @@ fn write_to_the_gone<S: AsFd + Write>(mut stream: S, peer: impl Into<OwnedFd>) {
     let is_unix = SockRef::from(&stream).local_addr().unwrap().is_unix();
     let broken = if is_unix { Break::Closed } else { Break::Rst };
     broken.apply(stream.as_fd(), peer.into()).unwrap();
-    let answers: Vec<String> = broken
-        .answers()
-        .iter()
-        .map(|_| spell(&stream.write_vectored(&slices())))
-        .collect();
+    let answers: Vec<String> =
+        broken.answers().iter().map(|_| spell(&stream.write_vectored(&slices()))).collect();
     assert_eq!(answers, broken.answers());
 }
 

@@ -45,10 +45,7 @@ pub fn scenes() -> Vec<Scene> {
             let inner = guard().unwrap();
             foreign_epipe();
             drop(inner);
-            assert!(
-                !is_pending(),
-                "an inner guard takes back what came under it"
-            );
+            assert!(!is_pending(), "an inner guard takes back what came under it");
             foreign_epipe();
             suppressed(foreign_epipe).unwrap();
             foreign_epipe();
@@ -74,19 +71,16 @@ pub fn scenes() -> Vec<Scene> {
             drop(third);
             assert_restored();
         }),
-        Scene::dies(
-            "interleaved guards: control, two that restore their own masks",
-            || {
-                // libpq's and curl's pattern: each puts back what it found.
-                let first_found = is_blocked();
-                mask(libc::SIG_BLOCK);
-                let second_found = is_blocked();
-                mask(libc::SIG_BLOCK);
-                assert!(!first_found && second_found);
-                mask(libc::SIG_UNBLOCK); // the first one ends
-                foreign_epipe();
-            },
-        ),
+        Scene::dies("interleaved guards: control, two that restore their own masks", || {
+            // libpq's and curl's pattern: each puts back what it found.
+            let first_found = is_blocked();
+            mask(libc::SIG_BLOCK);
+            let second_found = is_blocked();
+            mask(libc::SIG_BLOCK);
+            assert!(!first_found && second_found);
+            mask(libc::SIG_UNBLOCK); // the first one ends
+            foreign_epipe();
+        }),
         Scene::survives("a panic unwinds through a guard", || {
             let panicked = catch_unwind(AssertUnwindSafe(|| {
                 let _guard = guard().unwrap();
@@ -154,16 +148,13 @@ pub fn scenes() -> Vec<Scene> {
             left.unwrap();
             assert_eq!(errno, Some(libc::EDOM));
         }),
-        Scene::survives(
-            "foreign code unblocks inside: the next guard protects",
-            || {
-                let outer = guard().unwrap();
-                mask(libc::SIG_UNBLOCK);
-                suppressed(foreign_epipe).unwrap();
-                drop(outer);
-                assert_restored();
-            },
-        ),
+        Scene::survives("foreign code unblocks inside: the next guard protects", || {
+            let outer = guard().unwrap();
+            mask(libc::SIG_UNBLOCK);
+            suppressed(foreign_epipe).unwrap();
+            drop(outer);
+            assert_restored();
+        }),
         Scene::survives("our own pipe write under a guard", || {
             let guard = guard().unwrap();
             assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
@@ -171,14 +162,11 @@ pub fn scenes() -> Vec<Scene> {
             drop(guard);
             assert_restored();
         }),
-        Scene::survives(
-            "ppoll with an empty mask after our own EPIPE under a guard",
-            || {
-                let _guard = guard().unwrap();
-                assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-                ppoll_with_empty_mask();
-            },
-        ),
+        Scene::survives("ppoll with an empty mask after our own EPIPE under a guard", || {
+            let _guard = guard().unwrap();
+            assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
+            ppoll_with_empty_mask();
+        }),
         Scene::survives("a forgotten guard leaves the thread protected", || {
             std::mem::forget(guard().unwrap());
             foreign_epipe();
@@ -217,10 +205,7 @@ pub fn scenes() -> Vec<Scene> {
 }
 
 fn ppoll_with_empty_mask() {
-    let zero = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: no descriptors; timeout and mask are valid.
     unsafe {
         let mut empty = std::mem::zeroed();
@@ -270,46 +255,31 @@ fn masks() -> Vec<Scene> {
         Scene::survives("pending before, on the process: stays pending", || {
             pending_before(raise_at_process);
         }),
-        Scene::survives(
-            "pending before, on the thread: our own is not added",
-            || {
-                pending_before_our_own(raise_at_thread);
-            },
-        ),
-        Scene::survives(
-            "pending before, on the process: our own is not added",
-            || {
-                pending_before_our_own(raise_at_process);
-            },
-        ),
-        Scene::dies(
-            "pending before, on the process: our own is not added: control",
-            || {
-                mask(libc::SIG_BLOCK);
-                raise_at_process();
-                foreign_epipe();
-                assert!(take_pending());
-                mask(libc::SIG_UNBLOCK);
-            },
-        ),
-        Scene::dies(
-            "pending before: it is the host's, and strikes when the host unblocks",
-            || {
-                mask(libc::SIG_BLOCK);
-                raise_at_thread();
-                suppressed(|| ()).unwrap();
-                mask(libc::SIG_UNBLOCK);
-            },
-        ),
-        Scene::survives(
-            "blocked before: a foreign EPIPE does not strike later",
-            || {
-                mask(libc::SIG_BLOCK);
-                suppressed(foreign_epipe).unwrap();
-                assert!(is_blocked());
-                mask(libc::SIG_UNBLOCK);
-            },
-        ),
+        Scene::survives("pending before, on the thread: our own is not added", || {
+            pending_before_our_own(raise_at_thread);
+        }),
+        Scene::survives("pending before, on the process: our own is not added", || {
+            pending_before_our_own(raise_at_process);
+        }),
+        Scene::dies("pending before, on the process: our own is not added: control", || {
+            mask(libc::SIG_BLOCK);
+            raise_at_process();
+            foreign_epipe();
+            assert!(take_pending());
+            mask(libc::SIG_UNBLOCK);
+        }),
+        Scene::dies("pending before: it is the host's, and strikes when the host unblocks", || {
+            mask(libc::SIG_BLOCK);
+            raise_at_thread();
+            suppressed(|| ()).unwrap();
+            mask(libc::SIG_UNBLOCK);
+        }),
+        Scene::survives("blocked before: a foreign EPIPE does not strike later", || {
+            mask(libc::SIG_BLOCK);
+            suppressed(foreign_epipe).unwrap();
+            assert!(is_blocked());
+            mask(libc::SIG_UNBLOCK);
+        }),
         Scene::dies("blocked before: control", || {
             mask(libc::SIG_BLOCK);
             foreign_epipe();
@@ -324,22 +294,16 @@ fn masks() -> Vec<Scene> {
             assert!(take_pending(), "the host's own");
             assert!(!take_pending());
         }),
-        Scene::dies(
-            "foreign code unblocks inside: without a new guard it kills",
-            || {
-                let _guard = guard().unwrap();
-                mask(libc::SIG_UNBLOCK);
-                foreign_epipe();
-            },
-        ),
-        Scene::dies(
-            "ppoll with an empty mask: a foreign EPIPE under a guard kills",
-            || {
-                let _guard = guard().unwrap();
-                foreign_epipe();
-                ppoll_with_empty_mask();
-            },
-        ),
+        Scene::dies("foreign code unblocks inside: without a new guard it kills", || {
+            let _guard = guard().unwrap();
+            mask(libc::SIG_UNBLOCK);
+            foreign_epipe();
+        }),
+        Scene::dies("ppoll with an empty mask: a foreign EPIPE under a guard kills", || {
+            let _guard = guard().unwrap();
+            foreign_epipe();
+            ppoll_with_empty_mask();
+        }),
         Scene::survives("a guard blocks the signal on its own thread alone", || {
             let (ask, asked) = mpsc::channel::<()>();
             let other = thread::spawn(move || {

@@ -59,36 +59,27 @@ pub fn scenes() -> Vec<Scene> {
         })
         .collect();
     scenes.extend([
-        Scene::dies(
-            "process_handler: control, removed straight to SIG_DFL",
-            || {
-                with_a_busy_thread(|| {
-                    dispose(hosts_handler());
-                    raise_at_process();
-                    dispose(libc::SIG_DFL);
-                });
-            },
-        ),
-        Scene::survives(
-            "process_handler: a signal that nobody took is discarded",
-            || {
-                mask(libc::SIG_BLOCK);
-                let guard = guard().unwrap();
+        Scene::dies("process_handler: control, removed straight to SIG_DFL", || {
+            with_a_busy_thread(|| {
+                dispose(hosts_handler());
                 raise_at_process();
-                assert!(is_pending());
-                drop(guard);
-                assert!(!is_pending());
-                mask(libc::SIG_UNBLOCK);
-            },
-        ),
-        Scene::survives(
-            "process_handler: it restarts calls, on the alternate stack",
-            || {
-                let _guard = guard().unwrap();
-                let wanted = libc::SA_RESTART | libc::SA_ONSTACK;
-                assert_eq!(support::action().sa_flags & wanted, wanted);
-            },
-        ),
+                dispose(libc::SIG_DFL);
+            });
+        }),
+        Scene::survives("process_handler: a signal that nobody took is discarded", || {
+            mask(libc::SIG_BLOCK);
+            let guard = guard().unwrap();
+            raise_at_process();
+            assert!(is_pending());
+            drop(guard);
+            assert!(!is_pending());
+            mask(libc::SIG_UNBLOCK);
+        }),
+        Scene::survives("process_handler: it restarts calls, on the alternate stack", || {
+            let _guard = guard().unwrap();
+            let wanted = libc::SA_RESTART | libc::SA_ONSTACK;
+            assert_eq!(support::action().sa_flags & wanted, wanted);
+        }),
         Scene::survives("process_handler: disposition sees through it", || {
             let guard = guard().unwrap();
             assert_ne!(support::disposition(), libc::SIG_DFL);
@@ -113,28 +104,22 @@ pub fn scenes() -> Vec<Scene> {
             drop(guard);
             assert_eq!(support::disposition(), hosts_handler());
         }),
-        Scene::survives(
-            "process_handler: the last guard of the process removes it",
-            || {
-                let first = guard().unwrap();
-                let second = guard().unwrap();
-                drop(first);
-                assert_ne!(support::disposition(), libc::SIG_DFL);
-                drop(second);
-                assert_eq!(support::disposition(), libc::SIG_DFL);
-            },
-        ),
-        Scene::survives(
-            "process_handler: the default is replaced again under a guard",
-            || {
-                let outer = guard().unwrap();
-                dispose(libc::SIG_DFL);
-                let inner = guard().unwrap();
-                foreign_write(broken_pipe(), b"x").unwrap_err();
-                drop((outer, inner));
-                assert_eq!(support::disposition(), libc::SIG_DFL);
-            },
-        ),
+        Scene::survives("process_handler: the last guard of the process removes it", || {
+            let first = guard().unwrap();
+            let second = guard().unwrap();
+            drop(first);
+            assert_ne!(support::disposition(), libc::SIG_DFL);
+            drop(second);
+            assert_eq!(support::disposition(), libc::SIG_DFL);
+        }),
+        Scene::survives("process_handler: the default is replaced again under a guard", || {
+            let outer = guard().unwrap();
+            dispose(libc::SIG_DFL);
+            let inner = guard().unwrap();
+            foreign_write(broken_pipe(), b"x").unwrap_err();
+            drop((outer, inner));
+            assert_eq!(support::disposition(), libc::SIG_DFL);
+        }),
     ]);
     scenes
 }

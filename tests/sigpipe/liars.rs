@@ -37,13 +37,7 @@ pub fn machine_keeps_send_flag() -> bool {
         let (tcp, _listener) = probe::broken_tcp(Ipv4Addr::LOCALHOST.into()).unwrap();
         let accepts = |by| {
             [unix.as_fd(), tcp[0].as_fd()].into_iter().all(|socket| {
-                spell(&probe::send(
-                    socket,
-                    by,
-                    probe::BYTE,
-                    None,
-                    libc::MSG_NOSIGNAL,
-                )) == "EPIPE"
+                spell(&probe::send(socket, by, probe::BYTE, None, libc::MSG_NOSIGNAL)) == "EPIPE"
             })
         };
         probe::SENDS.into_iter().all(accepts) && matches!(probe::send_flag(), Ok(None))
@@ -95,83 +89,29 @@ fn strips(what: &str, definitions: &[&str], call: Call, kills: fn()) -> Stripper
 
 /// The whole proof is played once more under each of these.
 fn strippers() -> Vec<Stripper> {
-    let kills: [fn(); 7] = [
-        write, write, send_to, two_slices, write, two_slices, pipe_write,
-    ];
+    let kills: [fn(); 7] = [write, write, send_to, two_slices, write, two_slices, pipe_write];
     let strippers = suites::strippers().into_iter().zip(kills);
-    strippers
-        .map(|((liar, call), kills)| (liar, call, kills))
-        .collect()
+    strippers.map(|((liar, call), kills)| (liar, call, kills)).collect()
 }
 
 /// These are found out as well.
 fn narrow_strippers() -> Vec<Stripper> {
     let address = "WHERE=address";
     vec![
-        strips(
-            "sendto on TCP",
-            &["ONLY=SENDTO", ON_TCP],
-            Call::SendTo,
-            send_to,
-        ),
+        strips("sendto on TCP", &["ONLY=SENDTO", ON_TCP], Call::SendTo, send_to),
         strips("Unix", &["WHERE=kind==UNIX"], Call::Send, unix_write),
-        strips(
-            "accepted",
-            &["WHERE=accepted[fd]"],
-            Call::Send,
-            accepted_write,
-        ),
-        strips(
-            "non-blocking",
-            &["WHERE=nonblocking(fd)"],
-            Call::Send,
-            nonblocking_write,
-        ),
+        strips("accepted", &["WHERE=accepted[fd]"], Call::Send, accepted_write),
+        strips("non-blocking", &["WHERE=nonblocking(fd)"], Call::Send, nonblocking_write),
         strips("single", &["WHERE=len==1"], Call::Send, write),
         strips("long", &["WHERE=len>4096"], Call::Send, long_write),
-        strips(
-            "one slice",
-            &["ONLY=SENDMSG", "WHERE=slices==1"],
-            Call::SendMsg,
-            one_slice,
-        ),
-        strips(
-            "three slices",
-            &["WHERE=slices>2"],
-            Call::SendMsg,
-            three_slices,
-        ),
+        strips("one slice", &["ONLY=SENDMSG", "WHERE=slices==1"], Call::SendMsg, one_slice),
+        strips("three slices", &["WHERE=slices>2"], Call::SendMsg, three_slices),
         strips("addresses", &[address], Call::SendTo, send_to),
-        strips(
-            "sendmsg with one",
-            &["ONLY=SENDMSG", address],
-            Call::SendMsg,
-            two_slices_to,
-        ),
-        strips(
-            "pwritev2 on TCP",
-            &[PWRITEV2, ON_TCP],
-            Call::Pwritev2,
-            raw_write,
-        ),
-        strips(
-            "pwritev2 on Unix",
-            &[PWRITEV2, "WHERE=kind==UNIX"],
-            Call::Pwritev2,
-            raw_unix_write,
-        ),
-        strips(
-            "pwritev2 on pipes",
-            &[PWRITEV2, "WHERE=kind==PIPE"],
-            Call::Pwritev2,
-            pipe_write,
-        ),
-        strips(
-            "pwritev2 of slices",
-            &[PWRITEV2, "WHERE=slices>1"],
-            Call::Pwritev2,
-            pipe_slices,
-        ),
+        strips("sendmsg with one", &["ONLY=SENDMSG", address], Call::SendMsg, two_slices_to),
+        strips("pwritev2 on TCP", &[PWRITEV2, ON_TCP], Call::Pwritev2, raw_write),
+        strips("pwritev2 on Unix", &[PWRITEV2, "WHERE=kind==UNIX"], Call::Pwritev2, raw_unix_write),
+        strips("pwritev2 on pipes", &[PWRITEV2, "WHERE=kind==PIPE"], Call::Pwritev2, pipe_write),
+        strips("pwritev2 of slices", &[PWRITEV2, "WHERE=slices>1"], Call::Pwritev2, pipe_slices),
     ]
 }
 
@@ -265,11 +205,7 @@ pub fn scenes() -> Vec<Scene> {
         for (what, liar) in rejecters(error) {
             let name = format!("liar {}: failing calls are few", liar.name);
             let scene = Scene::survives(name, move || failing_calls_are_few(what));
-            scenes.push(
-                scene
-                    .under(&liar)
-                    .only_if(can_lie_about(Technique::SendFlag)),
-            );
+            scenes.push(scene.under(&liar).only_if(can_lie_about(Technique::SendFlag)));
         }
     }
     for error in ["ENOSYS", "EOPNOTSUPP", "EPERM", "EACCES", "EINVAL"] {
@@ -283,21 +219,13 @@ pub fn scenes() -> Vec<Scene> {
             // The first write, and the private question.
             assert_eq!(rejected(), 2);
         });
-        scenes.push(
-            scene
-                .under(&liar)
-                .only_if(can_lie_about(Technique::WriteFlag)),
-        );
+        scenes.push(scene.under(&liar).only_if(can_lie_about(Technique::WriteFlag)));
     }
     let can_lie = can_lie_about(Technique::SendFlag);
     for error in ERRORS {
         let liar = Liar::rejects("addresses", error, &["WHERE=address"]);
         let name = format!("liar {}: datagrams arrive once", liar.name);
-        scenes.push(
-            Scene::survives(name, datagrams_arrive_once)
-                .under(&liar)
-                .only_if(can_lie),
-        );
+        scenes.push(Scene::survives(name, datagrams_arrive_once).under(&liar).only_if(can_lie));
     }
     let all = Liar::strips("all", &[]);
     let more = [
@@ -306,14 +234,11 @@ pub fn scenes() -> Vec<Scene> {
             names(Call::Send);
             socket_writes();
         }),
-        Scene::survives(
-            "liar strips all: named where another question fails",
-            || {
-                filter(libc::SYS_pipe2, Which::All, refusing(libc::EPERM));
-                names(Call::Send);
-                socket_writes();
-            },
-        )
+        Scene::survives("liar strips all: named where another question fails", || {
+            filter(libc::SYS_pipe2, Which::All, refusing(libc::EPERM));
+            names(Call::Send);
+            socket_writes();
+        })
         .only_if(can_be_filtered()),
     ];
     scenes.extend(more.map(|scene| scene.under(&all).only_if(can_lie)));
@@ -323,11 +248,7 @@ pub fn scenes() -> Vec<Scene> {
         socket_writes();
         assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
     });
-    scenes.push(
-        scene
-            .under(&both)
-            .only_if(can_lie && can_lie_about(Technique::WriteFlag)),
-    );
+    scenes.push(scene.under(&both).only_if(can_lie && can_lie_about(Technique::WriteFlag)));
     scenes
 }
 
@@ -336,31 +257,21 @@ fn names(call: Call) {
     let technique = technique_of(call);
     let tells_it = move || {
         match verify() {
-            Err(Error::SilentlyIgnored {
-                technique: r,
-                call: c,
-            }) => assert_eq!((r, c), (technique, call)),
+            Err(Error::SilentlyIgnored { technique: r, call: c }) => {
+                assert_eq!((r, c), (technique, call))
+            }
             answer => panic!("{answer:?}"),
         }
         let protection = epipe::protection();
-        assert!(
-            !protection.socket_send().contains(&technique),
-            "{protection}"
-        );
-        assert!(
-            !protection.pipe_write().contains(&technique),
-            "{protection}"
-        );
+        assert!(!protection.socket_send().contains(&technique), "{protection}");
+        assert!(!protection.pipe_write().contains(&technique), "{protection}");
         assert!(!is_blocked() && !is_pending());
     };
     tells_it();
     std::thread::spawn(tells_it).join().unwrap();
     tells_it();
     let told = verify().unwrap_err().to_string();
-    assert!(
-        told.contains(&technique.to_string()) && told.contains(&format!(" {call} ")),
-        "{told}"
-    );
+    assert!(told.contains(&technique.to_string()) && told.contains(&format!(" {call} ")), "{told}");
 }
 
 /// Writes go through, or report EPIPE, and cost no more failing calls than they must.
@@ -416,8 +327,5 @@ fn datagrams_arrive_once() {
         receiver.recv(&mut byte).unwrap();
         assert_eq!(byte, [round / 2]);
     }
-    assert_eq!(
-        receiver.recv(&mut byte).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(receiver.recv(&mut byte).unwrap_err().kind(), ErrorKind::WouldBlock);
 }

@@ -6,10 +6,7 @@
 //! `ci/refused` runs the same table with each technique taken away.
 
 #![allow(missing_docs, reason = "a test")]
-#![allow(
-    unsafe_code,
-    reason = "signals, FIFOs and borrowed descriptors have no safe form"
-)]
+#![allow(unsafe_code, reason = "signals, FIFOs and borrowed descriptors have no safe form")]
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {

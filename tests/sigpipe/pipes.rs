@@ -25,11 +25,7 @@ pub fn broken_fifo() -> OwnedFd {
     let name = CString::new(path.as_os_str().as_bytes()).unwrap();
     // SAFETY: a NUL-terminated path.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    let reader = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&path)
-        .unwrap();
+    let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
     let writer = OpenOptions::new().write(true).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     drop(reader);
@@ -201,34 +197,23 @@ fn midway() -> Vec<Scene> {
 
 /// What is passed on reaches a child as it was.
 fn untouched() -> Vec<Scene> {
-    vec![Scene::survives(
-        "a pipe end that goes to a child works there",
-        || {
-            let (mut reader, writer) = epipe::io::pipe().unwrap();
-            let mut child = Command::new("echo")
-                .arg("hello")
-                .stdout(writer)
-                .spawn()
-                .unwrap();
-            let mut said = String::new();
-            reader.read_to_string(&mut said).unwrap();
-            assert_eq!(said, "hello\n");
-            assert!(child.wait().unwrap().success());
+    vec![Scene::survives("a pipe end that goes to a child works there", || {
+        let (mut reader, writer) = epipe::io::pipe().unwrap();
+        let mut child = Command::new("echo").arg("hello").stdout(writer).spawn().unwrap();
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "hello\n");
+        assert!(child.wait().unwrap().success());
 
-            let (reader, mut writer) = epipe::io::pipe().unwrap();
-            let mut child = Command::new("cat")
-                .stdin(reader)
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            writer.write_all(b"through").unwrap();
-            drop(writer);
-            let mut answer = String::new();
-            let mut out = epipe::io::PipeReader::from(child.stdout.take().unwrap());
-            out.read_to_string(&mut answer).unwrap();
-            assert_eq!(answer, "through");
-            assert!(child.wait().unwrap().success());
-            assert!(out.as_fd().try_clone_to_owned().is_ok());
-        },
-    )]
+        let (reader, mut writer) = epipe::io::pipe().unwrap();
+        let mut child = Command::new("cat").stdin(reader).stdout(Stdio::piped()).spawn().unwrap();
+        writer.write_all(b"through").unwrap();
+        drop(writer);
+        let mut answer = String::new();
+        let mut out = epipe::io::PipeReader::from(child.stdout.take().unwrap());
+        out.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "through");
+        assert!(child.wait().unwrap().success());
+        assert!(out.as_fd().try_clone_to_owned().is_ok());
+    })]
 }

@@ -52,16 +52,10 @@ pub fn socket_writes() {
 
 /// Runs `f` where no descriptor can be opened.
 pub fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the limit is valid for both calls.
     unsafe { assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0) };
-    let none = libc::rlimit {
-        rlim_cur: 0,
-        ..limit
-    };
+    let none = libc::rlimit { rlim_cur: 0, ..limit };
     // SAFETY: as above.
     unsafe { assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &none), 0) };
     let answer = f();
@@ -79,13 +73,10 @@ pub fn scenes() -> Vec<Scene> {
         ("EPERM", libc::EPERM),
         ("EACCES", libc::EACCES),
     ] {
-        scenes.push(Scene::survives(
-            format!("refused: pwritev2 answers {name}"),
-            move || {
-                refuse_write_flag(error);
-                pipe_writes();
-            },
-        ));
+        scenes.push(Scene::survives(format!("refused: pwritev2 answers {name}"), move || {
+            refuse_write_flag(error);
+            pipe_writes();
+        }));
     }
     for (name, error) in [
         ("EOPNOTSUPP", libc::EOPNOTSUPP),
@@ -93,13 +84,10 @@ pub fn scenes() -> Vec<Scene> {
         ("EINVAL", libc::EINVAL),
         ("ENOSYS", libc::ENOSYS),
     ] {
-        scenes.push(Scene::survives(
-            format!("refused: MSG_NOSIGNAL answers {name}"),
-            move || {
-                refuse_send_flag(error);
-                socket_writes();
-            },
-        ));
+        scenes.push(Scene::survives(format!("refused: MSG_NOSIGNAL answers {name}"), move || {
+            refuse_send_flag(error);
+            socket_writes();
+        }));
     }
     scenes.extend([
         Scene::dies("refused: control", || {
@@ -125,18 +113,13 @@ pub fn scenes() -> Vec<Scene> {
             assert_eq!(io::read_to_string(&mut reader).unwrap(), "once");
             let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
             TcpStream::from(ours).write_all(b"once").unwrap();
-            assert_eq!(
-                io::read_to_string(std::net::TcpStream::from(theirs)).unwrap(),
-                "once"
-            );
+            assert_eq!(io::read_to_string(std::net::TcpStream::from(theirs)).unwrap(), "once");
         }),
         Scene::survives("refused: no descriptor for the private question", || {
             refuse_write_flag(libc::ENOSYS);
             refuse_send_flag(libc::EINVAL);
-            let (mut pipe, mut stream) = (
-                PipeWriter::from(broken_pipe()),
-                TcpStream::from(broken_stream()),
-            );
+            let (mut pipe, mut stream) =
+                (PipeWriter::from(broken_pipe()), TcpStream::from(broken_stream()));
             without_descriptors(|| {
                 assert_epipe(pipe.write(b"x"));
                 assert_epipe(stream.write(b"x"));
@@ -150,10 +133,9 @@ pub fn scenes() -> Vec<Scene> {
             assert_epipe(stream.write(b"x"));
         }),
     ]);
-    for (name, number) in [
-        ("rt_sigpending", libc::SYS_rt_sigpending),
-        ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait),
-    ] {
+    for (name, number) in
+        [("rt_sigpending", libc::SYS_rt_sigpending), ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait)]
+    {
         for error in [libc::EPERM, libc::ENOSYS, 0] {
             // A signal that cannot be taken back stays blocked.
             scenes.push(Scene::survives(
@@ -181,24 +163,18 @@ pub fn scenes() -> Vec<Scene> {
     scenes.extend(remembered());
     scenes.extend(with_the_technique());
     let can_be_played = can_be_filtered();
-    scenes
-        .into_iter()
-        .map(|scene| scene.only_if(can_be_played))
-        .collect()
+    scenes.into_iter().map(|scene| scene.only_if(can_be_played)).collect()
 }
 
 /// What is remembered of a refusal: seen by making the calls deadly that should not be made.
 fn remembered() -> Vec<Scene> {
     vec![
-        Scene::survives(
-            "remembered: a refused write flag is not tried again",
-            || {
-                refuse_write_flag(libc::ENOSYS);
-                pipe_writes();
-                filter(libc::SYS_pwritev2, Which::All, DEADLY);
-                pipe_writes();
-            },
-        ),
+        Scene::survives("remembered: a refused write flag is not tried again", || {
+            refuse_write_flag(libc::ENOSYS);
+            pipe_writes();
+            filter(libc::SYS_pwritev2, Which::All, DEADLY);
+            pipe_writes();
+        }),
         Scene::survives("remembered: a refused send flag is not tried again", || {
             refuse_send_flag(libc::EINVAL);
             socket_writes();
@@ -219,55 +195,43 @@ fn with_the_technique() -> Vec<Scene> {
     let mut scenes = Vec::new();
     {
         let with_the_flag = [
-            Scene::survives(
-                "a healthy write to a socket is one call, with the flag",
-                || {
-                    let (ours, _theirs) = tcp_pair("127.0.0.1:0").unwrap();
-                    let mut stream = TcpStream::from(ours);
-                    filter_sends(Which::Without, DEADLY);
-                    allow_only(&[libc::SYS_sendto, libc::SYS_sendmsg]);
-                    let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
-                    assert_eq!(stream.write(b"xy").unwrap(), 2);
-                    assert_eq!(stream.write_vectored(&slices).unwrap(), 2);
-                    assert_eq!(raw::send(&stream, b"xy").unwrap(), 2);
-                    end()
-                },
-            )
+            Scene::survives("a healthy write to a socket is one call, with the flag", || {
+                let (ours, _theirs) = tcp_pair("127.0.0.1:0").unwrap();
+                let mut stream = TcpStream::from(ours);
+                filter_sends(Which::Without, DEADLY);
+                allow_only(&[libc::SYS_sendto, libc::SYS_sendmsg]);
+                let slices = [IoSlice::new(b"x"), IoSlice::new(b"y")];
+                assert_eq!(stream.write(b"xy").unwrap(), 2);
+                assert_eq!(stream.write_vectored(&slices).unwrap(), 2);
+                assert_eq!(raw::send(&stream, b"xy").unwrap(), 2);
+                end()
+            })
             .exits(),
-            Scene::survives(
-                "EPERM on a send is a firewall's answer, not a refusal",
-                || {
-                    refuse_send_flag(libc::EPERM);
-                    let error = TcpStream::from(broken_stream()).write(b"x").unwrap_err();
-                    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
-                },
-            ),
-            Scene::survives(
-                "remembered: what a caller's socket refuses is its own",
-                || {
-                    let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-                    let error = socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
-                    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
-                    filter_sends(Which::Without, DEADLY);
-                    socket_writes();
-                },
-            ),
+            Scene::survives("EPERM on a send is a firewall's answer, not a refusal", || {
+                refuse_send_flag(libc::EPERM);
+                let error = TcpStream::from(broken_stream()).write(b"x").unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+            }),
+            Scene::survives("remembered: what a caller's socket refuses is its own", || {
+                let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                let error = socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+                filter_sends(Which::Without, DEADLY);
+                socket_writes();
+            }),
         ];
         scenes.extend(with_the_flag.map(|scene| scene.only_if(has_send_flag())));
     }
     {
         let with_the_flag = [
-            Scene::survives(
-                "a healthy write to a pipe is one call, with the flag",
-                || {
-                    let (_reader, mut writer) = epipe::io::pipe().unwrap();
-                    allow_only(&[libc::SYS_pwritev2]);
-                    assert_eq!(writer.write(b"x").unwrap(), 1);
-                    assert_eq!(writer.write_vectored(&[IoSlice::new(b"x")]).unwrap(), 1);
-                    assert_eq!(raw::write(&writer, b"x").unwrap(), 1);
-                    end()
-                },
-            )
+            Scene::survives("a healthy write to a pipe is one call, with the flag", || {
+                let (_reader, mut writer) = epipe::io::pipe().unwrap();
+                allow_only(&[libc::SYS_pwritev2]);
+                assert_eq!(writer.write(b"x").unwrap(), 1);
+                assert_eq!(writer.write_vectored(&[IoSlice::new(b"x")]).unwrap(), 1);
+                assert_eq!(raw::write(&writer, b"x").unwrap(), 1);
+                end()
+            })
             .exits(),
             Scene::survives("remembered: what an eventfd refuses is its own", || {
                 let mut eventfd = PipeWriter::from(eventfd());
@@ -276,16 +240,13 @@ fn with_the_technique() -> Vec<Scene> {
                 }
                 plain_writes_are_deadly_and_not_made();
             }),
-            Scene::survives(
-                "remembered: nothing, where the question could not be asked",
-                || {
-                    let mut eventfd = PipeWriter::from(eventfd());
-                    without_descriptors(|| {
-                        assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
-                    });
-                    plain_writes_are_deadly_and_not_made();
-                },
-            ),
+            Scene::survives("remembered: nothing, where the question could not be asked", || {
+                let mut eventfd = PipeWriter::from(eventfd());
+                without_descriptors(|| {
+                    assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
+                });
+                plain_writes_are_deadly_and_not_made();
+            }),
         ];
         scenes.extend(with_the_flag.map(|scene| scene.only_if(has_write_flag())));
     }
@@ -296,25 +257,18 @@ fn with_the_technique() -> Vec<Scene> {
                 let _guard = epipe::sigpipe::guard().unwrap();
                 assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
             }),
-            Scene::survives(
-                "errno is left alone by a guard whose own calls fail",
-                || {
-                    mask(libc::SIG_BLOCK);
-                    filter(
-                        libc::SYS_rt_sigtimedwait,
-                        Which::All,
-                        refusing(libc::EAGAIN),
-                    );
-                    let left = epipe::sigpipe::suppressed(|| {
-                        let _ = foreign_write(broken_pipe(), b"x");
-                        // SAFETY: this thread's errno.
-                        unsafe { *libc::__errno_location() = libc::EDOM };
-                    });
-                    let errno = io::Error::last_os_error().raw_os_error();
-                    left.unwrap();
-                    assert_eq!(errno, Some(libc::EDOM));
-                },
-            ),
+            Scene::survives("errno is left alone by a guard whose own calls fail", || {
+                mask(libc::SIG_BLOCK);
+                filter(libc::SYS_rt_sigtimedwait, Which::All, refusing(libc::EAGAIN));
+                let left = epipe::sigpipe::suppressed(|| {
+                    let _ = foreign_write(broken_pipe(), b"x");
+                    // SAFETY: this thread's errno.
+                    unsafe { *libc::__errno_location() = libc::EDOM };
+                });
+                let errno = io::Error::last_os_error().raw_os_error();
+                left.unwrap();
+                assert_eq!(errno, Some(libc::EDOM));
+            }),
         ]);
     }
     scenes

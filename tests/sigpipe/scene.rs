@@ -51,10 +51,7 @@ impl Scene {
     }
 
     pub fn dies(name: impl Into<String>, play: impl Fn() + Send + Sync + 'static) -> Scene {
-        Scene {
-            ending: Ending::Dies,
-            ..Scene::survives(name, play)
-        }
+        Scene { ending: Ending::Dies, ..Scene::survives(name, play) }
     }
 
     /// A scene that survives and ends the process itself, with status 0.

@@ -40,11 +40,7 @@ fn readable() -> UnixStream {
 
 /// A child that has said something. std hands its output over as a descriptor.
 fn child() -> ChildStdout {
-    let mut child = Command::new("echo")
-        .arg("record")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = Command::new("echo").arg("record").stdout(Stdio::piped()).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
     child.wait().unwrap();
     stdout
@@ -313,28 +309,15 @@ pub fn scenes() -> Vec<Scene> {
 
     let tcp4 = || tcp_pair("127.0.0.1:0");
     let tcp6 = || tcp_pair("[::1]:0");
-    add(
-        tcp4,
-        "tcp",
-        &Break::TCP,
-        stream_rows!(epipe::net::TcpStream, std::net::TcpStream),
-    );
+    add(tcp4, "tcp", &Break::TCP, stream_rows!(epipe::net::TcpStream, std::net::TcpStream));
     add(tcp4, "tcp", &Break::TCP, socket_rows());
     add(tcp4, "tcp", &Break::TCP, tcp_rows());
-    add(
-        tcp6,
-        "tcp6",
-        &[Break::Rst],
-        stream_rows!(epipe::net::TcpStream, std::net::TcpStream),
-    );
+    add(tcp6, "tcp6", &[Break::Rst], stream_rows!(epipe::net::TcpStream, std::net::TcpStream));
     add(
         unix_pair,
         "unix",
         &Break::UNIX,
-        stream_rows!(
-            epipe::os::unix::net::UnixStream,
-            std::os::unix::net::UnixStream
-        ),
+        stream_rows!(epipe::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
     );
     add(unix_pair, "unix", &Break::UNIX, socket_rows());
 
@@ -365,9 +348,7 @@ fn datagrams() -> Vec<Scene> {
             let (std, other) = std::os::unix::net::UnixDatagram::pair().unwrap();
             drop((peer, other));
             same(ours.send(DATA), || std.send(DATA));
-            same(ours.send_to(DATA, "/nowhere"), || {
-                std.send_to(DATA, "/nowhere")
-            });
+            same(ours.send_to(DATA, "/nowhere"), || std.send_to(DATA, "/nowhere"));
         }),
         Scene::survives("UnixDatagram: own shutdown", || {
             let (ours, _peer) = epipe::os::unix::net::UnixDatagram::pair().unwrap();

@@ -137,10 +137,7 @@ pub fn can_lie_about(technique: Technique, has: fn(Technique) -> bool) -> bool {
 pub fn suites(has: fn(Technique) -> bool, at_least: usize) -> Vec<Trial> {
     let mut suites = Vec::new();
     let silent = strippers().map(|(liar, call)| (liar, technique_of(call)));
-    for (liar, technique) in silent
-        .into_iter()
-        .chain([(strips_sendmmsg(), Technique::SendFlag)])
-    {
+    for (liar, technique) in silent.into_iter().chain([(strips_sendmmsg(), Technique::SendFlag)]) {
         let name = format!("liar {}: all scenes, after verify", liar.name);
         let play = move || suite(Some(&liar), Some((VERIFY, "1")), at_least);
         suites.push(Trial::test(name, play).with_ignored_flag(!can_lie_about(technique, has)));

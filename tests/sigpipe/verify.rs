@@ -19,31 +19,24 @@ use crate::support::{
 
 pub fn scenes() -> Vec<Scene> {
     let scenes = [
-        Scene::survives(
-            "verify: an honest system is protected as protection says",
-            || {
-                let protection = verify().unwrap();
-                assert_eq!(protection, epipe::protection());
-                assert_eq!(protection, verify().unwrap());
-                socket_writes();
-                assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
-            },
-        ),
+        Scene::survives("verify: an honest system is protected as protection says", || {
+            let protection = verify().unwrap();
+            assert_eq!(protection, epipe::protection());
+            assert_eq!(protection, verify().unwrap());
+            socket_writes();
+            assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
+        }),
         Scene::survives("verify: eight threads at once", || {
-            let threads: Vec<_> = (0..8)
-                .map(|_| std::thread::spawn(|| (0..20).all(|_| verify().is_ok())))
-                .collect();
+            let threads: Vec<_> =
+                (0..8).map(|_| std::thread::spawn(|| (0..20).all(|_| verify().is_ok()))).collect();
             assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
         }),
-        Scene::survives(
-            "verify: a pending signal of the host's stays, and is told",
-            || {
-                mask(libc::SIG_BLOCK);
-                raise_at_thread();
-                cannot_ask();
-                assert!(take_pending() && !is_pending());
-            },
-        )
+        Scene::survives("verify: a pending signal of the host's stays, and is told", || {
+            mask(libc::SIG_BLOCK);
+            raise_at_thread();
+            cannot_ask();
+            assert!(take_pending() && !is_pending());
+        })
         .only_if(guard_is_of_the_thread()),
         Scene::survives("verify: a blocked signal stays blocked", || {
             mask(libc::SIG_BLOCK);
@@ -69,37 +62,20 @@ pub fn scenes() -> Vec<Scene> {
                 verify().unwrap();
             }
         }),
-        Scene::survives("verify: no descriptor is free", || {
-            without_descriptors(cannot_ask)
-        }),
+        Scene::survives("verify: no descriptor is free", || without_descriptors(cannot_ask)),
     ];
-    let scenes = scenes
-        .into_iter()
-        .chain(under_libraries())
-        .chain(in_sandboxes());
-    scenes
-        .into_iter()
-        .map(|scene| scene.only_if(!is_lied_to()))
-        .collect()
+    let scenes = scenes.into_iter().chain(under_libraries()).chain(in_sandboxes());
+    scenes.into_iter().map(|scene| scene.only_if(!is_lied_to())).collect()
 }
 
 /// By SIGALRM, whose handler does nothing.
 fn interrupt_every_50_microseconds() {
-    let step = libc::timeval {
-        tv_sec: 0,
-        tv_usec: 50,
-    };
-    let timer = libc::itimerval {
-        it_interval: step,
-        it_value: step,
-    };
+    let step = libc::timeval { tv_sec: 0, tv_usec: 50 };
+    let timer = libc::itimerval { it_interval: step, it_value: step };
     // SAFETY: the handler does nothing; the timer is valid for the call.
     unsafe {
         libc::signal(libc::SIGALRM, hosts_handler());
-        assert_eq!(
-            libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()),
-            0
-        );
+        assert_eq!(libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()), 0);
     }
 }
 
@@ -111,12 +87,9 @@ fn under_libraries() -> [Scene; 2] {
         Scene::survives("verify: sendmmsg is not ours", || drop(verify().unwrap()))
             .under(&strips_sendmmsg())
             .only_if(can_preload()),
-        Scene::survives(
-            "verify: a system that raises nothing tells nothing",
-            cannot_ask,
-        )
-        .under(&silent)
-        .only_if(can_lie_about(Technique::SendFlag)),
+        Scene::survives("verify: a system that raises nothing tells nothing", cannot_ask)
+            .under(&silent)
+            .only_if(can_lie_about(Technique::SendFlag)),
     ]
 }
 
@@ -154,10 +127,7 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
         Scene::survives("verify: a system that refuses is no liar", || {
             refuse_write_flag(libc::EOPNOTSUPP);
             let protection = verify().unwrap();
-            assert!(
-                !protection.pipe_write().contains(&Technique::WriteFlag),
-                "{protection}"
-            );
+            assert!(!protection.pipe_write().contains(&Technique::WriteFlag), "{protection}");
         }),
         Scene::survives("verify: without IPv6", || {
             // The bit that AF_INET6 has and AF_INET has not.
@@ -188,10 +158,7 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
         })
         .only_if(cfg!(not(epipe_refused = "send_flag"))),
     ];
-    forbidden
-        .into_iter()
-        .chain(others)
-        .map(|scene| scene.only_if(can_be_filtered()))
+    forbidden.into_iter().chain(others).map(|scene| scene.only_if(can_be_filtered()))
 }
 
 /// The other one discards what is pending in the process when it goes.

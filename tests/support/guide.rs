@@ -18,21 +18,12 @@ fn named() -> Vec<&'static str> {
 }
 
 /// What the names of those scenes begin with that `tests/ecosystem` plays; some follow a break.
-const ECOSYSTEM: [&str; 8] = [
-    "async-io ",
-    "hyper ",
-    "mio ",
-    "nix ",
-    "rustix::",
-    "rustls ",
-    "tokio ",
-    "tokio-rustls ",
-];
+const ECOSYSTEM: [&str; 8] =
+    ["async-io ", "hyper ", "mio ", "nix ", "rustix::", "rustls ", "tokio ", "tokio-rustls "];
 
 /// Whether `tests/ecosystem` plays a scene of this name.
 pub fn is_of_the_ecosystem(name: &str) -> bool {
-    name.split(": ")
-        .any(|part| ECOSYSTEM.iter().any(|begin| part.starts_with(begin)))
+    name.split(": ").any(|part| ECOSYSTEM.iter().any(|begin| part.starts_with(begin)))
 }
 
 /// Whether `tests/openssl` plays it.

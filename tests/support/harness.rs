@@ -31,11 +31,7 @@ impl Trial {
         name: impl Into<String>,
         run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
     ) -> Trial {
-        Trial {
-            name: name.into(),
-            is_ignored: false,
-            run: Box::new(run),
-        }
+        Trial { name: name.into(), is_ignored: false, run: Box::new(run) }
     }
 
     pub fn with_ignored_flag(mut self, is_ignored: bool) -> Trial {
@@ -120,9 +116,7 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
     let trials: VecDeque<_> = trials.collect();
     let wanted = trials.len();
     if options.list {
-        trials
-            .iter()
-            .for_each(|trial| println!("{}: test", trial.name));
+        trials.iter().for_each(|trial| println!("{}: test", trial.name));
         return ExitCode::SUCCESS;
     }
 
@@ -130,9 +124,7 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
     println!("\nrunning {wanted} test{s}");
     let begun = Instant::now();
     let runs_ignored = options.ignored || options.include_ignored;
-    let threads = options
-        .threads
-        .or_else(|| thread::available_parallelism().ok());
+    let threads = options.threads.or_else(|| thread::available_parallelism().ok());
     let queue = Mutex::new(trials);
     let report = Mutex::new(Report::default());
     thread::scope(|scope| {
@@ -143,10 +135,7 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
                     let Some(trial) = next else { break };
                     let is_run = runs_ignored || !trial.is_ignored;
                     let outcome = is_run.then(|| play(trial.run));
-                    report
-                        .lock()
-                        .unwrap()
-                        .add(trial.name, outcome, options.quiet);
+                    report.lock().unwrap().add(trial.name, outcome, options.quiet);
                 }
             });
         }

@@ -24,10 +24,7 @@ const RUNNER: &str = "EPIPE_RUNNER";
 pub fn this_program() -> Command {
     let runner = std::env::var(RUNNER).unwrap_or_default();
     let program = std::env::current_exe().unwrap();
-    let mut words = runner
-        .split_whitespace()
-        .map(OsStr::new)
-        .chain([program.as_os_str()]);
+    let mut words = runner.split_whitespace().map(OsStr::new).chain([program.as_os_str()]);
     let mut command = Command::new(words.next().expect("the program is one"));
     command.args(words);
     command
@@ -41,10 +38,7 @@ pub fn dispose(disposition: libc::sighandler_t) {
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = disposition;
-        assert_eq!(
-            libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()),
-            0
-        );
+        assert_eq!(libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()), 0);
     }
 }
 
@@ -58,10 +52,7 @@ pub fn action() -> libc::sigaction {
     // SAFETY: sigaction writes the action that it is given.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
-        assert_eq!(
-            libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action),
-            0
-        );
+        assert_eq!(libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action), 0);
         action
     }
 }
@@ -79,10 +70,7 @@ pub fn set_handler(handler: libc::sighandler_t, flags: libc::c_int) {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = handler;
         action.sa_flags = flags as _;
-        assert_eq!(
-            libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()),
-            0
-        );
+        assert_eq!(libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()), 0);
     }
 }
 
@@ -125,10 +113,7 @@ pub fn is_pending() -> bool {
 
 /// Takes a pending SIGPIPE; whether there was one.
 pub fn take_pending() -> bool {
-    let zero = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: set and timeout are valid.
     unsafe { libc::sigtimedwait(&sigpipe(), std::ptr::null_mut(), &zero) == libc::SIGPIPE }
 }
@@ -174,11 +159,7 @@ pub fn load(
 
 /// Waits, 10 seconds at most, until the kernel has seen one of `events`, or the end.
 pub fn wait(fd: RawFd, events: libc::c_short) {
-    let mut poll = libc::pollfd {
-        fd,
-        events,
-        revents: 0,
-    };
+    let mut poll = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: one pollfd, valid for the call.
     let answer = unsafe { libc::poll(&mut poll, 1, 10_000) };
     assert_eq!(answer, 1, "the break has not arrived");
@@ -220,14 +201,8 @@ pub enum Break {
 }
 
 impl Break {
-    pub const TCP: [Break; 6] = [
-        Break::Rst,
-        Break::RstRead,
-        Break::Unread,
-        Break::Fin,
-        Break::FinRst,
-        Break::OwnShutdown,
-    ];
+    pub const TCP: [Break; 6] =
+        [Break::Rst, Break::RstRead, Break::Unread, Break::Fin, Break::FinRst, Break::OwnShutdown];
     pub const UNIX: [Break; 3] = [Break::Closed, Break::ClosedUnread, Break::OwnShutdown];
 
     /// What writes report, in order.
@@ -294,10 +269,7 @@ pub fn broken_pipe() -> OwnedFd {
 
 /// From here on this process opens nothing more.
 pub fn forbid_descriptors() {
-    let none = libc::rlimit {
-        rlim_cur: 3,
-        rlim_max: 3,
-    };
+    let none = libc::rlimit { rlim_cur: 3, rlim_max: 3 };
     // SAFETY: the limit is valid for the call.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
 }
@@ -323,18 +295,9 @@ pub fn slices() -> [IoSlice<'static>; 2] {
 /// A file that is gone from its folder already: `len` zeros.
 pub fn file(len: u64) -> File {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "epipe-{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("epipe-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let path = std::env::temp_dir().join(name);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .unwrap();
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     file.set_len(len).unwrap();
     file

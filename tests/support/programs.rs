@@ -88,12 +88,7 @@ pub fn openssl_s_server(identity: &(String, String)) -> Server {
         .map_while(Result::ok)
         .find_map(|line| line.strip_prefix("ACCEPT ")?.parse().ok())
         .expect("s_server tells where it listens");
-    Server {
-        child,
-        says: Some(lines),
-        folder,
-        address,
-    }
+    Server { child, says: Some(lines), folder, address }
 }
 
 /// nginx, which resets the connection of who asks (its code 444).
@@ -130,10 +125,5 @@ pub fn nginx(identity: &(String, String)) -> Server {
         .env("NGINX", format!("{};", socket.as_raw_fd()))
         .stderr(Stdio::null());
     let child = spawn(&mut command, &folder);
-    Server {
-        child,
-        says: None,
-        folder,
-        address,
-    }
+    Server { child, says: None, folder, address }
 }

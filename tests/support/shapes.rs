@@ -436,9 +436,7 @@ fn polling_a_reference() {
         for<'a> &'a S: AsyncRead,
     {
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut &stream)
-            .poll_read(&mut cx, &mut [0])
-            .is_pending()
+        Pin::new(&mut &stream).poll_read(&mut cx, &mut [0]).is_pending()
     }
     let (ours, _peer) = pair();
     ours.set_nonblocking(true).unwrap();
@@ -548,10 +546,7 @@ fn a_function_as_a_value() {
 
 /// What a handle and an error turn into.
 #[test]
-#[allow(
-    clippy::unnecessary_fallible_conversions,
-    reason = "generic code has them"
-)]
+#[allow(clippy::unnecessary_fallible_conversions, reason = "generic code has them")]
 fn conversions_of_std() {
     struct Failure<E>(E);
     impl<E> Failure<E>

@@ -52,15 +52,11 @@ enum Direction {
 /// Cuts at every `stride`-th byte of both directions, by reset and by FIN, and where the exchange ends.
 pub fn sweep(sides: &Sides, stride: usize) -> Report {
     let (whole, client, server) = exchange(sides, Cut::default());
-    assert_eq!(
-        (client.unwrap(), server.unwrap()),
-        (PAYLOAD.into(), PAYLOAD.into())
-    );
+    assert_eq!((client.unwrap(), server.unwrap()), (PAYLOAD.into(), PAYLOAD.into()));
     let mut plans: Vec<Plan> = Vec::new();
-    for (direction, total) in [
-        (Direction::ToServer, whole.to_server),
-        (Direction::ToClient, whole.to_client),
-    ] {
+    for (direction, total) in
+        [(Direction::ToServer, whole.to_server), (Direction::ToClient, whole.to_client)]
+    {
         for byte in (0..total).step_by(stride).chain([total]) {
             plans.push((Break::ResetAfter, direction, byte));
             plans.push((Break::FinAfter, direction, byte));
@@ -143,9 +139,5 @@ impl Report {
 
 /// Every so many bytes, unless `ci/sweep` wants each.
 pub fn stride() -> usize {
-    if std::env::var_os("EPIPE_SWEEP").is_some() {
-        1
-    } else {
-        23
-    }
+    if std::env::var_os("EPIPE_SWEEP").is_some() { 1 } else { 23 }
 }

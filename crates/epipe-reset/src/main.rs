@@ -181,9 +181,8 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
 
     /// The first address at which somebody listens.
     fn find(server: &str, allow_remote: bool) -> Result<SocketAddr> {
-        let addresses = server
-            .to_socket_addrs()
-            .map_err(|error| format!("{server}: {error}\n{USAGE}"))?;
+        let addresses =
+            server.to_socket_addrs().map_err(|error| format!("{server}: {error}\n{USAGE}"))?;
         let mut last = format!("{server}: no address");
         for address in addresses {
             if !allow_remote && !address.ip().to_canonical().is_loopback() {
@@ -284,18 +283,11 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
     impl<'a> Target<'a> {
         /// One that does not vanish.
         fn first(plan: &'a Plan) -> io::Result<Target<'a>> {
-            let mut target = Target {
-                plan,
-                patience: FIRST,
-                was_answered: false,
-            };
+            let mut target = Target { plan, patience: FIRST, was_answered: false };
             let begun = Instant::now();
             target.was_answered = target.ask_once()? == Health::Answers;
-            target.patience = if target.was_answered {
-                SOON.max(3 * begun.elapsed())
-            } else {
-                SOON
-            };
+            target.patience =
+                if target.was_answered { SOON.max(3 * begun.elapsed()) } else { SOON };
             Ok(target)
         }
 
@@ -378,11 +370,7 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
                 let _ = stream.shutdown(Shutdown::Both);
                 is_answered
             });
-            Ok(if is_answered {
-                Health::Answers
-            } else {
-                Health::Silent
-            })
+            Ok(if is_answered { Health::Answers } else { Health::Silent })
         }
 
         /// The server is not what it was.
@@ -450,13 +438,7 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
                             row.bytes.end = byte + 1;
                             row.tries += 1;
                         }
-                        _ => rows.push(Row {
-                            way,
-                            bytes: byte..byte + 1,
-                            tries: 1,
-                            tried,
-                            health,
-                        }),
+                        _ => rows.push(Row { way, bytes: byte..byte + 1, tries: 1, tried, health }),
                     }
                     if is_dead {
                         return Ok(());

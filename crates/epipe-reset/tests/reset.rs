@@ -14,10 +14,7 @@ use std::time::Duration;
 
 /// What the program says, and its exit status.
 fn reset(args: &[&str]) -> (String, Option<i32>) {
-    let output = Command::new(env!("CARGO_BIN_EXE_epipe-reset"))
-        .args(args)
-        .output()
-        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_epipe-reset")).args(args).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (String::from_utf8(said).unwrap(), output.status.code())
 }
@@ -37,11 +34,8 @@ fn naive_echo(think: &str) -> (Child, String) {
         .status()
         .unwrap();
     assert!(compiled.success());
-    let mut server = Command::new(program)
-        .args(["0", think])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server =
+        Command::new(program).args(["0", think]).stdout(Stdio::piped()).spawn().unwrap();
     let mut port = String::new();
     let mut says = BufReader::new(server.stdout.take().unwrap());
     says.read_line(&mut port).unwrap();
@@ -66,30 +60,15 @@ fn a_naive_server_is_killed_in_the_middle_of_its_answer_at_the_first_try() {
     let told = rows(&said);
     assert_eq!(told[0], "reset 1..=3 3 broken answers", "{said}");
     assert_eq!(told[1], "FIN, then reset 1..=3 3 broken answers", "{said}");
-    assert!(
-        told[2].ends_with(" lives. Clients that vanished: 6."),
-        "{said}"
-    );
+    assert!(told[2].ends_with(" lives. Clients that vanished: 6."), "{said}");
 
     let zeros = in_folder("zeros");
     std::fs::write(&zeros, vec![0; 8 << 20]).unwrap();
-    let (said, status) = reset(&[
-        &address,
-        "--send",
-        zeros.to_str().unwrap(),
-        "--after",
-        "100",
-    ]);
+    let (said, status) = reset(&[&address, "--send", zeros.to_str().unwrap(), "--after", "100"]);
     assert_eq!(status, Some(1), "{said}");
     let told = rows(&said);
-    assert!(
-        told[0].starts_with("reset 100 1 broken refuses: nobody listens any more"),
-        "{said}"
-    );
-    assert!(
-        told[1].contains("did not survive a client that vanished"),
-        "{said}"
-    );
+    assert!(told[0].starts_with("reset 100 1 broken refuses: nobody listens any more"), "{said}");
+    assert!(told[1].contains("did not survive a client that vanished"), "{said}");
     assert_eq!(server.wait().unwrap().signal(), Some(libc::SIGPIPE));
 }
 
@@ -131,16 +110,8 @@ fn a_server_that_lives_still_answers() {
     assert_eq!(status, Some(0), "{said}");
     let told = rows(&said);
     for (row, way) in ["reset", "FIN, then reset"].into_iter().enumerate() {
-        assert_eq!(
-            told[2 * row],
-            format!("{way} 0..=22 46 broken answers"),
-            "{said}"
-        );
-        assert_eq!(
-            told[2 * row + 1],
-            format!("{way} 23 2 ended by the server answers"),
-            "{said}"
-        );
+        assert_eq!(told[2 * row], format!("{way} 0..=22 46 broken answers"), "{said}");
+        assert_eq!(told[2 * row + 1], format!("{way} 23 2 ended by the server answers"), "{said}");
     }
 }
 
@@ -189,15 +160,8 @@ fn a_server_that_dies_later_has_died() {
     let address = serve_and_then(2 + 4, drop);
     let (said, status) = reset(&[&address]);
     assert_eq!(status, Some(1), "{said}");
-    assert_eq!(
-        rows(&said)[1],
-        "FIN, then reset 0 1 broken answers",
-        "{said}"
-    );
-    assert!(
-        said.contains("did not survive a client that vanished"),
-        "{said}"
-    );
+    assert_eq!(rows(&said)[1], "FIN, then reset 0 1 broken answers", "{said}");
+    assert!(said.contains("did not survive a client that vanished"), "{said}");
 }
 
 #[test]
@@ -209,15 +173,9 @@ fn so_has_one_whose_kernel_alone_accepts() {
     let (said, status) = reset(&[&address]);
     assert_eq!(status, Some(1), "{said}");
     let told = rows(&said);
-    assert_eq!(
-        told[0], "reset 0 1 broken accepts, and says nothing",
-        "{said}"
-    );
+    assert_eq!(told[0], "reset 0 1 broken accepts, and says nothing", "{said}");
     // That is enough.
-    assert!(
-        told[1].ends_with(" answers nobody since a client vanished."),
-        "{said}"
-    );
+    assert!(told[1].ends_with(" answers nobody since a client vanished."), "{said}");
 }
 
 #[test]
@@ -228,10 +186,7 @@ fn of_one_that_has_never_answered_nothing_can_be_told() {
     });
     let (said, status) = reset(&[&address]);
     assert_eq!(status, Some(2), "{said}");
-    assert!(
-        said.contains("has answered nobody, before or after"),
-        "{said}"
-    );
+    assert!(said.contains("has answered nobody, before or after"), "{said}");
 }
 
 #[test]
@@ -255,10 +210,7 @@ fn what_nobody_has_killed_was_not_killed() {
     // It ends after one client, as `nc -l` does.
     let (said, status) = reset(&[&serve_and_then(1, drop)]);
     assert_eq!(status, Some(2), "{said}");
-    assert!(
-        said.contains("ended before a client had vanished"),
-        "{said}"
-    );
+    assert!(said.contains("ended before a client had vanished"), "{said}");
 }
 
 #[test]
@@ -278,29 +230,17 @@ fn what_cannot_be_tried_is_told_with_status_2() {
         (&["192.0.2.1:80"][..], "is not on this machine"),
         (&["localhost"], "usage: epipe-reset HOST:PORT"),
         (&[], "usage: epipe-reset HOST:PORT"),
-        (
-            &["localhost:1", "--sweep", "5..5"],
-            "nothing from A up to B",
-        ),
+        (&["localhost:1", "--sweep", "5..5"], "nothing from A up to B"),
         (&["localhost:1", "--sweep", "5"], "--sweep: cannot parse"),
         (
             &["localhost:1", "--after", "x"],
             "--after: cannot parse argument \"x\": it should be a number",
         ),
         (&["localhost:1", "--repeat", "-1"], "--repeat: "),
-        (
-            &["localhost:1", "--after", "1", "--sweep", "0..2"],
-            "--after or --sweep, and once",
-        ),
-        (
-            &["localhost:1", "--send", "/nonexistent"],
-            "--send /nonexistent: No such file",
-        ),
+        (&["localhost:1", "--after", "1", "--sweep", "0..2"], "--after or --sweep, and once"),
+        (&["localhost:1", "--send", "/nonexistent"], "--send /nonexistent: No such file"),
         (&["localhost:1", "--fast"], "--fast"),
-        (
-            &["localhost:1", "--repeat", "0"],
-            "--repeat 0 tries nothing",
-        ),
+        (&["localhost:1", "--repeat", "0"], "--repeat 0 tries nothing"),
         (&["127.0.0.1:1"], "Connection refused"),
     ] {
         let (said, status) = reset(args);

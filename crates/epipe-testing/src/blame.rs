@@ -24,15 +24,7 @@ fn is_of_std(file: &Path) -> bool {
 }
 
 /// std's crates, and what rustc calls its own symbols.
-const STD: [&str; 7] = [
-    "__rustc",
-    "alloc",
-    "core",
-    "panic_abort",
-    "panic_unwind",
-    "std",
-    "test",
-];
+const STD: [&str; 7] = ["__rustc", "alloc", "core", "panic_abort", "panic_unwind", "std", "test"];
 
 /// Whether this is a path of Rust with a crate in it that is not std: `mini::request`,
 /// `<mini::Client as std::io::Write>::write`, but not `<&mut W as core::fmt::Write>::write_str`.
@@ -40,7 +32,6 @@ fn is_of_a_crate(function: &str) -> bool {
     function.split(" as ").any(|path| {
         let path = path.trim_start_matches(['<', '&', '*', '[', '(']);
         let path = path.strip_prefix("mut ").unwrap_or(path);
-        path.split_once("::")
-            .is_some_and(|(name, _)| !STD.contains(&name))
+        path.split_once("::").is_some_and(|(name, _)| !STD.contains(&name))
     })
 }

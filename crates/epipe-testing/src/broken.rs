@@ -113,11 +113,7 @@ impl Script {
 
 impl From<Break> for Script {
     fn from(breaks: Break) -> Script {
-        Script {
-            breaks,
-            greeting: Vec::new(),
-            answer: Vec::new(),
-        }
+        Script { breaks, greeting: Vec::new(), answer: Vec::new() }
     }
 }
 

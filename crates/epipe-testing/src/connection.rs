@@ -42,13 +42,8 @@ impl Worker {
         work: impl FnOnce(Line) + Send + 'static,
     ) -> io::Result<Worker> {
         let (line, hangs_up) = io::pipe()?;
-        let thread = thread::Builder::new()
-            .name(name.into())
-            .spawn(move || work(line))?;
-        Ok(Worker {
-            line: Some(hangs_up),
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name(name.into()).spawn(move || work(line))?;
+        Ok(Worker { line: Some(hangs_up), thread: Some(thread) })
     }
 }
 
@@ -97,11 +92,7 @@ impl Connection {
     }
 
     fn of(socket: Socket, is_tcp: bool) -> Connection {
-        Connection {
-            socket,
-            is_tcp,
-            fin_sent: Cell::new(false),
-        }
+        Connection { socket, is_tcp, fin_sent: Cell::new(false) }
     }
 
     /// Connects to the first address that answers.
@@ -213,9 +204,7 @@ impl Connection {
 
     /// Whether there is a byte, of a connection that has something to read or its end.
     pub(super) fn has_unread(&self) -> io::Result<bool> {
-        self.socket
-            .peek(&mut [MaybeUninit::uninit()])
-            .map(|n| n > 0)
+        self.socket.peek(&mut [MaybeUninit::uninit()]).map(|n| n > 0)
     }
 
     pub(super) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -272,16 +261,12 @@ impl Connection {
         if !self.is_tcp {
             return 0;
         }
-        sys::unacknowledged(self.as_fd())
-            .ok()
-            .flatten()
-            .unwrap_or(0)
+        sys::unacknowledged(self.as_fd()).ok().flatten().unwrap_or(0)
     }
 
     /// The same in bytes.
     pub(super) fn under_way(&self) -> usize {
-        self.unacknowledged()
-            .saturating_sub(usize::from(self.fin_sent.get()))
+        self.unacknowledged().saturating_sub(usize::from(self.fin_sent.get()))
     }
 
     pub(super) fn fin_sent(&self) -> bool {
@@ -416,23 +401,15 @@ pub(super) fn accept(listener: &Socket, line: &Line) -> io::Result<Connection> {
 
 /// The call may be made again.
 pub(super) fn is_again(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// Where the kit may connect to.
 pub(super) fn on_loopback(addresses: impl ToSocketAddrs) -> io::Result<Vec<SockAddr>> {
     let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
     let addresses: Vec<_> = addresses.to_socket_addrs()?.collect();
-    if let Some(far) = addresses
-        .iter()
-        .find(|a| !a.ip().to_canonical().is_loopback())
-    {
-        return Err(invalid(format!(
-            "the testing kit works on loopback only, not with {far}"
-        )));
+    if let Some(far) = addresses.iter().find(|a| !a.ip().to_canonical().is_loopback()) {
+        return Err(invalid(format!("the testing kit works on loopback only, not with {far}")));
     }
     if addresses.is_empty() {
         return Err(invalid("no address".into()));

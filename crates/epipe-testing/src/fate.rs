@@ -196,13 +196,7 @@ impl Rerun {
     ///
     /// If the system does not tell this program's path.
     pub fn test(name: &str) -> io::Result<Rerun> {
-        Rerun::args([
-            name,
-            "--exact",
-            "--nocapture",
-            "--include-ignored",
-            "--test-threads=1",
-        ])
+        Rerun::args([name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
     }
 
     /// This program with these arguments. Run so, it must come to the call.
@@ -213,10 +207,7 @@ impl Rerun {
     pub fn args(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Rerun> {
         let program = std::env::current_exe()?;
         let runner = std::env::var(RUNNER).unwrap_or_default();
-        let mut words = runner
-            .split_whitespace()
-            .map(OsStr::new)
-            .chain([program.as_os_str()]);
+        let mut words = runner.split_whitespace().map(OsStr::new).chain([program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or(program.as_os_str()));
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().into()).collect();
         command.args(words).args(&args);
@@ -233,14 +224,10 @@ impl Rerun {
     fn this_test() -> Result<Rerun, FateError> {
         let thread = thread::current();
         match thread.name() {
-            Some(name) if name != "main" => Ok(Rerun {
-                guessed: true,
-                ..Rerun::test(name)?
-            }),
+            Some(name) if name != "main" => Ok(Rerun { guessed: true, ..Rerun::test(name)? }),
             name => Err(FateError::NotATest {
-                thread: name.map_or("an unnamed thread".into(), |name| {
-                    format!("the thread \"{name}\"")
-                }),
+                thread: name
+                    .map_or("an unnamed thread".into(), |name| format!("the thread \"{name}\"")),
             }),
         }
     }
@@ -282,10 +269,7 @@ impl Rerun {
         let folder = Folder::new()?;
         let folder = folder.path();
         Request::write(folder, &self.args, &place, &run)?;
-        let output = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .open(folder.join(OUTPUT))?;
+        let output = OpenOptions::new().append(true).create_new(true).open(folder.join(OUTPUT))?;
         let mut child = self
             .command
             .env(FOLDER, folder)
@@ -321,12 +305,7 @@ impl From<Command> for Rerun {
     /// Any command that starts this program, such as an emulator with it, so that it comes to the call.
     /// Standard streams and one variable of the environment are set.
     fn from(command: Command) -> Rerun {
-        Rerun {
-            command,
-            timeout: TIMEOUT,
-            guessed: false,
-            args: String::new(),
-        }
+        Rerun { command, timeout: TIMEOUT, guessed: false, args: String::new() }
     }
 }
 
@@ -467,10 +446,9 @@ impl Request {
 
     fn known(&self, wanted: &str) -> Option<Ending> {
         self.known.chunks(3).find_map(|words| match words {
-            [place, code, output] if place == wanted => Some(Ending {
-                code: code.parse().ok()?,
-                output: output.clone(),
-            }),
+            [place, code, output] if place == wanted => {
+                Some(Ending { code: code.parse().ok()?, output: output.clone() })
+            }
             _ => None,
         })
     }
@@ -528,10 +506,7 @@ impl Judge {
     #[track_caller]
     pub fn survives(self) -> String {
         match self.ending() {
-            Ending {
-                code: RETURNED,
-                output,
-            } => output,
+            Ending { code: RETURNED, output } => output,
             ending => panic!("the scene should survive: {ending}"),
         }
     }

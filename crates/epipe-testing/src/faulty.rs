@@ -82,12 +82,7 @@ pub struct Injected {
 
 impl fmt::Display for Injected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Injected {
-            operation,
-            call,
-            byte,
-            fault,
-        } = self;
+        let Injected { operation, call, byte, fault } = self;
         write!(f, "{operation:?} {call}, after {byte} bytes: {fault:?}")
     }
 }
@@ -173,16 +168,8 @@ impl<T> Faulty<T> {
     }
 
     fn on(mut self, operation: Operation, at: At, fault: Fault) -> Faulty<T> {
-        let planned = Planned {
-            operation,
-            at,
-            fault,
-        };
-        self.script.push(Entry {
-            planned,
-            has_come: false,
-            is_late: false,
-        });
+        let planned = Planned { operation, at, fault };
+        self.script.push(Entry { planned, has_come: false, is_late: false });
         self
     }
 
@@ -193,11 +180,7 @@ impl<T> Faulty<T> {
 
     /// The lines of the script that never came: a test that ends with one has not tested it.
     pub fn unreached(&self) -> Vec<Planned> {
-        self.script
-            .iter()
-            .filter(|entry| !entry.has_come)
-            .map(|entry| entry.planned)
-            .collect()
+        self.script.iter().filter(|entry| !entry.has_come).map(|entry| entry.planned).collect()
     }
 
     /// The inner handle.
@@ -246,12 +229,7 @@ impl<T> Faulty<T> {
                 Fault::Short(most) => room = most,
                 Fault::Errno(code) => errno = Some(code),
             }
-            self.injected.push(Injected {
-                operation,
-                call: now.calls,
-                byte: now.bytes,
-                fault,
-            });
+            self.injected.push(Injected { operation, call: now.calls, byte: now.bytes, fault });
         }
         due.for_each(|entry| entry.is_late = true);
         if let Some(code) = errno {
@@ -309,9 +287,7 @@ impl Entry {
 
 impl<T: Read> Read for Faulty<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.answer(Operation::Read, buf.len(), |inner, room| {
-            inner.read(&mut buf[..room])
-        })
+        self.answer(Operation::Read, buf.len(), |inner, room| inner.read(&mut buf[..room]))
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
@@ -333,9 +309,7 @@ impl<T: Read> Read for Faulty<T> {
 
 impl<T: Write> Write for Faulty<T> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.answer(Operation::Write, buf.len(), |inner, room| {
-            inner.write(&buf[..room])
-        })
+        self.answer(Operation::Write, buf.len(), |inner, room| inner.write(&buf[..room]))
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -355,7 +329,6 @@ impl<T: Write> Write for Faulty<T> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.answer(Operation::Flush, 0, |inner, _| inner.flush().map(|()| 0))
-            .map(drop)
+        self.answer(Operation::Flush, 0, |inner, _| inner.flush().map(|()| 0)).map(drop)
     }
 }

@@ -259,13 +259,7 @@ impl Peer {
         };
         // There is room for one, and the thread waits for it.
         let _ = give.send(source);
-        Ok(Peer {
-            address,
-            breaks,
-            shared,
-            _worker: worker,
-            _folder: folder,
-        })
+        Ok(Peer { address, breaks, shared, _worker: worker, _folder: folder })
     }
 
     /// Where it listens. `None` if it does not, or on a Unix socket.
@@ -293,9 +287,7 @@ impl Peer {
         if self.breaks.after().is_none() {
             return Err(WaitError::NeverBreaks);
         }
-        let state = self
-            .shared
-            .wait_while(timeout, |state| state.outcome.is_none());
+        let state = self.shared.wait_while(timeout, |state| state.outcome.is_none());
         let received = state.received;
         match &state.outcome {
             None => Err(WaitError::TimedOut { received }),

@@ -75,10 +75,7 @@ pub struct Passed {
 
 impl Passed {
     fn of_nothing() -> Passed {
-        Passed {
-            ended: true,
-            ..Passed::default()
-        }
+        Passed { ended: true, ..Passed::default() }
     }
 }
 
@@ -136,9 +133,7 @@ struct Shared {
 
 impl Shared {
     fn connections(&self) -> MutexGuard<'_, Vec<Passed>> {
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, number: usize, passed: Passed) {
@@ -184,13 +179,7 @@ impl Proxy {
         let worker = Worker::start("epipe proxy", move |line| {
             serve(&listener, &servers, cut, &line, &its);
         })?;
-        Ok(Proxy {
-            address,
-            cut,
-            shared,
-            _worker: worker,
-            _folder: folder,
-        })
+        Ok(Proxy { address, cut, shared, _worker: worker, _folder: folder })
     }
 
     /// Where the client connects to. `None` on a Unix socket.
@@ -253,9 +242,7 @@ impl Proxy {
             wait_fin(handle, left)
         }
         .map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => WaitError::TimedOut {
-                received: self.counted(passed),
-            },
+            io::ErrorKind::TimedOut => WaitError::TimedOut { received: self.counted(passed) },
             _ => error.into(),
         })
     }
@@ -278,9 +265,7 @@ impl Proxy {
         if what(&found) {
             return Ok(found);
         }
-        Err(WaitError::TimedOut {
-            received: self.counted(found),
-        })
+        Err(WaitError::TimedOut { received: self.counted(found) })
     }
 
     /// What has come in the direction that breaks.
@@ -408,12 +393,7 @@ enum Outcome {
 
 impl Way {
     fn new(breaks: Option<Break>) -> Way {
-        Way {
-            breaks,
-            pending: Vec::new(),
-            passed: 0,
-            state: WayState::Open,
-        }
+        Way { breaks, pending: Vec::new(), passed: 0, state: WayState::Open }
     }
 
     /// How many bytes may be read now.
@@ -423,9 +403,7 @@ impl Way {
             return CHUNK;
         };
         let left = breaks.after().map_or(u64::MAX, |n| n - self.passed);
-        CHUNK
-            .min(breaks.at_a_time())
-            .min(usize::try_from(left).unwrap_or(CHUNK))
+        CHUNK.min(breaks.at_a_time()).min(usize::try_from(left).unwrap_or(CHUNK))
     }
 
     fn sender_wish(&self, sender: &Connection) -> Wish {
@@ -441,11 +419,7 @@ impl Way {
     }
 
     fn receiver_wish(&self) -> Wish {
-        if self.pending.is_empty() {
-            Wish::Nothing
-        } else {
-            Wish::Write
-        }
+        if self.pending.is_empty() { Wish::Nothing } else { Wish::Write }
     }
 
     fn is_over(&self) -> bool {
@@ -491,11 +465,7 @@ impl Between {
                 ended: false,
             });
             let ready = self.watch(pause, line)?;
-            pause = if self.is_due() {
-                (pause * 2).min(LONGEST)
-            } else {
-                SHORTEST
-            };
+            pause = if self.is_due() { (pause * 2).min(LONGEST) } else { SHORTEST };
             for (side, ready) in SIDES.into_iter().zip(ready) {
                 if let Some(outcome) = self.step(side, ready)? {
                     return Ok(outcome);

@@ -125,9 +125,7 @@ impl Watch {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
-            .field("missed", &self.missed())
-            .finish_non_exhaustive()
+        f.debug_struct("Watch").field("missed", &self.missed()).finish_non_exhaustive()
     }
 }
 
@@ -160,11 +158,7 @@ impl Event {
         Event {
             thread: recording.thread,
             thread_name: Some(name).filter(|name| !name.is_empty()),
-            frames: recording
-                .frames()
-                .iter()
-                .flat_map(|ip| look_up(*ip))
-                .collect(),
+            frames: recording.frames().iter().flat_map(|ip| look_up(*ip)).collect(),
         }
     }
 
@@ -249,12 +243,7 @@ fn look_up(ip: usize) -> Vec<Frame> {
         });
     });
     if frames.is_empty() {
-        frames.push(Frame {
-            ip,
-            function: None,
-            file: None,
-            line: None,
-        });
+        frames.push(Frame { ip, function: None, file: None, line: None });
     }
     frames
 }

@@ -120,9 +120,7 @@ pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<
             }
             Ok(0) => break,
             Ok(received) if received > room => {
-                return Ok(Ending::Flooded {
-                    unacknowledged: unacknowledged(),
-                });
+                return Ok(Ending::Flooded { unacknowledged: unacknowledged() });
             }
             Ok(received) => room -= received,
             Err(error) => return ending(error, unacknowledged),
@@ -139,9 +137,9 @@ fn ending(error: io::Error, unacknowledged: impl Fn() -> Option<usize>) -> io::R
     match Disconnect::from_error(&error) {
         Some(_) => Ok(Ending::Reset),
         // Not the peer's silence, which is a disconnect, but our deadline.
-        None if error.kind() == io::ErrorKind::TimedOut => Ok(Ending::TimedOut {
-            unacknowledged: unacknowledged(),
-        }),
+        None if error.kind() == io::ErrorKind::TimedOut => {
+            Ok(Ending::TimedOut { unacknowledged: unacknowledged() })
+        }
         None => Err(error),
     }
 }

@@ -121,10 +121,6 @@ fn open(path: &Path, writes: bool) -> io::Result<File> {
     let fifo = sys::open_fifo(path, writes)?;
     match fifo.metadata()?.file_type().is_fifo() {
         true => Ok(fifo),
-        false => Err(error_at(
-            ErrorKind::InvalidInput,
-            path,
-            "was replaced while it was opened",
-        )),
+        false => Err(error_at(ErrorKind::InvalidInput, path, "was replaced while it was opened")),
     }
 }

@@ -162,12 +162,8 @@ pub fn bind<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<(UnixListener, Soc
     let socket = sys::set_mode_before_bind(Socket::new(Domain::UNIX, Type::STREAM, None)?, mode)?;
     socket.bind(&address)?;
     let (bound, pin) = sys::pin(&path).inspect_err(|_| drop(fs::remove_file(&path)))?;
-    let file = SocketFile {
-        identity: identity(&bound),
-        process: std::process::id(),
-        _pin: pin,
-        path,
-    };
+    let file =
+        SocketFile { identity: identity(&bound), process: std::process::id(), _pin: pin, path };
     let listens = sys::set_rights(&file.path, mode).and_then(|()| socket.listen(BACKLOG));
     if let Err(error) = listens {
         let _ = fs::remove_file(&file.path); // under the lock that is held
@@ -223,11 +219,7 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
             Err(error_at(ErrorKind::AddrInUse, path, reason))
         }
         Err(unknown) if !sys::is_alive(&unknown) => Err(unknown),
-        _ => Err(error_at(
-            ErrorKind::AddrInUse,
-            path,
-            "somebody listens there",
-        )),
+        _ => Err(error_at(ErrorKind::AddrInUse, path, "somebody listens there")),
     }
 }
 

@@ -29,14 +29,10 @@ fn in_(milliseconds: u64) -> Instant {
 /// A client that takes little at a time, and a server's stream.
 fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    SockRef::from(&listener)
-        .set_recv_buffer_size(8 << 10)
-        .unwrap();
+    SockRef::from(&listener).set_recv_buffer_size(8 << 10).unwrap();
     let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     client.set_recv_buffer_size(8 << 10).unwrap();
-    client
-        .connect(&listener.local_addr().unwrap().into())
-        .unwrap();
+    client.connect(&listener.local_addr().unwrap().into()).unwrap();
     let (server, _) = listener.accept().unwrap();
     (TcpStream::from(client), server)
 }
@@ -45,9 +41,7 @@ fn tcp() -> (TcpStream, TcpStream) {
 fn answers_early(end: impl FnOnce(TcpStream) -> io::Result<()>) -> io::Result<usize> {
     let (mut client, mut server) = tcp();
     client.write_all(b"a request that nobody reads").unwrap();
-    SockRef::from(&server)
-        .set_send_buffer_size(4 << 20)
-        .unwrap();
+    SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![b'a'; ANSWER]).unwrap();
     thread::scope(|threads| {
         let reads = threads.spawn(move || {
@@ -147,9 +141,7 @@ fn a_full_error_queue_does_not_move_the_deadline() {
         )
     };
     assert_eq!(set, 0);
-    SockRef::from(&server)
-        .send_with_flags(b"answer", libc::MSG_ZEROCOPY)
-        .unwrap();
+    SockRef::from(&server).send_with_flags(b"answer", libc::MSG_ZEROCOPY).unwrap();
     let ending = close_gracefully(server, in_(100)).unwrap();
     assert!(matches!(ending, Ending::TimedOut { .. }), "{ending:?}");
 }
@@ -158,21 +150,17 @@ fn a_full_error_queue_does_not_move_the_deadline() {
 #[test]
 fn what_a_peer_does_not_take_is_told() {
     let (_client, mut server) = tcp();
-    SockRef::from(&server)
-        .set_send_buffer_size(4 << 20)
-        .unwrap();
+    SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![0; ANSWER]).unwrap();
     match close_gracefully(server, in_(100)).unwrap() {
-        Ending::TimedOut {
-            unacknowledged: Some(left),
-        } => assert!((ANSWER / 2..ANSWER).contains(&left), "{left}"),
+        Ending::TimedOut { unacknowledged: Some(left) } => {
+            assert!((ANSWER / 2..ANSWER).contains(&left), "{left}")
+        }
         ending => panic!("{ending:?}"),
     }
     // An end of the peer's own does not hide it.
     let (client, mut server) = tcp();
-    SockRef::from(&server)
-        .set_send_buffer_size(4 << 20)
-        .unwrap();
+    SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![0; ANSWER]).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     let ending = close_gracefully(server, in_(100)).unwrap();
@@ -213,12 +201,8 @@ fn a_reset_of_the_peer_is_told() {
 #[test]
 fn a_linger_time_of_zero_destroys_nothing() {
     let (mut client, mut server) = tcp();
-    SockRef::from(&server)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    SockRef::from(&server)
-        .set_send_buffer_size(4 << 20)
-        .unwrap();
+    SockRef::from(&server).set_linger(Some(Duration::ZERO)).unwrap();
+    SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![b'a'; ANSWER]).unwrap();
     let ending = close_gracefully(server, in_(20)).unwrap();
     assert!(matches!(ending, Ending::TimedOut { .. }), "{ending:?}");
@@ -266,10 +250,7 @@ fn unix_streams_end_so_too() {
 
     let (_client, server) = UnixStream::pair().unwrap();
     let unacknowledged = None;
-    assert_eq!(
-        close_gracefully(server, in_(20)).unwrap(),
-        Ending::TimedOut { unacknowledged }
-    );
+    assert_eq!(close_gracefully(server, in_(20)).unwrap(), Ending::TimedOut { unacknowledged });
 
     // A peer that closes with the answer unread.
     let (client, mut server) = UnixStream::pair().unwrap();
@@ -296,18 +277,13 @@ fn what_is_no_connection_is_an_error() {
     let file = std::fs::File::open("/").unwrap();
     let error = close_gracefully(&file, soon()).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ENOTSOCK));
-    assert_eq!(
-        reset(&file).unwrap_err().raw_os_error(),
-        Some(libc::ENOTSOCK)
-    );
+    assert_eq!(reset(&file).unwrap_err().raw_os_error(), Some(libc::ENOTSOCK));
 }
 
 #[test]
 fn reset_tells_the_peer_and_destroys_what_is_on_its_way() {
     let (client, mut server) = tcp();
-    SockRef::from(&server)
-        .set_send_buffer_size(4 << 20)
-        .unwrap();
+    SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![0; ANSWER]).unwrap();
     reset(server).unwrap();
     let error = (&client).read_to_end(&mut Vec::new()).unwrap_err();

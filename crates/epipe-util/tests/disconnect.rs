@@ -31,10 +31,7 @@ fn kinds_are_told_and_found_again() {
     assert_eq!(silent.kind(), ErrorKind::TimedOut);
     assert_eq!(silent.disconnect(), Some(Disconnect::TimedOut));
     for kind in [ErrorKind::NetworkUnreachable, ErrorKind::NetworkDown] {
-        assert_eq!(
-            Disconnect::from_error(&kind.into()),
-            Some(Disconnect::Unreachable)
-        );
+        assert_eq!(Disconnect::from_error(&kind.into()), Some(Disconnect::Unreachable));
     }
     for kind in [
         ErrorKind::WouldBlock,
@@ -122,10 +119,7 @@ fn what_is_wrapped_is_found() {
     // What stands outside is what the library says.
     let told = io::Error::new(ErrorKind::ConnectionReset, Wrapped(twice.into()));
     assert_eq!(told.disconnect(), Some(Disconnect::Reset));
-    assert_eq!(
-        io::Error::other(Wrapped("nothing".into())).disconnect(),
-        None
-    );
+    assert_eq!(io::Error::other(Wrapped("nothing".into())).disconnect(), None);
     // Its own source, for ever.
     #[derive(Debug)]
     struct Circle;
@@ -172,17 +166,11 @@ mod connections {
         let (mut client, server) = tcp();
         epipe_util::close::reset(server).unwrap();
         assert_eq!(client.read(&mut [0]).disconnect(), Some(Disconnect::Reset));
-        assert_eq!(
-            client.write(b"x").disconnect(),
-            Some(Disconnect::BrokenPipe)
-        );
+        assert_eq!(client.write(b"x").disconnect(), Some(Disconnect::BrokenPipe));
 
         let (mut client, server) = tcp();
         client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(
-            client.write(b"x").disconnect(),
-            Some(Disconnect::BrokenPipe)
-        );
+        assert_eq!(client.write(b"x").disconnect(), Some(Disconnect::BrokenPipe));
         drop(server);
         // Orderly, as far as TCP knows.
         assert_eq!(client.read(&mut [0]).disconnect(), None);
@@ -211,9 +199,7 @@ mod connections {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         server.send_to(b"x", nobody).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client
-            .send_to(b"hello", server.local_addr().unwrap())
-            .unwrap();
+        client.send_to(b"hello", server.local_addr().unwrap()).unwrap();
         assert_eq!(server.recv_from(&mut [0; 5]).unwrap().0, 5);
     }
 

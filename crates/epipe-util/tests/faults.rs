@@ -63,10 +63,8 @@ mod faults {
     type Look = Box<dyn FnOnce(bool)>;
 
     fn listing(folder: &Path) -> Vec<PathBuf> {
-        let mut names: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         names
     }
@@ -85,9 +83,7 @@ mod faults {
         vec![
             Scene {
                 name: "private::bind",
-                calls: &[
-                    "openat", "statx", "flock", "socket", "fchmod", "bind", "listen", "chmod",
-                ],
+                calls: &["openat", "statx", "flock", "socket", "fchmod", "bind", "listen", "chmod"],
                 // The unlocking.
                 passed_over: &[("flock", 2)],
                 prepare: |folder| {
@@ -99,9 +95,7 @@ mod faults {
             },
             Scene {
                 name: "private::bind over a stale file",
-                calls: &[
-                    "socket", "statx", "ioctl", "fcntl", "connect", "unlink", "bind",
-                ],
+                calls: &["socket", "statx", "ioctl", "fcntl", "connect", "unlink", "bind"],
                 passed_over: &[],
                 prepare: |folder| {
                     let folder = folder.to_path_buf();
@@ -154,11 +148,7 @@ mod faults {
                 prepare: |folder| {
                     let path = folder.join("fifo");
                     fifo::create(&path, 0o600).unwrap();
-                    let mut both = fs::File::options()
-                        .read(true)
-                        .write(true)
-                        .open(&path)
-                        .unwrap();
+                    let mut both = fs::File::options().read(true).write(true).open(&path).unwrap();
                     both.write_all(b"x").unwrap();
                     Box::new(move || {
                         let opened = fifo::open_read(&path, soon());
@@ -180,11 +170,7 @@ mod faults {
                 prepare: |folder| {
                     let path = folder.join("fifo");
                     fifo::create(&path, 0o600).unwrap();
-                    let reader = fs::File::options()
-                        .read(true)
-                        .write(true)
-                        .open(&path)
-                        .unwrap();
+                    let reader = fs::File::options().read(true).write(true).open(&path).unwrap();
                     Box::new(move || {
                         let opened = fifo::open_write(&path, Some(soon()));
                         let outcome = opened.as_ref().map(drop).map_err(again);
@@ -194,14 +180,7 @@ mod faults {
             },
             Scene {
                 name: "close_gracefully",
-                calls: &[
-                    "setsockopt",
-                    "shutdown",
-                    "recvfrom",
-                    "poll",
-                    "getsockopt",
-                    "ioctl",
-                ],
+                calls: &["setsockopt", "shutdown", "recvfrom", "poll", "getsockopt", "ioctl"],
                 // Whether it is gone.
                 passed_over: &[("getsockopt", 2)],
                 prepare: |_| {
@@ -285,10 +264,7 @@ mod faults {
         let outcome = bound.as_ref().map(drop).map_err(again);
         let look = Box::new(move |is_done: bool| {
             if is_done {
-                assert_eq!(
-                    fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-                    0o600
-                );
+                assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
                 std_net::UnixStream::connect(&path).unwrap();
             } else if path.exists() {
                 // What was there before.
@@ -380,9 +356,7 @@ mod faults {
             .spawn()
             .unwrap();
         let mut attached = String::new();
-        BufReader::new(strace.stderr.take().unwrap())
-            .read_line(&mut attached)
-            .unwrap();
+        BufReader::new(strace.stderr.take().unwrap()).read_line(&mut attached).unwrap();
         assert!(attached.contains("attached"), "{attached}");
         actor.go_on();
         let told = actor.line();
@@ -391,11 +365,7 @@ mod faults {
         unsafe { libc::kill(strace.id() as i32, libc::SIGINT) };
         strace.wait().unwrap();
         actor.go_on();
-        assert_eq!(
-            actor.line(),
-            "fine",
-            "{call} fails by {error} at {when}: {told}"
-        );
+        assert_eq!(actor.line(), "fine", "{call} fails by {error} at {when}: {told}");
         assert!(actor.child.wait().unwrap().success());
         let seen = fs::read_to_string(&log).unwrap();
         fs::remove_file(log).unwrap();

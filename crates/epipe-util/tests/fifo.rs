@@ -56,10 +56,7 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
     }
     let folder = Folder::new();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "the_rights_are_those_asked_for_whatever_the_umask",
-        ])
+        .args(["--exact", "the_rights_are_those_asked_for_whatever_the_umask"])
         .env("EPIPE_FIFO", folder.0.join("fifo"))
         .output()
         .unwrap();
@@ -100,11 +97,7 @@ fn a_writer_without_a_reader_is_told_at_once_and_std_hangs() {
         opened
     });
     let waited = told.recv_timeout(Duration::from_millis(200));
-    assert_eq!(
-        waited,
-        Err(mpsc::RecvTimeoutError::Timeout),
-        "it has not blocked"
-    );
+    assert_eq!(waited, Err(mpsc::RecvTimeoutError::Timeout), "it has not blocked");
     let _reader = File::open(&path).unwrap();
     opens.join().unwrap().unwrap();
 }
@@ -138,20 +131,13 @@ fn a_reader_waits_for_its_first_writer_and_std_sees_an_end() {
 
     // The control: a plain non-blocking open reads an end where nobody has written yet.
     use std::os::unix::fs::OpenOptionsExt;
-    let mut plain = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&path)
-        .unwrap();
+    let mut plain = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
     assert_eq!(plain.read(&mut [0]).unwrap(), 0);
     drop(plain);
 
     let its = path.clone();
     let writes = thread::spawn(move || {
-        fifo::open_write(its, Some(soon()))
-            .unwrap()
-            .write_all(b"x")
-            .unwrap();
+        fifo::open_write(its, Some(soon())).unwrap().write_all(b"x").unwrap();
     });
     let mut reader = fifo::open_read(&path, soon()).unwrap();
     let mut byte = [0; 2];

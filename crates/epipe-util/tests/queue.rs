@@ -20,13 +20,9 @@ fn soon() -> Instant {
 
 fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    SockRef::from(&listener)
-        .set_recv_buffer_size(8 << 10)
-        .unwrap();
+    SockRef::from(&listener).set_recv_buffer_size(8 << 10).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    SockRef::from(&client)
-        .set_send_buffer_size(4 << 20)
-        .unwrap();
+    SockRef::from(&client).set_send_buffer_size(4 << 20).unwrap();
     let (server, _) = listener.accept().unwrap();
     (client, server)
 }
@@ -179,13 +175,7 @@ fn what_is_no_tcp_stream_is_not_asked_for_bytes() {
     let info = tcp_info(&listener).unwrap();
     assert_eq!(info.state, TcpState::Listen);
     assert_eq!(info.unacknowledged_segments, None);
-    assert_eq!(
-        unacknowledged(&listener).unwrap_err().raw_os_error(),
-        Some(libc::EINVAL)
-    );
+    assert_eq!(unacknowledged(&listener).unwrap_err().raw_os_error(), Some(libc::EINVAL));
     let file = std::fs::File::open("/").unwrap();
-    assert_eq!(
-        unacknowledged(&file).unwrap_err().raw_os_error(),
-        Some(libc::ENOTSOCK)
-    );
+    assert_eq!(unacknowledged(&file).unwrap_err().raw_os_error(), Some(libc::ENOTSOCK));
 }

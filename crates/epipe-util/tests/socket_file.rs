@@ -4,10 +4,7 @@
 //! variable.
 
 #![allow(missing_docs, reason = "a test")]
-#![allow(
-    unsafe_code,
-    reason = "umask, fork and the change of the user have no safe form"
-)]
+#![allow(unsafe_code, reason = "umask, fork and the change of the user have no safe form")]
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File, Permissions};
@@ -240,9 +237,7 @@ fn a_full_queue_and_another_type_are_alive() {
     let full = folder.socket();
     let listener =
         socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
-    listener
-        .bind(&socket2::SockAddr::unix(&full).unwrap())
-        .unwrap();
+    listener.bind(&socket2::SockAddr::unix(&full).unwrap()).unwrap();
     listener.listen(0).unwrap();
     let _waiting = std_net::UnixStream::connect(&full).unwrap();
     let datagrams = folder.0.join("datagrams");
@@ -282,13 +277,9 @@ fn what_is_no_socket_is_left_alone() {
 #[test]
 fn a_folder_that_others_may_write_to_is_refused_without_the_sticky_bit() {
     let folder = Folder::new();
-    for (mode, is_taken) in [
-        (0o777, false),
-        (0o775, false),
-        (0o757, false),
-        (0o1777, true),
-        (0o755, true),
-    ] {
+    for (mode, is_taken) in
+        [(0o777, false), (0o775, false), (0o757, false), (0o1777, true), (0o755, true)]
+    {
         fs::set_permissions(&folder.0, Permissions::from_mode(mode)).unwrap();
         match private::bind(folder.socket(), 0o600) {
             Ok(_) => assert!(is_taken, "{mode:o}"),
@@ -505,10 +496,7 @@ fn of_two_that_start_at_once_one_owns_the_address() {
     let mut owned = [0; 2];
     for round in 0..500 {
         // Both at once, as near as two processors can be.
-        let at = format!(
-            "start at {}",
-            (now() + Duration::from_micros(300)).as_nanos()
-        );
+        let at = format!("start at {}", (now() + Duration::from_micros(300)).as_nanos());
         two.iter_mut().for_each(|starter| starter.tell(&at));
         let said = two.each_mut().map(|starter| starter.line());
         let owners = [0, 1].map(|n| said[n] == "owner");
@@ -517,8 +505,7 @@ fn of_two_that_start_at_once_one_owns_the_address() {
         owned[usize::from(owners[1])] += 1;
         UnixStream::connect(&path).unwrap();
         two.iter_mut().for_each(|starter| starter.tell("end"));
-        two.iter_mut()
-            .for_each(|starter| assert_eq!(starter.line(), "ended"));
+        two.iter_mut().for_each(|starter| assert_eq!(starter.line(), "ended"));
         assert!(path.exists());
     }
     // Without a chance for both it would show nothing.

@@ -12,10 +12,7 @@
 //! `epipe::net::TcpStream` (or a `NoSigpipe` of what you were given) behind the callback, and give the
 //! error's `raw_os_error()` as its contract asks. Where it writes by itself, see `docs/bindings.md`.
 
-#![allow(
-    unsafe_code,
-    reason = "SIGPIPE is put back to its default, as a C host has it"
-)]
+#![allow(unsafe_code, reason = "SIGPIPE is put back to its default, as a C host has it")]
 
 // rustls' cryptography is C: the example is built where that compiles by itself.
 #[cfg(all(

@@ -28,12 +28,7 @@ fn run(command: &mut Command) -> String {
 
 /// Builds the library, which cargo has done already for a run of all tests.
 fn library() -> PathBuf {
-    let told = run(cargo().args([
-        "build",
-        "--quiet",
-        "--example=c_host",
-        "--message-format=json",
-    ]));
+    let told = run(cargo().args(["build", "--quiet", "--example=c_host", "--message-format=json"]));
     let mut words = told.split('"');
     let library = words.rfind(|word| word.ends_with("/libc_host.so"));
     library.expect("cargo names what it has built").into()
@@ -51,11 +46,7 @@ fn host() -> PathBuf {
 
 /// Runs the host. std's `Command` gives it SIGPIPE's default, as a shell does.
 fn call(host: &Path, library: &Path, function: &str) -> Output {
-    Command::new(host)
-        .arg(library)
-        .arg(function)
-        .output()
-        .unwrap()
+    Command::new(host).arg(library).arg(function).output().unwrap()
 }
 
 #[test]
@@ -69,8 +60,5 @@ fn std_kills_a_c_host_and_epipe_returns_an_error() {
     let on_epipe = call(&host, &library, "exchange_on_epipe");
     assert!(on_epipe.status.success(), "{on_epipe:?}");
     let said = String::from_utf8(on_epipe.stdout).unwrap();
-    assert_eq!(
-        said,
-        "exchange_on_epipe... returned 32: Broken pipe\nThe host goes on.\n"
-    );
+    assert_eq!(said, "exchange_on_epipe... returned 32: Broken pipe\nThe host goes on.\n");
 }

@@ -88,9 +88,7 @@ fn a_stream_of_tokio() {
     {
         Box::new(stream)
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.unwrap().block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -125,9 +123,7 @@ fn a_handle_that_tokio_watches() {
     }
     let (ours, mut peer) = pair();
     ours.set_nonblocking(true).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.unwrap().block_on(async {
         peer.write_all(&[5]).unwrap();
         assert_eq!(first(AsyncFd::new(ours).unwrap()).await.unwrap(), 5);

@@ -28,11 +28,8 @@ type Judge = fn(io::Result<Vec<u8>>) -> Ended;
 /// What an author should do: an error is an error.
 fn strict(answer: io::Result<Vec<u8>>) -> Ended {
     answer.map_err(|error| {
-        let expected = [
-            ErrorKind::UnexpectedEof,
-            ErrorKind::ConnectionReset,
-            ErrorKind::BrokenPipe,
-        ];
+        let expected =
+            [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
         assert!(expected.contains(&error.kind()), "{error:?}");
         error.to_string()
     })
@@ -102,10 +99,7 @@ fn rustls_cut_at_any_byte_survives_and_is_not_fooled() {
         println!("rustls: {report:?}");
     });
     print!("{said}");
-    assert_killed!(run(), || drop(driver::sweep(
-        &sides(|std| std, strict),
-        stride()
-    )));
+    assert_killed!(run(), || drop(driver::sweep(&sides(|std| std, strict), stride())));
 }
 
 #[test]

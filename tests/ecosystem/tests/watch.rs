@@ -62,10 +62,7 @@ fn tokio_s_write_buf_is_named() {
     let scene = || {
         let (_peer, stream) = gone();
         stream.set_nonblocking(true).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             use tokio::io::AsyncWriteExt;
             let mut stream = tokio::net::TcpStream::from_std(stream).unwrap();
@@ -78,9 +75,7 @@ fn tokio_s_write_buf_is_named() {
         let event = watched(scene)();
         assert_names(&event, "tests/ecosystem/tests/watch.rs", "// this line");
         let of_tokio = |f: &epipe_testing::Frame| {
-            f.file
-                .as_ref()
-                .is_some_and(|file| file.ends_with("util/write_buf.rs"))
+            f.file.as_ref().is_some_and(|file| file.ends_with("util/write_buf.rs"))
         };
         assert!(event.frames().iter().any(of_tokio), "{event}");
     });
@@ -103,10 +98,7 @@ fn rustls_on_std_s_stream_is_named() {
         assert_names(&event, "tests/ecosystem/tests/watch.rs", "// this line too");
         // The innermost that is not std's is rustls' own.
         let caller = event.caller().unwrap();
-        assert!(
-            caller.file.as_ref().unwrap().ends_with("src/vecbuf.rs"),
-            "{event}"
-        );
+        assert!(caller.file.as_ref().unwrap().ends_with("src/vecbuf.rs"), "{event}");
     });
 }
 

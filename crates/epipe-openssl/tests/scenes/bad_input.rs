@@ -27,74 +27,54 @@ pub fn scenes() -> Vec<Scene> {
             let error = unsafe { set_fd(ptr::null_mut(), socket.as_raw_fd()) }.unwrap_err();
             assert!(matches!(error, Error::Null), "{error}");
         }),
-        Scene::survives(
-            "bad input: closed descriptors, and what is no socket",
-            || {
-                let (reader, writer) = pipe().unwrap();
-                let closed = unix_pair().unwrap().0.as_raw_fd();
-                for (fd, code) in [
-                    (-1, libc::EBADF),
-                    (c_int::MIN, libc::EBADF),
-                    (c_int::MAX, libc::EBADF),
-                    (closed, libc::EBADF),
-                    (writer.as_raw_fd(), libc::ENOTSOCK),
-                    (reader.as_raw_fd(), libc::ENOTSOCK),
-                ] {
-                    let (socket, _peer) = unix_pair().unwrap();
-                    let ssl = ssl();
-                    unsafe { set_fd(ssl.as_ptr(), socket.as_raw_fd()) }.unwrap();
-                    let fd = if fd == socket.as_raw_fd() {
-                        c_int::MAX
-                    } else {
-                        fd
-                    };
-                    let before = unsafe { SSL_get_rbio(ssl.as_ptr()) };
-                    let errors = unsafe {
-                        [
-                            set_fd(ssl.as_ptr(), fd).unwrap_err(),
-                            bio(fd, BIO_NOCLOSE).unwrap_err(),
-                        ]
-                    };
-                    for error in errors {
-                        assert!(
-                            error
-                                .to_string()
-                                .starts_with("the descriptor is no open socket")
-                        );
-                        let Error::NotASocket(error) = error else {
-                            panic!("{error}");
-                        };
-                        assert_eq!(error.raw_os_error(), Some(code));
-                    }
-                    // The SSL keeps what it had.
-                    assert_eq!(unsafe { SSL_get_rbio(ssl.as_ptr()) }, before);
-                    assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, socket.as_raw_fd());
-                }
-            },
-        ),
-        Scene::survives(
-            "bad input: OpenSSL has no memory, and its stack says so",
-            || {
-                assert_eq!(
-                    unsafe { CRYPTO_set_mem_functions(take, take_again, give_back) },
-                    1
-                );
-                let ssl = ssl();
+        Scene::survives("bad input: closed descriptors, and what is no socket", || {
+            let (reader, writer) = pipe().unwrap();
+            let closed = unix_pair().unwrap().0.as_raw_fd();
+            for (fd, code) in [
+                (-1, libc::EBADF),
+                (c_int::MIN, libc::EBADF),
+                (c_int::MAX, libc::EBADF),
+                (closed, libc::EBADF),
+                (writer.as_raw_fd(), libc::ENOTSOCK),
+                (reader.as_raw_fd(), libc::ENOTSOCK),
+            ] {
                 let (socket, _peer) = unix_pair().unwrap();
-                // Before there is a method table, and after.
-                for _ in 0..2 {
-                    NO_MEMORY.store(true, Ordering::Relaxed);
-                    let answer = unsafe { set_fd(ssl.as_ptr(), socket.as_raw_fd()) };
-                    NO_MEMORY.store(false, Ordering::Relaxed);
-                    let Err(Error::OpenSsl(stack)) = &answer else {
-                        panic!("{answer:?}");
+                let ssl = ssl();
+                unsafe { set_fd(ssl.as_ptr(), socket.as_raw_fd()) }.unwrap();
+                let fd = if fd == socket.as_raw_fd() { c_int::MAX } else { fd };
+                let before = unsafe { SSL_get_rbio(ssl.as_ptr()) };
+                let errors = unsafe {
+                    [set_fd(ssl.as_ptr(), fd).unwrap_err(), bio(fd, BIO_NOCLOSE).unwrap_err()]
+                };
+                for error in errors {
+                    assert!(error.to_string().starts_with("the descriptor is no open socket"));
+                    let Error::NotASocket(error) = error else {
+                        panic!("{error}");
                     };
-                    assert!(!stack.codes().is_empty());
-                    assert!(stack.to_string().contains("malloc failure"), "{stack}");
-                    unsafe { set_fd(ssl.as_ptr(), socket.as_raw_fd()) }.unwrap();
+                    assert_eq!(error.raw_os_error(), Some(code));
                 }
-            },
-        ),
+                // The SSL keeps what it had.
+                assert_eq!(unsafe { SSL_get_rbio(ssl.as_ptr()) }, before);
+                assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, socket.as_raw_fd());
+            }
+        }),
+        Scene::survives("bad input: OpenSSL has no memory, and its stack says so", || {
+            assert_eq!(unsafe { CRYPTO_set_mem_functions(take, take_again, give_back) }, 1);
+            let ssl = ssl();
+            let (socket, _peer) = unix_pair().unwrap();
+            // Before there is a method table, and after.
+            for _ in 0..2 {
+                NO_MEMORY.store(true, Ordering::Relaxed);
+                let answer = unsafe { set_fd(ssl.as_ptr(), socket.as_raw_fd()) };
+                NO_MEMORY.store(false, Ordering::Relaxed);
+                let Err(Error::OpenSsl(stack)) = &answer else {
+                    panic!("{answer:?}");
+                };
+                assert!(!stack.codes().is_empty());
+                assert!(stack.to_string().contains("malloc failure"), "{stack}");
+                unsafe { set_fd(ssl.as_ptr(), socket.as_raw_fd()) }.unwrap();
+            }
+        }),
     ]
 }
 

@@ -40,15 +40,11 @@ fn see(bio: *mut BIO, call: impl FnOnce() -> c_int) -> Seen {
 
 fn read(bio: *mut BIO) -> Seen {
     let mut buffer = [0; 100];
-    see(bio, || unsafe {
-        BIO_read(bio, buffer.as_mut_ptr().cast(), 100)
-    })
+    see(bio, || unsafe { BIO_read(bio, buffer.as_mut_ptr().cast(), 100) })
 }
 
 fn write(bio: *mut BIO, bytes: &[u8]) -> Seen {
-    see(bio, || unsafe {
-        BIO_write(bio, bytes.as_ptr().cast(), bytes.len() as c_int)
-    })
+    see(bio, || unsafe { BIO_write(bio, bytes.as_ptr().cast(), bytes.len() as c_int) })
 }
 
 /// Runs the same with ours and with OpenSSL's, each on a connection of its own.
@@ -107,18 +103,10 @@ pub fn scenes() -> Vec<Scene> {
                 }
                 answers
             });
-            assert_eq!(
-                *seen.last().unwrap(),
-                Seen(-1, Some(libc::EAGAIN), AGAIN_WRITE, false)
-            );
+            assert_eq!(*seen.last().unwrap(), Seen(-1, Some(libc::EAGAIN), AGAIN_WRITE, false));
         }),
         Scene::survives("BIO: a peer that is gone", || {
-            for broken in [
-                Break::Rst,
-                Break::RstRead,
-                Break::FinRst,
-                Break::OwnShutdown,
-            ] {
+            for broken in [Break::Rst, Break::RstRead, Break::FinRst, Break::OwnShutdown] {
                 let seen = same(tcp, |bio, ours, theirs| {
                     broken.apply(ours.as_fd(), theirs).unwrap();
                     [write(bio, b"x"), write(bio, b"x"), read(bio)]
@@ -143,37 +131,22 @@ pub fn scenes() -> Vec<Scene> {
         }),
         Scene::survives("BIO: nothing to write, and a text", || {
             same(unix_pair, |bio, _ours, _theirs| {
-                [
-                    write(bio, b""),
-                    see(bio, || unsafe { BIO_puts(bio, c"a text".as_ptr()) }),
-                ]
+                [write(bio, b""), see(bio, || unsafe { BIO_puts(bio, c"a text".as_ptr()) })]
             });
         }),
         Scene::survives("BIO: buffers of no length, and null ones", || {
             let seen = same(unix_pair, |bio, _ours, theirs| {
-                let read_nothing = || {
-                    see(bio, || unsafe {
-                        BIO_read(bio, [0_u8; 1].as_mut_ptr().cast(), 0)
-                    })
-                };
+                let read_nothing =
+                    || see(bio, || unsafe { BIO_read(bio, [0_u8; 1].as_mut_ptr().cast(), 0) });
                 let read_null = see(bio, || unsafe { BIO_read(bio, ptr::null_mut(), 5) });
                 let idle = read_nothing();
                 SockRef::from(&theirs).send(b"something").unwrap();
                 let waiting = read_nothing();
                 let mut written = 7;
-                let write_nothing = see(bio, || unsafe {
-                    BIO_write_ex(bio, ptr::null(), 0, &mut written)
-                });
+                let write_nothing =
+                    see(bio, || unsafe { BIO_write_ex(bio, ptr::null(), 0, &mut written) });
                 let write_null = see(bio, || unsafe { BIO_write(bio, ptr::null(), 5) });
-                (
-                    read_null,
-                    idle,
-                    waiting,
-                    write_nothing,
-                    written,
-                    write_null,
-                    read(bio),
-                )
+                (read_null, idle, waiting, write_nothing, written, write_null, read(bio))
             });
             assert_eq!(seen.6, Seen(9, None, 0, true));
         }),
@@ -184,9 +157,8 @@ pub fn scenes() -> Vec<Scene> {
             }
             same(datagrams, |bio, _ours, theirs| {
                 SockRef::from(&theirs).send(b"one").unwrap();
-                let nothing = see(bio, || unsafe {
-                    BIO_read(bio, [0_u8; 1].as_mut_ptr().cast(), 0)
-                });
+                let nothing =
+                    see(bio, || unsafe { BIO_read(bio, [0_u8; 1].as_mut_ptr().cast(), 0) });
                 (nothing, read(bio))
             });
         }),
@@ -194,10 +166,7 @@ pub fn scenes() -> Vec<Scene> {
             same(unix_pair, |bio, ours, _theirs| unsafe {
                 let mut fd: c_int = -2;
                 let by_pointer = BIO_ctrl(bio, BIO_C_GET_FD, 0, (&raw mut fd).cast());
-                assert_eq!(
-                    (by_pointer, fd),
-                    (ours.as_raw_fd().into(), ours.as_raw_fd())
-                );
+                assert_eq!((by_pointer, fd), (ours.as_raw_fd().into(), ours.as_raw_fd()));
                 assert_eq!(ctrl(bio, BIO_C_GET_FD, 0), by_pointer);
                 assert_eq!(BIO_find_type(bio, BIO_TYPE_DESCRIPTOR), bio);
                 [
@@ -214,46 +183,33 @@ pub fn scenes() -> Vec<Scene> {
                 ]
             });
         }),
-        Scene::survives(
-            "BIO: another descriptor takes the place of one that is closed",
-            || {
-                same(unix_pair, |bio, ours, theirs| unsafe {
-                    let mut fd = ours.as_raw_fd();
-                    std::mem::forget(ours);
-                    // With BIO_CLOSE, from here on.
-                    assert_eq!(
-                        BIO_ctrl(bio, BIO_C_SET_FD, BIO_CLOSE.into(), (&raw mut fd).cast()),
-                        1
-                    );
-                    let (socket, peer) = unix_pair().unwrap();
-                    let mut fd = socket.into_raw_fd();
-                    assert_eq!(
-                        BIO_ctrl(bio, BIO_C_SET_FD, BIO_CLOSE.into(), (&raw mut fd).cast()),
-                        1
-                    );
-                    let closed =
-                        SockRef::from(&theirs).recv(&mut [std::mem::MaybeUninit::uninit()]);
-                    SockRef::from(&peer).send(b"x").unwrap();
-                    (closed.unwrap(), read(bio), ctrl(bio, BIO_CTRL_GET_CLOSE, 0))
-                });
-            },
-        ),
-        Scene::survives(
-            "BIO: a copy has no descriptor until it is given one",
-            || unsafe {
-                let (ours, _theirs) = unix_pair().unwrap();
-                let original = bio(ours.as_raw_fd(), BIO_NOCLOSE).unwrap();
-                let copy = BIO_dup_chain(original);
-                assert!(!copy.is_null());
-                assert_eq!(ctrl(copy, BIO_C_GET_FD, 0), -1);
-                assert_eq!(write(copy, b"x"), Seen(-1, Some(libc::EBADF), 0, false));
-                assert_eq!(read(copy), Seen(-1, Some(libc::EBADF), 0, false));
+        Scene::survives("BIO: another descriptor takes the place of one that is closed", || {
+            same(unix_pair, |bio, ours, theirs| unsafe {
                 let mut fd = ours.as_raw_fd();
-                BIO_ctrl(copy, BIO_C_SET_FD, 0, (&raw mut fd).cast());
-                assert_eq!(write(copy, b"x"), Seen(1, None, 0, false));
-                BIO_free_all(copy);
-                BIO_free_all(original);
-            },
-        ),
+                std::mem::forget(ours);
+                // With BIO_CLOSE, from here on.
+                assert_eq!(BIO_ctrl(bio, BIO_C_SET_FD, BIO_CLOSE.into(), (&raw mut fd).cast()), 1);
+                let (socket, peer) = unix_pair().unwrap();
+                let mut fd = socket.into_raw_fd();
+                assert_eq!(BIO_ctrl(bio, BIO_C_SET_FD, BIO_CLOSE.into(), (&raw mut fd).cast()), 1);
+                let closed = SockRef::from(&theirs).recv(&mut [std::mem::MaybeUninit::uninit()]);
+                SockRef::from(&peer).send(b"x").unwrap();
+                (closed.unwrap(), read(bio), ctrl(bio, BIO_CTRL_GET_CLOSE, 0))
+            });
+        }),
+        Scene::survives("BIO: a copy has no descriptor until it is given one", || unsafe {
+            let (ours, _theirs) = unix_pair().unwrap();
+            let original = bio(ours.as_raw_fd(), BIO_NOCLOSE).unwrap();
+            let copy = BIO_dup_chain(original);
+            assert!(!copy.is_null());
+            assert_eq!(ctrl(copy, BIO_C_GET_FD, 0), -1);
+            assert_eq!(write(copy, b"x"), Seen(-1, Some(libc::EBADF), 0, false));
+            assert_eq!(read(copy), Seen(-1, Some(libc::EBADF), 0, false));
+            let mut fd = ours.as_raw_fd();
+            BIO_ctrl(copy, BIO_C_SET_FD, 0, (&raw mut fd).cast());
+            assert_eq!(write(copy, b"x"), Seen(1, None, 0, false));
+            BIO_free_all(copy);
+            BIO_free_all(original);
+        }),
     ]
 }

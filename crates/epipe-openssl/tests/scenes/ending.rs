@@ -56,18 +56,12 @@ fn cut(server: SslStream<UnixStream>) {
 fn whole(mut server: SslStream<UnixStream>) {
     assert_eq!(server.shutdown().unwrap(), ShutdownResult::Sent);
     let soon = Instant::now() + Duration::from_secs(10);
-    assert_eq!(
-        close_gracefully(server.get_ref(), soon).unwrap(),
-        Ending::Clean
-    );
+    assert_eq!(close_gracefully(server.get_ref(), soon).unwrap(), Ending::Clean);
 }
 
 /// The reason that OpenSSL has queued.
 fn reason() -> Option<i32> {
-    ErrorStack::get()
-        .errors()
-        .first()
-        .map(|error| error.reason_code())
+    ErrorStack::get().errors().first().map(|error| error.reason_code())
 }
 
 /// `SSL_get_error` and the reason, at the end of what a server says that ends so.
@@ -88,18 +82,15 @@ fn end_by_fd(install: Install, end: fn(SslStream<UnixStream>)) -> (c_int, Option
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = vec![
-        Scene::survives(
-            "ending: the openssl crate is fooled by a truncation",
-            || {
-                let mut client = client_of(cut);
-                assert_eq!(client.read(&mut [0]).unwrap(), 0);
-                // What tells.
-                assert!(!client.get_shutdown().contains(ShutdownState::RECEIVED));
-                let error = client_of(cut).ssl_read(&mut [0]).unwrap_err();
-                assert_eq!(error.code(), ErrorCode::SYSCALL);
-                assert!(error.io_error().is_none() && error.ssl_error().is_none());
-            },
-        ),
+        Scene::survives("ending: the openssl crate is fooled by a truncation", || {
+            let mut client = client_of(cut);
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            // What tells.
+            assert!(!client.get_shutdown().contains(ShutdownState::RECEIVED));
+            let error = client_of(cut).ssl_read(&mut [0]).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::SYSCALL);
+            assert!(error.io_error().is_none() && error.ssl_error().is_none());
+        }),
         Scene::survives("ending: the openssl crate, orderly", || {
             let mut client = client_of(whole);
             assert_eq!(client.read(&mut [0]).unwrap(), 0);
@@ -110,17 +101,14 @@ pub fn scenes() -> Vec<Scene> {
             // The peer's close_notify is here already.
             assert_eq!(client.shutdown().unwrap(), ShutdownResult::Received);
         }),
-        Scene::survives(
-            "ending: SSL_shutdown twice waits for the peer's close_notify",
-            || {
-                let mut client = client_of(|mut server| {
-                    assert_eq!(server.read(&mut [0]).unwrap(), 0);
-                    server.shutdown().unwrap();
-                });
-                assert_eq!(client.shutdown().unwrap(), ShutdownResult::Sent);
-                assert_eq!(client.shutdown().unwrap(), ShutdownResult::Received);
-            },
-        ),
+        Scene::survives("ending: SSL_shutdown twice waits for the peer's close_notify", || {
+            let mut client = client_of(|mut server| {
+                assert_eq!(server.read(&mut [0]).unwrap(), 0);
+                server.shutdown().unwrap();
+            });
+            assert_eq!(client.shutdown().unwrap(), ShutdownResult::Sent);
+            assert_eq!(client.shutdown().unwrap(), ShutdownResult::Received);
+        }),
     ];
     let installs: [(&str, Install); 2] = [("SSL_set_fd", by_openssl), ("set_fd", by_set_fd)];
     for (name, install) in installs {

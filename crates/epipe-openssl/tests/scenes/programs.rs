@@ -17,10 +17,7 @@ use crate::tls::{Install, by_openssl, by_set_fd, context, identity};
 fn pem() -> (String, String) {
     let (certificate, key) = identity();
     let text = |pem| String::from_utf8(pem).unwrap();
-    (
-        text(certificate.to_pem().unwrap()),
-        text(key.private_key_to_pem_pkcs8().unwrap()),
-    )
+    (text(certificate.to_pem().unwrap()), text(key.private_key_to_pem_pkcs8().unwrap()))
 }
 
 fn connect(server: &Server, install: Install) -> (Ssl, TcpStream) {
@@ -67,14 +64,10 @@ pub fn scenes() -> Vec<Scene> {
     let resets = "nginx resets: SSL_write";
     vec![
         Scene::survives(ends, || write_to_an_s_server_that_ends(by_set_fd)).only_if(has("openssl")),
-        Scene::dies(format!("{ends}: control"), || {
-            write_to_an_s_server_that_ends(by_openssl)
-        })
-        .only_if(has("openssl")),
+        Scene::dies(format!("{ends}: control"), || write_to_an_s_server_that_ends(by_openssl))
+            .only_if(has("openssl")),
         Scene::survives(resets, || write_after_a_reset_by_nginx(by_set_fd)).only_if(has("nginx")),
-        Scene::dies(format!("{resets}: control"), || {
-            write_after_a_reset_by_nginx(by_openssl)
-        })
-        .only_if(has("nginx")),
+        Scene::dies(format!("{resets}: control"), || write_after_a_reset_by_nginx(by_openssl))
+            .only_if(has("nginx")),
     ]
 }

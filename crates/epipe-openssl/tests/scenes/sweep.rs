@@ -32,9 +32,7 @@ fn strict(error: c_int) -> bool {
 fn ed25519() -> SslContext {
     let (certificate, key) = identity_of(PKey::generate_ed25519().unwrap(), None);
     context(|context| {
-        context
-            .set_min_proto_version(Some(SslVersion::TLS1_3))
-            .unwrap();
+        context.set_min_proto_version(Some(SslVersion::TLS1_3)).unwrap();
         context.set_certificate(&certificate).unwrap();
         context.set_private_key(&key).unwrap();
         // The one of another kind is there as well.
@@ -53,11 +51,7 @@ impl Side {
     fn new(context: &SslContext, stream: TcpStream, install: Install, judge: Judge) -> Side {
         let ssl = Ssl::new(context).unwrap();
         install(ssl.as_ptr(), stream.as_raw_fd());
-        Side {
-            ssl,
-            _stream: stream,
-            judge,
-        }
+        Side { ssl, _stream: stream, judge }
     }
 
     /// `SSL_get_error` of a call that has failed.
@@ -147,13 +141,10 @@ pub fn scenes() -> Vec<Scene> {
             driver::sweep(&sides(by_openssl, strict), stride());
         })
         .patient(),
-        Scene::survives(
-            "openssl sweep: who takes every end for the end is fooled",
-            || {
-                let report = driver::sweep(&sides(by_set_fd, |_| true), 331);
-                assert!(report.fooled.len() > report.cuts / 4, "{report:?}");
-            },
-        )
+        Scene::survives("openssl sweep: who takes every end for the end is fooled", || {
+            let report = driver::sweep(&sides(by_set_fd, |_| true), 331);
+            assert!(report.fooled.len() > report.cuts / 4, "{report:?}");
+        })
         .patient(),
     ]
 }

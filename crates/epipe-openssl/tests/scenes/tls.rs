@@ -43,12 +43,8 @@ pub fn identity_of(key: PKey<Private>, digest: Option<MessageDigest>) -> (X509, 
     certificate.set_subject_name(&name).unwrap();
     certificate.set_issuer_name(&name).unwrap();
     certificate.set_pubkey(&key).unwrap();
-    certificate
-        .set_not_before(&Asn1Time::days_from_now(0).unwrap())
-        .unwrap();
-    certificate
-        .set_not_after(&Asn1Time::days_from_now(1).unwrap())
-        .unwrap();
+    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    certificate.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
     let digest = digest.unwrap_or_else(MessageDigest::null);
     certificate.sign(&key, digest).unwrap();
     (certificate.build(), key)
@@ -237,11 +233,7 @@ pub fn scenes() -> Vec<Scene> {
     let unix = || unix_pair().unwrap();
     let mut scenes = Vec::new();
     let families: [(&str, Sockets, &[Break]); 2] = [
-        (
-            "tcp",
-            tcp,
-            &[Break::Rst, Break::RstRead, Break::Fin, Break::FinRst],
-        ),
+        ("tcp", tcp, &[Break::Rst, Break::RstRead, Break::Fin, Break::FinRst]),
         ("unix", unix, &[Break::Closed]),
     ];
     for (family, sockets, breaks) in families {
@@ -298,23 +290,13 @@ fn much(we_are_the_client: bool, we_write: bool) {
 
     let sockets = tcp_pair("127.0.0.1:0").unwrap();
     // Small, so that a record is often cut.
-    SockRef::from(&sockets.0)
-        .set_send_buffer_size(5_000)
-        .unwrap();
-    SockRef::from(&sockets.1)
-        .set_send_buffer_size(5_000)
-        .unwrap();
+    SockRef::from(&sockets.0).set_send_buffer_size(5_000).unwrap();
+    SockRef::from(&sockets.1).set_send_buffer_size(5_000).unwrap();
     let context = context(|_| {});
     let (ours, theirs) = pair(sockets, &context, we_are_the_client, by_set_fd);
-    let (writer, reader) = if we_write {
-        (&ours, &theirs)
-    } else {
-        (&theirs, &ours)
-    };
+    let (writer, reader) = if we_write { (&ours, &theirs) } else { (&theirs, &ours) };
 
-    let sent: Vec<u8> = (0..MUCH / 4)
-        .flat_map(|n| (n as u32 * 7).to_le_bytes())
-        .collect();
+    let sent: Vec<u8> = (0..MUCH / 4).flat_map(|n| (n as u32 * 7).to_le_bytes()).collect();
     let (mut written, mut blocked) = (0, 0);
     let mut random = Random(1);
     // A write that has blocked is made again, and no shorter.
@@ -357,19 +339,16 @@ fn healthy() -> Vec<Scene> {
         }
     }
     scenes.extend([
-        Scene::survives(
-            "SSL_get_fd tells the descriptor, and SSL_free leaves it open",
-            || {
-                let (socket, _peer) = tcp_pair("127.0.0.1:0").unwrap();
-                let ssl = Ssl::new(&context(|_| {})).unwrap();
-                assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, -1);
-                by_set_fd(ssl.as_ptr(), socket.as_raw_fd());
-                assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, socket.as_raw_fd());
-                by_set_fd(ssl.as_ptr(), socket.as_raw_fd()); // the first BIO is freed
-                drop(ssl);
-                SockRef::from(&socket).take_error().unwrap();
-            },
-        ),
+        Scene::survives("SSL_get_fd tells the descriptor, and SSL_free leaves it open", || {
+            let (socket, _peer) = tcp_pair("127.0.0.1:0").unwrap();
+            let ssl = Ssl::new(&context(|_| {})).unwrap();
+            assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, -1);
+            by_set_fd(ssl.as_ptr(), socket.as_raw_fd());
+            assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, socket.as_raw_fd());
+            by_set_fd(ssl.as_ptr(), socket.as_raw_fd()); // the first BIO is freed
+            drop(ssl);
+            SockRef::from(&socket).take_error().unwrap();
+        }),
         Scene::survives("SSL_free closes what a BIO has to close", || {
             let (socket, peer) = unix_pair().unwrap();
             let ssl = Ssl::new(&context(|_| {})).unwrap();
@@ -379,12 +358,8 @@ fn healthy() -> Vec<Scene> {
             }
             drop(ssl);
             let peer = SockRef::from(&peer);
-            peer.set_read_timeout(Some(Duration::from_secs(10)))
-                .unwrap();
-            assert_eq!(
-                peer.recv(&mut [std::mem::MaybeUninit::uninit()]).unwrap(),
-                0
-            );
+            peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            assert_eq!(peer.recv(&mut [std::mem::MaybeUninit::uninit()]).unwrap(), 0);
         }),
         Scene::survives("kernel TLS is asked for, and not used", || {
             const SSL_OP_ENABLE_KTLS: u64 = 1 << 3;
@@ -402,28 +377,24 @@ fn healthy() -> Vec<Scene> {
             assert_eq!(theirs.read(&mut read).unwrap(), 8);
             assert_eq!(&read, b"a record");
         }),
-        Scene::survives(
-            "a peer that has said close_notify, and one that has not",
-            || {
-                for polite in [true, false] {
-                    let ends = [by_set_fd as Install, by_openssl].map(|install| {
-                        let context = context(|_| {});
-                        let sockets = tcp_pair("127.0.0.1:0").unwrap();
-                        let (ours, theirs) = pair(sockets, &context, true, install);
-                        if polite {
-                            assert_eq!(theirs.shutdown().unwrap(), 0);
-                        }
-                        drop(theirs);
-                        wait(ours.socket.as_raw_fd(), libc::POLLRDHUP);
-                        let read = unsafe {
-                            SSL_read(ours.ssl.as_ptr(), [0_u8; 8].as_mut_ptr().cast(), 8)
-                        };
-                        (read, unsafe { SSL_get_error(ours.ssl.as_ptr(), read) })
-                    });
-                    assert_eq!(ends[0], ends[1]);
-                }
-            },
-        ),
+        Scene::survives("a peer that has said close_notify, and one that has not", || {
+            for polite in [true, false] {
+                let ends = [by_set_fd as Install, by_openssl].map(|install| {
+                    let context = context(|_| {});
+                    let sockets = tcp_pair("127.0.0.1:0").unwrap();
+                    let (ours, theirs) = pair(sockets, &context, true, install);
+                    if polite {
+                        assert_eq!(theirs.shutdown().unwrap(), 0);
+                    }
+                    drop(theirs);
+                    wait(ours.socket.as_raw_fd(), libc::POLLRDHUP);
+                    let read =
+                        unsafe { SSL_read(ours.ssl.as_ptr(), [0_u8; 8].as_mut_ptr().cast(), 8) };
+                    (read, unsafe { SSL_get_error(ours.ssl.as_ptr(), read) })
+                });
+                assert_eq!(ends[0], ends[1]);
+            }
+        }),
     ]);
     scenes
 }

@@ -41,11 +41,7 @@ impl Ready {
 }
 
 fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
-    pollfd {
-        fd: fd.as_raw_fd(),
-        events,
-        revents: 0,
-    }
+    pollfd { fd: fd.as_raw_fd(), events, revents: 0 }
 }
 
 /// poll(2), made again after a signal.

@@ -22,10 +22,7 @@ pub(crate) struct Ending {
 
 impl Ending {
     pub(crate) fn of(child: &Child) -> Ending {
-        Ending {
-            event: event(child),
-            pause: Duration::from_micros(200),
-        }
+        Ending { event: event(child), pause: Duration::from_micros(200) }
     }
 
     /// Waits for it, but not for longer than that, and than 10 ms.

@@ -5,10 +5,7 @@
 //! panic that holds std's backtrace lock and prints to a broken stderr. It has no alternate stack:
 //! there an unwinder may not find its way back.
 
-#![allow(
-    unsafe_code,
-    reason = "sigaction takes pointers and a handler's address"
-)]
+#![allow(unsafe_code, reason = "sigaction takes pointers and a handler's address")]
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
@@ -40,12 +37,8 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    const EMPTY: Recording = Recording {
-        thread: 0,
-        name: [0; NAME],
-        frames: [0; FRAMES],
-        count: 0,
-    };
+    const EMPTY: Recording =
+        Recording { thread: 0, name: [0; NAME], frames: [0; FRAMES], count: 0 };
 
     /// The thread's name, where the system tells it (Linux; its first 15 bytes).
     pub(crate) fn name(&self) -> &[u8] {
@@ -67,12 +60,9 @@ struct Slot {
 // SAFETY: who has taken the slot's number writes it, once; others read it after `full` is set.
 unsafe impl Sync for Slot {}
 
-static RECORDED: [Slot; SLOTS] = [const {
-    Slot {
-        full: AtomicBool::new(false),
-        recording: UnsafeCell::new(Recording::EMPTY),
-    }
-}; SLOTS];
+static RECORDED: [Slot; SLOTS] =
+    [const { Slot { full: AtomicBool::new(false), recording: UnsafeCell::new(Recording::EMPTY) } };
+        SLOTS];
 /// The number of signals that have come; the next one's slot.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 /// There is a recorder.

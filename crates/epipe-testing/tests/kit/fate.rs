@@ -18,10 +18,7 @@ fn every_fate_is_told_for_what_it_is() {
     let played = |scene: fn()| fate_of(scene).unwrap();
     assert_eq!(played(|| {}), Fate::Survived(String::new()));
     assert_eq!(played(write_to_a_broken_pipe), Fate::KilledBySigpipe);
-    assert_eq!(
-        played(|| std::process::abort()),
-        Fate::KilledBy(libc::SIGABRT)
-    );
+    assert_eq!(played(|| std::process::abort()), Fate::KilledBy(libc::SIGABRT));
     assert_eq!(played(|| panic!("as told")), Fate::Exited(101));
     assert_eq!(played(|| std::process::exit(7)), Fate::Exited(7));
     // It ended, but not by its own end.
@@ -42,10 +39,8 @@ fn the_time_is_the_scene_s_own() {
     // Here and in the child.
     let way = Duration::from_millis(300);
     thread::sleep(way);
-    let fate = Rerun::test("fate::the_time_is_the_scene_s_own")
-        .unwrap()
-        .timeout(way / 2)
-        .fate_of(|| {});
+    let fate =
+        Rerun::test("fate::the_time_is_the_scene_s_own").unwrap().timeout(way / 2).fate_of(|| {});
     assert!(matches!(fate.unwrap(), Fate::Survived(_)));
 }
 
@@ -91,10 +86,7 @@ fn calls_are_told_apart_by_place_and_count() {
         // Their fates are known to the children of those that follow.
         assert_killed!(write_to_a_broken_pipe);
     }
-    let (one, two) = (
-        assert_survives!(|| print!("one")),
-        assert_survives!(|| print!("two")),
-    );
+    let (one, two) = (assert_survives!(|| print!("one")), assert_survives!(|| print!("two")));
     assert_eq!((one.as_str(), two.as_str()), ("one", "two"));
 }
 
@@ -126,26 +118,17 @@ fn the_failure_message_holds_what_the_child_said() {
         println!("the last words");
         write_to_a_broken_pipe();
     });
-    assert!(
-        killed.contains("it was killed by SIGPIPE, and said:\nthe last words"),
-        "{killed}"
-    );
+    assert!(killed.contains("it was killed by SIGPIPE, and said:\nthe last words"), "{killed}");
     let survived = std::panic::catch_unwind(|| assert_killed!(|| print!("alive"))).unwrap_err();
     let survived = survived.downcast_ref::<String>().unwrap();
-    assert!(
-        survived.contains("it survived, and said:\nalive"),
-        "{survived}"
-    );
+    assert!(survived.contains("it survived, and said:\nalive"), "{survived}");
 }
 
 #[test]
 #[should_panic(expected = "and behind it the test goes on")]
 fn a_test_that_should_panic_is_no_way_out_for_the_child() {
     // In the child the panic must not end the test as it should end.
-    assert_eq!(
-        fate_of(|| panic!("in the scene")).unwrap(),
-        Fate::Exited(101)
-    );
+    assert_eq!(fate_of(|| panic!("in the scene")).unwrap(), Fate::Exited(101));
     panic!("and behind it the test goes on");
 }
 
@@ -169,16 +152,9 @@ fn an_ignored_test_and_one_at_a_time() {
 
 #[test]
 fn a_spawned_thread_is_told_so_at_once_and_may_name_the_test() {
-    let unnamed = thread::spawn(|| fate_of(|| {}).unwrap_err())
-        .join()
-        .unwrap();
+    let unnamed = thread::spawn(|| fate_of(|| {}).unwrap_err()).join().unwrap();
     assert!(matches!(unnamed, FateError::NotATest { .. }), "{unnamed}");
-    assert!(
-        unnamed
-            .to_string()
-            .contains("an unnamed thread is no test's"),
-        "{unnamed}"
-    );
+    assert!(unnamed.to_string().contains("an unnamed thread is no test's"), "{unnamed}");
     assert!(unnamed.to_string().contains("Rerun::test("), "{unnamed}");
 
     let this = "fate::a_spawned_thread_is_told_so_at_once_and_may_name_the_test";
@@ -190,11 +166,7 @@ fn a_spawned_thread_is_told_so_at_once_and_may_name_the_test() {
     assert_eq!(fate.join().unwrap().unwrap(), Fate::Survived("here".into()));
 
     let named = thread::Builder::new().name("not_a_test".into());
-    let error = named
-        .spawn(|| fate_of(|| {}).unwrap_err())
-        .unwrap()
-        .join()
-        .unwrap();
+    let error = named.spawn(|| fate_of(|| {}).unwrap_err()).unwrap().join().unwrap();
     assert!(matches!(error, FateError::NeverArrived { .. }), "{error}");
     let said = format!("{error:?}"); // what `unwrap` shows
     assert!(said.contains("running 0 tests"), "{said}");
@@ -208,10 +180,7 @@ fn a_run_that_takes_another_way_is_no_survival() {
     assert!(matches!(error, FateError::NeverArrived { .. }), "{error}");
     // Under qemu-user a spawn that fails looks like a child that ended.
     let nothing = Rerun::from(Command::new("/nonexistent")).fate_of(|| {});
-    assert!(matches!(
-        nothing,
-        Err(FateError::Io(_) | FateError::NeverArrived { .. })
-    ));
+    assert!(matches!(nothing, Err(FateError::Io(_) | FateError::NeverArrived { .. })));
 }
 
 #[test]

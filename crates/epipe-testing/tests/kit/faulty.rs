@@ -12,11 +12,7 @@ fn every_fault_comes_where_it_was_told() {
         .on_write(At::Byte(6), Fault::Short(1))
         .on_write(At::Byte(8), Fault::BROKEN_PIPE);
     let answers: Vec<_> = (0..8)
-        .map(|_| {
-            faulty
-                .write(b"1234")
-                .map_err(|error| error.raw_os_error().unwrap())
-        })
+        .map(|_| faulty.write(b"1234").map_err(|error| error.raw_os_error().unwrap()))
         .collect();
     let expected = [
         Ok(4),
@@ -49,9 +45,7 @@ fn each_call_has_one_fault_and_none_is_lost() {
         .on_write(At::Call(2), Fault::WOULD_BLOCK)
         .on_write(At::Byte(1), Fault::Short(2))
         .on_write(At::Byte(1), Fault::NO_BUFFERS);
-    let answers: Vec<_> = (0..7)
-        .map(|_| faulty.write(b"1234").map_err(errno))
-        .collect();
+    let answers: Vec<_> = (0..7).map(|_| faulty.write(b"1234").map_err(errno)).collect();
     let expected = [
         Err(libc::EINTR),
         Ok(1),
@@ -80,16 +74,9 @@ fn a_vectored_call_is_cut_inside_a_slice() {
     let mut faulty = Faulty::new(Vec::new())
         .on_write(At::Byte(3), Fault::INTERRUPTED)
         .on_read(At::Call(1), Fault::Short(3));
-    let slices = [
-        IoSlice::new(b"ab"),
-        IoSlice::new(b""),
-        IoSlice::new(b"cdef"),
-    ];
+    let slices = [IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cdef")];
     assert_eq!(faulty.write_vectored(&slices).unwrap(), 3);
-    assert_eq!(
-        faulty.write_vectored(&slices).unwrap_err().kind(),
-        ErrorKind::Interrupted
-    );
+    assert_eq!(faulty.write_vectored(&slices).unwrap_err().kind(), ErrorKind::Interrupted);
     assert_eq!(faulty.into_inner(), b"abc");
 
     let mut faulty = Faulty::new(&b"abcdef"[..]).on_read(At::Call(1), Fault::Short(3));
@@ -97,12 +84,7 @@ fn a_vectored_call_is_cut_inside_a_slice() {
     let mut slices = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
     assert_eq!(faulty.read_vectored(&mut slices).unwrap(), 3);
     assert_eq!((&one, &two), (b"ab", b"c\0\0\0"));
-    assert_eq!(
-        faulty
-            .read_vectored(&mut [IoSliceMut::new(&mut two)])
-            .unwrap(),
-        3
-    );
+    assert_eq!(faulty.read_vectored(&mut [IoSliceMut::new(&mut two)]).unwrap(), 3);
     assert_eq!(&two, b"def\0");
 }
 
@@ -114,10 +96,7 @@ fn reads_writes_and_flushes_are_counted_apart() {
         .on_flush(At::Call(1), Fault::BROKEN_PIPE);
     faulty.read_exact(&mut [0; 2]).unwrap();
     faulty.write_all(b"C").unwrap();
-    assert_eq!(
-        faulty.write(b"D").unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(faulty.write(b"D").unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(faulty.flush().unwrap_err().kind(), ErrorKind::BrokenPipe);
     faulty.flush().unwrap();
     assert_eq!(faulty.unreached()[0].operation, Operation::Read);
@@ -143,10 +122,7 @@ fn a_fault_of_every_call_stays_and_a_short_count_of_nothing_ends() {
     let error = ended.read_exact(&mut [0; 3]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     let mut full = Faulty::new(Vec::new()).on_write(At::Call(1), Fault::Short(0));
-    assert_eq!(
-        full.write_all(b"x").unwrap_err().kind(),
-        ErrorKind::WriteZero
-    );
+    assert_eq!(full.write_all(b"x").unwrap_err().kind(), ErrorKind::WriteZero);
 }
 
 #[test]
@@ -166,8 +142,5 @@ fn an_error_of_the_inner_handle_passes_untouched() {
     drop(reader);
     let mut faulty = Faulty::new(writer);
     // Under libtest SIGPIPE is ignored.
-    assert_eq!(
-        faulty.write(b"x").unwrap_err().raw_os_error(),
-        Some(libc::EPIPE)
-    );
+    assert_eq!(faulty.write(b"x").unwrap_err().raw_os_error(), Some(libc::EPIPE));
 }

@@ -127,15 +127,9 @@ const TABLE: [(Break, &[&str], &[&str]); 6] = [
 fn broken<F: Family>(breaks: Break, connect: fn(Script) -> (Peer, F::Stream)) -> (Peer, F::Stream) {
     let (peer, mut stream) = connect(breaks.into());
     let unread = matches!(breaks, Break::CloseUnread(_));
-    let count = if breaks == Break::RESET_AT_ACCEPT {
-        0
-    } else {
-        5
-    };
+    let count = if breaks == Break::RESET_AT_ACCEPT { 0 } else { 5 };
     if count > 0 {
-        stream
-            .write_all(&vec![b'x'; count + usize::from(unread)])
-            .unwrap();
+        stream.write_all(&vec![b'x'; count + usize::from(unread)]).unwrap();
     }
     peer.wait_broken(&stream, SOON).unwrap();
     assert_eq!(peer.received(), count as u64, "{breaks:?}");
@@ -266,10 +260,7 @@ fn a_fin_stands_behind_a_greeting_that_nobody_takes() {
     let greeting = vec![0; 8 << 20];
     let (peer, _stream) = V4::listening(Break::FinThenReset(0).greeting(&*greeting));
     let error = peer.wait_done(SOON).unwrap_err();
-    assert!(
-        error.to_string().contains("does not read the greeting"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("does not read the greeting"), "{error}");
     let (peer, mut stream) = V4::listening(Break::FinAfter(0).greeting(&*greeting));
     peer.wait_done(SOON).unwrap();
     peer.wait_broken(&stream, Duration::ZERO).unwrap_err();
@@ -320,9 +311,7 @@ fn an_answer_behind_a_fin_is_not_destroyed_by_what_the_other_side_still_sends() 
 
 #[test]
 fn a_trickling_peer_says_all_it_has_to_say_and_closes() {
-    let script = Break::Trickle(1000)
-        .greeting(vec![b'g'; 300_000])
-        .answering("answer");
+    let script = Break::Trickle(1000).greeting(vec![b'g'; 300_000]).answering("answer");
     let (_peer, mut stream) = V4::listening(script);
     stream.write_all(b"GET").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
@@ -403,8 +392,7 @@ fn it_connects_to_the_first_address_that_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addresses = [nobody.unwrap(), listener.local_addr().unwrap()];
     let peer = Peer::connect(&addresses[..], Break::RESET_AT_ACCEPT).unwrap();
-    peer.wait_broken(&listener.accept().unwrap().0, SOON)
-        .unwrap();
+    peer.wait_broken(&listener.accept().unwrap().0, SOON).unwrap();
 }
 
 #[test]
@@ -412,9 +400,7 @@ fn what_it_said_before_the_reset_can_still_be_read() {
     for round in 0..rounds() {
         let greeting = vec![b'g'; 1 + round as usize * 37 % 3000];
         let answer = vec![b'a'; 1 + round as usize * 101 % 30_000];
-        let script = Break::ResetAfter(4)
-            .greeting(greeting.clone())
-            .answering(answer.clone());
+        let script = Break::ResetAfter(4).greeting(greeting.clone()).answering(answer.clone());
         let (peer, mut stream) = V4::listening(script);
         let mut greeted = vec![0; greeting.len()];
         stream.read_exact(&mut greeted).unwrap();
@@ -509,10 +495,7 @@ fn a_trickling_peer_takes_all_of_it_in_many_small_writes() {
     while peer.received() < data.len() as u64 {
         thread::yield_now();
     }
-    assert!(matches!(
-        peer.wait_broken(&stream, SOON),
-        Err(WaitError::NeverBreaks)
-    ));
+    assert!(matches!(peer.wait_broken(&stream, SOON), Err(WaitError::NeverBreaks)));
 }
 
 #[test]
@@ -523,16 +506,10 @@ fn a_break_that_does_not_come_is_an_error_that_says_why() {
         thread::yield_now();
     }
     let late = peer.wait_broken(&stream, Duration::ZERO);
-    assert!(
-        matches!(late, Err(WaitError::TimedOut { received: 4 })),
-        "{late:?}"
-    );
+    assert!(matches!(late, Err(WaitError::TimedOut { received: 4 })), "{late:?}");
     stream.shutdown(Shutdown::Write).unwrap();
     let ended = peer.wait_broken(&stream, SOON);
-    assert!(
-        matches!(ended, Err(WaitError::Ended { received: 4 })),
-        "{ended:?}"
-    );
+    assert!(matches!(ended, Err(WaitError::Ended { received: 4 })), "{ended:?}");
 
     // Nothing more comes; an answer is half written, or stands in a buffer.
     for breaks in [
@@ -551,20 +528,14 @@ fn a_break_that_does_not_come_is_an_error_that_says_why() {
         peer.wait_done(Duration::from_millis(100)).unwrap_err();
         drop(stream);
         let ended = peer.wait_done(SOON);
-        assert!(
-            matches!(ended, Err(WaitError::Ended { received: 4 })),
-            "{ended:?}"
-        );
+        assert!(matches!(ended, Err(WaitError::Ended { received: 4 })), "{ended:?}");
     }
 
     let (peer, mut stream) = V4::listening(Break::CloseUnread(4).into());
     stream.write_all(b"four").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let ended = peer.wait_broken(&stream, SOON);
-    assert!(
-        matches!(ended, Err(WaitError::Ended { received: 4 })),
-        "{ended:?}"
-    );
+    assert!(matches!(ended, Err(WaitError::Ended { received: 4 })), "{ended:?}");
 }
 
 #[test]
@@ -609,12 +580,9 @@ fn a_peer_that_is_dropped_ends_at_once_wherever_it_stands() {
     drop(peer);
     drop(stream);
     // It reads, it holds, it stands still.
-    for breaks in [
-        Break::ResetAfter(1),
-        Break::HalfClose(0),
-        Break::StopReading(0),
-        Break::CloseUnread(0),
-    ] {
+    for breaks in
+        [Break::ResetAfter(1), Break::HalfClose(0), Break::StopReading(0), Break::CloseUnread(0)]
+    {
         let (peer, _stream) = V4::listening(breaks.into());
         drop(peer);
     }
@@ -622,10 +590,7 @@ fn a_peer_that_is_dropped_ends_at_once_wherever_it_stands() {
 
 #[test]
 fn the_documented_write_kills_and_a_protected_one_does_not() {
-    for (breaks, answers, _) in TABLE
-        .into_iter()
-        .filter(|(_, tcp, _)| tcp.contains(&"EPIPE"))
-    {
+    for (breaks, answers, _) in TABLE.into_iter().filter(|(_, tcp, _)| tcp.contains(&"EPIPE")) {
         let scene = |write: fn(&TcpStream)| {
             let (_peer, stream) = broken::<V4>(breaks, V4::listening);
             // Those before: no signal.

@@ -62,14 +62,8 @@ fn without_a_cut_all_is_passed_on() {
     assert!(passed.ended && !passed.cut);
     // There was no other.
     let other = proxy.wait_ended(1, Duration::ZERO);
-    assert!(
-        matches!(other, Err(WaitError::TimedOut { received: 0 })),
-        "{other:?}"
-    );
-    assert!(matches!(
-        proxy.wait_broken(&io::stdin(), SOON),
-        Err(WaitError::NeverBreaks)
-    ));
+    assert!(matches!(other, Err(WaitError::TimedOut { received: 0 })), "{other:?}");
+    assert!(matches!(proxy.wait_broken(&io::stdin(), SOON), Err(WaitError::NeverBreaks)));
 }
 
 #[test]
@@ -138,10 +132,7 @@ fn a_direction_that_stands_still_is_not_ended() {
     client.read_exact(&mut answer()).unwrap();
     // Of the two the one that breaks is told.
     let waits = proxy.wait_ended(0, Duration::ZERO);
-    assert!(
-        matches!(waits, Err(WaitError::TimedOut { received: 10 })),
-        "{waits:?}"
-    );
+    assert!(matches!(waits, Err(WaitError::TimedOut { received: 10 })), "{waits:?}");
     assert!(proxy.connections()[0].cut && !proxy.connections()[0].ended);
 }
 
@@ -175,11 +166,8 @@ fn what_ends_by_itself_is_passed_on() {
     for who in 0..2 {
         let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
-        let (gone, other) = if who == 0 {
-            (&mut client, &mut server)
-        } else {
-            (&mut server, &mut client)
-        };
+        let (gone, other) =
+            if who == 0 { (&mut client, &mut server) } else { (&mut server, &mut client) };
         gone.write_all(b"last words").unwrap();
         other.read_exact(&mut [0; 10]).unwrap();
         let mut other = other.try_clone().unwrap();
@@ -382,11 +370,7 @@ fn a_proxy_that_is_dropped_while_it_connects_ends_at_once() {
     }
     let begun = Instant::now();
     drop(proxy);
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -433,10 +417,7 @@ fn unix_sockets_and_ipv6_go_through_as_well() {
 
 #[test]
 fn a_server_that_is_not_there_resets_the_client() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = Proxy::listen(nobody, Cut::default()).unwrap();
     let client = TcpStream::connect(proxy.address().unwrap()).unwrap();
     assert_eq!(receive(&client).1, "ECONNRESET");

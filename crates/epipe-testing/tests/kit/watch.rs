@@ -37,27 +37,15 @@ fn it_records_and_does_not_die() {
         assert_ne!(events[0].thread(), events[1].thread());
         assert_eq!(events[1].thread_name(), Some("the other one"));
         if !WALKS {
-            assert!(
-                events[0].to_string().contains("cannot walk"),
-                "{}",
-                events[0]
-            );
+            assert!(events[0].to_string().contains("cannot walk"), "{}", events[0]);
             return;
         }
         for event in &events {
-            let caller = event
-                .caller()
-                .unwrap_or_else(|| panic!("no caller: {event}"));
-            assert!(
-                caller.file.as_ref().unwrap().ends_with("support/mod.rs"),
-                "{event}"
-            );
+            let caller = event.caller().unwrap_or_else(|| panic!("no caller: {event}"));
+            assert!(caller.file.as_ref().unwrap().ends_with("support/mod.rs"), "{event}");
             // From the call outwards: nothing of the handler stands before it.
             let own = |frame: &epipe_testing::Frame| {
-                frame
-                    .function
-                    .as_deref()
-                    .is_some_and(|name| name.contains("epipe_testing::sys"))
+                frame.function.as_deref().is_some_and(|name| name.contains("epipe_testing::sys"))
             };
             assert!(!event.frames().iter().any(own), "{event}");
         }
@@ -107,10 +95,7 @@ fn a_handler_that_was_there_is_called_after_the_recording() {
             support::set_handler(handler, flags);
             let watch = Watch::begin().unwrap();
             write_to_a_broken_pipe();
-            assert_eq!(
-                (watch.events().len(), CALLS.load(Ordering::Relaxed)),
-                (1, 1)
-            );
+            assert_eq!((watch.events().len(), CALLS.load(Ordering::Relaxed)), (1, 1));
             drop(watch);
             write_to_a_broken_pipe();
             assert_eq!(CALLS.load(Ordering::Relaxed), 2);
@@ -200,18 +185,12 @@ fn the_message_of_assert_none_names_file_and_line() {
         let failed = std::panic::catch_unwind(|| watch.assert_none()).unwrap_err();
         print!("{}", failed.downcast_ref::<String>().unwrap());
     });
-    assert!(
-        said.contains("a SIGPIPE was raised, which kills where the default stands"),
-        "{said}"
-    );
+    assert!(said.contains("a SIGPIPE was raised, which kills where the default stands"), "{said}");
     if !WALKS {
         return;
     }
     assert!(said.contains("support/mod.rs:"), "{said}");
-    assert!(
-        said.contains("kit::watch::write_to_a_broken_pipe"),
-        "{said}"
-    );
+    assert!(said.contains("kit::watch::write_to_a_broken_pipe"), "{said}");
     assert!(said.contains("tests/kit/watch.rs:"), "{said}");
 }
 
@@ -233,9 +212,7 @@ fn a_panic_into_a_closed_stderr_is_recorded() {
     let run = || {
         let test = "watch::a_panic_into_a_closed_stderr_is_recorded";
         let mut command = support::this_program();
-        command
-            .args([test, "--exact", "--nocapture"])
-            .env("RUST_BACKTRACE", "1");
+        command.args([test, "--exact", "--nocapture"]).env("RUST_BACKTRACE", "1");
         epipe_testing::Rerun::from(command)
     };
     let said = assert_survives!(run(), || panics(true));
@@ -276,15 +253,9 @@ fn a_write_in_c_is_named() {
         // Some frame stands at that line of the source.
         let code = std::fs::read_to_string(&source).unwrap();
         let is_there = |frame: &epipe_testing::Frame| {
-            frame
-                .file
-                .as_ref()
-                .is_some_and(|file| file.ends_with("tests/kit/naive.c"))
+            frame.file.as_ref().is_some_and(|file| file.ends_with("tests/kit/naive.c"))
                 && frame.line.is_some_and(|line| {
-                    code.lines()
-                        .nth(line as usize - 1)
-                        .unwrap()
-                        .contains("write(fd, ")
+                    code.lines().nth(line as usize - 1).unwrap().contains("write(fd, ")
                 })
         };
         assert!(event.frames().iter().any(is_there), "{event}");
@@ -297,10 +268,7 @@ fn who_is_to_blame_is_neither_std_nor_glibc_with_debug_information_or_without() 
         blame::is_to_blame(Some(function), file.map(Path::new))
     };
     for innocent in [
-        (
-            "__writev",
-            Some("./misc/../sysdeps/unix/sysv/linux/writev.c"),
-        ),
+        ("__writev", Some("./misc/../sysdeps/unix/sysv/linux/writev.c")),
         ("clone3", Some("../sysdeps/unix/sysv/linux/x86_64/clone3.S")),
         ("start_thread", Some("./nptl/pthread_create.c")),
         ("writev", None),
@@ -308,14 +276,8 @@ fn who_is_to_blame_is_neither_std_nor_glibc_with_debug_information_or_without() 
         ("<std::net::TcpStream as std::io::Write>::write", None),
         ("__rustc::rust_begin_unwind", None),
         ("<&mut W as core::fmt::Write>::write_str", None),
-        (
-            "call_once",
-            Some("/rustc/1/library/core/src/ops/function.rs"),
-        ),
-        (
-            "call_once",
-            Some("/x/lib/rustlib/src/rust/library/core/src/ops/function.rs"),
-        ),
+        ("call_once", Some("/rustc/1/library/core/src/ops/function.rs")),
+        ("call_once", Some("/x/lib/rustlib/src/rust/library/core/src/ops/function.rs")),
     ] {
         assert!(!is_to_blame(innocent), "{innocent:?}");
     }

@@ -24,11 +24,7 @@ const DONTWAIT: c_int = 0;
 pub(crate) fn wait_readable(fd: &impl AsSocket, deadline: Instant) -> io::Result<()> {
     use std::os::fd::AsRawFd;
 
-    let mut entry = libc::pollfd {
-        fd: fd.as_fd().as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
+    let mut entry = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
     loop {
         // Rounded up: it never returns too early.
         let milliseconds = deadline

@@ -42,9 +42,7 @@ impl UnixListener {
     /// Mirrors [`std::os::unix::net::UnixListener::accept`].
     #[inline]
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        self.inner
-            .accept()
-            .map(|(stream, addr)| (stream.into(), addr))
+        self.inner.accept().map(|(stream, addr)| (stream.into(), addr))
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::try_clone`].

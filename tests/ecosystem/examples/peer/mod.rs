@@ -29,9 +29,7 @@ pub fn begin() -> Result<Peer, Box<dyn Error + Send + Sync>> {
 
     let mut roots = RootCertStore::empty();
     roots.add(certificate)?;
-    let client = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
 
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

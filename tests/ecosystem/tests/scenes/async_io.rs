@@ -52,10 +52,8 @@ pub fn scenes() -> Vec<Scene> {
         row!("Socket", epipe::Socket, control std::net::TcpStream),
         adapter_row::<std::net::TcpStream>(),
     ];
-    let unix = [
-        row!("UnixStream", UnixStream, control StdUnixStream),
-        adapter_row::<StdUnixStream>(),
-    ];
+    let unix =
+        [row!("UnixStream", UnixStream, control StdUnixStream), adapter_row::<StdUnixStream>()];
     let mut scenes = play_rows(tcp4, "async-io tcp", &Break::TCP, &tcp);
     scenes.extend(play_rows(unix_pair, "async-io unix", &Break::UNIX, &unix));
     scenes.extend(pairs! {

@@ -40,12 +40,8 @@ macro_rules! rows {
                     let mut poll = Poll::new().unwrap();
                     let token = Token(1);
                     let registry = poll.registry();
-                    registry
-                        .register(&mut s, token, Interest::WRITABLE)
-                        .unwrap();
-                    registry
-                        .reregister(&mut s, token, Interest::WRITABLE)
-                        .unwrap();
+                    registry.register(&mut s, token, Interest::WRITABLE).unwrap();
+                    registry.reregister(&mut s, token, Interest::WRITABLE).unwrap();
                     let mut events = Events::with_capacity(1);
                     poll.poll(&mut events, None).unwrap();
                     assert!(events.iter().any(|event| event.is_writable()));
@@ -72,12 +68,7 @@ fn sender() -> Sender {
 pub fn scenes() -> Vec<Scene> {
     let tcp4 = || tcp_pair("127.0.0.1:0");
     let mut scenes = play_rows(tcp4, "mio tcp", &Break::TCP, &rows!(TcpStream));
-    scenes.extend(play_rows(
-        unix_pair,
-        "mio unix",
-        &Break::UNIX,
-        &rows!(UnixStream),
-    ));
+    scenes.extend(play_rows(unix_pair, "mio unix", &Break::UNIX, &rows!(UnixStream)));
     scenes.extend(pairs! {
         "mio pipe: write":
             NoSigpipe::new(sender()).unwrap().write(b"x"),
@@ -97,34 +88,28 @@ pub fn scenes() -> Vec<Scene> {
             NoSigpipe::new(sender()).unwrap().write_vectored(&slices()),
             control sender().write_vectored(&slices());
     });
-    scenes.push(Scene::survives(
-        "mio: a handle that is full is watched again",
-        || {
-            let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-            ours.set_nonblocking(true).unwrap();
-            let mut ours = NoSigpipe::new(UnixStream::from_std(ours)).unwrap();
-            let mut poll = Poll::new().unwrap();
-            let mut events = Events::with_capacity(1);
-            poll.registry()
-                .register(&mut ours, Token(1), Interest::WRITABLE)
-                .unwrap();
-            let mut is_writable = || {
-                poll.poll(&mut events, Some(Duration::from_secs(10)))
-                    .unwrap();
-                events.iter().any(|event| event.is_writable())
-            };
-            assert!(is_writable());
-            let mut written = 0;
-            let full = loop {
-                match ours.write(&[7; 10_000]) {
-                    Ok(taken) => written += taken,
-                    Err(error) => break error,
-                }
-            };
-            assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
-            theirs.read_exact(&mut vec![0; written]).unwrap();
-            assert!(is_writable());
-        },
-    ));
+    scenes.push(Scene::survives("mio: a handle that is full is watched again", || {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut ours = NoSigpipe::new(UnixStream::from_std(ours)).unwrap();
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(1);
+        poll.registry().register(&mut ours, Token(1), Interest::WRITABLE).unwrap();
+        let mut is_writable = || {
+            poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+            events.iter().any(|event| event.is_writable())
+        };
+        assert!(is_writable());
+        let mut written = 0;
+        let full = loop {
+            match ours.write(&[7; 10_000]) {
+                Ok(taken) => written += taken,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+        theirs.read_exact(&mut vec![0; written]).unwrap();
+        assert!(is_writable());
+    }));
     scenes
 }

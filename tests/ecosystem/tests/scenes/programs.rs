@@ -41,8 +41,7 @@ fn say_goodbye_to_nginx<S: Read + Write>(how: fn(SocketAddr) -> S) {
     let identity = Identity::new();
     let server = nginx(&identity.pem());
     let mut tls = connect(&identity, server.address, how);
-    tls.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .unwrap();
+    tls.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let error = tls.read(&mut [0; 100]).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET));
     server.is_up();
@@ -61,10 +60,8 @@ pub fn scenes() -> Vec<Scene> {
     let reset = "rustls, nginx resets: close_notify";
     vec![
         Scene::survives(killed, || write_to_a_killed_s_server(on_epipe)).only_if(has("openssl")),
-        Scene::dies(format!("{killed}: control"), || {
-            write_to_a_killed_s_server(on_std)
-        })
-        .only_if(has("openssl")),
+        Scene::dies(format!("{killed}: control"), || write_to_a_killed_s_server(on_std))
+            .only_if(has("openssl")),
         Scene::survives(reset, || say_goodbye_to_nginx(on_epipe)).only_if(has("nginx")),
         Scene::dies(format!("{reset}: control"), || say_goodbye_to_nginx(on_std))
             .only_if(has("nginx")),

@@ -46,8 +46,7 @@ where
         }),
         Does::CompleteIo => break_under(ours, theirs, broken, || {
             queue(&mut tls);
-            tls.complete_io(&mut stream)
-                .map(|(_, written)| written as u64)
+            tls.complete_io(&mut stream).map(|(_, written)| written as u64)
         }),
         Does::CloseNotify => break_under(ours, theirs, broken, || {
             tls.send_close_notify();

@@ -21,10 +21,7 @@ impl Identity {
     pub fn ed25519() -> Identity {
         let signing_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         let certificate = rcgen::CertificateParams::new(["localhost".to_string()]).unwrap();
-        Identity(CertifiedKey {
-            cert: certificate.self_signed(&signing_key).unwrap(),
-            signing_key,
-        })
+        Identity(CertifiedKey { cert: certificate.self_signed(&signing_key).unwrap(), signing_key })
     }
 
     pub fn server(&self) -> Arc<ServerConfig> {
@@ -41,9 +38,7 @@ impl Identity {
     pub fn client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.cert.der().clone()).unwrap();
-        let config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         Arc::new(config)
     }
 

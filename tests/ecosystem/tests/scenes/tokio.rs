@@ -31,10 +31,7 @@ use crate::support::{
 use crate::tls::{Identity, localhost};
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// A stream of tokio's that is made of a descriptor.
@@ -295,9 +292,7 @@ fn healthy() -> Vec<Scene> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let (a, b) = rest.split_at(rest.len() / 3);
-            let written = writer
-                .write_vectored(&[IoSlice::new(a), IoSlice::new(b)])
-                .await;
+            let written = writer.write_vectored(&[IoSlice::new(a), IoSlice::new(b)]).await;
             rest = &rest[written.unwrap()..];
         }
         writer.shutdown().await.unwrap();
@@ -355,24 +350,21 @@ fn healthy() -> Vec<Scene> {
                 tokio::join!(write(stdin), read(stdout));
             });
         }),
-        Scene::survives(
-            "tokio ChildStdin: no guard is left by a poll that waits",
-            || {
-                runtime().block_on(async {
-                    let mut child = Command::new("sleep")
-                        .arg("10")
-                        .stdin(Stdio::piped())
-                        .kill_on_drop(true)
-                        .spawn()
-                        .unwrap();
-                    let mut stdin = adopt!(child.stdin.take().unwrap());
-                    let mut writing = Box::pin(stdin.write_all(&[0; 1 << 20]));
-                    let waits = std::future::poll_fn(|cx| Poll::Ready(writing.as_mut().poll(cx)));
-                    assert!(waits.await.is_pending());
-                    assert!(!is_blocked() && !is_pending());
-                });
-            },
-        ),
+        Scene::survives("tokio ChildStdin: no guard is left by a poll that waits", || {
+            runtime().block_on(async {
+                let mut child = Command::new("sleep")
+                    .arg("10")
+                    .stdin(Stdio::piped())
+                    .kill_on_drop(true)
+                    .spawn()
+                    .unwrap();
+                let mut stdin = adopt!(child.stdin.take().unwrap());
+                let mut writing = Box::pin(stdin.write_all(&[0; 1 << 20]));
+                let waits = std::future::poll_fn(|cx| Poll::Ready(writing.as_mut().poll(cx)));
+                assert!(waits.await.is_pending());
+                assert!(!is_blocked() && !is_pending());
+            });
+        }),
     ]
 }
 
@@ -425,10 +417,7 @@ where
     });
     runtime().block_on(async {
         let stream = TokioIo::new(adopt(TcpStream::of(ours)));
-        let error = http1::Builder::new()
-            .serve_connection(stream, service)
-            .await
-            .unwrap_err();
+        let error = http1::Builder::new().serve_connection(stream, service).await.unwrap_err();
         assert_eq!(spell_cause(&error), "EPIPE");
     });
 }
@@ -460,9 +449,9 @@ fn spell_cause(error: &(dyn std::error::Error + 'static)) -> String {
         cause = source;
     }
     match cause.downcast_ref::<io::Error>() {
-        Some(error) => spell::<()>(&Err(io::Error::from_raw_os_error(
-            error.raw_os_error().unwrap(),
-        ))),
+        Some(error) => {
+            spell::<()>(&Err(io::Error::from_raw_os_error(error.raw_os_error().unwrap())))
+        }
         None => format!("{cause:?}"),
     }
 }
@@ -472,16 +461,12 @@ fn hyper() -> Vec<Scene> {
     for broken in [Break::RstRead, Break::FinRst] {
         let name = format!("hyper server {broken:?}: a response");
         scenes.push(Scene::survives(&name, move || serve(|s| adopt!(s), broken)));
-        scenes.push(Scene::dies(format!("{name}: control"), move || {
-            serve(|s| s, broken)
-        }));
+        scenes.push(Scene::dies(format!("{name}: control"), move || serve(|s| s, broken)));
     }
     for broken in [Break::Rst, Break::RstRead, Break::FinRst] {
         let name = format!("hyper client {broken:?}: a request in the queue");
         scenes.push(Scene::survives(&name, move || request(|s| adopt!(s), broken)));
-        scenes.push(Scene::dies(format!("{name}: control"), move || {
-            request(|s| s, broken)
-        }));
+        scenes.push(Scene::dies(format!("{name}: control"), move || request(|s| s, broken)));
     }
     scenes
 }
@@ -519,17 +504,13 @@ where
         let connector = TlsConnector::from(identity.client());
         let acceptor = TlsAcceptor::from(identity.server());
         if as_client {
-            let (ours, theirs) = tokio::join!(
-                connector.connect(localhost(), ours),
-                acceptor.accept(theirs)
-            );
+            let (ours, theirs) =
+                tokio::join!(connector.connect(localhost(), ours), acceptor.accept(theirs));
             let theirs = theirs.unwrap().into_inner().0;
             (tokio_rustls::TlsStream::from(ours.unwrap()), theirs)
         } else {
-            let (theirs, ours) = tokio::join!(
-                connector.connect(localhost(), theirs),
-                acceptor.accept(ours)
-            );
+            let (theirs, ours) =
+                tokio::join!(connector.connect(localhost(), theirs), acceptor.accept(ours));
             let theirs = theirs.unwrap().into_inner().0;
             (tokio_rustls::TlsStream::from(ours.unwrap()), theirs)
         }
@@ -537,9 +518,8 @@ where
     let theirs = runtime.block_on(async { theirs.into_std() }).unwrap();
     // SAFETY: the stream lives to the end.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    let answers = break_under(fd, theirs.into(), broken, || {
-        runtime.block_on(once(&mut stream, does))
-    });
+    let answers =
+        break_under(fd, theirs.into(), broken, || runtime.block_on(once(&mut stream, does)));
     assert_eq!(answers.last().unwrap(), "EPIPE");
     runtime.block_on(async { drop(stream) });
 }
@@ -547,10 +527,9 @@ where
 fn tokio_rustls() -> Vec<Scene> {
     let mut scenes = Vec::new();
     for (side, as_client) in [("client", true), ("server", false)] {
-        for (does, name) in [
-            (Does::WriteAndFlush, "write_all and flush"),
-            (Does::Shutdown, "shutdown"),
-        ] {
+        for (does, name) in
+            [(Does::WriteAndFlush, "write_all and flush"), (Does::Shutdown, "shutdown")]
+        {
             for broken in [Break::Rst, Break::RstRead, Break::Fin, Break::FinRst] {
                 // close_notify is said once, and the first write to a peer that has closed
                 // succeeds.
@@ -573,12 +552,7 @@ fn tokio_rustls() -> Vec<Scene> {
 pub fn scenes() -> Vec<Scene> {
     let tcp4 = || tcp_pair("127.0.0.1:0");
     let mut scenes = play_rows(tcp4, "tokio tcp", &Break::TCP, &stream_rows!(TcpStream));
-    scenes.extend(play_rows(
-        unix_pair,
-        "tokio unix",
-        &Break::UNIX,
-        &stream_rows!(UnixStream),
-    ));
+    scenes.extend(play_rows(unix_pair, "tokio unix", &Break::UNIX, &stream_rows!(UnixStream)));
     scenes.extend(pipes());
     scenes.extend(healthy());
     scenes.extend(threads());

@@ -141,8 +141,6 @@ fn acknowledged(socket: &impl AsSocket, state: TcpState, report: &Report) -> io:
         _ => (0, 0),
     };
     let counted = report.bytes_acked;
-    Ok(acknowledged.clamp(
-        counted.saturating_sub(1 + may_have_fin),
-        counted.saturating_sub(has_fin),
-    ))
+    Ok(acknowledged
+        .clamp(counted.saturating_sub(1 + may_have_fin), counted.saturating_sub(has_fin)))
 }
