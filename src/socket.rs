@@ -5,6 +5,8 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Type};
+#[cfg(has_sendmsg)]
+use socket2::{MaybeUninitSlice, RecvFlags};
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, write_by_state};
 use crate::sys::{self, SocketState, handle};
@@ -111,19 +113,26 @@ impl Socket {
         fn peek(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
         fn peek_from(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<(usize, SockAddr)>;
         fn peek_sender(&self) -> io::Result<SockAddr>;
-    }
-
-    /// Mirrors [`socket2::Socket::type`](socket2::Socket::type).
-    #[inline]
-    pub fn r#type(&self) -> io::Result<Type> {
-        self.inner.r#type()
-    }
-
-    /// Mirrors [`socket2::Socket::nonblocking`].
-    #[cfg(has_nonblocking)]
-    #[inline]
-    pub fn nonblocking(&self) -> io::Result<bool> {
-        self.inner.nonblocking()
+        fn r#type(&self) -> io::Result<Type>;
+        #[cfg(has_nonblocking)]
+        fn nonblocking(&self) -> io::Result<bool>;
+        #[cfg(has_out_of_band)]
+        fn recv_out_of_band(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
+        #[cfg(has_sendmsg)]
+        fn recv_vectored(&self, bufs: &mut [MaybeUninitSlice<'_>])
+            -> io::Result<(usize, RecvFlags)>;
+        #[cfg(has_sendmsg)]
+        fn recv_vectored_with_flags(&self, bufs: &mut [MaybeUninitSlice<'_>], flags: c_int)
+            -> io::Result<(usize, RecvFlags)>;
+        #[cfg(has_sendmsg)]
+        fn recv_from_vectored(&self, bufs: &mut [MaybeUninitSlice<'_>])
+            -> io::Result<(usize, RecvFlags, SockAddr)>;
+        #[cfg(has_sendmsg)]
+        fn recv_from_vectored_with_flags(&self, bufs: &mut [MaybeUninitSlice<'_>], flags: c_int)
+            -> io::Result<(usize, RecvFlags, SockAddr)>;
+        #[cfg(has_recvmsg)]
+        fn recvmsg(&self, msg: &mut socket2::MsgHdrMut<'_, '_, '_>, flags: c_int)
+            -> io::Result<usize>;
     }
 
     #[inline]
@@ -153,11 +162,8 @@ impl Socket {
     /// Mirrors [`socket2::Socket::send_with_flags`].
     #[inline]
     pub fn send_with_flags(&self, buf: &[u8], flags: c_int) -> io::Result<usize> {
-        self.state.send(
-            &self.inner,
-            || buf.len(),
-            |added| self.inner.send_with_flags(buf, flags | added),
-        )
+        let call = |added| self.inner.send_with_flags(buf, flags | added);
+        self.state.send(&self.inner, || buf.len(), call)
     }
 
     /// Mirrors [`socket2::Socket::send_to`].
@@ -174,11 +180,8 @@ impl Socket {
         addr: &SockAddr,
         flags: c_int,
     ) -> io::Result<usize> {
-        self.state.send(
-            &self.inner,
-            || buf.len(),
-            |added| self.inner.send_to_with_flags(buf, addr, flags | added),
-        )
+        let call = |added| self.inner.send_to_with_flags(buf, addr, flags | added);
+        self.state.send(&self.inner, || buf.len(), call)
     }
 
     /// Mirrors [`socket2::Socket::send_out_of_band`].
@@ -186,13 +189,6 @@ impl Socket {
     #[inline]
     pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {
         self.send_with_flags(buf, sys::option::MSG_OOB)
-    }
-
-    /// Mirrors [`socket2::Socket::recv_out_of_band`].
-    #[cfg(has_out_of_band)]
-    #[inline]
-    pub fn recv_out_of_band(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        self.inner.recv_out_of_band(buf)
     }
 
     /// Mirrors [`socket2::Socket::send_vectored`].
@@ -210,11 +206,8 @@ impl Socket {
         bufs: &[IoSlice<'_>],
         flags: c_int,
     ) -> io::Result<usize> {
-        self.state.send(
-            &self.inner,
-            || sys::total(bufs),
-            |added| self.inner.send_vectored_with_flags(bufs, flags | added),
-        )
+        let call = |added| self.inner.send_vectored_with_flags(bufs, flags | added);
+        self.state.send(&self.inner, || sys::total(bufs), call)
     }
 
     /// Mirrors [`socket2::Socket::send_to_vectored`].
@@ -233,75 +226,16 @@ impl Socket {
         addr: &SockAddr,
         flags: c_int,
     ) -> io::Result<usize> {
-        self.state.send(
-            &self.inner,
-            || sys::total(bufs),
-            |added| self.inner.send_to_vectored_with_flags(bufs, addr, flags | added),
-        )
+        let call = |added| self.inner.send_to_vectored_with_flags(bufs, addr, flags | added);
+        self.state.send(&self.inner, || sys::total(bufs), call)
     }
 
     /// Mirrors [`socket2::Socket::sendmsg`].
     #[cfg(has_sendmsg)]
     #[inline]
     pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
-        self.state.send(
-            &self.inner,
-            || sys::UNKNOWN_LENGTH,
-            |added| self.inner.sendmsg(msg, flags | added),
-        )
-    }
-
-    /// Mirrors [`socket2::Socket::recv_vectored`].
-    #[cfg(has_sendmsg)]
-    #[inline]
-    pub fn recv_vectored(
-        &self,
-        bufs: &mut [socket2::MaybeUninitSlice<'_>],
-    ) -> io::Result<(usize, socket2::RecvFlags)> {
-        self.inner.recv_vectored(bufs)
-    }
-
-    /// Mirrors [`socket2::Socket::recv_vectored_with_flags`].
-    #[cfg(has_sendmsg)]
-    #[inline]
-    pub fn recv_vectored_with_flags(
-        &self,
-        bufs: &mut [socket2::MaybeUninitSlice<'_>],
-        flags: c_int,
-    ) -> io::Result<(usize, socket2::RecvFlags)> {
-        self.inner.recv_vectored_with_flags(bufs, flags)
-    }
-
-    /// Mirrors [`socket2::Socket::recv_from_vectored`].
-    #[cfg(has_sendmsg)]
-    #[inline]
-    pub fn recv_from_vectored(
-        &self,
-        bufs: &mut [socket2::MaybeUninitSlice<'_>],
-    ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
-        self.inner.recv_from_vectored(bufs)
-    }
-
-    /// Mirrors [`socket2::Socket::recv_from_vectored_with_flags`].
-    #[cfg(has_sendmsg)]
-    #[inline]
-    pub fn recv_from_vectored_with_flags(
-        &self,
-        bufs: &mut [socket2::MaybeUninitSlice<'_>],
-        flags: c_int,
-    ) -> io::Result<(usize, socket2::RecvFlags, SockAddr)> {
-        self.inner.recv_from_vectored_with_flags(bufs, flags)
-    }
-
-    /// Mirrors [`socket2::Socket::recvmsg`].
-    #[cfg(has_recvmsg)]
-    #[inline]
-    pub fn recvmsg(
-        &self,
-        msg: &mut socket2::MsgHdrMut<'_, '_, '_>,
-        flags: c_int,
-    ) -> io::Result<usize> {
-        self.inner.recvmsg(msg, flags)
+        let call = |added| self.inner.sendmsg(msg, flags | added);
+        self.state.send(&self.inner, || sys::UNKNOWN_LENGTH, call)
     }
 
     /// Mirrors [`socket2::Socket::sendfile`].

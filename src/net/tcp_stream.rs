@@ -3,7 +3,7 @@ use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
-use crate::sys::{SocketState, handle, option};
+use crate::sys::{SocketState, handle};
 
 /// A TCP stream that reports a vanished peer as an error, never as a signal.
 ///
@@ -77,7 +77,10 @@ impl TcpStream {
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
     #[inline]
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        option::linger(&self.inner)
+        #[cfg(has_socket2)]
+        return socket2::SockRef::from(&self.inner).linger();
+        #[cfg(not(has_socket2))]
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Sets how long `drop` waits for unsent data, in whole seconds. `Some(Duration::ZERO)`
@@ -88,7 +91,10 @@ impl TcpStream {
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
     #[inline]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        option::set_linger(&self.inner, linger)
+        #[cfg(has_socket2)]
+        return socket2::SockRef::from(&self.inner).set_linger(linger);
+        #[cfg(not(has_socket2))]
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("a linger time of {linger:?}")))
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) mod verify;
 pub(crate) mod before_main;
 #[cfg(has_udp_connreset)]
 pub(crate) mod udp_connreset;
+#[cfg(unix)]
+pub(crate) mod unix_socket;
 
 #[cfg(sigpipe)]
 mod call;

@@ -36,12 +36,12 @@ pub trait TcpStreamExt: sealed::Sealed {
 impl TcpStreamExt for TcpStream {
     #[inline]
     fn quickack(&self) -> io::Result<bool> {
-        option::quickack(self)
+        socket2::SockRef::from(self).tcp_quickack()
     }
 
     #[inline]
     fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        option::set_quickack(self, quickack)
+        socket2::SockRef::from(self).set_tcp_quickack(quickack)
     }
 
     #[inline]

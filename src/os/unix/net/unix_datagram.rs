@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror};
-use crate::sys::{SocketState, handle, option};
+use crate::sys::{SocketState, handle, option, unix_socket};
 
 /// A Unix datagram socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -74,7 +74,7 @@ impl UnixDatagram {
     #[inline]
     pub fn send_to_addr(&self, buf: &[u8], socket_addr: &SocketAddr) -> io::Result<usize> {
         #[cfg(sigpipe)]
-        return self.state.send_to(&self.inner, buf, &option::to_socket2(socket_addr)?);
+        return self.state.send_to(&self.inner, buf, &unix_socket::to_socket2(socket_addr)?);
         #[cfg(not(sigpipe))]
         self.inner.send_to_addr(buf, socket_addr)
     }
@@ -99,14 +99,14 @@ impl UnixDatagram {
     /// shape stays.
     #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        option::peek(&self.inner, buf)
+        unix_socket::peek(&self.inner, buf)
     }
 
     /// Receives without removing from the queue, and tells the sender. Unstable in std as
     /// `unix_socket_peek`; this shape stays.
     #[inline]
     pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        option::peek_from(&self.inner, buf)
+        unix_socket::peek_from(&self.inner, buf)
     }
 
     /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
-use crate::sys::{SocketState, handle, option};
+use crate::sys::{SocketState, handle, option, unix_socket};
 
 /// A Unix stream socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -67,7 +67,7 @@ impl UnixStream {
     /// shape stays.
     #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        option::peek(&self.inner, buf)
+        unix_socket::peek(&self.inner, buf)
     }
 
     /// Who connected: the effective ids of the peer when it did. Unstable in std as
