@@ -94,7 +94,7 @@ impl TcpStream {
         #[cfg(has_socket2)]
         return socket2::SockRef::from(&self.inner).set_linger(linger);
         #[cfg(not(has_socket2))]
-        Err(io::Error::new(io::ErrorKind::Unsupported, format!("a linger time of {linger:?}")))
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("linger: {linger:?}")))
     }
 }
 

@@ -105,14 +105,9 @@ pub(crate) fn send_to(
 
 #[allow(dead_code)] // for the probe
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let fd = fd.as_raw_fd();
-    // SAFETY: the first command takes nothing, the second an integer.
-    let answer = match unsafe { libc::fcntl(fd, libc::F_GETFL) } {
-        -1 => -1,
-        // SAFETY: as above.
-        flags => unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) },
-    };
-    match answer {
+    let mut on: c_int = 1;
+    // SAFETY: the command reads an int.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO as _, &raw mut on) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
@@ -146,24 +141,29 @@ impl Address {
 /// POSIX promises of a system that names no number.
 #[allow(dead_code)] // for the library
 pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
-    const LIMIT: usize = {
-        cfg_if::cfg_if! {
-            if #[cfg(any(target_os = "linux", target_os = "android", target_os = "nto"))] {
-                libc::UIO_MAXIOV as usize
-            } else if #[cfg(any(
-                target_os = "cygwin",
-                target_os = "dragonfly",
-                target_os = "freebsd",
-                target_os = "netbsd",
-                target_os = "openbsd",
-                target_vendor = "apple",
-            ))] {
-                libc::IOV_MAX as usize
-            } else {
-                16
-            }
-        }
-    };
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "nto"))]
+    const LIMIT: usize = libc::UIO_MAXIOV as usize;
+    #[cfg(any(
+        target_os = "cygwin",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_vendor = "apple",
+    ))]
+    const LIMIT: usize = libc::IOV_MAX as usize;
+    #[cfg(not(any(
+        target_os = "android",
+        target_os = "cygwin",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "linux",
+        target_os = "netbsd",
+        target_os = "nto",
+        target_os = "openbsd",
+        target_vendor = "apple",
+    )))]
+    const LIMIT: usize = 16;
     &bufs[..bufs.len().min(LIMIT)]
 }
 

@@ -210,26 +210,21 @@ pub(crate) use socket_conversions;
 macro_rules! net_conversions {
     ($ours:ident, $inner:ty) => {
         $crate::sys::handle::socket_conversions!($ours, $inner);
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from socket2::Socket => $ours, $inner,
-            "Adopts the socket: from here on its writes are protected.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $ours => socket2::Socket, $inner,
-            "Gives socket2's own type. **The protection ends here.**");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $crate::Socket => $ours, socket2::Socket,
-            "Keeps the protection.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $ours => $crate::Socket, socket2::Socket,
-            "Keeps the protection.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $inner => $crate::Socket, socket2::Socket,
-            "Adopts the socket: from here on its writes are protected.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $crate::Socket => $inner, socket2::Socket,
-            "Gives std's own type. **The protection ends here.**");
+        $crate::sys::handle::net_conversions! { @from
+            socket2::Socket => $ours, $inner,
+                "Adopts the socket: from here on its writes are protected.";
+            $ours => socket2::Socket, $inner,
+                "Gives socket2's own type. **The protection ends here.**";
+            $crate::Socket => $ours, socket2::Socket, "Keeps the protection.";
+            $ours => $crate::Socket, socket2::Socket, "Keeps the protection.";
+            $inner => $crate::Socket, socket2::Socket,
+                "Adopts the socket: from here on its writes are protected.";
+            $crate::Socket => $inner, socket2::Socket,
+                "Gives std's own type. **The protection ends here.**";
+        }
     };
-    (@from $from:ty => $to:ty, $middle:ty, $doc:literal) => {
+    (@from $($from:ty => $to:ty, $middle:ty, $doc:literal;)+) => {$(
+        #[cfg(has_socket2)]
         impl From<$from> for $to {
             #[doc = $doc]
             #[inline]
@@ -237,7 +232,7 @@ macro_rules! net_conversions {
                 <$middle>::from(socket).into()
             }
         }
-    };
+    )+};
 }
 pub(crate) use net_conversions;
 

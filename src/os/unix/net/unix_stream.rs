@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
-use crate::sys::{SocketState, handle, option, unix_socket};
+use crate::sys::{SocketState, handle, unix_socket};
 
 /// A Unix stream socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -74,8 +74,8 @@ impl UnixStream {
     /// `peer_credentials_unix_socket`; this shape stays.
     #[cfg(has_peer_cred)]
     #[inline]
-    pub fn peer_cred(&self) -> io::Result<option::UCred> {
-        option::peer_cred(&self.inner)
+    pub fn peer_cred(&self) -> io::Result<crate::sys::option::UCred> {
+        crate::sys::option::peer_cred(&self.inner)
     }
 
     /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
@@ -83,7 +83,7 @@ impl UnixStream {
     #[cfg(has_mark)]
     #[inline]
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
-        option::set_mark(&self.inner, mark)
+        crate::sys::option::set_mark(&self.inner, mark)
     }
 }
 
