@@ -186,20 +186,27 @@ fn packagers_word(refused: &mut Vec<Technique>, word: Option<&str>) -> Result<()
     Ok(())
 }
 
-/// Constants that headers or bindings define and the system lacks, and flags that it rejects or
-/// is too old for.
+/// Constants that headers or bindings define and the system lacks, and flags that it rejects: the
+/// target's `target_os` or `target_env`, and why.
+const WRONG_CONSTANTS: [(&str, Technique, &str); 3] = [
+    (
+        "newlib",
+        Technique::SocketOption,
+        "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it",
+    ),
+    ("espidf", Technique::SendFlag, "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg"),
+    (
+        "wasi",
+        Technique::SendFlag,
+        "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)",
+    ),
+];
+
 fn known_targets(refused: &mut Vec<Technique>, target: &Target) {
-    if target.env == "newlib" {
-        let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it";
-        refuse(refused, Technique::SocketOption, why, NOTHING_LOST);
-    }
-    if target.os == "espidf" {
-        let why = "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg";
-        refuse(refused, Technique::SendFlag, why, NOTHING_LOST);
-    }
-    if target.os == "wasi" {
-        let why = "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)";
-        refuse(refused, Technique::SendFlag, why, NOTHING_LOST);
+    for (name, technique, why) in WRONG_CONSTANTS {
+        if target.os == name || target.env == name {
+            refuse(refused, technique, why, NOTHING_LOST);
+        }
     }
     for (system, variable, since) in SEND_FLAG_SINCE {
         let oldest = env::var(variable).unwrap_or_default();

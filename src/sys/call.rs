@@ -137,22 +137,11 @@ impl Address {
     }
 }
 
-/// The slices that one call takes: std cuts what is more, and so does this crate. Sixteen is what
-/// POSIX promises of a system that names no number.
+/// The slices that one call takes (IOV_MAX of limits.h): std cuts what is more, and so does this
+/// crate. Sixteen is what POSIX promises of a system that names no number.
 #[allow(dead_code)] // for the library
 pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "nto"))]
-    const LIMIT: usize = libc::UIO_MAXIOV as usize;
-    #[cfg(any(
-        target_os = "cygwin",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd",
-        target_vendor = "apple",
-    ))]
-    const LIMIT: usize = libc::IOV_MAX as usize;
-    #[cfg(not(any(
+    const NAMES_1024: bool = cfg!(any(
         target_os = "android",
         target_os = "cygwin",
         target_os = "dragonfly",
@@ -162,8 +151,8 @@ pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
         target_os = "nto",
         target_os = "openbsd",
         target_vendor = "apple",
-    )))]
-    const LIMIT: usize = 16;
+    ));
+    const LIMIT: usize = if NAMES_1024 { 1024 } else { 16 };
     &bufs[..bufs.len().min(LIMIT)]
 }
 

@@ -179,11 +179,12 @@ macro_rules! adapter_traits {
 }
 pub(crate) use adapter_traits;
 
-/// Conversions of a socket type to and from the type that it mirrors, and the handle traits.
-macro_rules! socket_conversions {
-    ($ours:ident, $inner:ty) => {
+/// Conversions of a type to and from the one that it mirrors, and the handle traits; on Windows those
+/// of a `socket` or another `handle`.
+macro_rules! conversions {
+    ($windows:ident $ours:ident, $inner:ty) => {
         impl From<$inner> for $ours {
-            /// Adopts the socket: from here on its writes are protected.
+            /// Adopts the handle: from here on its writes are protected.
             #[inline]
             fn from(inner: $inner) -> Self {
                 Self::adopt(inner)
@@ -201,15 +202,15 @@ macro_rules! socket_conversions {
         #[cfg(has_fd)]
         $crate::sys::handle::handle_traits! { fd $ours $inner }
         #[cfg(windows)]
-        $crate::sys::handle::handle_traits! { socket $ours $inner }
+        $crate::sys::handle::handle_traits! { $windows $ours $inner }
     };
 }
-pub(crate) use socket_conversions;
+pub(crate) use conversions;
 
 /// The same, and to and from the sockets of any family: ours and socket2's.
 macro_rules! net_conversions {
     ($ours:ident, $inner:ty) => {
-        $crate::sys::handle::socket_conversions!($ours, $inner);
+        $crate::sys::handle::conversions!(socket $ours, $inner);
         $crate::sys::handle::net_conversions! { @from
             socket2::Socket => $ours, $inner,
                 "Adopts the socket: from here on its writes are protected.";
@@ -241,20 +242,7 @@ pub(crate) use net_conversions;
 /// the process where two calls overlap.
 macro_rules! pipe_conversions {
     ($ours:ident, $inner:ty, $($child:ident)+) => {
-        impl From<$inner> for $ours {
-            #[inline]
-            fn from(inner: $inner) -> Self {
-                Self::adopt(inner)
-            }
-        }
-
-        impl From<$ours> for $inner {
-            /// Gives std's own type. **The protection ends here.**
-            #[inline]
-            fn from(ours: $ours) -> Self {
-                ours.inner
-            }
-        }
+        $crate::sys::handle::conversions!(handle $ours, $inner);
 
         impl From<$ours> for std::process::Stdio {
             #[inline]
@@ -262,11 +250,6 @@ macro_rules! pipe_conversions {
                 ours.inner.into()
             }
         }
-
-        #[cfg(has_fd)]
-        $crate::sys::handle::handle_traits! { fd $ours $inner }
-        #[cfg(windows)]
-        $crate::sys::handle::handle_traits! { handle $ours $inner }
 
         $(
             #[cfg(unix)]

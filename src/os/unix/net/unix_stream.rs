@@ -34,19 +34,16 @@ impl UnixStream {
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::connect_addr`].
-    #[inline]
     pub fn connect_addr(socket_addr: &SocketAddr) -> io::Result<UnixStream> {
         std::os::unix::net::UnixStream::connect_addr(socket_addr).map(UnixStream::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::pair`].
-    #[inline]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         std::os::unix::net::UnixStream::pair().map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<UnixStream> {
         self.inner.try_clone().map(UnixStream::from)
     }
@@ -65,7 +62,6 @@ impl UnixStream {
 
     /// Receives without removing from the queue. Unstable in std as `unix_socket_peek`; this
     /// shape stays.
-    #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         unix_socket::peek(&self.inner, buf)
     }
@@ -73,7 +69,6 @@ impl UnixStream {
     /// Who connected: the effective ids of the peer when it did. Unstable in std as
     /// `peer_credentials_unix_socket`; this shape stays.
     #[cfg(has_peer_cred)]
-    #[inline]
     pub fn peer_cred(&self) -> io::Result<crate::sys::option::UCred> {
         crate::sys::option::peer_cred(&self.inner)
     }
@@ -81,7 +76,6 @@ impl UnixStream {
     /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
     /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
     #[cfg(has_mark)]
-    #[inline]
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
         crate::sys::option::set_mark(&self.inner, mark)
     }
