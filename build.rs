@@ -62,11 +62,8 @@ fn silently_ignored() -> Vec<(Technique, Call)> {
     Vec::new()
 }
 
-/// How to use a technique that is refused for its behaviour.
+/// How to use a technique that this script refuses by itself.
 const TRUST_THE_TABLE: &str = "to trust it all the same, build with EPIPE_REFUSE set to nothing";
-/// The same where the table has no use for the technique.
-const NOTHING_LOST: &str =
-    "no call needs it there; to overrule, build with EPIPE_REFUSE set to nothing";
 
 /// The oldest releases that honour MSG_NOSIGNAL; older ones ignore it silently (xnu-6153 has no
 /// such flag, xnu-7195 has).
@@ -79,18 +76,7 @@ const SEND_FLAG_SINCE: [(&str, &str, u32); 4] = [
 
 /// The script. `tests/build_script.rs` calls it too.
 pub fn main() -> ExitCode {
-    for file in [
-        "call",
-        "constant",
-        "probe",
-        "signal",
-        "signal/kernel_set",
-        "signal/libc_set",
-        "table",
-        "technique",
-    ] {
-        println!("cargo::rerun-if-changed=src/sys/{file}.rs");
-    }
+    println!("cargo::rerun-if-changed=src/sys");
     println!("cargo::rerun-if-changed=build.rs");
     // A library that is loaded before libc may ignore a flag.
     let deployment_targets = SEND_FLAG_SINCE.map(|(_, variable, _)| variable);
@@ -205,7 +191,7 @@ const WRONG_CONSTANTS: [(&str, Technique, &str); 3] = [
 fn known_targets(refused: &mut Vec<Technique>, target: &Target) {
     for (name, technique, why) in WRONG_CONSTANTS {
         if target.os == name || target.env == name {
-            refuse(refused, technique, why, NOTHING_LOST);
+            refuse(refused, technique, why, TRUST_THE_TABLE);
         }
     }
     for (system, variable, since) in SEND_FLAG_SINCE {

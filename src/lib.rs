@@ -25,9 +25,7 @@ pub use verify::{protection, verify};
 #[cfg(has_socket2)]
 mod socket;
 #[cfg(has_socket2)]
-pub use socket::Socket;
-#[cfg(has_socket2)]
-pub use socket2;
+pub use {self::socket::Socket, socket2};
 
 #[cfg(all(feature = "async-io", has_reactor))]
 mod async_io;

@@ -35,24 +35,19 @@
 mod socket;
 
 #[cfg(has_fd)]
-use std::io::{self, IoSlice};
-#[cfg(has_fd)]
-use std::os::fd::AsFd;
-
-#[cfg(has_fd)]
-use crate::sys::PipeState;
+use {crate::sys::PipeState, std::io::IoSlice, std::io::Result, std::os::fd::AsFd};
 
 #[cfg(has_socket2)]
 pub use socket::*;
 
 /// `write(2)` to a descriptor of any kind.
 #[cfg(has_fd)]
-pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
+pub fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
     PipeState::default().write(fd.as_fd(), buf)
 }
 
 /// `writev(2)` to a descriptor of any kind; slices beyond the system's limit are cut, as std does.
 #[cfg(has_fd)]
-pub fn write_vectored(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn write_vectored(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> Result<usize> {
     PipeState::default().write_vectored(fd.as_fd(), bufs)
 }

@@ -184,50 +184,6 @@ impl Socket {
         self.send_with_flags(buf, sys::option::MSG_OOB)
     }
 
-    /// Mirrors [`socket2::Socket::send_vectored`].
-    #[cfg(has_sendmsg)]
-    #[inline]
-    pub fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send_vectored_with_flags(bufs, 0)
-    }
-
-    /// Mirrors [`socket2::Socket::send_vectored_with_flags`].
-    #[cfg(has_sendmsg)]
-    #[inline]
-    pub fn send_vectored_with_flags(
-        &self,
-        bufs: &[IoSlice<'_>],
-        flags: c_int,
-    ) -> io::Result<usize> {
-        let call = |added| self.inner.send_vectored_with_flags(bufs, flags | added);
-        self.state.send(&self.inner, || sys::total(bufs), call)
-    }
-
-    /// Mirrors [`socket2::Socket::send_to_vectored`].
-    #[cfg(has_sendmsg)]
-    pub fn send_to_vectored(&self, bufs: &[IoSlice<'_>], addr: &SockAddr) -> io::Result<usize> {
-        self.send_to_vectored_with_flags(bufs, addr, 0)
-    }
-
-    /// Mirrors [`socket2::Socket::send_to_vectored_with_flags`].
-    #[cfg(has_sendmsg)]
-    pub fn send_to_vectored_with_flags(
-        &self,
-        bufs: &[IoSlice<'_>],
-        addr: &SockAddr,
-        flags: c_int,
-    ) -> io::Result<usize> {
-        let call = |added| self.inner.send_to_vectored_with_flags(bufs, addr, flags | added);
-        self.state.send(&self.inner, || sys::total(bufs), call)
-    }
-
-    /// Mirrors [`socket2::Socket::sendmsg`].
-    #[cfg(has_sendmsg)]
-    pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
-        let call = |added| self.inner.sendmsg(msg, flags | added);
-        self.state.send(&self.inner, || sys::UNKNOWN_LENGTH, call)
-    }
-
     /// Mirrors [`socket2::Socket::sendfile`].
     ///
     /// # Platforms
@@ -243,6 +199,48 @@ impl Socket {
     ) -> io::Result<usize> {
         let file = file.as_raw_fd();
         self.state.run(&self.inner, || self.inner.sendfile(&file, offset, length))
+    }
+}
+
+#[cfg(has_sendmsg)]
+impl Socket {
+    /// Mirrors [`socket2::Socket::send_vectored`].
+    #[inline]
+    pub fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send_vectored_with_flags(bufs, 0)
+    }
+
+    /// Mirrors [`socket2::Socket::send_vectored_with_flags`].
+    #[inline]
+    pub fn send_vectored_with_flags(
+        &self,
+        bufs: &[IoSlice<'_>],
+        flags: c_int,
+    ) -> io::Result<usize> {
+        let call = |added| self.inner.send_vectored_with_flags(bufs, flags | added);
+        self.state.send(&self.inner, || sys::total(bufs), call)
+    }
+
+    /// Mirrors [`socket2::Socket::send_to_vectored`].
+    pub fn send_to_vectored(&self, bufs: &[IoSlice<'_>], addr: &SockAddr) -> io::Result<usize> {
+        self.send_to_vectored_with_flags(bufs, addr, 0)
+    }
+
+    /// Mirrors [`socket2::Socket::send_to_vectored_with_flags`].
+    pub fn send_to_vectored_with_flags(
+        &self,
+        bufs: &[IoSlice<'_>],
+        addr: &SockAddr,
+        flags: c_int,
+    ) -> io::Result<usize> {
+        let call = |added| self.inner.send_to_vectored_with_flags(bufs, addr, flags | added);
+        self.state.send(&self.inner, || sys::total(bufs), call)
+    }
+
+    /// Mirrors [`socket2::Socket::sendmsg`].
+    pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
+        let call = |added| self.inner.sendmsg(msg, flags | added);
+        self.state.send(&self.inner, || sys::UNKNOWN_LENGTH, call)
     }
 }
 

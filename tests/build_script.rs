@@ -149,14 +149,7 @@ fn main() -> ExitCode {
 }
 
 fn looks() {
-    let files = [
-        "build.rs",
-        "src/sys/call.rs",
-        "src/sys/constant.rs",
-        "src/sys/probe.rs",
-        "src/sys/technique.rs",
-        "src/sys/signal.rs",
-    ];
+    let files = ["build.rs", "src/sys"];
     let variables = [
         "EPIPE_REFUSE",
         "LD_PRELOAD",

@@ -96,17 +96,23 @@ fn a_lie_that_is_found_meanwhile_stays_found() {
     use sys::technique::Call;
     use sys::trust::{Trust, is_refusal};
 
-    static TRUST: Trust = Trust::new(false);
-    let honest = || Ok(Err(io::Error::from_raw_os_error(libc::EPIPE)));
+    fn honest() -> io::Result<io::Result<usize>> {
+        Ok(Err(io::Error::from_raw_os_error(libc::EPIPE)))
+    }
+
     // Another thread finds the lie while this one still asks about a refusal.
-    let interrupted = || {
-        let lie = TRUST.verify(|| Ok(Some(Call::Send)), honest, is_refusal);
+    fn interrupted() -> io::Result<io::Result<usize>> {
+        let lie = TRUST.verify(|| Ok(Some(Call::Send)));
         assert_eq!(lie.unwrap(), Some(Call::Send));
         honest()
-    };
-    TRUST.ask(interrupted, is_refusal);
+    }
+
+    static TRUST: Trust = Trust::new(false, interrupted, is_refusal);
+    TRUST.ask();
     assert!(TRUST.is_refused() && !TRUST.is_honoured());
+
     // And an honest answer does not bring the technique back.
-    assert_eq!(TRUST.verify(|| Ok(None), honest, is_refusal).unwrap(), None);
-    assert!(TRUST.is_refused());
+    static REFUSED: Trust = Trust::new(true, honest, is_refusal);
+    assert_eq!(REFUSED.verify(|| Ok(None)).unwrap(), None);
+    assert!(REFUSED.is_refused());
 }

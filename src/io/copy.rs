@@ -1,15 +1,6 @@
 use std::io::{Read, Result, Write};
 
-#[cfg(has_splice)]
-use std::fs::File;
-#[cfg(has_splice)]
-use std::process::{ChildStderr, ChildStdin, ChildStdout};
-
-#[cfg(has_splice)]
-use crate::NoSigpipe;
 use crate::sigpipe;
-#[cfg(has_splice)]
-use crate::sys::copy::{Kind, Known};
 
 /// Copies all of `reader` into `writer`, and reports a vanished peer as an error, never as a
 /// signal.
@@ -76,30 +67,7 @@ where
     W: ?Sized + Write,
 {
     #[cfg(has_splice)]
-    return sigpipe::suppressed(|| crate::sys::copy::copy(&KNOWN, reader, writer))?;
+    return sigpipe::suppressed(|| crate::sys::copy::copy(&super::known::KNOWN, reader, writer))?;
     #[cfg(not(has_splice))]
     sigpipe::suppressed(|| std::io::copy(reader, writer))?
 }
-
-/// The handles whose bytes may go past their own `read` and `write`. The same of references to them.
-#[cfg(has_splice)]
-static KNOWN: [Known; 18] = [
-    Known::new::<crate::net::TcpStream>(Some(Kind::Stream)),
-    Known::new::<crate::os::unix::net::UnixStream>(Some(Kind::Stream)),
-    Known::new::<std::net::TcpStream>(Some(Kind::Stream)),
-    Known::new::<std::os::unix::net::UnixStream>(Some(Kind::Stream)),
-    Known::new::<NoSigpipe<std::net::TcpStream>>(Some(Kind::Stream)),
-    Known::new::<NoSigpipe<std::os::unix::net::UnixStream>>(Some(Kind::Stream)),
-    Known::new::<super::PipeReader>(Some(Kind::Pipe)),
-    Known::new::<super::PipeWriter>(Some(Kind::Pipe)),
-    Known::new::<std::io::PipeReader>(Some(Kind::Pipe)),
-    Known::new::<std::io::PipeWriter>(Some(Kind::Pipe)),
-    Known::new::<ChildStdin>(Some(Kind::Pipe)),
-    Known::new::<ChildStdout>(Some(Kind::Pipe)),
-    Known::new::<ChildStderr>(Some(Kind::Pipe)),
-    Known::new::<NoSigpipe<std::io::PipeWriter>>(Some(Kind::Pipe)),
-    Known::new::<NoSigpipe<ChildStdin>>(Some(Kind::Pipe)),
-    Known::new::<File>(None),
-    Known::new::<NoSigpipe<File>>(None),
-    Known::new::<crate::Socket>(None),
-];

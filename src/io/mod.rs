@@ -4,6 +4,8 @@
 //! [`NoSigpipe::new(stdout())?`](crate::NoSigpipe).
 
 mod copy;
+#[cfg(has_splice)]
+mod known;
 mod pipe;
 
 pub use std::io::*;

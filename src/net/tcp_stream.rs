@@ -69,28 +69,16 @@ impl TcpStream {
 
     /// How long `drop` waits for unsent data; `None`: it does not wait, and the system goes
     /// on sending. Unstable in std as `tcp_linger`; this shape stays.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
+    #[cfg(has_socket2)]
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        #[cfg(has_socket2)]
-        return socket2::SockRef::from(&self.inner).linger();
-        #[cfg(not(has_socket2))]
-        Err(io::ErrorKind::Unsupported.into())
+        socket2::SockRef::from(&self.inner).linger()
     }
 
     /// Sets how long `drop` waits for unsent data, in whole seconds. `Some(Duration::ZERO)`
     /// makes `drop` reset the connection. Unstable in std as `tcp_linger`; this shape stays.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
+    #[cfg(has_socket2)]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        #[cfg(has_socket2)]
-        return socket2::SockRef::from(&self.inner).set_linger(linger);
-        #[cfg(not(has_socket2))]
-        Err(io::Error::new(io::ErrorKind::Unsupported, format!("linger: {linger:?}")))
+        socket2::SockRef::from(&self.inner).set_linger(linger)
     }
 }
 

@@ -45,24 +45,17 @@ macro_rules! __ignore_before_main {
 
 /// Lets a child begin with the default disposition and nothing blocked.
 pub(crate) fn default_in_child(command: &mut Command) {
-    // SAFETY: the closure calls only what a signal handler may call (POSIX: sigaction, sigemptyset, sigprocmask).
+    // SAFETY: the closure calls only what a signal handler may call (POSIX: signal, sigemptyset, sigprocmask).
     unsafe { command.pre_exec(begin_afresh) };
 }
 
 fn begin_afresh() -> io::Result<()> {
-    // SAFETY: all zeros is a valid action, which is the default one, and a set is made empty before it is used.
-    let answers = unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = libc::SIG_DFL;
+    // SAFETY: the default is a valid disposition; a set is made empty before it is used.
+    let is_done = unsafe {
         let mut nothing: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut nothing);
-        [
-            libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()),
-            libc::sigprocmask(libc::SIG_SETMASK, &nothing, std::ptr::null_mut()),
-        ]
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL) != libc::SIG_ERR
+            && libc::sigprocmask(libc::SIG_SETMASK, &nothing, std::ptr::null_mut()) == 0
     };
-    match answers {
-        [0, 0] => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    if is_done { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -42,18 +42,9 @@ pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Re
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-#[inline]
-pub(crate) fn send_vectored(
-    socket: BorrowedFd<'_>,
-    bufs: &[IoSlice<'_>],
-    flags: c_int,
-) -> io::Result<usize> {
-    send_vectored_to(socket, bufs, None, flags)
-}
-
 /// It has no sendmsg, and no flag.
 #[cfg(target_os = "redox")]
-pub(crate) fn send_vectored_to(
+pub(crate) fn sendmsg(
     socket: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     _: Option<&Address>,
@@ -65,7 +56,7 @@ pub(crate) fn send_vectored_to(
 /// `sendmsg`, with an address or without.
 #[cfg(not(target_os = "redox"))]
 #[inline]
-pub(crate) fn send_vectored_to(
+pub(crate) fn sendmsg(
     socket: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     to: Option<&Address>,

@@ -114,13 +114,6 @@ unsafe fn find<T: AsFd + 'static>((id, it): Erased) -> Option<BorrowedFd<'static
     Some(unsafe { &*handle }.as_fd())
 }
 
-/// A handle of the list.
-struct Handle {
-    fd: BorrowedFd<'static>,
-    /// What its type says of it.
-    kind: Option<Kind>,
-}
-
 /// What a handle is.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
@@ -132,27 +125,24 @@ pub(crate) enum Kind {
     Other,
 }
 
-impl Handle {
-    /// # Safety
-    ///
-    /// As of [`find()`].
-    unsafe fn of(known: &[Known], it: Erased) -> Option<Handle> {
-        known.iter().find_map(|&Known { kind, find }| {
-            // SAFETY: the caller's promise.
-            unsafe { find(it) }.map(|fd| Handle { fd, kind })
-        })
-    }
+/// The descriptor of a handle of the list, and what it is.
+///
+/// # Safety
+///
+/// As of [`find()`].
+unsafe fn handle(known: &[Known], it: Erased) -> Option<(BorrowedFd<'static>, Kind)> {
+    // SAFETY: the caller's promise.
+    let found = known.iter().find_map(|known| Some((unsafe { (known.find)(it) }?, known.kind)));
+    found.map(|(fd, kind)| (fd, kind.unwrap_or_else(|| kind_of(fd))))
+}
 
-    fn kind(&self) -> Kind {
-        self.kind.unwrap_or_else(|| {
-            match as_file(self.fd, File::metadata).map(|about| about.file_type()) {
-                Ok(kind) if kind.is_fifo() => Kind::Pipe,
-                Ok(kind) if kind.is_file() || kind.is_block_device() => Kind::File,
-                Ok(kind) if kind.is_socket() && is_stream(self.fd) => Kind::Stream,
-                // A terminal, another device, a socket with datagrams, a forbidden question.
-                Ok(_) | Err(_) => Kind::Other,
-            }
-        })
+fn kind_of(fd: BorrowedFd<'_>) -> Kind {
+    match as_file(fd, File::metadata).map(|about| about.file_type()) {
+        Ok(kind) if kind.is_fifo() => Kind::Pipe,
+        Ok(kind) if kind.is_file() || kind.is_block_device() => Kind::File,
+        Ok(kind) if kind.is_socket() && is_stream(fd) => Kind::Stream,
+        // A terminal, another device, a socket with datagrams, a forbidden question.
+        Ok(_) | Err(_) => Kind::Other,
     }
 }
 
@@ -176,10 +166,9 @@ unsafe fn copy_handles(
     writer: &mut dyn Write,
 ) -> Option<io::Result<u64>> {
     // SAFETY: the caller's promise; the descriptors are not used after the copy.
-    let (from, to) = unsafe { (Handle::of(known, reader)?, Handle::of(known, to)?) };
-    let kinds = (from.kind(), to.kind());
-    let (from, to) = (from.fd, to.fd);
-    Some(match kinds {
+    let ((from, from_kind), (to, to_kind)) =
+        unsafe { (handle(known, reader)?, handle(known, to)?) };
+    Some(match (from_kind, to_kind) {
         (Kind::Pipe, Kind::Stream | Kind::Pipe | Kind::File) => by_splice(from, to, false, writer),
         (Kind::Stream, Kind::Pipe) => by_splice(from, to, true, writer),
         (Kind::Stream, Kind::Stream) if is_stream(from) && is_stream(to) => {

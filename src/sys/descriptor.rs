@@ -45,7 +45,11 @@ impl DescriptorState {
         match self.kind(fd)? {
             FILE => call::write(fd, buf),
             SOCKET => match self.socket.write(&fd, buf) {
-                Err(error) if self.was_replaced(&error) => self.pipe.write(fd, buf),
+                // Something else is in the socket's place now. Nothing was sent.
+                Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
+                    self.kind.store(PIPE, Ordering::Relaxed);
+                    self.pipe.write(fd, buf)
+                }
                 answer => answer,
             },
             _ => self.pipe.write(fd, buf),
@@ -84,14 +88,5 @@ impl DescriptorState {
         }
         self.kind.store(kind, Ordering::Relaxed);
         Ok(kind)
-    }
-
-    /// Whether something else is in the socket's place now. Nothing was sent then.
-    fn was_replaced(&self, error: &io::Error) -> bool {
-        let was_replaced = error.raw_os_error() == Some(libc::ENOTSOCK);
-        if was_replaced {
-            self.kind.store(PIPE, Ordering::Relaxed);
-        }
-        was_replaced
     }
 }

@@ -90,7 +90,6 @@ macro_rules! handle_traits {
         }
 
         impl $($io)::+::$into_raw for $ours {
-            #[inline]
             fn $into_raw_fn(self) -> $($io)::+::$raw {
                 self.inner.$into_raw_fn()
             }
@@ -98,7 +97,6 @@ macro_rules! handle_traits {
 
         #[allow(unsafe_code)] // the function is unsafe in std's trait
         impl $($io)::+::$from_raw for $ours {
-            #[inline]
             unsafe fn $from_raw_fn(raw: $($io)::+::$raw) -> Self {
                 // SAFETY: the caller promises what std asks of it: an open handle that has no
                 // other owner.
@@ -107,14 +105,12 @@ macro_rules! handle_traits {
         }
 
         impl From<$($io)::+::$owned> for $ours {
-            #[inline]
             fn from(handle: $($io)::+::$owned) -> Self {
                 <$inner>::from(handle).into()
             }
         }
 
         impl From<$ours> for $($io)::+::$owned {
-            #[inline]
             fn from(ours: $ours) -> Self {
                 ours.inner.into()
             }
@@ -160,7 +156,6 @@ macro_rules! adapter_traits {
         }
 
         impl<T: $($io)::+::$into_raw> $($io)::+::$into_raw for $ours<T> {
-            #[inline]
             fn $into_raw_fn(self) -> $($io)::+::$raw {
                 self.into_inner().$into_raw_fn()
             }
@@ -170,7 +165,6 @@ macro_rules! adapter_traits {
         where
             $($io)::+::$owned: From<T>,
         {
-            #[inline]
             fn from(ours: $ours<T>) -> Self {
                 ours.into_inner().into()
             }
@@ -245,7 +239,6 @@ macro_rules! pipe_conversions {
         $crate::sys::handle::conversions!(handle $ours, $inner);
 
         impl From<$ours> for std::process::Stdio {
-            #[inline]
             fn from(ours: $ours) -> Self {
                 ours.inner.into()
             }

@@ -48,7 +48,7 @@ impl PipeState {
         // EINVAL).
         #[cfg(write_flag)]
         if super::write_flag::is_in_use() && !call::is_empty(bufs) {
-            return match super::write_flag::write(fd, bufs) {
+            return match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
                 Ok(written) => Ok(written),
                 Err(error) => self.failed_with_flag(fd, bufs, plain, error),
             };

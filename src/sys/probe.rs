@@ -102,7 +102,7 @@ pub(crate) fn send(
     match by {
         Call::Send => call::send(socket, shape[0], flags),
         Call::SendTo => call::send_to(socket, shape[0], to, flags),
-        _ => call::send_vectored_to(socket, &slices(shape), to, flags),
+        _ => call::sendmsg(socket, &slices(shape), to, flags),
     }
 }
 

@@ -22,7 +22,7 @@ use super::probe::{self, BYTE};
 use super::technique::Call;
 use super::trust::{Trust, is_refusal};
 
-static TRUST: Trust = Trust::new(cfg!(epipe_refused = "send_flag"));
+static TRUST: Trust = Trust::new(cfg!(epipe_refused = "send_flag"), question, is_refusal);
 
 /// Whether this process passes the flag.
 #[inline]
@@ -31,11 +31,9 @@ pub(super) fn is_in_use() -> bool {
 }
 
 /// Asks which call raises in spite of the flag. One that does switches the flag off.
+#[cfg(not(epipe_refused = "send_flag"))]
 pub(super) fn verify() -> io::Result<Option<Call>> {
-    if cfg!(epipe_refused = "send_flag") {
-        return Ok(None);
-    }
-    TRUST.verify(probe::send_flag, question, is_refusal)
+    TRUST.verify(probe::send_flag)
 }
 
 /// The error, unless it means that the flag is refused.
@@ -44,7 +42,7 @@ pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option
     if !is_refusal(&error) {
         return Some(error);
     }
-    TRUST.ask(question, is_refusal);
+    TRUST.ask();
     // A datagram socket reports an ICMP "protocol unreachable" so, once: that is no refusal, and a
     // second call would hide it.
     let is_report = error.raw_os_error() == Some(libc::ENOPROTOOPT)

@@ -57,7 +57,7 @@ impl SocketState {
             return self.run(stream, || call::write_vectored(stream.fd(), bufs));
         }
         let len = || total(bufs);
-        let answer = self.send(stream, len, |flags| call::send_vectored(stream.fd(), bufs, flags));
+        let answer = self.send(stream, len, |flags| call::sendmsg(stream.fd(), bufs, None, flags));
         self.unless_no_socket(stream, answer, || call::write_vectored(stream.fd(), bufs))
     }
 

@@ -33,40 +33,42 @@ const REFUSED: u8 = 2;
 /// Only a question on the crate's own pipe or socket pair switches a flag off for the whole process.
 /// A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse flags that every
 /// pipe honours, and so do some address families.
-pub(crate) struct Trust(AtomicU8);
+pub(crate) struct Trust {
+    found: AtomicU8,
+    /// The same call on something private and broken: EPIPE if the flag works. An error of preparing
+    /// it (EMFILE) means: ask another time.
+    question: fn() -> io::Result<io::Result<usize>>,
+    is_refusal: fn(&io::Error) -> bool,
+}
 
 impl Trust {
-    pub(crate) const fn new(is_refused: bool) -> Trust {
-        Trust(AtomicU8::new(if is_refused { REFUSED } else { UNASKED }))
+    pub(crate) const fn new(
+        is_refused: bool,
+        question: fn() -> io::Result<io::Result<usize>>,
+        is_refusal: fn(&io::Error) -> bool,
+    ) -> Trust {
+        let found = AtomicU8::new(if is_refused { REFUSED } else { UNASKED });
+        Trust { found, question, is_refusal }
     }
 
     /// Whether the private question found that the flag works.
     pub(crate) fn is_honoured(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == HONOURED
+        self.found.load(Ordering::Relaxed) == HONOURED
     }
 
     /// Relaxed: the worst that a late reader does is one more refused call.
     #[inline]
     pub(crate) fn is_refused(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == REFUSED
+        self.found.load(Ordering::Relaxed) == REFUSED
     }
 
     /// After a refusal: asks once whether it holds for the whole process.
-    ///
-    /// `question` makes the same call on something private and broken: EPIPE if the flag works. Any
-    /// error of preparing it (EMFILE) means: ask another time.
-    pub(crate) fn ask(
-        &self,
-        question: impl FnOnce() -> io::Result<io::Result<usize>>,
-        is_refusal: impl FnOnce(&io::Error) -> bool,
-    ) {
-        if self.0.load(Ordering::Relaxed) != UNASKED {
-            return;
-        }
-        if let Some(found) = answer(question, is_refusal) {
+    pub(crate) fn ask(&self) {
+        if self.found.load(Ordering::Relaxed) == UNASKED {
+            let found = self.answer();
             // Unless another thread has switched it off since.
             let order = Ordering::Relaxed;
-            let _ = self.0.compare_exchange(UNASKED, found, order, order);
+            let _ = self.found.compare_exchange(UNASKED, found, order, order);
         }
     }
 
@@ -74,32 +76,23 @@ impl Trust {
     /// it off, whatever was found before.
     pub(crate) fn verify(
         &self,
-        probe: impl FnOnce() -> io::Result<Option<Call>>,
-        question: impl FnOnce() -> io::Result<io::Result<usize>>,
-        is_refusal: impl FnOnce(&io::Error) -> bool,
+        probe: fn() -> io::Result<Option<Call>>,
     ) -> io::Result<Option<Call>> {
         let ignored = probe();
         // That it works now decides nothing: a sandbox may come later, and the first refusal asks.
-        let is_out = match ignored {
-            Ok(Some(_)) => true,
-            Ok(None) => answer(question, is_refusal) == Some(REFUSED),
-            Err(_) => false,
-        };
-        if is_out {
-            self.0.store(REFUSED, Ordering::Relaxed);
+        let is_silent = matches!(ignored, Ok(Some(_)));
+        if is_silent || matches!(ignored, Ok(None)) && self.answer() == REFUSED {
+            self.found.store(REFUSED, Ordering::Relaxed);
         }
         ignored
     }
-}
 
-/// What the private question found, if it could be asked.
-fn answer(
-    question: impl FnOnce() -> io::Result<io::Result<usize>>,
-    is_refusal: impl FnOnce(&io::Error) -> bool,
-) -> Option<u8> {
-    match question() {
-        Ok(Err(error)) if error.raw_os_error() == Some(libc::EPIPE) => Some(HONOURED),
-        Ok(Err(error)) if is_refusal(&error) => Some(REFUSED),
-        _ => None,
+    /// What the private question found.
+    fn answer(&self) -> u8 {
+        match (self.question)() {
+            Ok(Err(error)) if error.raw_os_error() == Some(libc::EPIPE) => HONOURED,
+            Ok(Err(error)) if (self.is_refusal)(&error) => REFUSED,
+            _ => UNASKED,
+        }
     }
 }

@@ -41,27 +41,21 @@ impl Protection {
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Protection { socket_send, foreign_write, pipe_write, sendfile } = self;
-        let lists = [
-            ("socket send", socket_send),
-            ("foreign write", foreign_write),
-            ("pipe write", pipe_write),
-            ("sendfile", sendfile),
+        let line = |(what, techniques): (&str, &Vec<Technique>)| {
+            let names: Vec<_> = techniques.iter().map(Technique::to_string).collect();
+            let names = match names.is_empty() {
+                true => "nothing: put sigpipe::suppressed around it".to_owned(),
+                false => names.join(", else "),
+            };
+            format!("{what:<15}{names}")
+        };
+        let lines = [
+            ("socket send", &self.socket_send),
+            ("foreign write", &self.foreign_write),
+            ("pipe write", &self.pipe_write),
+            ("sendfile", &self.sendfile),
         ];
-        for (number, (what, techniques)) in lists.into_iter().enumerate() {
-            if number > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{what:<15}")?;
-            if techniques.is_empty() {
-                f.write_str("nothing: put sigpipe::suppressed around it")?;
-            }
-            for (number, technique) in techniques.iter().enumerate() {
-                let or = if number > 0 { ", else " } else { "" };
-                write!(f, "{or}{technique}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&lines.map(line).join("\n"))
     }
 }
 
@@ -128,10 +122,10 @@ pub(crate) fn verify() -> Result<Protection, Error> {
     // Where the guard is the process's, another thread that drops the last one would discard the
     // signal that a question has raised.
     super::guard::enter().map_err(Error::CannotAsk)?;
-    let answers = [
-        #[cfg(send_flag_alone)]
+    let answers: Vec<(Technique, io::Result<Option<Call>>)> = vec![
+        #[cfg(all(send_flag_alone, not(epipe_refused = "send_flag")))]
         (Technique::SendFlag, super::send_flag::verify()),
-        #[cfg(write_flag)]
+        #[cfg(all(write_flag, not(epipe_refused = "write_flag")))]
         (Technique::WriteFlag, super::write_flag::verify()),
     ];
     super::guard::leave();
@@ -148,13 +142,9 @@ pub(crate) fn verify() -> Result<Protection, Error> {
 
 #[cfg(not(sigpipe))]
 pub(crate) fn protection() -> Protection {
-    let nothing = || vec![Technique::NotNeeded];
-    Protection {
-        socket_send: nothing(),
-        foreign_write: nothing(),
-        pipe_write: nothing(),
-        sendfile: nothing(),
-    }
+    let [socket_send, foreign_write, pipe_write, sendfile] =
+        [(); 4].map(|()| vec![Technique::NotNeeded]);
+    Protection { socket_send, foreign_write, pipe_write, sendfile }
 }
 
 #[cfg(not(sigpipe))]

@@ -5,7 +5,7 @@
 //! and sendfile.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use super::call::pwritev2;
 use super::constant::RWF_NOSIGNAL;
@@ -13,7 +13,7 @@ use super::technique::Call;
 use super::trust::{Trust, is_refusal_of_call};
 use super::{guard, probe};
 
-static TRUST: Trust = Trust::new(cfg!(epipe_refused = "write_flag"));
+static TRUST: Trust = Trust::new(cfg!(epipe_refused = "write_flag"), question, is_refusal_of_call);
 
 /// Whether this process passes the flag.
 #[inline]
@@ -21,18 +21,10 @@ pub(super) fn is_in_use() -> bool {
     !TRUST.is_refused()
 }
 
-/// One write with the flag.
-#[inline]
-pub(super) fn write(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    pwritev2(fd, bufs, RWF_NOSIGNAL)
-}
-
 /// Asks whether the call raises in spite of the flag. If it does, the flag is switched off.
+#[cfg(not(epipe_refused = "write_flag"))]
 pub(super) fn verify() -> io::Result<Option<Call>> {
-    if cfg!(epipe_refused = "write_flag") {
-        return Ok(None);
-    }
-    TRUST.verify(probe::write_flag, question, is_refusal_of_call)
+    TRUST.verify(probe::write_flag)
 }
 
 /// The error, unless it means that the flag is refused.
@@ -40,12 +32,12 @@ pub(super) fn unless_refused(error: io::Error) -> Option<io::Error> {
     if !is_refusal_of_call(&error) {
         return Some(error);
     }
-    TRUST.ask(question, is_refusal_of_call);
+    TRUST.ask();
     None
 }
 
 /// The same call, on a pipe of our own whose reader is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let pipe = probe::broken_pipe()?;
-    Ok(guard::run(1, || write(pipe.as_fd(), &[IoSlice::new(&[0])])))
+    Ok(guard::run(1, || pwritev2(pipe.as_fd(), &[IoSlice::new(&[0])], RWF_NOSIGNAL)))
 }

@@ -1,0 +1,27 @@
+use std::fs::File;
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+
+use crate::NoSigpipe;
+use crate::sys::copy::{Kind, Known};
+
+/// The handles whose bytes may go past their own `read` and `write`. The same of references to them.
+pub(super) static KNOWN: [Known; 18] = [
+    Known::new::<crate::net::TcpStream>(Some(Kind::Stream)),
+    Known::new::<crate::os::unix::net::UnixStream>(Some(Kind::Stream)),
+    Known::new::<std::net::TcpStream>(Some(Kind::Stream)),
+    Known::new::<std::os::unix::net::UnixStream>(Some(Kind::Stream)),
+    Known::new::<NoSigpipe<std::net::TcpStream>>(Some(Kind::Stream)),
+    Known::new::<NoSigpipe<std::os::unix::net::UnixStream>>(Some(Kind::Stream)),
+    Known::new::<super::pipe::PipeReader>(Some(Kind::Pipe)),
+    Known::new::<super::pipe::PipeWriter>(Some(Kind::Pipe)),
+    Known::new::<std::io::PipeReader>(Some(Kind::Pipe)),
+    Known::new::<std::io::PipeWriter>(Some(Kind::Pipe)),
+    Known::new::<ChildStdin>(Some(Kind::Pipe)),
+    Known::new::<ChildStdout>(Some(Kind::Pipe)),
+    Known::new::<ChildStderr>(Some(Kind::Pipe)),
+    Known::new::<NoSigpipe<std::io::PipeWriter>>(Some(Kind::Pipe)),
+    Known::new::<NoSigpipe<ChildStdin>>(Some(Kind::Pipe)),
+    Known::new::<File>(None),
+    Known::new::<NoSigpipe<File>>(None),
+    Known::new::<crate::Socket>(None),
+];
