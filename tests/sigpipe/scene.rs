@@ -1,9 +1,9 @@
 //! A scene: what a child process plays, and how it must end.
 //!
-//! By hand: `cargo test --test sigpipe -- --exact "pipe: write: control"` plays one scene and judges it. To see
-//! its child with a debugger or strace, call the test program itself (its path is what cargo prints), with the
-//! scene's group or without: `strace -f target/debug/deps/sigpipe-… --scene "pipe: write: control"`. The child
-//! is that command with `EPIPE_FATE` set.
+//! By hand: `cargo test --test sigpipe -- --exact "pipe: write: control"` plays one scene and
+//! judges it. To see its child with strace or a debugger, call the test program itself, whose path
+//! cargo prints: `strace -f target/debug/deps/sigpipe-… --scene "pipe: write: control"`. The child
+//! is the same command with `EPIPE_FATE` set.
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -122,11 +122,13 @@ pub fn is_child() -> bool {
     env::args_os().nth(1).is_some_and(|arg| arg == SCENE)
 }
 
-/// Scenes are made by the group: a child makes its own alone, for making all takes longer than most play.
+/// Scenes are made by the group. A child makes its own group's alone: to make all takes longer
+/// than most scenes.
 pub type Group = fn() -> Vec<Scene>;
 
-/// Plays the scene that the arguments name, after `begin`; else judges all of them as libtest
-/// would, and plays `more`, which is told their names, beside them. Those with a liar are left out if one is loaded already.
+/// Plays the scene that the arguments name, after `begin`. Otherwise judges all of them as libtest
+/// would, and plays `more` beside them, which gets their names. Those with a liar are left out if
+/// one is loaded already.
 pub fn run(
     groups: &[Group],
     begin: fn(),
