@@ -84,7 +84,8 @@ impl Scene {
     }
 
     /// Plays it in a child, after `begin`, and judges how that ends. The child comes here too.
-    fn judge(&self, group: Option<&str>, begin: fn()) -> Result<(), Failed> {
+    /// Returns what a scene that returned has printed.
+    fn judge(&self, group: Option<&str>, begin: fn()) -> Result<String, Failed> {
         let args = [SCENE, &self.name].into_iter().chain(group);
         let run = match &self.liar {
             Some(liar) if env::var_os(PRELOAD).is_none() => {
@@ -101,14 +102,14 @@ impl Scene {
             (self.play)();
         };
         match self.ending {
-            Ending::Survives => drop(assert_survives!(run, play)),
+            Ending::Survives => return Ok(assert_survives!(run, play)),
             Ending::Exits => match run.fate_of(play)? {
                 Fate::Exited(0) => {}
                 fate => return Err(format!("the scene should end itself: {fate}").into()),
             },
             Ending::Dies => assert_killed!(run, play),
         }
-        Ok(())
+        Ok(String::new())
     }
 }
 
@@ -146,11 +147,16 @@ pub fn run(
         let scene = scenes.find(|scene| scene.name == name);
         let scene = scene.expect("there is no such scene");
         // The child ends in there.
-        let Err(Failed(why)) = scene.judge(group.as_deref(), begin) else {
-            return ExitCode::SUCCESS;
+        return match scene.judge(group.as_deref(), begin) {
+            Ok(said) => {
+                println!("{said}the scene ends as it should");
+                ExitCode::SUCCESS
+            }
+            Err(Failed(why)) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
         };
-        eprintln!("{why}");
-        return ExitCode::FAILURE;
     }
 
     let mut trials = Vec::new();
@@ -160,7 +166,9 @@ pub fn run(
             let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
             names.push(scene.name.clone());
             let name = scene.name.clone();
-            let trial = Trial::test(name, move || scene.judge(Some(&number.to_string()), begin));
+            let trial = Trial::test(name, move || {
+                scene.judge(Some(&number.to_string()), begin).map(drop)
+            });
             trials.push(trial.with_ignored_flag(!can_be_played));
         }
     }
