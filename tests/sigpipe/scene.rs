@@ -1,9 +1,9 @@
 //! A scene: what a child process plays, and how it must end.
 //!
-//! By hand: `cargo test --test sigpipe -- --exact "pipe: write: control"` plays one scene and judges it. To see
-//! its child with a debugger or strace, call the test program itself (its path is what cargo prints), with the
-//! scene's group or without: `strace -f target/debug/deps/sigpipe-… --scene "pipe: write: control"`. The child
-//! is that command with `EPIPE_FATE` set.
+//! By hand: `cargo test --test sigpipe -- --exact "pipe: write: control"` plays one scene and
+//! judges it. To see its child with strace or a debugger, call the test program itself, whose path
+//! cargo prints: `strace -f target/debug/deps/sigpipe-… --scene "pipe: write: control"`. The child
+//! is the same command with `EPIPE_FATE` set.
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -81,7 +81,8 @@ impl Scene {
     }
 
     /// Plays it in a child, after `begin`, and judges how that ends. The child comes here too.
-    fn judge(&self, group: Option<&str>, begin: fn()) -> Result<(), Failed> {
+    /// Returns what a scene that returned has printed.
+    fn judge(&self, group: Option<&str>, begin: fn()) -> Result<String, Failed> {
         let args = [SCENE, &self.name].into_iter().chain(group);
         let run = match &self.liar {
             Some(liar) if env::var_os(PRELOAD).is_none() => {
@@ -98,14 +99,14 @@ impl Scene {
             (self.play)();
         };
         match self.ending {
-            Ending::Survives => drop(assert_survives!(run, play)),
+            Ending::Survives => return Ok(assert_survives!(run, play)),
             Ending::Exits => match run.fate_of(play)? {
                 Fate::Exited(0) => {}
                 fate => return Err(format!("the scene should end itself: {fate}").into()),
             },
             Ending::Dies => assert_killed!(run, play),
         }
-        Ok(())
+        Ok(String::new())
     }
 }
 
@@ -119,11 +120,13 @@ pub fn is_child() -> bool {
     env::args_os().nth(1).is_some_and(|arg| arg == SCENE)
 }
 
-/// Scenes are made by the group: a child makes its own alone, for making all takes longer than most play.
+/// Scenes are made by the group. A child makes its own group's alone: to make all takes longer
+/// than most scenes.
 pub type Group = fn() -> Vec<Scene>;
 
-/// Plays the scene that the arguments name, after `begin`; else judges all of them as libtest
-/// would, and plays `more`, which is told their names, beside them. Those with a liar are left out if one is loaded already.
+/// Plays the scene that the arguments name, after `begin`. Otherwise judges all of them as libtest
+/// would, and plays `more` beside them, which gets their names. Those with a liar are left out if
+/// one is loaded already.
 pub fn run(
     groups: &[Group],
     begin: fn(),
@@ -141,11 +144,16 @@ pub fn run(
         let scene = scenes.find(|scene| scene.name == name);
         let scene = scene.expect("there is no such scene");
         // The child ends in there.
-        let Err(Failed(why)) = scene.judge(group.as_deref(), begin) else {
-            return ExitCode::SUCCESS;
+        return match scene.judge(group.as_deref(), begin) {
+            Ok(said) => {
+                println!("{said}the scene ends as it should");
+                ExitCode::SUCCESS
+            }
+            Err(Failed(why)) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
         };
-        eprintln!("{why}");
-        return ExitCode::FAILURE;
     }
 
     let mut trials = Vec::new();
@@ -155,7 +163,9 @@ pub fn run(
             let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
             names.push(scene.name.clone());
             let name = scene.name.clone();
-            let trial = Trial::test(name, move || scene.judge(Some(&number.to_string()), begin));
+            let trial = Trial::test(name, move || {
+                scene.judge(Some(&number.to_string()), begin).map(drop)
+            });
             trials.push(trial.with_ignored_flag(!can_be_played));
         }
     }

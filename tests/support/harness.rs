@@ -1,5 +1,5 @@
-//! A test harness for tests that are made at run time. Its options are libtest's. (The crate libtest-mimic
-//! brings fourteen others, and cargo builds all of them for an example.)
+//! A test harness for tests that are made at run time. Its options are libtest's. (The crate
+//! libtest-mimic brings fourteen others, and cargo builds all of them for an example.)
 
 use std::collections::VecDeque;
 use std::fmt::Display;

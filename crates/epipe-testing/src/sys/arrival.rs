@@ -49,7 +49,8 @@ fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let milliseconds = left.map_or(-1, |left| {
-            // Rounded up: it never returns too early. What is longer than poll can wait takes several rounds.
+            // Rounded up: it never returns too early. What is longer than poll can wait takes
+            // several rounds.
             let rounded_up = left.as_nanos().div_ceil(1_000_000);
             rounded_up.try_into().unwrap_or(c_int::MAX)
         });

@@ -51,8 +51,8 @@ pub(crate) fn send(socket: &Socket, buf: &[u8]) -> io::Result<usize> {
 
 cfg_if! {
     if #[cfg(target_vendor = "apple")] {
-        /// Before macOS 11 and iOS 14 the flag is silently ignored. socket2 sets the option on the sockets
-        /// that it makes itself.
+        /// Before macOS 11 and iOS 14 the flag is silently ignored. socket2 sets the option on
+        /// the sockets that it makes itself.
         pub(crate) fn protect(socket: &Socket) {
             // Refused only when both directions have ended (XNU uipc_socket.c, sosetoptlock).
             let _ = socket.set_nosigpipe(true);

@@ -22,7 +22,7 @@ pub(super) fn action() -> io::Result<libc::sigaction> {
 }
 
 pub(super) fn set_action(action: &libc::sigaction) -> io::Result<()> {
-    // SAFETY: a handler in it is one of this crate's, or one that the system has named as the former.
+    // SAFETY: a handler in it is this crate's own, or one that the system has named as the former.
     if unsafe { libc::sigaction(SIGPIPE, action, ptr::null_mut()) } == -1 {
         return Err(io::Error::last_os_error());
     }
