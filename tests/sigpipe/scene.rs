@@ -163,9 +163,8 @@ pub fn run(
             let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
             names.push(scene.name.clone());
             let name = scene.name.clone();
-            let trial = Trial::test(name, move || {
-                scene.judge(Some(&number.to_string()), begin).map(drop)
-            });
+            let trial =
+                Trial::test(name, move || scene.judge(Some(&number.to_string()), begin).map(drop));
             trials.push(trial.with_ignored_flag(!can_be_played));
         }
     }
