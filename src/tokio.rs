@@ -60,7 +60,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ::tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::{TcpStream, tcp};
 use ::tokio::process::ChildStdin;
 
@@ -275,7 +275,7 @@ macro_rules! splits {
     )+};
 }
 
-polled! { TcpStream, Interest::WRITABLE; }
+polled! { TcpStream, ::tokio::io::Interest::WRITABLE; }
 async_write! {
     TcpStream, |stream| stream;
     tcp::WriteHalf<'_>, AsRef::<TcpStream>::as_ref;
@@ -285,7 +285,7 @@ splits! { TcpStream, tcp; }
 
 #[cfg(unix)]
 polled! {
-    UnixStream, Interest::WRITABLE;
+    UnixStream, ::tokio::io::Interest::WRITABLE;
     uds::pipe::Sender;
 }
 #[cfg(unix)]

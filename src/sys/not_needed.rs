@@ -42,6 +42,14 @@ impl SocketState {
 #[derive(Default)]
 pub(crate) struct DescriptorState;
 
+#[cfg(not(has_fd))]
+impl DescriptorState {
+    // Of tokio's handles.
+    pub(crate) fn shared(&self) -> DescriptorState {
+        DescriptorState
+    }
+}
+
 /// Of a pipe, or of a descriptor of any kind.
 #[cfg(has_fd)]
 #[derive(Default)]
@@ -49,6 +57,11 @@ pub(crate) struct PipeState;
 
 #[cfg(has_fd)]
 impl PipeState {
+    // Of tokio's handles.
+    pub(crate) fn shared(&self) -> PipeState {
+        PipeState
+    }
+
     /// Any handle will do.
     pub(crate) fn adopt(&self, _: BorrowedFd<'_>) -> io::Result<()> {
         Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror};
-use crate::sys::{SocketState, handle, option, unix_socket};
+use crate::sys::{SocketState, handle, unix_socket};
 
 /// A Unix datagram socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -114,7 +114,7 @@ impl UnixDatagram {
     #[cfg(has_mark)]
     #[inline]
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
-        option::set_mark(&self.inner, mark)
+        crate::sys::option::set_mark(&self.inner, mark)
     }
 }
 
