@@ -15,63 +15,51 @@ use std::env;
 use std::process::ExitCode;
 
 use sys::table::{TABLE, Target};
-use sys::technique::Technique;
+use sys::technique::{Call, Technique};
 
+/// What it shares with the library. Redox (as the host, not the target) has no flag to ask about.
 #[allow(dead_code, reason = "the library needs more of it")]
 #[path = "src/sys"]
 mod sys {
+    #[cfg(all(unix, not(target_os = "redox")))]
+    pub mod call;
+    #[cfg(target_os = "linux")]
+    mod constant;
+    #[cfg(all(unix, not(target_os = "redox")))]
+    pub mod probe;
+    #[cfg(all(unix, not(target_os = "redox")))]
+    pub mod signal;
     pub mod table;
     pub mod technique;
+}
 
-    cfg_if::cfg_if! {
-        // Where a flag can be asked about, and Rust builds natively. This is the machine that runs
-        // the script, not the target.
-        if #[cfg(any(
-            target_vendor = "apple",
-            target_os = "android",
-            target_os = "dragonfly",
-            target_os = "freebsd",
-            target_os = "haiku",
-            target_os = "illumos",
-            target_os = "linux",
-            target_os = "netbsd",
-            target_os = "openbsd",
-            target_os = "solaris",
-        ))] {
-            mod call;
-            #[cfg(target_os = "linux")]
-            mod constant;
-            mod probe;
-            mod signal;
+/// The flags that this machine silently ignores, each with the call that showed it.
+#[cfg(all(unix, not(target_os = "redox")))]
+fn silently_ignored() -> Vec<(Technique, Call)> {
+    use sys::{probe, signal};
 
-            use technique::{Call, Technique};
-
-            /// The flags that this machine silently ignores, each with the call that showed it.
-            pub fn silently_ignored() -> Vec<(Technique, Call)> {
-                // Never unblocked: this process is the script's own.
-                if signal::block().is_err() {
-                    return Vec::new();
-                }
-                // Rust starts with the signal ignored, and some systems queue no ignored signal.
-                #[allow(unsafe_code, reason = "a disposition has no safe form")]
-                // SAFETY: the default action is a valid disposition.
-                unsafe {
-                    libc::signal(libc::SIGPIPE, libc::SIG_DFL)
-                };
-                let answers = [
-                    (Technique::SendFlag, probe::send_flag()),
-                    #[cfg(target_os = "linux")]
-                    (Technique::WriteFlag, probe::write_flag()),
-                ];
-                let found = answers.into_iter();
-                found.filter_map(|(technique, answer)| Some((technique, answer.ok()??))).collect()
-            }
-        } else {
-            pub fn silently_ignored() -> Vec<(technique::Technique, technique::Call)> {
-                Vec::new()
-            }
-        }
+    // Never unblocked: this process is the script's own.
+    if signal::block().is_err() {
+        return Vec::new();
     }
+    // Rust starts with the signal ignored, and some systems queue no ignored signal.
+    #[allow(unsafe_code, reason = "a disposition has no safe form")]
+    // SAFETY: the default action is a valid disposition.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL)
+    };
+    let answers = [
+        (Technique::SendFlag, probe::send_flag()),
+        #[cfg(target_os = "linux")]
+        (Technique::WriteFlag, probe::write_flag()),
+    ];
+    let found = answers.into_iter();
+    found.filter_map(|(technique, answer)| Some((technique, answer.ok()??))).collect()
+}
+
+#[cfg(not(all(unix, not(target_os = "redox"))))]
+fn silently_ignored() -> Vec<(Technique, Call)> {
+    Vec::new()
 }
 
 /// How to use a technique that is refused for its behaviour.
@@ -91,7 +79,16 @@ const SEND_FLAG_SINCE: [(&str, &str, u32); 4] = [
 
 /// The script. `tests/build_script.rs` calls it too.
 pub fn main() -> ExitCode {
-    for file in ["call", "constant", "probe", "signal", "table", "technique"] {
+    for file in [
+        "call",
+        "constant",
+        "probe",
+        "signal",
+        "signal/kernel_set",
+        "signal/libc_set",
+        "table",
+        "technique",
+    ] {
         println!("cargo::rerun-if-changed=src/sys/{file}.rs");
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -114,7 +111,7 @@ pub fn main() -> ExitCode {
     if word.is_none_or(|word| !word.trim().is_empty()) {
         known_targets(&mut refused, &target);
         if env::var_os("HOST") == env::var_os("TARGET") {
-            for (technique, call) in sys::silently_ignored() {
+            for (technique, call) in silently_ignored() {
                 let why = format!("on this machine {call} raises SIGPIPE in spite of its flag");
                 refuse(&mut refused, technique, &why, TRUST_THE_TABLE);
             }
@@ -189,20 +186,27 @@ fn packagers_word(refused: &mut Vec<Technique>, word: Option<&str>) -> Result<()
     Ok(())
 }
 
-/// Constants that headers or bindings define and the system lacks, and flags that it rejects or
-/// is too old for.
+/// Constants that headers or bindings define and the system lacks, and flags that it rejects: the
+/// target's `target_os` or `target_env`, and why.
+const WRONG_CONSTANTS: [(&str, Technique, &str); 3] = [
+    (
+        "newlib",
+        Technique::SocketOption,
+        "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it",
+    ),
+    ("espidf", Technique::SendFlag, "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg"),
+    (
+        "wasi",
+        Technique::SendFlag,
+        "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)",
+    ),
+];
+
 fn known_targets(refused: &mut Vec<Technique>, target: &Target) {
-    if target.env == "newlib" {
-        let why = "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it";
-        refuse(refused, Technique::SocketOption, why, NOTHING_LOST);
-    }
-    if target.os == "espidf" {
-        let why = "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg";
-        refuse(refused, Technique::SendFlag, why, NOTHING_LOST);
-    }
-    if target.os == "wasi" {
-        let why = "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)";
-        refuse(refused, Technique::SendFlag, why, NOTHING_LOST);
+    for (name, technique, why) in WRONG_CONSTANTS {
+        if target.os == name || target.env == name {
+            refuse(refused, technique, why, NOTHING_LOST);
+        }
     }
     for (system, variable, since) in SEND_FLAG_SINCE {
         let oldest = env::var(variable).unwrap_or_default();

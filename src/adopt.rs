@@ -16,7 +16,7 @@ use crate::sys::handle::Handle;
 /// It is implemented for each type by itself, never for all that have a descriptor: only the type's
 /// author knows whether bytes may pass its own `write` by. It is there for std's streams, pipes, files
 /// and pipes of children, for socket2's and this crate's types, for `OwnedFd` and `BorrowedFd`, and for
-/// `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these; with the feature `mio` for mio's sockets and pipes.
+/// `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these.
 ///
 /// What does more than write, such as count, buffer or encode, goes into
 /// [`Guarded`](crate::Guarded): its own `write` runs there.
@@ -43,19 +43,10 @@ use crate::sys::handle::Handle;
 ///
 /// Where there are descriptors it asks for [`AsFd`](std::os::fd::AsFd): the one that the type writes
 /// to. Windows has none: there it asks for nothing, and every write is the type's own.
-pub trait Adopt: Handle {
-    /// Makes one write to the descriptor, `write`. A type whose event loop has to see a write that
-    /// would block wraps it; for all others this is just the call.
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>
-    where
-        Self: Sized,
-    {
-        write()
-    }
-}
+pub trait Adopt: Handle {}
 
-/// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with the feature `tokio`
-/// its handles, which are no blocking writers.
+/// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with their
+/// features the handles of tokio and mio, which are written to inside these crates' own calls.
 #[diagnostic::on_unimplemented(
     message = "`NoSigpipe` cannot adopt a `{Self}`",
     note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
@@ -89,29 +80,10 @@ impl Adopt for crate::os::unix::net::UnixStream {}
 #[cfg(has_socket2)]
 impl Adopt for crate::Socket {}
 
-impl<T: Adopt> Adopt for &T {
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        T::try_io(self, write)
-    }
-}
-
-impl<T: Adopt> Adopt for &mut T {
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        T::try_io(self, write)
-    }
-}
-
-impl<T: Adopt> Adopt for Box<T> {
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        T::try_io(self, write)
-    }
-}
-
-impl<T: Adopt> Adopt for Arc<T> {
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        T::try_io(self, write)
-    }
-}
+impl<T: Adopt> Adopt for &T {}
+impl<T: Adopt> Adopt for &mut T {}
+impl<T: Adopt> Adopt for Box<T> {}
+impl<T: Adopt> Adopt for Arc<T> {}
 
 /// A handle that could not be adopted, and why.
 ///

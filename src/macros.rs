@@ -84,16 +84,21 @@ macro_rules! stream_writes {
     ($ours:ident) => {
         $crate::macros::write_by_state!($ours);
 
-        #[cfg(sigpipe)]
         impl $ours {
             #[inline]
             fn write_one(&self, buf: &[u8]) -> std::io::Result<usize> {
-                self.state.write(&self.inner, buf)
+                #[cfg(sigpipe)]
+                return self.state.write(&self.inner, buf);
+                #[cfg(not(sigpipe))]
+                std::io::Write::write(&mut &self.inner, buf)
             }
 
             #[inline]
             fn write_slices(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-                self.state.write_vectored(&self.inner, bufs)
+                #[cfg(sigpipe)]
+                return self.state.write_vectored(&self.inner, bufs);
+                #[cfg(not(sigpipe))]
+                std::io::Write::write_vectored(&mut &self.inner, bufs)
             }
 
             /// Sends a range of a file without a copy of it in this process:
@@ -119,25 +124,13 @@ macro_rules! stream_writes {
             /// `sendfile(2)` on Linux, Android, Apple and FreeBSD, under a guard on the first two:
             /// three system calls more. On other Unix systems, and where it is refused for this file,
             /// it reads and writes.
+            #[cfg(sigpipe)]
             pub fn sendfile(
                 &self,
                 file: &std::fs::File,
                 range: impl std::ops::RangeBounds<u64>,
             ) -> std::io::Result<u64> {
                 $crate::sys::sendfile(&self.state, &self.inner, file, range)
-            }
-        }
-
-        #[cfg(not(sigpipe))]
-        impl $ours {
-            #[inline]
-            fn write_one(&self, buf: &[u8]) -> std::io::Result<usize> {
-                std::io::Write::write(&mut &self.inner, buf)
-            }
-
-            #[inline]
-            fn write_slices(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-                std::io::Write::write_vectored(&mut &self.inner, bufs)
             }
         }
     };

@@ -3,33 +3,77 @@
 //! mio must see a call that would block: where it has neither epoll nor kqueue, it watches a handle
 //! again only then. So each write stands in its `try_io`.
 
-use std::io;
+use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
 use ::mio::event::Source;
 use ::mio::net::TcpStream;
 use ::mio::{Interest, Registry, Token};
-
-use crate::{Adopt, NoSigpipe};
-
-impl Adopt for TcpStream {
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        TcpStream::try_io(self, write)
-    }
-}
-
 #[cfg(unix)]
-impl Adopt for ::mio::net::UnixStream {
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        ::mio::net::UnixStream::try_io(self, write)
-    }
+use ::mio::{net::UnixStream, unix::pipe::Sender};
+
+use crate::NoSigpipe;
+use crate::adopt::Adoptable;
+
+macro_rules! writes {
+    ($($ty:ty),+ $(,)?) => {$(
+        impl Adoptable for $ty {}
+
+        impl Write for &NoSigpipe<$ty> {
+            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+                let NoSigpipe { inner: handle, state } = *self;
+                #[cfg(has_fd)]
+                return handle.try_io(|| state.write(std::os::fd::AsFd::as_fd(handle), buf));
+                #[cfg(not(has_fd))]
+                plain(handle, state).write(buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                let NoSigpipe { inner: handle, state } = *self;
+                #[cfg(has_fd)]
+                return handle
+                    .try_io(|| state.write_vectored(std::os::fd::AsFd::as_fd(handle), bufs));
+                #[cfg(not(has_fd))]
+                plain(handle, state).write_vectored(bufs)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        impl Write for NoSigpipe<$ty> {
+            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+                (&*self).write(buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                (&*self).write_vectored(bufs)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+    )+};
 }
 
-#[cfg(unix)]
-impl Adopt for ::mio::unix::pipe::Sender {
-    fn try_io(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        ::mio::unix::pipe::Sender::try_io(self, write)
-    }
+/// mio's own write, where there is no SIGPIPE.
+#[cfg(not(has_fd))]
+fn plain<'a>(handle: &'a TcpStream, _: &crate::sys::DescriptorState) -> &'a TcpStream {
+    handle
 }
+
+/// A handle, and pointers to it.
+macro_rules! handles {
+    ($($ty:ty),+) => {$(
+        writes! { $ty, &$ty, &mut $ty, Box<$ty>, Arc<$ty> }
+    )+};
+}
+
+handles! { TcpStream }
+#[cfg(unix)]
+handles! { UnixStream, Sender }
 
 impl<T: Source> Source for NoSigpipe<T> {
     fn register(
@@ -38,7 +82,7 @@ impl<T: Source> Source for NoSigpipe<T> {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        self.handle_mut().register(registry, token, interests)
+        self.inner.register(registry, token, interests)
     }
 
     fn reregister(
@@ -47,10 +91,10 @@ impl<T: Source> Source for NoSigpipe<T> {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        self.handle_mut().reregister(registry, token, interests)
+        self.inner.reregister(registry, token, interests)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.handle_mut().deregister(registry)
+        self.inner.deregister(registry)
     }
 }

@@ -54,8 +54,8 @@ use crate::sys::handle::adapter_traits;
 ///   [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed, except on Apple, where
 ///   what was set on the old file is counted on.
 pub struct NoSigpipe<T> {
-    inner: T,
-    state: DescriptorState,
+    pub(crate) inner: T,
+    pub(crate) state: DescriptorState,
 }
 
 impl<T: Adoptable> NoSigpipe<T> {
@@ -78,24 +78,6 @@ impl<T: Adoptable> NoSigpipe<T> {
 }
 
 impl<T> NoSigpipe<T> {
-    /// Takes a handle of which this much is known.
-    #[cfg(all(feature = "tokio", has_tokio))]
-    pub(crate) fn with(inner: T, state: DescriptorState) -> NoSigpipe<T> {
-        NoSigpipe { inner, state }
-    }
-
-    /// The handle, and what is known of it.
-    #[cfg(all(feature = "tokio", has_tokio))]
-    pub(crate) fn parts(&self) -> (&T, &DescriptorState) {
-        (&self.inner, &self.state)
-    }
-
-    /// The handle, to be polled or registered: it stays what it is.
-    #[cfg(any(all(feature = "tokio", has_tokio), all(feature = "mio", has_reactor)))]
-    pub(crate) fn handle_mut(&mut self) -> &mut T {
-        &mut self.inner
-    }
-
     /// Shows the handle. What is written through it is not protected.
     pub fn get_ref(&self) -> &T {
         &self.inner
@@ -119,12 +101,12 @@ impl<T> NoSigpipe<T> {
 impl<T: Adopt> Write for &NoSigpipe<T> {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.inner.try_io(|| self.state.write(self.inner.as_fd(), buf))
+        self.state.write(self.inner.as_fd(), buf)
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.inner.try_io(|| self.state.write_vectored(self.inner.as_fd(), bufs))
+        self.state.write_vectored(self.inner.as_fd(), bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -179,7 +161,7 @@ impl<T: Adopt + SharedWrite> Write for &NoSigpipe<T> {
     }
 }
 
-impl<T: Adopt + Read> Read for NoSigpipe<T> {
+impl<T: Adoptable + Read> Read for NoSigpipe<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buf)
     }
@@ -197,13 +179,13 @@ impl<T: Adopt + Read> Read for NoSigpipe<T> {
     }
 }
 
-impl<T: Adopt + Seek> Seek for NoSigpipe<T> {
+impl<T: Adoptable + Seek> Seek for NoSigpipe<T> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.inner.seek(to)
     }
 }
 
-impl<T: Adopt + SharedRead> Read for &NoSigpipe<T> {
+impl<T: Adoptable + SharedRead> Read for &NoSigpipe<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.inner.reader().read(buf)
     }

@@ -43,20 +43,17 @@ impl Socket {
     }
 
     /// Mirrors [`socket2::Socket::new`].
-    #[inline]
     pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         socket2::Socket::new(domain, ty, protocol).map(Socket::from)
     }
 
     /// Mirrors [`socket2::Socket::new_raw`]: not close-on-exec, but protected.
-    #[inline]
     pub fn new_raw(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         socket2::Socket::new_raw(domain, ty, protocol).map(Socket::from)
     }
 
     /// Mirrors [`socket2::Socket::pair`].
     #[cfg(unix)]
-    #[inline]
     pub fn pair(
         domain: Domain,
         ty: Type,
@@ -67,7 +64,6 @@ impl Socket {
 
     /// Mirrors [`socket2::Socket::pair_raw`]: not close-on-exec, but protected.
     #[cfg(unix)]
-    #[inline]
     pub fn pair_raw(
         domain: Domain,
         ty: Type,
@@ -83,14 +79,12 @@ impl Socket {
     }
 
     /// Mirrors [`socket2::Socket::accept_raw`]: not close-on-exec, but protected.
-    #[inline]
     pub fn accept_raw(&self) -> io::Result<(Socket, SockAddr)> {
         self.inner.accept_raw().map(|(socket, addr)| (socket.into(), addr))
     }
 
     /// Mirrors [`socket2::Socket::try_clone`].
     #[cfg(has_try_clone)]
-    #[inline]
     pub fn try_clone(&self) -> io::Result<Socket> {
         self.inner.try_clone().map(Socket::from)
     }
@@ -186,7 +180,6 @@ impl Socket {
 
     /// Mirrors [`socket2::Socket::send_out_of_band`].
     #[cfg(has_out_of_band)]
-    #[inline]
     pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {
         self.send_with_flags(buf, crate::sys::option::MSG_OOB)
     }
@@ -212,14 +205,12 @@ impl Socket {
 
     /// Mirrors [`socket2::Socket::send_to_vectored`].
     #[cfg(has_sendmsg)]
-    #[inline]
     pub fn send_to_vectored(&self, bufs: &[IoSlice<'_>], addr: &SockAddr) -> io::Result<usize> {
         self.send_to_vectored_with_flags(bufs, addr, 0)
     }
 
     /// Mirrors [`socket2::Socket::send_to_vectored_with_flags`].
     #[cfg(has_sendmsg)]
-    #[inline]
     pub fn send_to_vectored_with_flags(
         &self,
         bufs: &[IoSlice<'_>],
@@ -232,7 +223,6 @@ impl Socket {
 
     /// Mirrors [`socket2::Socket::sendmsg`].
     #[cfg(has_sendmsg)]
-    #[inline]
     pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
         let call = |added| self.inner.sendmsg(msg, flags | added);
         self.state.send(&self.inner, || crate::sys::UNKNOWN_LENGTH, call)
@@ -259,4 +249,4 @@ impl Socket {
 read_by_inner!(Socket);
 write_by_state!(Socket);
 debug_by_inner!(Socket);
-handle::socket_conversions!(Socket, socket2::Socket);
+handle::conversions!(socket Socket, socket2::Socket);

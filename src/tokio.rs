@@ -165,13 +165,13 @@ macro_rules! async_write {
         impl NoSigpipe<$ty> {
             /// Mirrors tokio's method of this name.
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-                let (handle, state) = self.parts();
+                let NoSigpipe { inner: handle, state } = &*self;
                 $io(handle).protected_write(state, buf)
             }
 
             /// Mirrors tokio's method of this name.
             pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                let (handle, state) = self.parts();
+                let NoSigpipe { inner: handle, state } = &*self;
                 $io(handle).protected_write_vectored(state, bufs)
             }
         }
@@ -182,7 +182,7 @@ macro_rules! async_write {
                 cx: &mut Context<'_>,
                 buf: &[u8],
             ) -> Poll<io::Result<usize>> {
-                let (handle, state) = self.parts();
+                let NoSigpipe { inner: handle, state } = &*self;
                 poll($io(handle), cx, |io| io.protected_write(state, buf))
             }
 
@@ -191,7 +191,7 @@ macro_rules! async_write {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                let (handle, state) = self.parts();
+                let NoSigpipe { inner: handle, state } = &*self;
                 poll($io(handle), cx, |io| io.protected_write_vectored(state, bufs))
             }
 
@@ -200,11 +200,11 @@ macro_rules! async_write {
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(self.get_mut().handle_mut()).poll_flush(cx)
+                Pin::new(&mut self.get_mut().inner).poll_flush(cx)
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(self.get_mut().handle_mut()).poll_shutdown(cx)
+                Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
             }
         }
     )+};
@@ -219,7 +219,7 @@ macro_rules! splits {
                 cx: &mut Context<'_>,
                 buf: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                Pin::new(self.get_mut().handle_mut()).poll_read(cx, buf)
+                Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
             }
         }
 
@@ -228,18 +228,18 @@ macro_rules! splits {
             pub fn split(
                 &mut self,
             ) -> ($($halves)::+::ReadHalf<'_>, NoSigpipe<$($halves)::+::WriteHalf<'_>>) {
-                let state = self.parts().1.shared();
-                let (reader, writer) = self.handle_mut().split();
-                (reader, NoSigpipe::with(writer, state))
+                let state = self.state.shared();
+                let (reader, writer) = self.inner.split();
+                (reader, NoSigpipe { inner: writer, state })
             }
 
             /// Mirrors tokio's method of this name; the half that writes is protected.
             pub fn into_split(
                 self,
             ) -> ($($halves)::+::OwnedReadHalf, NoSigpipe<$($halves)::+::OwnedWriteHalf>) {
-                let state = self.parts().1.shared();
+                let state = self.state.shared();
                 let (reader, writer) = self.into_inner().into_split();
-                (reader, NoSigpipe::with(writer, state))
+                (reader, NoSigpipe { inner: writer, state })
             }
         }
 
@@ -253,23 +253,23 @@ macro_rules! splits {
                 self,
                 reader: $($halves)::+::OwnedReadHalf,
             ) -> Result<NoSigpipe<$stream>, $($halves)::+::ReuniteError> {
-                let state = self.parts().1.shared();
+                let state = self.state.shared();
                 let stream = reader.reunite(self.into_inner())?;
-                Ok(NoSigpipe::with(stream, state))
+                Ok(NoSigpipe { inner: stream, state })
             }
         }
 
         impl<'a> From<$($halves)::+::WriteHalf<'a>> for NoSigpipe<$($halves)::+::WriteHalf<'a>> {
             /// Adopts a half that other code has split off.
             fn from(half: $($halves)::+::WriteHalf<'a>) -> Self {
-                NoSigpipe::with(half, DescriptorState::default())
+                NoSigpipe { inner: half, state: DescriptorState::default() }
             }
         }
 
         impl From<$($halves)::+::OwnedWriteHalf> for NoSigpipe<$($halves)::+::OwnedWriteHalf> {
             /// Adopts a half that other code has split off.
             fn from(half: $($halves)::+::OwnedWriteHalf) -> Self {
-                NoSigpipe::with(half, DescriptorState::default())
+                NoSigpipe { inner: half, state: DescriptorState::default() }
             }
         }
     )+};
@@ -304,7 +304,7 @@ impl AsyncWrite for NoSigpipe<ChildStdin> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_write(cx, buf))
+        guarded(|| Pin::new(&mut self.get_mut().inner).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -312,7 +312,7 @@ impl AsyncWrite for NoSigpipe<ChildStdin> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_write_vectored(cx, bufs))
+        guarded(|| Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -320,11 +320,11 @@ impl AsyncWrite for NoSigpipe<ChildStdin> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_flush(cx))
+        guarded(|| Pin::new(&mut self.get_mut().inner).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        guarded(|| Pin::new(self.get_mut().handle_mut()).poll_shutdown(cx))
+        guarded(|| Pin::new(&mut self.get_mut().inner).poll_shutdown(cx))
     }
 }
 

@@ -19,7 +19,6 @@ pub struct PipeReader {
 
 impl PipeReader {
     /// Mirrors [`std::io::PipeReader::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<PipeReader> {
         self.inner.try_clone().map(PipeReader::from)
     }
@@ -65,7 +64,6 @@ pub struct PipeWriter {
 
 impl PipeWriter {
     /// Mirrors [`std::io::PipeWriter::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<PipeWriter> {
         self.inner.try_clone().map(PipeWriter::from)
     }

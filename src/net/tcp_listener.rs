@@ -34,7 +34,6 @@ impl TcpListener {
     }
 
     /// Mirrors [`std::net::TcpListener::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<TcpListener> {
         self.inner.try_clone().map(TcpListener::from)
     }
@@ -46,7 +45,6 @@ impl TcpListener {
     }
 
     /// Mirrors [`std::net::TcpListener::incoming`].
-    #[inline]
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
@@ -54,7 +52,6 @@ impl TcpListener {
     /// As [`incoming`](Self::incoming), by value. Unstable in std as
     /// `tcplistener_into_incoming`; this shape stays.
     #[must_use = "`self` will be dropped if the result is not used"]
-    #[inline]
     pub fn into_incoming(self) -> IntoIncoming {
         IntoIncoming { listener: self }
     }

@@ -41,13 +41,11 @@ impl TcpStream {
     }
 
     /// Mirrors [`std::net::TcpStream::connect_timeout`].
-    #[inline]
     pub fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         std::net::TcpStream::connect_timeout(addr, timeout).map(TcpStream::from)
     }
 
     /// Mirrors [`std::net::TcpStream::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<TcpStream> {
         self.inner.try_clone().map(TcpStream::from)
     }
@@ -75,7 +73,6 @@ impl TcpStream {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
-    #[inline]
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         #[cfg(has_socket2)]
         return socket2::SockRef::from(&self.inner).linger();
@@ -89,12 +86,11 @@ impl TcpStream {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) on systems without sockets.
-    #[inline]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         #[cfg(has_socket2)]
         return socket2::SockRef::from(&self.inner).set_linger(linger);
         #[cfg(not(has_socket2))]
-        Err(io::Error::new(io::ErrorKind::Unsupported, format!("a linger time of {linger:?}")))
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("linger: {linger:?}")))
     }
 }
 

@@ -43,7 +43,6 @@ impl UdpSocket {
     }
 
     /// Mirrors [`std::net::UdpSocket::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<UdpSocket> {
         let inner = self.inner.try_clone()?;
         // Not adopted anew: it is the same socket, and what is reported to it stays as it was set.

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::ManuallyDrop;
 
 use super::{guard, suppressed};
-use crate::shared::{SharedRead, SharedWrite};
+use crate::shared::SharedWrite;
 use crate::sys::handle::adapter_traits;
 
 /// Anything that writes by itself, made to report a vanished peer as an error, never as a signal.
@@ -137,16 +137,6 @@ impl<T: SharedWrite> Write for &Guarded<T> {
 
     fn flush(&mut self) -> io::Result<()> {
         suppressed(|| self.inner.writer().flush())?
-    }
-}
-
-impl<T: SharedRead> Read for &Guarded<T> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        suppressed(|| self.inner.reader().read(buf))?
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        suppressed(|| self.inner.reader().read_vectored(bufs))?
     }
 }
 

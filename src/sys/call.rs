@@ -105,14 +105,9 @@ pub(crate) fn send_to(
 
 #[allow(dead_code)] // for the probe
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let fd = fd.as_raw_fd();
-    // SAFETY: the first command takes nothing, the second an integer.
-    let answer = match unsafe { libc::fcntl(fd, libc::F_GETFL) } {
-        -1 => -1,
-        // SAFETY: as above.
-        flags => unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) },
-    };
-    match answer {
+    let mut on: c_int = 1;
+    // SAFETY: the command reads an int.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO as _, &raw mut on) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
@@ -142,28 +137,22 @@ impl Address {
     }
 }
 
-/// The slices that one call takes: std cuts what is more, and so does this crate. Sixteen is what
-/// POSIX promises of a system that names no number.
+/// The slices that one call takes (IOV_MAX of limits.h): std cuts what is more, and so does this
+/// crate. Sixteen is what POSIX promises of a system that names no number.
 #[allow(dead_code)] // for the library
 pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
-    const LIMIT: usize = {
-        cfg_if::cfg_if! {
-            if #[cfg(any(target_os = "linux", target_os = "android", target_os = "nto"))] {
-                libc::UIO_MAXIOV as usize
-            } else if #[cfg(any(
-                target_os = "cygwin",
-                target_os = "dragonfly",
-                target_os = "freebsd",
-                target_os = "netbsd",
-                target_os = "openbsd",
-                target_vendor = "apple",
-            ))] {
-                libc::IOV_MAX as usize
-            } else {
-                16
-            }
-        }
-    };
+    const NAMES_1024: bool = cfg!(any(
+        target_os = "android",
+        target_os = "cygwin",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "linux",
+        target_os = "netbsd",
+        target_os = "nto",
+        target_os = "openbsd",
+        target_vendor = "apple",
+    ));
+    const LIMIT: usize = if NAMES_1024 { 1024 } else { 16 };
     &bufs[..bufs.len().min(LIMIT)]
 }
 

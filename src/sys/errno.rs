@@ -44,27 +44,19 @@ cfg_if! {
     }
 }
 
-fn get() -> c_int {
-    io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}
-
-fn set(code: c_int) {
-    // SAFETY: libc's pointer to this thread's errno is valid as long as the thread runs,
-    // and nobody else writes there.
-    unsafe { *location() = code };
-}
-
 /// Puts errno back on drop.
 pub(crate) struct Keep(c_int);
 
 impl Keep {
     pub(crate) fn new() -> Keep {
-        Keep(get())
+        Keep(io::Error::last_os_error().raw_os_error().unwrap_or(0))
     }
 }
 
 impl Drop for Keep {
     fn drop(&mut self) {
-        set(self.0);
+        // SAFETY: libc's pointer to this thread's errno is valid as long as the thread runs, and
+        // nothing else writes there.
+        unsafe { *location() = self.0 };
     }
 }

@@ -179,11 +179,12 @@ macro_rules! adapter_traits {
 }
 pub(crate) use adapter_traits;
 
-/// Conversions of a socket type to and from the type that it mirrors, and the handle traits.
-macro_rules! socket_conversions {
-    ($ours:ident, $inner:ty) => {
+/// Conversions of a type to and from the one that it mirrors, and the handle traits; on Windows those
+/// of a `socket` or another `handle`.
+macro_rules! conversions {
+    ($windows:ident $ours:ident, $inner:ty) => {
         impl From<$inner> for $ours {
-            /// Adopts the socket: from here on its writes are protected.
+            /// Adopts the handle: from here on its writes are protected.
             #[inline]
             fn from(inner: $inner) -> Self {
                 Self::adopt(inner)
@@ -201,35 +202,30 @@ macro_rules! socket_conversions {
         #[cfg(has_fd)]
         $crate::sys::handle::handle_traits! { fd $ours $inner }
         #[cfg(windows)]
-        $crate::sys::handle::handle_traits! { socket $ours $inner }
+        $crate::sys::handle::handle_traits! { $windows $ours $inner }
     };
 }
-pub(crate) use socket_conversions;
+pub(crate) use conversions;
 
 /// The same, and to and from the sockets of any family: ours and socket2's.
 macro_rules! net_conversions {
     ($ours:ident, $inner:ty) => {
-        $crate::sys::handle::socket_conversions!($ours, $inner);
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from socket2::Socket => $ours, $inner,
-            "Adopts the socket: from here on its writes are protected.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $ours => socket2::Socket, $inner,
-            "Gives socket2's own type. **The protection ends here.**");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $crate::Socket => $ours, socket2::Socket,
-            "Keeps the protection.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $ours => $crate::Socket, socket2::Socket,
-            "Keeps the protection.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $inner => $crate::Socket, socket2::Socket,
-            "Adopts the socket: from here on its writes are protected.");
-        #[cfg(has_socket2)]
-        $crate::sys::handle::net_conversions!(@from $crate::Socket => $inner, socket2::Socket,
-            "Gives std's own type. **The protection ends here.**");
+        $crate::sys::handle::conversions!(socket $ours, $inner);
+        $crate::sys::handle::net_conversions! { @from
+            socket2::Socket => $ours, $inner,
+                "Adopts the socket: from here on its writes are protected.";
+            $ours => socket2::Socket, $inner,
+                "Gives socket2's own type. **The protection ends here.**";
+            $crate::Socket => $ours, socket2::Socket, "Keeps the protection.";
+            $ours => $crate::Socket, socket2::Socket, "Keeps the protection.";
+            $inner => $crate::Socket, socket2::Socket,
+                "Adopts the socket: from here on its writes are protected.";
+            $crate::Socket => $inner, socket2::Socket,
+                "Gives std's own type. **The protection ends here.**";
+        }
     };
-    (@from $from:ty => $to:ty, $middle:ty, $doc:literal) => {
+    (@from $($from:ty => $to:ty, $middle:ty, $doc:literal;)+) => {$(
+        #[cfg(has_socket2)]
         impl From<$from> for $to {
             #[doc = $doc]
             #[inline]
@@ -237,7 +233,7 @@ macro_rules! net_conversions {
                 <$middle>::from(socket).into()
             }
         }
-    };
+    )+};
 }
 pub(crate) use net_conversions;
 
@@ -246,20 +242,7 @@ pub(crate) use net_conversions;
 /// the process where two calls overlap.
 macro_rules! pipe_conversions {
     ($ours:ident, $inner:ty, $($child:ident)+) => {
-        impl From<$inner> for $ours {
-            #[inline]
-            fn from(inner: $inner) -> Self {
-                Self::adopt(inner)
-            }
-        }
-
-        impl From<$ours> for $inner {
-            /// Gives std's own type. **The protection ends here.**
-            #[inline]
-            fn from(ours: $ours) -> Self {
-                ours.inner
-            }
-        }
+        $crate::sys::handle::conversions!(handle $ours, $inner);
 
         impl From<$ours> for std::process::Stdio {
             #[inline]
@@ -267,11 +250,6 @@ macro_rules! pipe_conversions {
                 ours.inner.into()
             }
         }
-
-        #[cfg(has_fd)]
-        $crate::sys::handle::handle_traits! { fd $ours $inner }
-        #[cfg(windows)]
-        $crate::sys::handle::handle_traits! { handle $ours $inner }
 
         $(
             #[cfg(unix)]

@@ -34,22 +34,18 @@ pub trait TcpStreamExt: sealed::Sealed {
 }
 
 impl TcpStreamExt for TcpStream {
-    #[inline]
     fn quickack(&self) -> io::Result<bool> {
         socket2::SockRef::from(self).tcp_quickack()
     }
 
-    #[inline]
     fn set_quickack(&self, quickack: bool) -> io::Result<()> {
         socket2::SockRef::from(self).set_tcp_quickack(quickack)
     }
 
-    #[inline]
     fn deferaccept(&self) -> io::Result<Duration> {
         option::deferaccept(self)
     }
 
-    #[inline]
     fn set_deferaccept(&self, accept: Duration) -> io::Result<()> {
         option::set_deferaccept(self, accept)
     }

@@ -33,25 +33,21 @@ impl UnixDatagram {
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::bind_addr`].
-    #[inline]
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<UnixDatagram> {
         std::os::unix::net::UnixDatagram::bind_addr(socket_addr).map(UnixDatagram::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::unbound`].
-    #[inline]
     pub fn unbound() -> io::Result<UnixDatagram> {
         std::os::unix::net::UnixDatagram::unbound().map(UnixDatagram::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::pair`].
-    #[inline]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         std::os::unix::net::UnixDatagram::pair().map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<UnixDatagram> {
         self.inner.try_clone().map(UnixDatagram::from)
     }
@@ -71,7 +67,6 @@ impl UnixDatagram {
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::send_to_addr`].
-    #[inline]
     pub fn send_to_addr(&self, buf: &[u8], socket_addr: &SocketAddr) -> io::Result<usize> {
         #[cfg(sigpipe)]
         return self.state.send_to(&self.inner, buf, &unix_socket::to_socket2(socket_addr)?);
@@ -97,14 +92,12 @@ impl UnixDatagram {
 
     /// Receives without removing from the queue. Unstable in std as `unix_socket_peek`; this
     /// shape stays.
-    #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         unix_socket::peek(&self.inner, buf)
     }
 
     /// Receives without removing from the queue, and tells the sender. Unstable in std as
     /// `unix_socket_peek`; this shape stays.
-    #[inline]
     pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         unix_socket::peek_from(&self.inner, buf)
     }
@@ -112,7 +105,6 @@ impl UnixDatagram {
     /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
     /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
     #[cfg(has_mark)]
-    #[inline]
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
         crate::sys::option::set_mark(&self.inner, mark)
     }

@@ -34,7 +34,6 @@ impl UnixListener {
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::bind_addr`].
-    #[inline]
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<UnixListener> {
         std::os::unix::net::UnixListener::bind_addr(socket_addr).map(UnixListener::from)
     }
@@ -46,13 +45,11 @@ impl UnixListener {
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<UnixListener> {
         self.inner.try_clone().map(UnixListener::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::incoming`].
-    #[inline]
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
@@ -71,7 +68,6 @@ impl<'a> IntoIterator for &'a UnixListener {
     type Item = io::Result<UnixStream>;
     type IntoIter = Incoming<'a>;
 
-    #[inline]
     fn into_iter(self) -> Incoming<'a> {
         self.incoming()
     }
@@ -92,7 +88,6 @@ impl Iterator for Incoming<'_> {
         Some(self.listener.accept().map(|(stream, _)| stream))
     }
 
-    #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         (usize::MAX, None)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
-use crate::sys::{SocketState, handle, option, unix_socket};
+use crate::sys::{SocketState, handle, unix_socket};
 
 /// A Unix stream socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -34,19 +34,16 @@ impl UnixStream {
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::connect_addr`].
-    #[inline]
     pub fn connect_addr(socket_addr: &SocketAddr) -> io::Result<UnixStream> {
         std::os::unix::net::UnixStream::connect_addr(socket_addr).map(UnixStream::from)
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::pair`].
-    #[inline]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         std::os::unix::net::UnixStream::pair().map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::try_clone`].
-    #[inline]
     pub fn try_clone(&self) -> io::Result<UnixStream> {
         self.inner.try_clone().map(UnixStream::from)
     }
@@ -65,7 +62,6 @@ impl UnixStream {
 
     /// Receives without removing from the queue. Unstable in std as `unix_socket_peek`; this
     /// shape stays.
-    #[inline]
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         unix_socket::peek(&self.inner, buf)
     }
@@ -73,17 +69,15 @@ impl UnixStream {
     /// Who connected: the effective ids of the peer when it did. Unstable in std as
     /// `peer_credentials_unix_socket`; this shape stays.
     #[cfg(has_peer_cred)]
-    #[inline]
-    pub fn peer_cred(&self) -> io::Result<option::UCred> {
-        option::peer_cred(&self.inner)
+    pub fn peer_cred(&self) -> io::Result<crate::sys::option::UCred> {
+        crate::sys::option::peer_cred(&self.inner)
     }
 
     /// Sets the socket's mark: `SO_MARK`, FreeBSD's `SO_USER_COOKIE` or OpenBSD's
     /// `SO_RTABLE`. Unstable in std as `unix_set_mark`; this shape stays.
     #[cfg(has_mark)]
-    #[inline]
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
-        option::set_mark(&self.inner, mark)
+        crate::sys::option::set_mark(&self.inner, mark)
     }
 }
 
