@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{PipeWriter, Read, Result, Seek, Stderr, Stdout, StdoutLock, Write};
 use std::net::TcpStream;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-#[cfg(not(target_os = "wasi"))]
 use std::process::ChildStdin;
 use std::sync::Arc;
 
