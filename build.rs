@@ -178,14 +178,10 @@ const WRONG_CONSTANTS: [(&str, Technique, &str); 3] = [
     (
         "newlib",
         Technique::SocketOption,
-        "the libc crate defines SO_NOSIGPIPE for all of newlib, and most systems lack it",
+        "libc defines SO_NOSIGPIPE for newlib, most systems lack it",
     ),
     ("espidf", Technique::SendFlag, "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg"),
-    (
-        "wasi",
-        Technique::SendFlag,
-        "WASI answers EOPNOTSUPP to MSG_NOSIGNAL (preview 1: always; preview 2: on UDP)",
-    ),
+    ("wasi", Technique::SendFlag, "WASI answers EOPNOTSUPP to MSG_NOSIGNAL, preview 2 on UDP"),
 ];
 
 fn known_targets(refused: &mut Vec<Technique>, target: &Target) {

@@ -16,7 +16,6 @@ const WRITE_LIMIT: usize = match cfg!(target_vendor = "apple") {
 };
 
 /// As std's `write` of a pipe.
-#[allow(dead_code)] // for the library
 #[inline]
 pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     let len = buf.len().min(WRITE_LIMIT);
@@ -33,7 +32,6 @@ pub(crate) fn send(socket: BorrowedFd<'_>, buf: &[u8], flags: c_int) -> io::Resu
 }
 
 /// As std's `write_vectored` of a pipe. Takes no more slices than [`cut`] leaves.
-#[allow(dead_code)] // for the library
 #[inline]
 pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let (slices, len) = (bufs.as_ptr().cast(), bufs.len() as c_int);
@@ -77,7 +75,6 @@ pub(crate) fn sendmsg(
 }
 
 /// `sendto`, with an address or without: for the probe.
-#[allow(dead_code)] // the library sends to addresses by socket2
 pub(crate) fn send_to(
     socket: BorrowedFd<'_>,
     buf: &[u8],
@@ -94,7 +91,6 @@ pub(crate) fn send_to(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-#[allow(dead_code)] // for the probe
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     let mut on: c_int = 1;
     // SAFETY: the command reads an int.
@@ -110,7 +106,6 @@ pub(crate) struct Address {
     len: libc::socklen_t,
 }
 
-#[allow(dead_code)] // for the probe
 impl Address {
     /// That of the socket itself.
     pub(crate) fn of(socket: BorrowedFd<'_>) -> io::Result<Address> {
@@ -130,7 +125,7 @@ impl Address {
 
 /// The slices that one call takes (IOV_MAX of limits.h): std cuts what is more, and so does this
 /// crate. Sixteen is what POSIX promises of a system that names no number.
-#[allow(dead_code)] // for the library
+#[inline]
 pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
     const NAMES_1024: bool = cfg!(any(
         target_os = "android",
@@ -148,16 +143,15 @@ pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
 }
 
 /// Whether there is no byte in any of them.
-#[allow(dead_code)] // for the library
 #[inline]
 pub(crate) fn is_empty(bufs: &[IoSlice<'_>]) -> bool {
-    bufs.iter().all(|buf| buf.is_empty())
+    // Most often the first has some.
+    bufs.first().is_none_or(|first| first.is_empty()) && bufs.iter().all(|buf| buf.is_empty())
 }
 
 /// The raw system call: musl before 1.2.5 and glibc before 2.26 have no `pwritev2`, and a
 /// program that asks for it would not load.
 #[cfg(target_os = "linux")]
-#[allow(dead_code)] // not where the offset is one word (x32)
 #[inline]
 pub(crate) fn pwritev2(
     fd: BorrowedFd<'_>,

@@ -62,13 +62,19 @@ impl DescriptorState {
         }
     }
 
+    #[inline]
+    fn kind(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
+        match self.kind.load(Ordering::Relaxed) {
+            UNKNOWN => self.ask(fd),
+            known => Ok(known),
+        }
+    }
+
     /// Only a closed descriptor is an error: where a sandbox forbids the question it counts as a
     /// pipe, whose techniques protect a write to anything.
-    fn kind(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
-        let known = self.kind.load(Ordering::Relaxed);
-        if known != UNKNOWN {
-            return Ok(known);
-        }
+    #[cold]
+    #[inline(never)]
+    fn ask(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
         let kind = match as_file(fd, File::metadata).map(|about| about.file_type()) {
             Ok(kind) if kind.is_socket() => SOCKET,
             Ok(kind) if kind.is_file() || kind.is_dir() || kind.is_block_device() => FILE,

@@ -17,7 +17,7 @@ impl PipeState {
     /// `Write::write`.
     #[inline]
     pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-        self.run(fd, &[IoSlice::new(buf)], || call::write(fd, buf))
+        self.run(fd, &[IoSlice::new(buf)], || buf.len(), || call::write(fd, buf))
     }
 
     /// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut, as
@@ -29,20 +29,21 @@ impl PipeState {
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         let bufs = call::cut(bufs);
-        self.run(fd, bufs, || call::write_vectored(fd, bufs))
+        self.run(fd, bufs, || total(bufs), || call::write_vectored(fd, bufs))
     }
 
-    /// One write of `bufs`; `plain` makes it without a flag.
+    /// One write of `bufs`, `len` bytes; `plain` makes it without a flag.
     #[inline]
     fn run(
         &self,
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
+        len: impl Fn() -> usize,
         plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
         // Under a guard the plain call is protected, and cheaper than any technique.
         if guard::is_held() {
-            return guard::run(total(bufs), plain);
+            return guard::run(len(), plain);
         }
         // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's is
         // EINVAL).
@@ -50,10 +51,10 @@ impl PipeState {
         if super::write_flag::is_in_use() && !call::is_empty(bufs) {
             return match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
                 Ok(written) => Ok(written),
-                Err(error) => self.failed_with_flag(fd, bufs, plain, error),
+                Err(error) => self.failed_with_flag(fd, len(), plain, error),
             };
         }
-        self.run_otherwise(fd, bufs, plain)
+        self.run_otherwise(fd, len(), plain)
     }
 
     /// The error is the answer, unless it means that the flag is refused.
@@ -63,20 +64,20 @@ impl PipeState {
     fn failed_with_flag(
         &self,
         fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
+        len: usize,
         plain: impl Fn() -> io::Result<usize>,
         error: io::Error,
     ) -> io::Result<usize> {
         match super::write_flag::unless_refused(error) {
             Some(error) => Err(error),
-            None => self.run_otherwise(fd, bufs, plain),
+            None => self.run_otherwise(fd, len, plain),
         }
     }
 
     fn run_otherwise(
         &self,
         fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
+        len: usize,
         plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
         #[cfg(fd_flag)]
@@ -85,6 +86,6 @@ impl PipeState {
         }
         #[cfg(not(fd_flag))]
         let _ = fd;
-        guard::run(total(bufs), plain)
+        guard::run(len, plain)
     }
 }

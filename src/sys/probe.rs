@@ -140,7 +140,6 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
 
 /// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
 #[cfg(target_os = "linux")]
-#[allow(dead_code)] // not where the offset is one word (x32)
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
     let on_pipe = broken_pipe().and_then(|pipe| both_ways(pipe.as_fd(), lying_write));
     first_lie([on_pipe, on_sockets(lying_write)].into_iter())
@@ -164,7 +163,6 @@ fn lying_write(fd: BorrowedFd<'_>) -> io::Result<Option<Call>> {
 
 /// A pipe whose reader is gone.
 #[cfg(target_os = "linux")]
-#[allow(dead_code)] // not where the offset is one word (x32)
 pub(crate) fn broken_pipe() -> io::Result<io::PipeWriter> {
     io::pipe().map(|(_, writer)| writer)
 }

@@ -60,7 +60,6 @@ pub(crate) fn take_one() -> io::Result<bool> {
 // ------------------------------------------------------------------------------ the calls ----
 
 /// What a call returns.
-#[allow(dead_code)] // not where there is only sigwait
 fn checked(answer: impl Into<i64>) -> io::Result<c_int> {
     match answer.into() {
         -1 => Err(io::Error::last_os_error()),

@@ -56,9 +56,10 @@ impl SocketState {
         if call::is_empty(bufs) {
             return self.run(stream, || call::write_vectored(stream.fd(), bufs));
         }
-        let len = || total(bufs);
-        let answer = self.send(stream, len, |flags| call::sendmsg(stream.fd(), bufs, None, flags));
-        self.unless_no_socket(stream, answer, || call::write_vectored(stream.fd(), bufs))
+        let call = |flags| call::sendmsg(stream.fd(), bufs, None, flags);
+        let plain = || call::write_vectored(stream.fd(), bufs);
+        let answer = self.send(stream, || total(bufs), call);
+        answer.or_else(|error| self.if_no_socket(stream, error, plain))
     }
 
     /// `send` of a Unix datagram socket.
@@ -68,8 +69,8 @@ impl SocketState {
         socket: &impl SocketHandle,
         buf: &[u8],
     ) -> io::Result<usize> {
-        let answer = self.write(socket, buf);
-        self.unless_no_socket(socket, answer, || call::write(socket.fd(), buf))
+        let plain = |error| self.if_no_socket(socket, error, || call::write(socket.fd(), buf));
+        self.write(socket, buf).or_else(plain)
     }
 
     /// `send_to` of a datagram socket.
@@ -85,17 +86,18 @@ impl SocketState {
 
     /// std makes some of these calls as write or writev, which also accept a descriptor that is no
     /// socket (a file adopted as a `UnixDatagram`). So does this crate.
-    #[inline]
-    fn unless_no_socket(
+    #[cold]
+    #[inline(never)]
+    fn if_no_socket(
         &self,
         socket: &impl SocketHandle,
-        answer: io::Result<usize>,
+        error: io::Error,
         plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        match answer {
-            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => self.run(socket, plain),
-            answer => answer,
+        if error.raw_os_error() == Some(libc::ENOTSOCK) {
+            return self.run(socket, plain);
         }
+        Err(error)
     }
 
     /// One call of the send family that offers `len` bytes; `call(flags)` makes it with `flags` added
