@@ -4,7 +4,6 @@ use std::fmt::{self, Debug};
 use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::net::TcpStream;
-use std::process::ChildStdin;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -62,7 +61,8 @@ impl<T: Adopt> Adoptable for T {}
 impl Adopt for TcpStream {}
 impl Adopt for PipeWriter {}
 impl Adopt for File {}
-impl Adopt for ChildStdin {}
+#[cfg(any(unix, not(has_fd)))] // elsewhere it shows no descriptor
+impl Adopt for std::process::ChildStdin {}
 #[cfg(unix)]
 impl Adopt for std::os::unix::net::UnixStream {}
 #[cfg(has_fd)]

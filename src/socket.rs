@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 use socket2::{MaybeUninitSlice, RecvFlags};
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, write_by_state};
-use crate::sys::{self, SocketState, handle};
+use crate::sys::{SocketState, handle};
 
 /// A socket of any family that reports a vanished peer as an error, never as a signal.
 ///
@@ -183,7 +183,7 @@ impl Socket {
     /// Mirrors [`socket2::Socket::send_out_of_band`].
     #[cfg(has_out_of_band)]
     pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {
-        self.send_with_flags(buf, sys::option::MSG_OOB)
+        self.send_with_flags(buf, crate::sys::option::MSG_OOB)
     }
 
     /// Mirrors [`socket2::Socket::sendfile`].
@@ -220,7 +220,7 @@ impl Socket {
         flags: c_int,
     ) -> io::Result<usize> {
         let call = |added| self.inner.send_vectored_with_flags(bufs, flags | added);
-        self.state.send(&self.inner, || sys::total(bufs), call)
+        self.state.send(&self.inner, || crate::sys::total(bufs), call)
     }
 
     /// Mirrors [`socket2::Socket::send_to_vectored`].
@@ -236,13 +236,13 @@ impl Socket {
         flags: c_int,
     ) -> io::Result<usize> {
         let call = |added| self.inner.send_to_vectored_with_flags(bufs, addr, flags | added);
-        self.state.send(&self.inner, || sys::total(bufs), call)
+        self.state.send(&self.inner, || crate::sys::total(bufs), call)
     }
 
     /// Mirrors [`socket2::Socket::sendmsg`].
     pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
         let call = |added| self.inner.sendmsg(msg, flags | added);
-        self.state.send(&self.inner, || sys::UNKNOWN_LENGTH, call)
+        self.state.send(&self.inner, || crate::sys::UNKNOWN_LENGTH, call)
     }
 }
 

@@ -60,7 +60,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ::tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::{TcpStream, tcp};
 use ::tokio::process::ChildStdin;
 
@@ -228,18 +228,16 @@ macro_rules! splits {
             pub fn split(
                 &mut self,
             ) -> ($($halves)::+::ReadHalf<'_>, NoSigpipe<$($halves)::+::WriteHalf<'_>>) {
-                let state = self.state.shared();
                 let (reader, writer) = self.inner.split();
-                (reader, NoSigpipe { inner: writer, state })
+                (reader, NoSigpipe::from(writer))
             }
 
             /// Mirrors tokio's method of this name; the half that writes is protected.
             pub fn into_split(
                 self,
             ) -> ($($halves)::+::OwnedReadHalf, NoSigpipe<$($halves)::+::OwnedWriteHalf>) {
-                let state = self.state.shared();
                 let (reader, writer) = self.into_inner().into_split();
-                (reader, NoSigpipe { inner: writer, state })
+                (reader, NoSigpipe::from(writer))
             }
         }
 
@@ -253,9 +251,8 @@ macro_rules! splits {
                 self,
                 reader: $($halves)::+::OwnedReadHalf,
             ) -> Result<NoSigpipe<$stream>, $($halves)::+::ReuniteError> {
-                let state = self.state.shared();
                 let stream = reader.reunite(self.into_inner())?;
-                Ok(NoSigpipe { inner: stream, state })
+                Ok(NoSigpipe { inner: stream, state: DescriptorState::default() })
             }
         }
 
@@ -275,7 +272,7 @@ macro_rules! splits {
     )+};
 }
 
-polled! { TcpStream, Interest::WRITABLE; }
+polled! { TcpStream, ::tokio::io::Interest::WRITABLE; }
 async_write! {
     TcpStream, |stream| stream;
     tcp::WriteHalf<'_>, AsRef::<TcpStream>::as_ref;
@@ -285,7 +282,7 @@ splits! { TcpStream, tcp; }
 
 #[cfg(unix)]
 polled! {
-    UnixStream, Interest::WRITABLE;
+    UnixStream, ::tokio::io::Interest::WRITABLE;
     uds::pipe::Sender;
 }
 #[cfg(unix)]

@@ -14,9 +14,11 @@ mod table;
 
 use table::{RaisedAt, SendFlag, TABLE, Target};
 
-/// The systems that the README may name: the word that rustc has for each, whether it is a Unix, and
-/// the targets that stand for it.
-const SYSTEMS: [(&str, (&str, bool, &[&str])); 35] = [
+/// The word that rustc has for a system, whether it is a Unix, and the targets that stand for it.
+type System = (&'static str, bool, &'static [&'static str]);
+
+/// The systems that the README may name.
+const SYSTEMS: [(&str, System); 35] = [
     (
         "Linux 6.18 and later",
         ("linux", true, &["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"]),

@@ -4,8 +4,8 @@ use std::io;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use crate::Socket;
+use crate::sys::SocketState;
 use crate::sys::handle::{AsSocket, OwnedSocket};
-use crate::sys::{self, SocketState};
 
 /// `socket(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
 pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<OwnedSocket> {
@@ -58,7 +58,7 @@ pub fn send_to_with_flags(
 /// `send(2)` with `MSG_OOB`.
 #[cfg(has_out_of_band)]
 pub fn send_out_of_band(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
-    send_with_flags(socket, buf, sys::option::MSG_OOB)
+    send_with_flags(socket, buf, crate::sys::option::MSG_OOB)
 }
 
 /// `sendmsg(2)` of several slices: what `writev(2)` does, protected.
@@ -81,7 +81,7 @@ pub fn send_vectored_with_flags(
     let borrowed = SockRef::from(&socket);
     call(
         &borrowed,
-        || sys::total(bufs),
+        || crate::sys::total(bufs),
         |added| borrowed.send_vectored_with_flags(bufs, flags | added),
     )
 }
@@ -107,7 +107,7 @@ pub fn send_to_vectored_with_flags(
     let borrowed = SockRef::from(&socket);
     call(
         &borrowed,
-        || sys::total(bufs),
+        || crate::sys::total(bufs),
         |added| borrowed.send_to_vectored_with_flags(bufs, addr, flags | added),
     )
 }
@@ -120,7 +120,7 @@ pub fn sendmsg(
     flags: c_int,
 ) -> io::Result<usize> {
     let borrowed = SockRef::from(&socket);
-    call(&borrowed, || sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
+    call(&borrowed, || crate::sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
 }
 
 /// `sendfile(2)` from a file to a socket, from `offset` on, `length` bytes or (`None`) all

@@ -33,13 +33,6 @@ impl DescriptorState {
         self.kind(fd).map(drop)
     }
 
-    /// The same, for another handle of the same descriptor.
-    #[cfg(all(feature = "tokio", has_tokio))]
-    pub(crate) fn shared(&self) -> DescriptorState {
-        let kind = AtomicU8::new(self.kind.load(Ordering::Relaxed));
-        DescriptorState { kind, ..DescriptorState::default() }
-    }
-
     #[inline]
     pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
         match self.kind(fd)? {

@@ -51,6 +51,7 @@ pub(crate) fn as_file<T>(fd: BorrowedFd<'_>, call: impl FnOnce(&File) -> T) -> T
     call(&file)
 }
 
+#[allow(unused_macros, reason = "not every system has handles")]
 /// `AsFd` and its kin, or Windows' of sockets or of other handles, for a type `{ inner }`.
 macro_rules! handle_traits {
     (fd $ours:ident $inner:ty) => {

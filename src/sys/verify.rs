@@ -88,11 +88,13 @@ pub(crate) fn protection() -> Protection {
         true => &[Technique::SocketOption],
         false => &[],
     };
-    let mut socket_send = [option, &[guard]].concat();
+    let mut socket_send = Vec::new();
     #[cfg(send_flag_alone)]
     if super::send_flag::is_in_use() {
-        socket_send.insert(0, Technique::SendFlag);
+        socket_send.push(Technique::SendFlag);
     }
+    socket_send.extend_from_slice(option);
+    socket_send.push(guard);
     let mut pipe_write = vec![guard];
     if cfg!(all(fd_flag, not(epipe_refused = "fd_flag"))) {
         pipe_write.insert(0, Technique::FdFlag);

@@ -34,6 +34,7 @@ impl Trial {
         Trial { name: name.into(), is_ignored: false, run: Box::new(run) }
     }
 
+    #[allow(dead_code, reason = "not every system has tests to ignore")]
     pub fn with_ignored_flag(mut self, is_ignored: bool) -> Trial {
         self.is_ignored = is_ignored;
         self
