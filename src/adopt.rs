@@ -51,6 +51,7 @@ pub trait Adopt: Handle {}
     message = "`NoSigpipe` cannot adopt a `{Self}`",
     note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
     note = "handles of tokio and mio need the feature of that name (and the same major version)",
+    note = "a handle of tokio's goes in by itself: `Box<T>` and `&mut T` of it would be no `AsyncWrite`",
     note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
     note = "what is only read from needs nothing"
 )]
