@@ -10,13 +10,13 @@ use thiserror::Error;
 
 use crate::sys::handle::Handle;
 
-/// A handle that [`NoSigpipe`](crate::NoSigpipe) can adopt: the bytes of each write may go straight to
-/// its descriptor.
+/// A handle that [`NoSigpipe`](crate::NoSigpipe) can adopt: the bytes of each write may go straight
+/// to its descriptor.
 ///
 /// It is implemented for each type by itself, never for all that have a descriptor: only the type's
-/// author knows whether bytes may pass its own `write` by. It is there for std's streams, pipes, files
-/// and pipes of children, for socket2's and this crate's types, for `OwnedFd` and `BorrowedFd`, and for
-/// `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these.
+/// author knows whether bytes may pass its own `write` by. It is there for std's streams, pipes,
+/// files and pipes of children, for socket2's and this crate's types, for `OwnedFd` and
+/// `BorrowedFd`, and for `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these.
 ///
 /// What does more than write, such as count, buffer or encode, goes into
 /// [`Guarded`](crate::Guarded): its own `write` runs there.
@@ -41,8 +41,8 @@ use crate::sys::handle::Handle;
 ///
 /// # Platforms
 ///
-/// Where there are descriptors it asks for [`AsFd`](std::os::fd::AsFd): the one that the type writes
-/// to. Windows has none: there it asks for nothing, and every write is the type's own.
+/// Where there are descriptors it asks for [`AsFd`](std::os::fd::AsFd): the one that the type
+/// writes to. Windows has none: there it asks for nothing, and every write is the type's own.
 pub trait Adopt: Handle {}
 
 /// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with their
@@ -89,8 +89,8 @@ impl<T: Adopt> Adopt for Arc<T> {}
 /// A handle that could not be adopted, and why.
 ///
 /// By `?` it turns into the [`io::Error`] that the system reported, untouched;
-/// [`into_inner`](AdoptError::into_inner) gives the handle back. Of a *borrowed* handle it does not go
-/// into a `Box<dyn Error>`: `.map_err(AdoptError::into_error)?`.
+/// [`into_inner`](AdoptError::into_inner) gives the handle back. Of a *borrowed* handle it does not
+/// go into a `Box<dyn Error>`: `.map_err(AdoptError::into_error)?`.
 #[derive(Error)]
 #[error("the handle cannot be adopted: {error}")]
 #[non_exhaustive]

@@ -109,9 +109,9 @@ macro_rules! stream_writes {
             /// them later is what the peer gets. [`io::copy`](crate::io::copy()) has no such
             /// condition.
             ///
-            /// Returns how many bytes were sent. They are fewer than the range holds if the file ends
-            /// before, or if the stream would block (or its write timeout ran out) after some were
-            /// sent: go on from there. The file's own position stays.
+            /// Returns how many bytes were sent. They are fewer than the range holds if the file
+            /// ends before, or if the stream would block (or its write timeout ran out) after some
+            /// were sent: go on from there. The file's own position stays.
             ///
             /// # Errors
             ///
@@ -122,8 +122,8 @@ macro_rules! stream_writes {
             /// # Platforms
             ///
             /// `sendfile(2)` on Linux, Android, Apple and FreeBSD, under a guard on the first two:
-            /// three system calls more. On other Unix systems, and where it is refused for this file,
-            /// it reads and writes.
+            /// three system calls more. On other Unix systems, and where it is refused for this
+            /// file, it reads and writes.
             #[cfg(sigpipe)]
             pub fn sendfile(
                 &self,

@@ -11,10 +11,10 @@ use crate::sys::handle::adapter_traits;
 /// Any handle that you cannot replace, made to report a vanished peer as an error, never as a
 /// signal.
 ///
-/// For what other code gives you: a child's stdin, a `File` that is a FIFO, a descriptor, a socket of mio
-/// or tokio. Where you create the handle yourself, the types of
-/// [`net`](crate::net), [`io`](crate::io) and [`Socket`](crate::Socket) are the ones to take. What `T`
-/// can do besides, [`get_ref`](NoSigpipe::get_ref) shows: `stream.get_ref().set_nodelay(true)?`.
+/// For what other code gives you: a child's stdin, a `File` that is a FIFO, a descriptor, a socket
+/// of mio or tokio. Where you create the handle yourself, the types of [`net`](crate::net),
+/// [`io`](crate::io) and [`Socket`](crate::Socket) are the ones to take. What `T` can do besides,
+/// [`get_ref`](NoSigpipe::get_ref) shows: `stream.get_ref().set_nodelay(true)?`.
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -35,15 +35,16 @@ use crate::sys::handle::adapter_traits;
 /// # fn main() {}
 /// ```
 ///
-/// `NoSigpipe<T>` and `&NoSigpipe<T>` are `Write` for every `T` that is [`Adopt`]: the bytes go straight to
-/// the descriptor. It reads, seeks and is borrowed as `T` is. What writes by itself, such as stdout or a
-/// boxed writer, goes into [`Guarded`](crate::Guarded).
+/// `NoSigpipe<T>` and `&NoSigpipe<T>` are `Write` for every `T` that is [`Adopt`]: the bytes go
+/// straight to the descriptor. It reads, seeks and is borrowed as `T` is. What writes by itself,
+/// such as stdout or a boxed writer, goes into [`Guarded`](crate::Guarded).
 ///
 /// # Cost
 ///
 /// One system call at adoption, which asks what the descriptor is; for a socket two more on Apple,
-/// FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as before, that to a
-/// pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does, and that to a regular file nothing.
+/// FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as before, that
+/// to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does, and that to a regular file
+/// nothing.
 ///
 /// # Limits
 ///
@@ -51,8 +52,8 @@ use crate::sys::handle::adapter_traits;
 ///   through them is not protected.
 /// * The descriptor is asked once. Where a pipe or a socket takes the place of a *regular file*
 ///   (`dup2`, as programs do that reopen their log), a write to it kills: call
-///   [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed, except on Apple, where
-///   what was set on the old file is counted on.
+///   [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed, except on Apple,
+///   where the flag that was set on the old file is taken to be still there.
 pub struct NoSigpipe<T> {
     pub(crate) inner: T,
     pub(crate) state: DescriptorState,
@@ -60,8 +61,8 @@ pub struct NoSigpipe<T> {
 
 impl<T: Adoptable> NoSigpipe<T> {
     /// Adopts a handle: finds out whether it is a socket, a pipe or something else, and protects a
-    /// socket (see [`raw`](crate::raw) for what is set on it where). A pipe is left as it is until the
-    /// first write.
+    /// socket (see [`raw`](crate::raw) for what is set on it where). A pipe is left as it is until
+    /// the first write.
     ///
     /// # Errors
     ///

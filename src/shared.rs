@@ -1,9 +1,9 @@
 //! Reading and writing through a shared reference, for the adapters.
 //!
-//! An `impl Read for &NoSigpipe<T>` that asks for `&T: Read` would make foreign code that only links this
-//! crate fail to compile: the compiler looks for a `T` in `NoSigpipe<T>`, `NoSigpipe<NoSigpipe<T>>` and
-//! so on (E0275). It stops at a trait of this crate whose self type is not known yet.
-//! `tests/support/shapes.rs` holds that.
+//! An `impl Read for &NoSigpipe<T>` that asks for `&T: Read` would make foreign code that only
+//! links this crate fail to compile: the compiler looks for a `T` in `NoSigpipe<T>`,
+//! `NoSigpipe<NoSigpipe<T>>` and so on (E0275). It stops at a trait of this crate whose self type
+//! is not known yet. `tests/support/shapes.rs` holds that.
 
 use std::io::{Read, Write};
 

@@ -107,6 +107,8 @@ impl Socket {
         fn peek(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
         fn peek_from(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<(usize, SockAddr)>;
         fn peek_sender(&self) -> io::Result<SockAddr>;
+        ///
+        /// [`socket2::Socket::r#type`]: socket2::Socket::type
         fn r#type(&self) -> io::Result<Type>;
         #[cfg(has_nonblocking)]
         fn nonblocking(&self) -> io::Result<bool>;

@@ -2,8 +2,8 @@
 //! `tokio::io`, tokio-rustls and hyper-util's `TokioIo` ask for.
 //!
 //! tokio writes one buffer to a socket by `send` with the flag. A write of several kills:
-//! `write_vectored`, `try_write_vectored` and `write_buf` are `writev`, and hyper and rustls use them.
-//! Its pipes kill with every write.
+//! `write_vectored`, `try_write_vectored` and `write_buf` are `writev`, and hyper and rustls use
+//! them. Its pipes kill with every write.
 //!
 //! ```
 //! # #[cfg(unix)]
@@ -25,8 +25,8 @@
 //!
 //! # Cost
 //!
-//! The adoption is one system call, a write one as tokio's own; where it fills the socket's buffer, one
-//! more finds out.
+//! The adoption is one system call, a write one as tokio's own; where it fills the socket's buffer,
+//! one more finds out.
 //!
 //! A `ChildStdin` shows neither its readiness nor its registration: each poll of it runs under a
 //! [`guard`](crate::sigpipe::guard()) that is dropped before the poll returns, never held across an
@@ -46,15 +46,16 @@
 //!
 //! # Limits
 //!
-//! `tokio::io::stdout()`, `stderr()` and `tokio::fs::File` write on tokio's blocking threads, where no
-//! adapter can follow: let the runtime's threads stand under a guard (see [`bindings`](crate::bindings)).
+//! `tokio::io::stdout()`, `stderr()` and `tokio::fs::File` write on tokio's blocking threads, where
+//! no adapter can follow: let the runtime's threads stand under a guard (see
+//! [`bindings`](crate::bindings)).
 //!
-//! A stream type of your own is not made asynchronous by the adapter: put the `NoSigpipe` inside it. Options and
-//! addresses are the stream's: `stream.get_ref().set_nodelay(true)?`.
+//! A stream type of your own is not made asynchronous by the adapter: put the `NoSigpipe` inside
+//! it. Options and addresses are the stream's: `stream.get_ref().set_nodelay(true)?`.
 //!
-//! What tokio writes through its own types is its own: [`get_ref`](NoSigpipe::get_ref) and
-//! `try_io` protect nothing, and neither does the write half that tokio's `split` gives. Take the
-//! `split` of the adapter, or make an adapter `From` the half (which has no `AsFd` to be adopted by `new`).
+//! What tokio writes through its own types is its own: [`get_ref`](NoSigpipe::get_ref) and `try_io`
+//! protect nothing, and neither does the write half that tokio's `split` gives. Take the `split` of
+//! the adapter, or make an adapter `From` the half (which has no `AsFd` to be adopted by `new`).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

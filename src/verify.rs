@@ -7,11 +7,11 @@
 pub use crate::sys::technique::{Call, Technique};
 pub use crate::sys::verify::{Error, Protection};
 
-/// Tells what protects this process now. It asks the system nothing.
+/// Reports what protects this process now. It asks the system nothing.
 ///
-/// What the build refused is not among it, nor what has been refused for the whole process or found
-/// lying since. A technique that has not met its system yet is: on Linux before 6.18 the first pipe
-/// write (or [`verify()`]) finds out that there is no `write_flag`.
+/// Left out is what the build refused, and what was refused for the whole process or found to be
+/// silently ignored since. A technique that was not tried yet is in it: on Linux before 6.18 the
+/// first pipe write (or [`verify()`]) finds out that there is no `write_flag`.
 ///
 /// ```
 /// println!("{}", epipe::protection());
@@ -20,7 +20,7 @@ pub fn protection() -> Protection {
     crate::sys::verify::protection()
 }
 
-/// Asks the running system whether it keeps what its flags promise; tells what protects this
+/// Asks the running system whether it keeps what its flags promise; reports what protects this
 /// process.
 ///
 /// Each call that carries a flag is made on a broken connection of this function's own, SIGPIPE
@@ -28,8 +28,8 @@ pub fn protection() -> Protection {
 /// `send`, `sendto` and `sendmsg` on a Unix socket pair and on both ends of TCP over loopback (IPv4
 /// and IPv6, where they are), without an address and with one; and `pwritev2` on those and on a
 /// pipe. Each with one byte and with more than 64 KiB, in one, two and three slices, blocking and
-/// non-blocking. A technique that is *refused* is no lie: calls fall to the next one, with or without
-/// this function.
+/// non-blocking. A technique that is *refused* is no error: calls fall back to the next one, with
+/// or without this function.
 ///
 /// # When to call it
 ///
@@ -43,14 +43,15 @@ pub fn protection() -> Protection {
 /// # fn log(_: impl std::fmt::Display) {}
 /// match epipe::verify() {
 ///     Ok(protection) => log(protection),
-///     Err(error) => log(error), // protected all the same, if it is a lie
+///     Err(error) => log(error), // protected all the same, if a flag is silently ignored
 /// }
 /// ```
 ///
 /// # Errors
 ///
-/// [`Error::SilentlyIgnored`] names the first technique and call that lie; each technique that lies is not used again in
-/// this process, whatever this returns. [`Error::CannotAsk`] if a question could not be asked: no
+/// [`Error::SilentlyIgnored`] has the first technique that is silently ignored, and the call that
+/// showed it. This process does not use such a technique again, whatever this returns.
+/// [`Error::CannotAsk`] if a question could not be asked: no
 /// descriptor is free, a sandbox forbids sockets, there is no loopback network, or a SIGPIPE is
 /// pending already on this thread or its process (also one that foreign code raised under a
 /// [`Guard`](crate::sigpipe::Guard)), or a child that another thread forked just then holds the
@@ -59,24 +60,24 @@ pub fn protection() -> Protection {
 ///
 /// # Limits
 ///
-/// It finds a liar by what it asked. A system that lies about other lengths, more slices, ancillary
-/// data, other flags, sockets with other options, other families (vsock, SCTP, MPTCP), calls of
-/// other threads, or only now and then, can still kill: there
+/// It finds only what it asks for. A system can still kill if it ignores a flag in other cases:
+/// other lengths, more slices, ancillary data, other flags, sockets with other options, other
+/// families (vsock, SCTP, MPTCP), calls of other threads, or only now and then. There
 /// [`sigpipe::suppressed`](crate::sigpipe::suppressed) protects. It says nothing of what foreign
 /// code passes to `sendmmsg`.
 ///
-/// A SIGPIPE that somebody sends to the process (`kill`) in the middle of a question is taken, and
-/// may pass for a lie: a technique is lost then, not the protection. One that a liar sends to the
-/// *process* by itself is beyond this function, and the guards.
+/// A SIGPIPE that another process sends (`kill`) in the middle of a question is taken, and may
+/// count as the answer: a technique is lost then, not the protection. A system that directs a
+/// SIGPIPE of its own at the *process* is beyond this function, and the guards.
 ///
 /// A sandbox that *kills* on a call it does not expect kills here. A firewall that drops packets on
 /// loopback holds this up for a second.
 ///
 /// # Platforms
 ///
-/// Apple, NetBSD and RTEMS direct SIGPIPE at the process, where a question would endanger the host's
-/// other threads: nothing is asked, and the answer is [`Error::CannotAsk`]. On AIX and QNX the flag
-/// is never trusted without a guard round it, so it is not asked either; and nowhere are
+/// Apple, NetBSD and RTEMS direct SIGPIPE at the process, where a question would endanger the
+/// host's other threads: nothing is asked, and the answer is [`Error::CannotAsk`]. On AIX and QNX
+/// the flag is never trusted without a guard round it, so it is not asked either; and nowhere are
 /// `socket_option` and `fd_flag`. Where no SIGPIPE exists there is nothing to ask.
 pub fn verify() -> Result<Protection, Error> {
     crate::sys::verify::verify()

@@ -1,7 +1,7 @@
 //! Mirrors [`std::io`]: pipes and [`copy()`] are ours, the rest is re-exported.
 //!
 //! [`stdout`] and [`stderr`] are std's, and a write to a closed one raises: write to
-//! [`NoSigpipe::new(stdout())?`](crate::NoSigpipe).
+//! [`Guarded::new(stdout())`](crate::Guarded).
 
 mod copy;
 #[cfg(has_splice)]

@@ -23,7 +23,8 @@ impl PipeReader {
         self.inner.try_clone().map(PipeReader::from)
     }
 
-    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
+    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it
+    /// shares.
     #[cfg(sigpipe)]
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         socket2::SockRef::from(&self.inner).set_nonblocking(nonblocking)
@@ -68,7 +69,8 @@ impl PipeWriter {
         self.inner.try_clone().map(PipeWriter::from)
     }
 
-    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it shares.
+    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it
+    /// shares.
     #[cfg(sigpipe)]
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         socket2::SockRef::from(&self.inner).set_nonblocking(nonblocking)

@@ -13,11 +13,11 @@ use crate::sys::{SocketState, handle};
 ///
 /// # A client that has vanished
 ///
-/// A datagram that finds nobody may draw an answer (ICMP), which is an error of a *later* call. On Unix only a
-/// connected socket is told (on Linux any with `IP_RECVERR`), as `ConnectionRefused`:
-/// the next datagram may find somebody again. On Windows every
-/// socket would be told, by a failing receive: this type turns that off (`SIO_UDP_CONNRESET`, `SIO_UDP_NETRESET`;
-/// where that is refused, as on Wine, it stays), of a connected socket too.
+/// A datagram without a receiver may draw an answer (ICMP), which is an error of a *later* call. On
+/// Unix only a connected socket reports it (on Linux any with `IP_RECVERR`), as
+/// `ConnectionRefused`: the next datagram may find a receiver again. On Windows a receive of any
+/// socket would fail. This type turns that off (`SIO_UDP_CONNRESET`, `SIO_UDP_NETRESET`), for a
+/// connected socket too. Where that is refused, as on Wine, it stays.
 ///
 /// # Limits
 ///
@@ -69,12 +69,12 @@ impl UdpSocket {
         self.inner.send_to(buf, addr)
     }
 
-    /// Whether a receive fails with `ConnectionReset` after a datagram that found nobody. Adopting a socket turns
-    /// it off, for one client that has vanished would fail the receive of all.
+    /// Whether a receive fails with `ConnectionReset` after a datagram without a receiver. Adopting
+    /// a socket turns it off: otherwise one vanished client would fail the receive of all.
     ///
     /// # Errors
     ///
-    /// What `WSAIoctl` says; Wine does not know it.
+    /// What `WSAIoctl` reports; Wine does not know it.
     #[cfg(has_udp_connreset)]
     pub fn set_tells_unreachable(&self, on: bool) -> io::Result<()> {
         sys::udp_connreset::set(&self.inner, on)

@@ -2,14 +2,16 @@ use std::process::Command;
 
 use crate::sys;
 
-/// Ignores SIGPIPE before `main` begins, in a program: [`ignore`](super::ignore), at the earliest moment there is.
+/// Ignores SIGPIPE before `main` begins, in a program: [`ignore`](super::ignore), at the earliest
+/// moment there is.
 ///
-/// It is for programs in which something writes before the first line of `main`: initialisers of libraries that are
-/// linked, and threads that these have started. A handler that is installed late loses that race. It is also for
-/// `#![no_main]`, where no Rust runtime ignores the signal, and for `-Zon-broken-pipe=inherit`.
-/// (`-Zon-broken-pipe=kill` puts the default back at the start of `main`: it asks for the death.)
+/// It is for programs in which something writes before the first line of `main`: initialisers of
+/// libraries that are linked, and threads that these have started. A handler that is installed late
+/// loses that race. It is also for `#![no_main]`, where no Rust runtime ignores the signal, and for
+/// `-Zon-broken-pipe=inherit`. (`-Zon-broken-pipe=kill` puts the default back at the start of
+/// `main`, after this.)
 ///
-/// Stands once, in the program's own crate, outside of functions:
+/// Call it once, in the program's own crate, outside of functions:
 ///
 /// ```
 /// # #![forbid(unsafe_code)]
@@ -25,26 +27,26 @@ use crate::sys;
 ///
 /// # Platforms
 ///
-/// `.preinit_array` with glibc, on Android and FreeBSD: before every initialiser. `.init_array.00000` on other ELF
-/// systems: before the program's other initialisers, after those of the libraries that it loads. `__mod_init_func` on
-/// Apple: among the program's. Run on Linux with glibc and static musl; elsewhere type-checked; not for Windows,
-/// which has no such signal.
+/// `.preinit_array` with glibc, on Android and FreeBSD: before every initialiser.
+/// `.init_array.00000` on other ELF systems: before the program's other initialisers, after those
+/// of the libraries that it loads. `__mod_init_func` on Apple: among the program's. Run on Linux
+/// with glibc and static musl; elsewhere type-checked; not for Windows, which has no such signal.
 ///
 /// # Limits
 ///
-/// It places a function pointer in a section, which is unsafe code, though `forbid(unsafe_code)` does not see it: it
-/// comes from this macro. **Not for libraries**: in one it decides for every program that links it, or loads it (of
-/// linkers GNU ld refuses a shared library with a `.preinit_array`, LLD does not, and glibc runs it). There the
-/// signal is the host's affair.
+/// It places a function pointer in a section, which is unsafe code. `forbid(unsafe_code)` does not
+/// see it, as it comes from this macro. **Not for libraries**: there it would decide for every
+/// program that links or loads the library, and the signal is the host's. (GNU ld refuses a shared
+/// library with a `.preinit_array`, LLD does not, and glibc runs it.)
 pub use crate::__ignore_before_main as ignore_before_main;
 
-/// Lets a child of this process begin as if nobody had touched SIGPIPE: with the default disposition and an empty
-/// signal mask.
+/// Lets a child of this process begin with the default disposition of SIGPIPE and an empty signal
+/// mask.
 ///
-/// A child inherits an ignored signal and the mask of the thread that starts it, through `exec` too. std's `Command`
-/// resets the ignored SIGPIPE (not in a program that is built with `-Zon-broken-pipe`), but a thread under a
-/// [`guard`](super::guard()) passes its mask on: the child's `yes | head` would not end. Programs that you start by
-/// other means inherit both.
+/// A child inherits an ignored signal and the mask of the thread that starts it, through `exec`
+/// too. std's `Command` resets the ignored SIGPIPE (not in a program that is built with
+/// `-Zon-broken-pipe`), but a thread under a [`guard`](super::guard()) passes its mask on: the
+/// child's `yes | head` would not end. Programs that you start by other means inherit both.
 ///
 /// ```
 /// use std::process::Command;
@@ -58,7 +60,8 @@ pub use crate::__ignore_before_main as ignore_before_main;
 ///
 /// # Limits
 ///
-/// The mask is emptied of every signal. It is a `pre_exec`, with which std starts the child by `fork` in place of `posix_spawn`.
+/// The mask is emptied of every signal. It is a `pre_exec`, with which std starts the child by
+/// `fork` in place of `posix_spawn`.
 pub fn default_in_child(command: &mut Command) -> &mut Command {
     sys::before_main::default_in_child(command);
     command

@@ -4,7 +4,7 @@ use crate::sys;
 
 pub use crate::sys::Disposition;
 
-/// Tells what a SIGPIPE does to this process now. It changes nothing.
+/// Reports what a SIGPIPE does to this process now. It changes nothing.
 ///
 /// The handler that a [`Guard`](super::Guard) of this crate puts in for a while (Apple,
 /// NetBSD) counts as the default that it stands for.
@@ -15,13 +15,13 @@ pub use crate::sys::Disposition;
 ///
 /// # Limits
 ///
-/// Another thread may change it at any time. A copy of this crate in another library of the
-/// same process is told apart from it: its handler counts as [`Disposition::Handled`].
+/// Another thread may change it at any time. If another library of the process has a copy of this
+/// crate of its own, the handler of that copy counts as [`Disposition::Handled`].
 pub fn disposition() -> io::Result<Disposition> {
     sys::disposition()
 }
 
-/// Ignores SIGPIPE in the whole process, unless the host has its own handler; tells what it
+/// Ignores SIGPIPE in the whole process, unless the host has its own handler; reports what it
 /// found.
 ///
 /// In place of `signal(SIGPIPE, SIG_IGN)` at the top of `main`. Where [`Disposition::Handled`]

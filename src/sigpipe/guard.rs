@@ -6,10 +6,9 @@ use crate::sys;
 
 /// Keeps SIGPIPE from this thread until the returned [`Guard`] is dropped.
 ///
-/// For code that is not ours and writes by itself. Bind it to a name: `let _ = guard()?` drops it at
-/// once. Guards nest and may be dropped in any
-/// order; the last one of the thread restores what the first one found, also while a panic
-/// unwinds.
+/// For code that is not ours and writes by itself. Bind it to a name: `let _ = guard()?` drops it
+/// at once. Guards nest and may be dropped in any order; the last one of the thread restores what
+/// the first one found, also while a panic unwinds.
 ///
 /// ```
 /// # fn call_into_c() {}
@@ -44,14 +43,14 @@ use crate::sys;
 /// What it cannot do:
 /// * protect another thread: one that the guarded code starts inherits the blocked mask, but
 ///   nobody takes back what it raises;
-/// * follow a task that wakes up on another thread after an `.await`. [`Guard`] is not `Send`, so the
-///   compiler refuses one that is held across an `.await` in a spawned task;
+/// * follow a task that wakes up on another thread after an `.await`. [`Guard`] is not `Send`, so
+///   the compiler refuses one that is held across an `.await` in a spawned task;
 /// * keep children out of it: a process that is started inside inherits the blocked mask
 ///   (std's `Command` resets the disposition, not the mask). A forked child has an empty queue
 ///   of its own;
-/// * tell its SIGPIPE from one that was sent to the process (`kill`) meanwhile: it takes back at
-///   most one. Where a host has SIGPIPE blocked and one pending on the *process*, one that foreign
-///   code raises under the guard stays beside it;
+/// * distinguish its SIGPIPE from one that was sent to the process (`kill`) meanwhile: it takes
+///   back at most one. Where a host has SIGPIPE blocked and one pending on the *process*, one that
+///   foreign code raises under the guard stays beside it;
 /// * keep `errno` on a Unix that this crate does not know.
 ///
 /// `mem::forget` leaves the thread blocked, which is safe until somebody unblocks it. So does a
@@ -59,7 +58,7 @@ use crate::sys;
 ///
 /// # Platforms
 ///
-/// On Apple and NetBSD, which direct SIGPIPE at the *process*, a thread's mask protects nobody.
+/// On Apple and NetBSD, which direct SIGPIPE at the *process*, a thread's mask does not help.
 /// There the first guard of the process puts a handler that does nothing in place of the
 /// default action, and the last one takes it out, by way of `SIG_IGN`. The price:
 /// * a poll, sleep or timed receive of another thread may return EINTR;

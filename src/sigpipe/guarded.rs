@@ -11,8 +11,8 @@ use crate::sys::handle::adapter_traits;
 /// Anything that writes by itself, made to report a vanished peer as an error, never as a signal.
 ///
 /// For what must not be passed by: standard output and error, which buffer; boxed and foreign
-/// writers; a type of your own that counts or encodes. Each call of `Write`, `Read` and `Seek`, and the
-/// drop, runs under a [`guard`](guard()), three system calls. Where bytes may go straight to a
+/// writers; a type of your own that counts or encodes. Each call of `Write`, `Read` and `Seek`, and
+/// the drop, runs under a [`guard`](guard()), three system calls. Where bytes may go straight to a
 /// descriptor, [`NoSigpipe`](crate::NoSigpipe) is cheaper.
 ///
 /// ```
@@ -25,16 +25,17 @@ use crate::sys::handle::adapter_traits;
 ///
 /// # Errors
 ///
-/// Those of the call itself, and those of [`guard`](guard()): the call was not made then. The drop runs in
-/// any case.
+/// Those of the call itself, and those of [`guard`](guard()): the call was not made then. The drop
+/// runs in any case.
 ///
 /// # Limits
 ///
 /// * [`get_ref`](Guarded::get_ref), [`get_mut`](Guarded::get_mut) and the borrowed handles show `T`
 ///   itself: what is written through them is not protected.
-/// * What [`Stdout`](io::Stdout) still holds when `main` ends, std writes outside the guard: flush before. After a
-///   failed flush std still holds those bytes, and tries once more when a Rust `main` returns. Where that
-///   can kill, end `main` under a [`guard`](guard()) that is forgotten (`std::mem::forget`).
+/// * What [`Stdout`](io::Stdout) still holds when `main` ends, std writes outside the guard: flush
+///   before. After a failed flush std still holds those bytes, and tries once more when a Rust
+///   `main` returns. Where that can kill, end `main` under a [`guard`](guard()) that is forgotten
+///   (`std::mem::forget`).
 /// * A thread that `T` hands its bytes to is not protected: a guard is its own thread's.
 pub struct Guarded<T> {
     inner: ManuallyDrop<T>,

@@ -1,9 +1,10 @@
 //! The signal itself: keep it from this thread ([`guard`], [`suppressed`]), or from the
 //! process ([`ignore`]); and ask what would happen ([`disposition`]).
 //!
-//! The types of this crate need none of it, nor does a handle in [`NoSigpipe`](crate::NoSigpipe). It
-//! is for code that writes by itself: a C library, `sendfile`, `splice`, a crate that cannot be told
-//! to use other types. [`bindings`](crate::bindings) tells which call for which situation.
+//! The types of this crate need none of it, nor does a handle in [`NoSigpipe`](crate::NoSigpipe) or
+//! a writer in [`Guarded`](crate::Guarded). It is for code that writes by itself: a C library,
+//! `sendfile`, `splice`, a crate that uses types of its own. [`bindings`](crate::bindings) says
+//! which call to use when.
 //!
 //! # Which one
 //!

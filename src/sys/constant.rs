@@ -1,7 +1,7 @@
 //! The numbers that the libc crate lacks, or lacked until lately.
 //!
-//! `ci/constants` compares these, and those of the libc crate that the techniques use, with the systems'
-//! own headers.
+//! `ci/constants` compares these, and those of the libc crate that the techniques use, with the
+//! systems' own headers.
 
 use std::ffi::c_int;
 

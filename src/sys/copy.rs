@@ -2,9 +2,9 @@
 //! otherwise through a large buffer.
 //!
 //! std knows its own types by specialisation, which stable Rust does not have. Here a type is
-//! compared by its id with a closed list (`src/io/copy.rs`): this crate's handles and std's, and
-//! references to them. All other types go std's way. Wrappers (`BufReader`, `BufWriter`, `Take`) are
-//! such types, so nothing reaches around one.
+//! compared by its id with a closed list (`src/io/known.rs`): this crate's handles and std's, and
+//! references to them. All other types go std's way. Wrappers (`BufReader`, `BufWriter`, `Take`)
+//! are such types, so nothing reaches around one.
 //!
 //! No flag covers splice(2): all of this runs under the guard of `io::copy`.
 
@@ -90,8 +90,8 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// As in std, the kind may be wrong, of a handle that was made from another descriptor: then the
-    /// calls are refused. `None`: the system is asked.
+    /// As in std, the kind may be wrong, of a handle that was made from another descriptor: then
+    /// the calls are refused. `None`: the system is asked.
     pub(crate) const fn new<T: AsFd + 'static>(kind: Option<Kind>) -> Known {
         Known { kind, find: find::<T> }
     }

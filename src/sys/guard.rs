@@ -28,9 +28,9 @@ pub(crate) fn leave() {
 
 /// Runs one system call of this crate that offers `len` bytes.
 ///
-/// The call may have raised SIGPIPE where it reports EPIPE *or fewer than `len` bytes*: a pipe whose
-/// reader leaves in the middle of a write raises, and reports what it had taken (Linux fs/pipe.c
-/// `pipe_write`).
+/// The call may have raised SIGPIPE where it reports EPIPE *or fewer than `len` bytes*: a pipe
+/// whose reader leaves in the middle of a write raises, and reports what it had taken (Linux
+/// fs/pipe.c `pipe_write`).
 #[inline]
 pub(super) fn run(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
     if MASKS_THE_THREAD { thread_mask::run(len, call) } else { process_handler::run(call) }

@@ -1,5 +1,5 @@
-//! Handles: descriptors, Windows' sockets and handles, or none. Their traits in std, for the types of
-//! this crate.
+//! Handles: descriptors, Windows' sockets and handles, or none. Their traits in std, for the types
+//! of this crate.
 //!
 //! Also `From` both ways between a type of this crate and the one that it mirrors. Every way to get
 //! a handle is owned, so all of them pass the type's `adopt`.
@@ -174,8 +174,8 @@ macro_rules! adapter_traits {
 }
 pub(crate) use adapter_traits;
 
-/// Conversions of a type to and from the one that it mirrors, and the handle traits; on Windows those
-/// of a `socket` or another `handle`.
+/// Conversions of a type to and from the one that it mirrors, and the handle traits; on Windows
+/// those of a `socket` or another `handle`.
 macro_rules! conversions {
     ($windows:ident $ours:ident, $inner:ty) => {
         impl From<$inner> for $ours {
@@ -232,9 +232,9 @@ macro_rules! net_conversions {
 }
 pub(crate) use net_conversions;
 
-/// Conversions of a pipe end to and from std's, the handle traits, and the ends that a child process
-/// left with us. Not these on Windows: std opens them for overlapped I/O, and its pipe types abort
-/// the process where two calls overlap.
+/// Conversions of a pipe end to and from std's, the handle traits, and the ends that a child
+/// process left with us. Not these on Windows: std opens them for overlapped I/O, and its pipe
+/// types abort the process where two calls overlap.
 macro_rules! pipe_conversions {
     ($ours:ident, $inner:ty, $($child:ident)+) => {
         $crate::sys::handle::conversions!(handle $ours, $inner);

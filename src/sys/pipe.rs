@@ -20,8 +20,8 @@ impl PipeState {
         self.run(fd, &[IoSlice::new(buf)], || buf.len(), || call::write(fd, buf))
     }
 
-    /// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut, as
-    /// std does.
+    /// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut,
+    /// as std does.
     #[inline]
     pub(crate) fn write_vectored(
         &self,

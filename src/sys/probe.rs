@@ -60,7 +60,7 @@ fn is_missing(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-/// The first lie, also if another question could not be asked; else the first error.
+/// The first call that raises, also if another question could not be asked; else the first error.
 fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Result<Option<Call>> {
     let mut error = None;
     for answer in answers {
@@ -173,8 +173,8 @@ struct Watch {
 }
 
 impl Watch {
-    /// An error if the signal that a question raises could not be seen or taken back: then none must
-    /// be asked.
+    /// An error if the signal that a question raises could not be seen or taken back: then none
+    /// must be asked.
     fn begin() -> io::Result<Watch> {
         let watch = Watch { was_blocked: signal::block()? };
         if signal::pending()? {
@@ -187,7 +187,7 @@ impl Watch {
     }
 
     /// Whether the flagged call raises. The plain one must, and goes first: otherwise this is not
-    /// broken, or its signal is not seen, and nothing can be told.
+    /// broken, or its signal is not seen, and nothing is known.
     fn lies(&self, plain: impl FnOnce(), flagged: impl FnOnce()) -> io::Result<bool> {
         if !raises(plain)? {
             return Err(io::Error::other(

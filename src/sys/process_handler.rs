@@ -1,10 +1,10 @@
 //! `process_handler`: a counted handler that does nothing, in place of the default action.
 //!
 //! For systems that direct SIGPIPE at the process (XNU and NetBSD: `psignal`), where a
-//! thread's mask protects nobody. A handler and not `SIG_IGN`: exec resets it, and it can be
-//! told from what a host has set.
+//! thread's mask does not help. A handler and not `SIG_IGN`: exec resets it, and it cannot be
+//! mistaken for what a host has set.
 //!
-//! The way out matters: from the handler straight to `SIG_DFL` a signal still in flight to
+//! The way out matters. If `SIG_DFL` directly follows the handler, a signal still in flight to
 //! another thread kills the process. `SIG_IGN` in between discards it.
 //!
 //! What `sigpipe::ignore` and `sigpipe::disposition` do stands here too: they see through

@@ -3,9 +3,9 @@
 //! Honoured by Linux since 2.2 (send(2); measured on 6.18), FreeBSD (uipc_socket.c `sousrsend`),
 //! DragonFly (`kern_sendmsg`), NetBSD (`do_sys_sendmsg`), OpenBSD (uipc_syscalls.c), illumos
 //! (sockcommon.c `socket_sendmsg`), Solaris 11.4 (tried in rust-lang/rust#128259), Haiku since 2015
-//! (4b2d018be4), Cygwin (`send_internal`) and the Hurd (glibc hurd/fd.h `__hurd_sockfail`); by Apple
-//! from macOS 11, iOS 14, tvOS 14 and watchOS 7 (xnu-7195; xnu-6153 silently ignores it). It does
-//! nothing for write, writev, sendfile and splice.
+//! (4b2d018be4), Cygwin (`send_internal`) and the Hurd (glibc hurd/fd.h `__hurd_sockfail`); by
+//! Apple from macOS 11, iOS 14, tvOS 14 and watchOS 7 (xnu-7195; xnu-6153 silently ignores it). It
+//! does nothing for write, writev, sendfile and splice.
 
 #[cfg(not(send_flag_alone))]
 use std::ffi::c_int;

@@ -78,8 +78,8 @@ fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
     })
 }
 
-/// The raw call: bionic has the function only from API 23 (signal.h), and a program that asks for it
-/// would not load on older ones.
+/// The raw call: bionic has the function only from API 23 (signal.h), and a program that asks for
+/// it would not load on older ones.
 #[cfg(target_os = "android")]
 fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
     let (set, info) = (sigpipe(), std::ptr::null_mut::<libc::siginfo_t>());
@@ -118,8 +118,8 @@ fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
 }
 
 /// OpenBSD, Apple and the unknown have only `sigwait`, which waits. So it is asked for what is
-/// pending, under a lock, lest another thread of ours takes a signal of the process's in between. If
-/// a thread of the host's does, this one waits for the next.
+/// pending, under a lock, lest another thread of ours takes a signal of the process's in between.
+/// If a thread of the host's does, this one waits for the next.
 #[cfg(not(any(
     target_os = "aix",
     target_os = "android",

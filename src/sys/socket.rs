@@ -100,8 +100,8 @@ impl SocketState {
         Err(error)
     }
 
-    /// One call of the send family that offers `len` bytes; `call(flags)` makes it with `flags` added
-    /// to the caller's.
+    /// One call of the send family that offers `len` bytes; `call(flags)` makes it with `flags`
+    /// added to the caller's.
     #[inline]
     pub(crate) fn send(
         &self,

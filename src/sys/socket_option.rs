@@ -1,9 +1,9 @@
 //! `socket_option`: SO_NOSIGPIPE, set once for the life of a socket.
 //!
 //! Apple since 10.2 (xnu uipc_socket.c, sys_socket.c `soo_write`), FreeBSD (`soo_write`,
-//! `sousrsend`), DragonFly (`kern_sendmsg`, `soo_write`) and NetBSD (`sys_setsockopt` copies it into
-//! the file's flags). It covers every write, foreign code's writev included, and accepted sockets
-//! inherit it from their listener (xnu uipc_socket2.c; BSD's `sonewconn`).
+//! `sousrsend`), DragonFly (`kern_sendmsg`, `soo_write`) and NetBSD (`sys_setsockopt` copies it
+//! into the file's flags). It covers every write, foreign code's writev included, and accepted
+//! sockets inherit it from their listener (xnu uipc_socket2.c; BSD's `sonewconn`).
 
 #![allow(unsafe_code, reason = "the value of a socket option has the type we say")]
 
@@ -45,8 +45,8 @@ impl Remembered {
     }
 }
 
-/// Of a borrowed descriptor. The option belongs to the socket and is shared with other processes, so
-/// the inherited ones (0 to 2) stay untouched.
+/// Of a borrowed descriptor. The option belongs to the socket and is shared with other processes,
+/// so the inherited ones (0 to 2) stay untouched.
 pub(super) fn set_on_borrowed(fd: BorrowedFd<'_>) -> bool {
     fd.as_raw_fd() > 2 && set(fd)
 }

@@ -116,7 +116,7 @@ impl Before {
     }
 
     /// Takes back one SIGPIPE, if one came since; a second may be the host's. Where one was
-    /// pending before, what came has merged with it or cannot be told from it.
+    /// pending before, what came has merged with it or cannot be distinguished from it.
     fn take_back_what_came(self) -> io::Result<()> {
         // Where the question is forbidden, what may be there is taken.
         if self.pending || matches!(pending(), Ok(false)) {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::technique::Call;
 
 /// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall answers
-/// a send so. EINVAL and the rest may also be about the caller's own arguments. The call is repeated
-/// without the flag either way, and nothing was sent.
+/// a send so. EINVAL and the rest may also be about the caller's own arguments. The call is
+/// repeated without the flag either way, and nothing was sent.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -30,13 +30,13 @@ const REFUSED: u8 = 2;
 
 /// Whether this process may use a flag.
 ///
-/// Only a question on the crate's own pipe or socket pair switches a flag off for the whole process.
-/// A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse flags that every
-/// pipe honours, and so do some address families.
+/// Only a question on the crate's own pipe or socket pair switches a flag off for the whole
+/// process. A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse flags
+/// that every pipe honours, and so do some address families.
 pub(crate) struct Trust {
     found: AtomicU8,
-    /// The same call on something private and broken: EPIPE if the flag works. An error of preparing
-    /// it (EMFILE) means: ask another time.
+    /// The same call on something private and broken: EPIPE if the flag works. An error of
+    /// preparing it (EMFILE) means: ask another time.
     question: fn() -> io::Result<io::Result<usize>>,
     is_refusal: fn(&io::Error) -> bool,
 }
@@ -72,8 +72,8 @@ impl Trust {
         }
     }
 
-    /// Asks whether the flag is silently ignored, and if not, whether it is refused. Either switches
-    /// it off, whatever was found before.
+    /// Asks whether the flag is silently ignored, and if not, whether it is refused. Either
+    /// switches it off, whatever was found before.
     pub(crate) fn verify(
         &self,
         probe: fn() -> io::Result<Option<Call>>,

@@ -6,8 +6,8 @@ use super::technique::{Call, Technique};
 
 /// What protects each kind of write of this process, as far as it is known now.
 ///
-/// Each list names its techniques in the order in which they are tried: the first one protects, and a
-/// call that it refuses falls to the next. [`Display`](fmt::Display) is a small table.
+/// Each list names its techniques in the order in which they are tried: the first one protects, and
+/// a call that it refuses falls back to the next. [`Display`](fmt::Display) is a small table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protection {
     pub(crate) socket_send: Vec<Technique>,
@@ -59,12 +59,12 @@ impl fmt::Display for Protection {
     }
 }
 
-/// Why [`verify()`] does not say that all is well.
+/// Why [`verify()`](fn@crate::verify) does not say that all is well.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The call raised SIGPIPE in spite of the technique's flag. The technique is not used again in this
-    /// process, so what this crate writes is protected all the same.
+    /// The call raised SIGPIPE in spite of the technique's flag. The technique is not used again in
+    /// this process, so what this crate writes is protected all the same.
     #[error(
         "{technique} is silently ignored: {call} raises SIGPIPE in spite of it; this process stops using it"
     )]

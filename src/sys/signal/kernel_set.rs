@@ -1,5 +1,5 @@
-//! Linux and Android: the kernel's own set, for raw calls. libc's has 1024 signals, which are filled
-//! and copied at each of its calls.
+//! Linux and Android: the kernel's own set, for raw calls. libc's has 1024 signals, which are
+//! filled and copied at each of its calls.
 
 use std::io;
 use std::ptr;

@@ -96,7 +96,7 @@ impl UnixDatagram {
         unix_socket::peek(&self.inner, buf)
     }
 
-    /// Receives without removing from the queue, and tells the sender. Unstable in std as
+    /// Receives without removing from the queue, and reports the sender. Unstable in std as
     /// `unix_socket_peek`; this shape stays.
     pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         unix_socket::peek_from(&self.inner, buf)

@@ -66,7 +66,7 @@ impl UnixStream {
         unix_socket::peek(&self.inner, buf)
     }
 
-    /// Who connected: the effective ids of the peer when it did. Unstable in std as
+    /// The effective ids of the peer when it connected. Unstable in std as
     /// `peer_credentials_unix_socket`; this shape stays.
     #[cfg(has_peer_cred)]
     pub fn peer_cred(&self) -> io::Result<crate::sys::option::UCred> {
