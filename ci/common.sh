@@ -12,7 +12,7 @@ need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
-# need_openssl: what the feature `openssl` is built with.
+# need_openssl: what epipe-openssl is built with.
 need_openssl() {
     pkg-config --exists openssl 2>/dev/null || install pkg-config libssl-dev
 }
@@ -43,7 +43,8 @@ need_programs() {
     export PATH=$PATH:$folder/usr/sbin
 }
 
-# debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it has not.
+# debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it has
+# not.
 debian_library() {
     ls -d /usr/src/rustc-1.96*/library 2>/dev/null | tail -n 1 || true
 }
