@@ -1,7 +1,7 @@
 //! Two tasks:
 //!
 //! 1. It finds the target's row of THE table (`src/sys/table.rs`) and passes it on as `cfg`s.
-//! 2. It refuses techniques that the row names and that do not work, each with a warning:
+//! 2. It refuses techniques that do not work, each with a warning:
 //!    * the packager's word: `EPIPE_REFUSE="send_flag,write_flag"` in the environment, or
 //!      `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
 //!    * targets whose constants are known to be wrong or too new;

@@ -40,7 +40,7 @@ pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Re
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-/// It has no sendmsg, and no flag.
+/// Redox has no sendmsg, and no flag.
 #[cfg(target_os = "redox")]
 pub(crate) fn sendmsg(
     socket: BorrowedFd<'_>,

@@ -1,4 +1,4 @@
-//! The guard of this system, which is the last technique and never refuses: `thread_mask` where
+//! The guard of this system, which is the last technique: `thread_mask` where
 //! SIGPIPE goes to the thread that wrote, else `process_handler`.
 
 use std::io;

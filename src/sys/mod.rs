@@ -97,5 +97,5 @@ pub(crate) fn total(bufs: &[std::io::IoSlice<'_>]) -> usize {
     bufs.iter().fold(0, |sum, buf| sum.saturating_add(buf.len()))
 }
 
-/// The length of a call that does not report it: whatever it takes may be less.
+/// The length of a call that does not report it: every count is treated as short.
 pub(crate) const UNKNOWN_LENGTH: usize = usize::MAX;

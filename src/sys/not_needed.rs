@@ -19,7 +19,6 @@ impl SocketState {
         SocketState
     }
 
-    #[allow(dead_code)] // not where there is no socket2
     #[inline]
     pub(crate) fn send<S>(
         &self,
@@ -30,7 +29,6 @@ impl SocketState {
         call(0)
     }
 
-    #[allow(dead_code)] // not every system has such a call
     #[inline]
     pub(crate) fn run<S>(&self, _: &S, call: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
         call()

@@ -28,7 +28,7 @@ const SHAPES: [Shape; 3] = [BYTE, &[&[0; 0x1_0001], &[0]], &[&[0], &[0], &[0]]];
 
 /// Which call raises in spite of MSG_NOSIGNAL, if one does.
 pub(crate) fn send_flag() -> io::Result<Option<Call>> {
-    on_sockets(lying_send)
+    on_sockets(ignored_in_send)
 }
 
 /// Asks on a Unix pair and on TCP, there both ends.
@@ -36,13 +36,13 @@ fn on_sockets(ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>) -> io::Result
     let on_unix = broken_unix().and_then(|socket| both_ways(socket.as_fd(), ask));
     let on_tcp = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].map(|loopback| {
         let (ends, _listener) = broken_tcp(loopback)?;
-        first_lie(ends.iter().map(|end| both_ways(end.as_fd(), ask)))
+        first_ignored(ends.iter().map(|end| both_ways(end.as_fd(), ask)))
     });
     // A machine may have only one of the two.
     let has_one = on_tcp.iter().any(Result::is_ok);
     let on_tcp =
         on_tcp.into_iter().filter(|answer| !(has_one && answer.as_ref().is_err_and(is_missing)));
-    first_lie(on_tcp.chain([on_unix]))
+    first_ignored(on_tcp.chain([on_unix]))
 }
 
 /// Asks of a descriptor as it is, and then of a non-blocking one.
@@ -51,7 +51,7 @@ fn both_ways(
     ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>,
 ) -> io::Result<Option<Call>> {
     let blocking = ask(fd);
-    first_lie([blocking, call::set_nonblocking(fd).and_then(|()| ask(fd))].into_iter())
+    first_ignored([blocking, call::set_nonblocking(fd).and_then(|()| ask(fd))].into_iter())
 }
 
 /// Whether there is no such loopback address.
@@ -61,7 +61,9 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// The first call that raises, also if another question could not be asked; else the first error.
-fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Result<Option<Call>> {
+fn first_ignored(
+    answers: impl Iterator<Item = io::Result<Option<Call>>>,
+) -> io::Result<Option<Call>> {
     let mut error = None;
     for answer in answers {
         match answer {
@@ -73,22 +75,25 @@ fn first_lie(answers: impl Iterator<Item = io::Result<Option<Call>>>) -> io::Res
     error.map_or(Ok(None), Err)
 }
 
-fn lying_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
+fn ignored_in_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     let watch = Watch::begin()?;
     let own = Address::of(socket).ok();
     let ask = |(by, shape)| {
         let call = |to, flags| drop(send(socket, by, shape, to, flags));
-        let lies = watch.lies(|| call(None, 0), || call(None, MSG_NOSIGNAL));
+        let ignores = watch.ignores(|| call(None, 0), || call(None, MSG_NOSIGNAL));
         // With an address where the plain call takes one: TCP does on Linux, and pays no heed to it.
         let to = own.as_ref();
-        let lies_to = || watch.lies(|| call(to, 0), || call(to, MSG_NOSIGNAL));
-        if to.is_some() && !matches!(lies, Ok(true)) && matches!(lies_to(), Ok(true)) {
+        let ignores_with_address = || watch.ignores(|| call(to, 0), || call(to, MSG_NOSIGNAL));
+        if to.is_some()
+            && !matches!(ignores, Ok(true))
+            && matches!(ignores_with_address(), Ok(true))
+        {
             return Ok(Some(by));
         }
-        Ok(lies?.then_some(by))
+        Ok(ignores?.then_some(by))
     };
     let calls = SENDS.into_iter().flat_map(|by| SHAPES.map(|shape| (by, shape)));
-    first_lie(calls.map(ask))
+    first_ignored(calls.map(ask))
 }
 
 /// One of [`SENDS`]; those that take no slices send the first.
@@ -141,23 +146,23 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
 /// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
 #[cfg(target_os = "linux")]
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
-    let on_pipe = broken_pipe().and_then(|pipe| both_ways(pipe.as_fd(), lying_write));
-    first_lie([on_pipe, on_sockets(lying_write)].into_iter())
+    let on_pipe = broken_pipe().and_then(|pipe| both_ways(pipe.as_fd(), ignored_in_write));
+    first_ignored([on_pipe, on_sockets(ignored_in_write)].into_iter())
 }
 
 #[cfg(target_os = "linux")]
-fn lying_write(fd: BorrowedFd<'_>) -> io::Result<Option<Call>> {
+fn ignored_in_write(fd: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     use std::io::Write;
 
     use super::constant::RWF_NOSIGNAL;
 
     let file = std::fs::File::from(fd.try_clone_to_owned()?);
     let watch = Watch::begin()?;
-    first_lie(SHAPES.into_iter().map(|shape| {
-        // Not pwritev2 without the flag: a sandbox may refuse it whole, and that is no lie.
+    first_ignored(SHAPES.into_iter().map(|shape| {
+        // Not pwritev2 without the flag: a sandbox may refuse it whole.
         let plain = || drop((&file).write(&[0]));
         let flagged = || drop(call::pwritev2(fd, &slices(shape), RWF_NOSIGNAL));
-        Ok(watch.lies(plain, flagged)?.then_some(Call::Pwritev2))
+        Ok(watch.ignores(plain, flagged)?.then_some(Call::Pwritev2))
     }))
 }
 
@@ -179,7 +184,7 @@ impl Watch {
         let watch = Watch { was_blocked: signal::block()? };
         if signal::pending()? {
             return Err(io::Error::other(
-                "a SIGPIPE is pending already, and another could not be told from it",
+                "a SIGPIPE is pending already, and another could not be distinguished from it",
             ));
         }
         signal::take_one()?; // there is none; a sandbox may forbid to ask
@@ -188,10 +193,10 @@ impl Watch {
 
     /// Whether the flagged call raises. The plain one must, and goes first: otherwise this is not
     /// broken, or its signal is not seen, and nothing is known.
-    fn lies(&self, plain: impl FnOnce(), flagged: impl FnOnce()) -> io::Result<bool> {
+    fn ignores(&self, plain: impl FnOnce(), flagged: impl FnOnce()) -> io::Result<bool> {
         if !raises(plain)? {
             return Err(io::Error::other(
-                "a write without the flag raised no SIGPIPE here, so nothing can be told",
+                "a write without the flag raised no SIGPIPE here, so the answer would mean nothing",
             ));
         }
         raises(flagged)

@@ -61,8 +61,8 @@ pub(super) fn set(socket: BorrowedFd<'_>) -> bool {
         return false;
     }
     // SAFETY: the option's value is an int, here and below.
-    let found = unsafe { option::get::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE) };
-    (!cfg!(kernel = "netbsd") && found.is_ok_and(|value| value != 0))
+    let found = || unsafe { option::get::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE) };
+    (!cfg!(kernel = "netbsd") && found().is_ok_and(|value| value != 0))
         // SAFETY: as above.
         || unsafe { option::set::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE, &1) }.is_ok()
 }

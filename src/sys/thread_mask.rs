@@ -83,7 +83,7 @@ pub(super) fn is_held() -> bool {
     THREAD.with(|thread| thread.guards.get() > 0)
 }
 
-/// At once: the next ppoll with another mask would deliver it.
+/// Takes it back now, not when the guard ends: a ppoll in between could deliver it.
 #[cold]
 fn take_back_under_guard(len: usize, answer: io::Result<usize>) -> io::Result<usize> {
     THREAD.with(|thread| drop(thread.before.get().take_back(len, &answer)));

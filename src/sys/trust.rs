@@ -16,7 +16,7 @@ pub(crate) fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// The same of a call that a seccomp filter may forbid, and that nothing else answers so.
+/// For calls that a seccomp filter may forbid: EPERM and EACCES are refusals too.
 pub(crate) fn is_refusal_of_call(error: &io::Error) -> bool {
     is_refusal(error)
         || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
