@@ -2,8 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
-use std::time::Duration;
+use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 
 use epipe::net::{Shutdown, TcpListener, TcpStream};
 
@@ -48,27 +47,34 @@ fn a_handle_keeps_its_number_through_every_conversion() {
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 1);
 }
 
-#[cfg(any(unix, windows))] // where there are sockets
-#[test]
-fn linger_is_kept() {
-    let (a, _b) = pair();
-    assert_eq!(a.linger().unwrap(), None);
-    a.set_linger(Some(Duration::from_secs(3))).unwrap();
-    assert_eq!(a.linger().unwrap(), Some(Duration::from_secs(3)));
-    a.set_linger(None).unwrap();
-    assert_eq!(a.linger().unwrap(), None);
-}
+/// Where there are sockets.
+#[cfg(any(unix, windows))]
+mod linger {
+    use std::io::{self, Read};
+    use std::time::Duration;
 
-#[cfg(any(unix, windows))] // where there are sockets
-#[test]
-fn zero_linger_resets() {
-    let (a, mut b) = pair();
-    a.set_linger(Some(Duration::ZERO)).unwrap();
-    drop(a);
-    match b.read(&mut [0]) {
-        // Wine's server takes the error where it is quicker (getsockopt SO_ERROR), and leaves the end.
-        Ok(0) if cfg!(windows) => {}
-        answer => assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::ConnectionReset),
+    use super::pair;
+
+    #[test]
+    fn linger_is_kept() {
+        let (a, _b) = pair();
+        assert_eq!(a.linger().unwrap(), None);
+        a.set_linger(Some(Duration::from_secs(3))).unwrap();
+        assert_eq!(a.linger().unwrap(), Some(Duration::from_secs(3)));
+        a.set_linger(None).unwrap();
+        assert_eq!(a.linger().unwrap(), None);
+    }
+
+    #[test]
+    fn zero_linger_resets() {
+        let (a, mut b) = pair();
+        a.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(a);
+        match b.read(&mut [0]) {
+            // Wine's server takes the error where it is quicker (getsockopt SO_ERROR), and leaves the end.
+            Ok(0) if cfg!(windows) => {}
+            answer => assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::ConnectionReset),
+        }
     }
 }
 
@@ -81,10 +87,10 @@ fn linux_has_its_options() {
     assert!(!a.quickack().unwrap());
     a.set_quickack(true).unwrap();
     assert!(a.quickack().unwrap());
-    a.set_deferaccept(Duration::from_secs(1)).unwrap();
-    assert_eq!(a.deferaccept().unwrap(), Duration::from_secs(1));
-    a.set_deferaccept(Duration::ZERO).unwrap();
-    assert_eq!(a.deferaccept().unwrap(), Duration::ZERO);
+    a.set_deferaccept(std::time::Duration::from_secs(1)).unwrap();
+    assert_eq!(a.deferaccept().unwrap(), std::time::Duration::from_secs(1));
+    a.set_deferaccept(std::time::Duration::ZERO).unwrap();
+    assert_eq!(a.deferaccept().unwrap(), std::time::Duration::ZERO);
 }
 
 #[cfg(any(unix, windows))]
