@@ -175,7 +175,12 @@ fn what_is_protected_is_not_seen() {
         let (reader, mut writer) = epipe::io::pipe().unwrap();
         drop(reader);
         writer.write(b"lost").unwrap_err();
-        watch.assert_none();
+        match epipe::protection().pipe_write() {
+            // A guard that is a handler leaves the signal to one that was there: the watch's.
+            [Technique::ProcessHandler] => assert_eq!(watch.events().len(), 2),
+            [.., Technique::ProcessHandler] => assert_eq!(watch.events().len(), 1),
+            _ => watch.assert_none(),
+        }
         drop(watch);
         // Under a guard it would be blind.
         support::mask(libc::SIG_BLOCK);
