@@ -54,6 +54,8 @@ impl PipeState {
                 Err(error) => self.failed_with_flag(fd, len(), plain, error),
             };
         }
+        #[cfg(not(write_flag))]
+        let _ = bufs;
         self.run_otherwise(fd, len(), plain)
     }
 
