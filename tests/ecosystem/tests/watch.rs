@@ -175,11 +175,11 @@ fn what_is_protected_is_not_seen() {
         let (reader, mut writer) = epipe::io::pipe().unwrap();
         drop(reader);
         writer.write(b"lost").unwrap_err();
-        match epipe::protection().pipe_write() {
-            // A guard that is a handler leaves the signal to one that was there: the watch's.
-            [Technique::ProcessHandler] => assert_eq!(watch.events().len(), 2),
-            [.., Technique::ProcessHandler] => assert_eq!(watch.events().len(), 1),
-            _ => watch.assert_none(),
+        if epipe::protection().pipe_write().contains(&Technique::ProcessHandler) {
+            // Such a guard leaves a handler alone, and so the watch records what it keeps away.
+            assert!(!watch.events().is_empty());
+        } else {
+            watch.assert_none();
         }
         drop(watch);
         // Under a guard it would be blind.
