@@ -59,7 +59,7 @@ impl SocketState {
         let call = |flags| call::sendmsg(stream.fd(), bufs, None, flags);
         let plain = || call::write_vectored(stream.fd(), bufs);
         let answer = self.send(stream, || total(bufs), call);
-        answer.or_else(|error| self.if_no_socket(stream, error, plain))
+        answer.or_else(|error| self.if_no_socket(error, plain))
     }
 
     /// `send` of a Unix datagram socket.
@@ -69,7 +69,7 @@ impl SocketState {
         socket: &impl SocketHandle,
         buf: &[u8],
     ) -> io::Result<usize> {
-        let plain = |error| self.if_no_socket(socket, error, || call::write(socket.fd(), buf));
+        let plain = |error| self.if_no_socket(error, || call::write(socket.fd(), buf));
         self.write(socket, buf).or_else(plain)
     }
 
@@ -90,12 +90,12 @@ impl SocketState {
     #[inline(never)]
     fn if_no_socket(
         &self,
-        socket: &impl SocketHandle,
         error: io::Error,
         plain: impl Fn() -> io::Result<usize>,
     ) -> io::Result<usize> {
+        // Something else may have taken the socket's place: then no option protects it.
         if error.raw_os_error() == Some(libc::ENOTSOCK) {
-            return self.run(socket, plain);
+            return guard::run(UNKNOWN_LENGTH, plain);
         }
         Err(error)
     }
