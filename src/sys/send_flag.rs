@@ -36,11 +36,11 @@ pub(super) fn verify() -> io::Result<Option<Call>> {
     if is_refused { Ok(None) } else { TRUST.verify(probe::send_flag) }
 }
 
-/// The error, unless it means that the flag is refused.
+/// The error is the answer, unless it means that the flag is refused.
 #[cold]
-pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option<io::Error> {
+pub(super) fn or_refused(socket: BorrowedFd<'_>, error: io::Error) -> io::Result<()> {
     if !is_refusal(&error) {
-        return Some(error);
+        return Err(error);
     }
     TRUST.ask();
     // A datagram socket reports an ICMP "protocol unreachable" so, once: that is no refusal, and a
@@ -48,7 +48,7 @@ pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> Option
     let is_report = error.raw_os_error() == Some(libc::ENOPROTOOPT)
         && TRUST.is_honoured()
         && datagrams_take_it(socket).unwrap_or(false);
-    is_report.then_some(error)
+    if is_report { Err(error) } else { Ok(()) }
 }
 
 /// Whether a new datagram socket of the same family, which has nothing to report, takes the flag in
@@ -86,7 +86,7 @@ pub(super) fn offer(
     }
     match call(MSG_NOSIGNAL) {
         Ok(sent) => Ok(sent),
-        Err(error) => unless_refused(socket, error).map_or_else(|| call(0), Err),
+        Err(error) => or_refused(socket, error).and_then(|()| call(0)),
     }
 }
 

@@ -111,32 +111,16 @@ impl SocketState {
     ) -> io::Result<usize> {
         #[cfg(send_flag_alone)]
         if super::send_flag::is_in_use() {
-            return match call(MSG_NOSIGNAL) {
-                Ok(sent) => Ok(sent),
-                Err(error) => self.failed_with_flag(socket.fd(), len, call, error),
-            };
+            match call(MSG_NOSIGNAL) {
+                Ok(sent) => return Ok(sent),
+                Err(error) => super::send_flag::or_refused(socket.fd(), error)?,
+            }
         }
         self.send_otherwise(socket.fd(), len(), call)
     }
 
-    /// The error is the answer, unless it means that the flag is refused.
-    #[cfg(send_flag_alone)]
-    #[cold]
-    #[inline(never)]
-    fn failed_with_flag(
-        &self,
-        socket: BorrowedFd<'_>,
-        len: impl Fn() -> usize,
-        call: impl Fn(c_int) -> io::Result<usize>,
-        error: io::Error,
-    ) -> io::Result<usize> {
-        match super::send_flag::unless_refused(socket, error) {
-            Some(error) => Err(error),
-            None => self.send_otherwise(socket, len(), call),
-        }
-    }
-
     /// The flag was already tried, or does not protect alone: then it is the second belt.
+    #[inline(never)]
     fn send_otherwise(
         &self,
         socket: BorrowedFd<'_>,
