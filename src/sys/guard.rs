@@ -3,6 +3,9 @@
 
 use std::io;
 
+/// [`run`] where the guard [`is_held`]: it is then a mask.
+pub(super) use super::thread_mask::run_held;
+
 use super::technique::Technique;
 use super::{process_handler, thread_mask};
 

@@ -13,11 +13,18 @@ pub(crate) struct PipeState {
     flag: super::socket_option::Remembered,
 }
 
+/// The same write without a flag.
+type Plain = fn(BorrowedFd<'_>, &[IoSlice<'_>]) -> io::Result<usize>;
+
 impl PipeState {
     /// `Write::write`.
     #[inline]
     pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-        self.run(fd, &[IoSlice::new(buf)], || buf.len(), || call::write(fd, buf))
+        // Under a guard the plain call is protected, and cheaper than any technique.
+        if guard::is_held() {
+            return guard::run_held(fd, buf.len(), |fd| call::write(fd, buf));
+        }
+        self.run(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0]))
     }
 
     /// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut,
@@ -29,65 +36,37 @@ impl PipeState {
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         let bufs = call::cut(bufs);
-        self.run(fd, bufs, || total(bufs), || call::write_vectored(fd, bufs))
+        if guard::is_held() {
+            return guard::run_held(fd, total(bufs), |fd| call::write_vectored(fd, bufs));
+        }
+        self.run(fd, bufs, call::write_vectored)
     }
 
-    /// One write of `bufs`, `len` bytes; `plain` makes it without a flag.
     #[inline]
-    fn run(
-        &self,
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-        len: impl Fn() -> usize,
-        plain: impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        // Under a guard the plain call is protected, and cheaper than any technique.
-        if guard::is_held() {
-            return guard::run(len(), plain);
-        }
+    fn run(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
         // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's is
         // EINVAL).
         #[cfg(write_flag)]
         if super::write_flag::is_in_use() && !call::is_empty(bufs) {
-            return match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
-                Ok(written) => Ok(written),
-                Err(error) => self.failed_with_flag(fd, len(), plain, error),
-            };
+            match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
+                Ok(written) => return Ok(written),
+                Err(error) => super::write_flag::or_refused(error)?,
+            }
         }
-        #[cfg(not(write_flag))]
-        let _ = bufs;
-        self.run_otherwise(fd, len(), plain)
+        self.run_otherwise(fd, bufs, plain)
     }
 
-    /// The error is the answer, unless it means that the flag is refused.
-    #[cfg(write_flag)]
-    #[cold]
     #[inline(never)]
-    fn failed_with_flag(
-        &self,
-        fd: BorrowedFd<'_>,
-        len: usize,
-        plain: impl Fn() -> io::Result<usize>,
-        error: io::Error,
-    ) -> io::Result<usize> {
-        match super::write_flag::unless_refused(error) {
-            Some(error) => Err(error),
-            None => self.run_otherwise(fd, len, plain),
-        }
-    }
-
     fn run_otherwise(
         &self,
         fd: BorrowedFd<'_>,
-        len: usize,
-        plain: impl Fn() -> io::Result<usize>,
+        bufs: &[IoSlice<'_>],
+        plain: Plain,
     ) -> io::Result<usize> {
         #[cfg(fd_flag)]
         if self.flag.or_set(|| super::fd_flag::set(fd)) {
-            return plain();
+            return plain(fd, bufs);
         }
-        #[cfg(not(fd_flag))]
-        let _ = fd;
-        guard::run(len, plain)
+        guard::run(total(bufs), || plain(fd, bufs))
     }
 }

@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use super::errno;
 use super::signal::{block, pending, take_one, unblock};
@@ -76,6 +77,19 @@ pub(super) fn run(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::R
     let taken = before.take_back(len, &answer);
     before.restore(taken);
     answer
+}
+
+/// [`run`] on a thread that is under a guard. Apart, so that a pipe's write stays small.
+#[inline(never)]
+pub(super) fn run_held(
+    fd: BorrowedFd<'_>,
+    len: usize,
+    call: impl Fn(BorrowedFd<'_>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    match call(fd) {
+        Ok(taken) if taken >= len => Ok(taken),
+        answer => take_back_under_guard(len, answer),
+    }
 }
 
 #[inline]

@@ -27,13 +27,14 @@ pub(super) fn verify() -> io::Result<Option<Call>> {
     if is_refused { Ok(None) } else { TRUST.verify(probe::write_flag) }
 }
 
-/// The error, unless it means that the flag is refused.
-pub(super) fn unless_refused(error: io::Error) -> Option<io::Error> {
+/// The error is the answer, unless it means that the flag is refused.
+#[cold]
+pub(super) fn or_refused(error: io::Error) -> io::Result<()> {
     if !is_refusal_of_call(&error) {
-        return Some(error);
+        return Err(error);
     }
     TRUST.ask();
-    None
+    Ok(())
 }
 
 /// The same call, on a pipe of our own whose reader is gone.
