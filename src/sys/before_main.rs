@@ -49,6 +49,12 @@ pub(crate) fn default_in_child(command: &mut Command) {
     unsafe { command.pre_exec(begin_afresh) };
 }
 
+#[cfg(target_os = "espidf")] // it starts no processes
+fn begin_afresh() -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(target_os = "espidf"))]
 fn begin_afresh() -> io::Result<()> {
     // SAFETY: the default is a valid disposition; a set is made empty before it is used.
     let is_done = unsafe {
