@@ -1,7 +1,7 @@
 # Sourced by the scripts beside it: compilers for other systems.
 
-# install PACKAGE...: from Debian, as new as fresh lists know it: old ones may name versions that are
-# gone, or another Rust.
+# install PACKAGE...: from Debian, as new as fresh lists know it: old ones may name versions that
+# are gone, or another Rust.
 install() {
     apt-get update || true
     apt-get install -y --no-install-recommends "$@"
@@ -28,8 +28,8 @@ borrow_openssl() {
     export CC=cc CRATE_CC_NO_DEFAULTS=1
 }
 
-# need_programs: the servers whose end the scenes play. nginx is unpacked to the build folder and not
-# installed, which would start it.
+# need_programs: the servers whose end the scenes play. nginx is unpacked to the build folder and
+# not installed, which would start it.
 need_programs() {
     need openssl openssl
     command -v nginx >/dev/null && return
@@ -43,8 +43,8 @@ need_programs() {
     export PATH=$PATH:$folder/usr/sbin
 }
 
-# debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it has
-# not.
+# debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it
+# has not.
 debian_library() {
     ls -d /usr/src/rustc-1.96*/library 2>/dev/null | tail -n 1 || true
 }
@@ -54,9 +54,9 @@ has_std() {
     timeout 120 rustup target add "$1"
 }
 
-# cargo_building_std COMMAND TARGET ARGUMENT...: Debian's cargo (rustc-web, rust-web-src), which builds
-# the target's std from source. For the targets that rustup has no std for. (BUILD_STD=core builds
-# core alone.)
+# cargo_building_std COMMAND TARGET ARGUMENT...: Debian's cargo (rustc-web, rust-web-src), which
+# builds the target's std from source. For the targets that rustup has no std for. (BUILD_STD=core
+# builds core alone.)
 cargo_building_std() {
     local command=$1 target=$2
     shift 2

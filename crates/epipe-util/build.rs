@@ -13,8 +13,8 @@ fn main() {
 
     // Where socket2 compiles; `Cargo.toml` has the same words.
     alias("has_socket2", unix || windows || os == "wasi" && !wasi_p1);
-    // `std::os::unix::net`.
-    alias("has_unix_sockets", unix);
+    // `std::os::unix::net`, and flock(2).
+    alias("has_unix_sockets", unix && os != "espidf");
     let small = ["emscripten", "espidf", "fuchsia", "horizon", "nuttx", "vita", "vxworks"];
     let full_unix = unix && !small.contains(&&*os);
     // FIFOs, and pipe ends of epipe's that can be made non-blocking.

@@ -50,6 +50,9 @@ pub(crate) fn default_in_child(command: &mut Command) {
 }
 
 fn begin_afresh() -> io::Result<()> {
+    #[cfg(target_os = "espidf")] // it starts no processes
+    let is_done = true;
+    #[cfg(not(target_os = "espidf"))]
     // SAFETY: the default is a valid disposition; a set is made empty before it is used.
     let is_done = unsafe {
         let mut nothing: libc::sigset_t = std::mem::zeroed();

@@ -41,7 +41,7 @@ impl Liar {
             .ancestors()
             .map(|folder| folder.join("tests/liars/preload.c"))
             .find(|source| source.exists())
-            .expect("the library's source");
+            .ok_or("the library's source is not here")?;
         let name = self.name.replace(' ', "-");
         let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
         // Another process may have the old one loaded, or make the same.

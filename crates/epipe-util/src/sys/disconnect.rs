@@ -12,6 +12,7 @@ pub(crate) fn kind_of_code(code: i32) -> Option<ErrorKind> {
         // Of a send that meets the peer's reset (libuv, issue 3413).
         #[cfg(target_vendor = "apple")]
         libc::EPROTOTYPE => ErrorKind::ConnectionReset,
+        #[cfg(not(target_os = "espidf"))] // which has no such error
         libc::ESHUTDOWN => ErrorKind::BrokenPipe,
         libc::EHOSTDOWN => ErrorKind::HostUnreachable,
         _ => return None,

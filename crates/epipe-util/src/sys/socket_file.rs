@@ -11,7 +11,8 @@ use socket2::Socket;
 /// Whose rights this process has.
 pub(crate) fn effective_user() -> u32 {
     // SAFETY: it has no condition.
-    unsafe { libc::geteuid() }
+    let user = unsafe { libc::geteuid() };
+    user as u32 // signed on QNX
 }
 
 /// Gives a socket the rights that `bind` gives the file, less the umask's (Linux net/unix/af_unix.c
