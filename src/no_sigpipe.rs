@@ -44,7 +44,7 @@ use crate::sys::handle::adapter_traits;
 /// One system call at adoption, which asks what the descriptor is; for a socket two more on Apple,
 /// FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as before, that
 /// to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does, and that to a regular file
-/// nothing.
+/// costs nothing more.
 ///
 /// # Limits
 ///
@@ -54,6 +54,8 @@ use crate::sys::handle::adapter_traits;
 ///   (`dup2`, as programs do that reopen their log), a write to it kills: call
 ///   [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed, except on Apple,
 ///   where the flag that was set on the old file is taken to be still there.
+/// * Where there are descriptors and no SIGPIPE (WASI, ESP-IDF), a write to a socket is that of a
+///   [`File`](std::fs::File), not the stream's own. It was type-checked there, and not run.
 pub struct NoSigpipe<T> {
     pub(crate) inner: T,
     pub(crate) state: DescriptorState,

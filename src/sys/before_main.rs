@@ -13,12 +13,12 @@ macro_rules! __ignore_before_main {
     () => {
         const _: () = {
             extern "C" fn ignore() {
-                // The disposition of a valid signal: a refusal has nobody who could be told.
+                // An error cannot be reported before `main`.
                 let _ = $crate::sigpipe::ignore();
             }
 
-            // What ELF's loader runs before the initialisers of all libraries, where it knows that; else ours is the
-            // first of the program's own, by its number.
+            // `.preinit_array` runs before the initialisers of all libraries, where ELF's loader
+            // knows it. Elsewhere this is the first of the program's own, by its number.
             #[used]
             #[cfg_attr(
                 any(
@@ -45,7 +45,8 @@ macro_rules! __ignore_before_main {
 
 /// Lets a child begin with the default disposition and nothing blocked.
 pub(crate) fn default_in_child(command: &mut Command) {
-    // SAFETY: the closure calls only what a signal handler may call (POSIX: signal, sigemptyset, sigprocmask).
+    // SAFETY: the closure calls only what a signal handler may call (POSIX: signal, sigemptyset,
+    // sigprocmask).
     unsafe { command.pre_exec(begin_afresh) };
 }
 

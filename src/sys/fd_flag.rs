@@ -11,14 +11,11 @@ use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::constant::F_SETNOSIGPIPE;
-use super::socket_option;
 
-/// Sets the flag; on a socket, the option: there the next setsockopt of anybody would erase the
-/// flag on NetBSD, and only the option stays.
+/// Sets the flag, and returns whether it is set.
 pub(super) fn set(fd: BorrowedFd<'_>) -> bool {
-    socket_option::set_on_borrowed(fd)
-        || !cfg!(epipe_refused = "fd_flag")
-            && fd.as_raw_fd() > 2
-            // SAFETY: this command takes one integer, and the descriptor is borrowed.
-            && unsafe { libc::fcntl(fd.as_raw_fd(), F_SETNOSIGPIPE, 1 as c_int) } != -1
+    !cfg!(epipe_refused = "fd_flag")
+        && fd.as_raw_fd() > 2
+        // SAFETY: this command takes one integer, and the descriptor is borrowed.
+        && unsafe { libc::fcntl(fd.as_raw_fd(), F_SETNOSIGPIPE, 1 as c_int) } != -1
 }

@@ -7,6 +7,7 @@
 //! | a send on a socket, and what happens when it fails | `socket.rs` |
 //! | the same of a write to anything else | `pipe.rs`; of the adapter, `descriptor.rs` |
 //! | one technique, with its sources | `send_flag.rs`, `socket_option.rs`, `fd_flag.rs`, `write_flag.rs`, `thread_mask.rs`, `process_handler.rs` |
+//! | which guard a system has | `guard.rs` |
 //! | when a flag is refused or silently ignored | `trust.rs`, `probe.rs` |
 
 // Linux uses all that the rows share, so there unused code is an error; other rows use less of it.

@@ -1,14 +1,18 @@
 //! What this crate writes to a pipe, or to a descriptor of unknown kind, protected: the write flag;
-//! else the descriptor flag; else the guard. THE table says which of these a system has.
+//! else the descriptor flag; else the guard. Where there is a descriptor flag, a socket gets the
+//! option in its place: on NetBSD the next setsockopt of anybody would erase the flag. THE table says which of these a system has.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
 use super::{call, guard, total};
 
-/// What one descriptor remembers: whether it carries the flag. Nothing on systems without it.
+/// What one descriptor remembers: whether it carries the option (then it is a socket), or the flag.
+/// Nothing on systems without them.
 #[derive(Default)]
 pub(crate) struct PipeState {
+    #[cfg(fd_flag)]
+    option: super::socket_option::Remembered,
     #[cfg(fd_flag)]
     flag: super::socket_option::Remembered,
 }
@@ -64,7 +68,9 @@ impl PipeState {
         plain: Plain,
     ) -> io::Result<usize> {
         #[cfg(fd_flag)]
-        if self.flag.or_set(|| super::fd_flag::set(fd)) {
+        if self.option.or_set(|| super::socket_option::set_on_borrowed(fd))
+            || self.flag.or_set(|| super::fd_flag::set(fd))
+        {
             return plain(fd, bufs);
         }
         guard::run(total(bufs), || plain(fd, bufs))

@@ -119,7 +119,7 @@ impl SocketState {
         self.send_otherwise(socket.fd(), len(), call)
     }
 
-    /// The flag was already tried, or does not protect alone: then it is the second belt.
+    /// Without the flag; or with it as a second belt, where it does not protect alone.
     #[inline(never)]
     fn send_otherwise(
         &self,

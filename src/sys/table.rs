@@ -1,8 +1,9 @@
 //! THE table: what each kernel has against SIGPIPE, and at whom it directs the signal.
 //!
-//! Plain data. `build.rs` reads this file too: it finds the target's row and passes it to the
-//! library as `cfg`s (see [`Target::cfgs`]). The sources of a row stand at the head of each
-//! technique's file; how each row was verified, in the README.
+//! Plain data. The order of the techniques is the same everywhere: `socket.rs` and `pipe.rs` have
+//! it, and `verify.rs` reports it. `build.rs` reads this file too: it finds the target's row and
+//! passes it to the library as `cfg`s (see [`Target::cfgs`]). The sources of a row stand at the head
+//! of each technique's file; how each row was verified, in the README.
 
 /// At whom the kernel directs the SIGPIPE of a failed write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 //!
 //! For systems that direct the SIGPIPE of a write at the writing thread: Linux and Android
 //! (pending on the writer alone), FreeBSD (`tdsignal`), DragonFly (`lwpsignal`), OpenBSD
-//! (`ptsignal` STHREAD), illumos (`tsignal`), Haiku, Cygwin. Never on Apple or NetBSD, which
-//! direct it at the process.
+//! (`ptsignal` STHREAD), illumos (`tsignal`), Haiku, Cygwin. Taken to be so, and not verified, on
+//! Solaris, the Hurd, AIX, QNX and any other Unix. Never on Apple, NetBSD or RTEMS, which direct it
+//! at the process.
 
 #![allow(unsafe_code, reason = "a signal is given back by libc")]
 

@@ -77,12 +77,3 @@ fn a_tls_stream_in_the_adapter_ends_after_its_close_notify() {
     });
     assert_eq!(whole.unwrap(), "the first half");
 }
-
-#[test]
-fn plain_tcp_takes_the_same_truncation_for_the_end() {
-    let (mut ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.write_all(b"the first half").unwrap();
-    drop(theirs);
-    let mut said = String::new();
-    assert!(!ours.read_to_string(&mut said).is_disconnect());
-}
