@@ -19,6 +19,7 @@ use sys::technique::{Call, Technique};
 
 /// What it shares with the library. Redox (as the host, not the target) has no flag to ask about.
 #[allow(dead_code, reason = "the library needs more of it")]
+#[allow(unexpected_cfgs, reason = "the script's own are not its own yet")]
 #[path = "src/sys"]
 mod sys {
     #[cfg(all(unix, not(target_os = "redox")))]
@@ -48,13 +49,15 @@ fn silently_ignored() -> Vec<(Technique, Call)> {
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL)
     };
-    let answers = [
-        (Technique::SendFlag, probe::send_flag()),
-        #[cfg(target_os = "linux")]
-        (Technique::WriteFlag, probe::write_flag()),
-    ];
-    let found = answers.into_iter();
-    found.filter_map(|(technique, answer)| Some((technique, answer.ok()??))).collect()
+    let mut found = Vec::new();
+    if let Ok(Some(call)) = probe::send_flag() {
+        found.push((Technique::SendFlag, call));
+    }
+    #[cfg(target_os = "linux")]
+    if let Ok(Some(call)) = probe::write_flag() {
+        found.push((Technique::WriteFlag, call));
+    }
+    found
 }
 
 #[cfg(not(all(unix, not(target_os = "redox"))))]
@@ -79,14 +82,15 @@ pub fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=src/sys");
     println!("cargo::rerun-if-changed=build.rs");
     // A library that is loaded before libc may ignore a flag.
-    let deployment_targets = SEND_FLAG_SINCE.map(|(_, variable, _)| variable);
-    for variable in ["EPIPE_REFUSE", "LD_PRELOAD"].into_iter().chain(deployment_targets) {
+    println!("cargo::rerun-if-env-changed=LD_PRELOAD");
+    println!("cargo::rerun-if-env-changed=EPIPE_REFUSE");
+    for (_, variable, _) in SEND_FLAG_SINCE {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let target = target();
     pass_on_the_row(&target);
 
-    let values = quoted(&Technique::REFUSABLE.map(|technique| technique.to_string()));
+    let values = quoted(&Technique::REFUSABLE.map(Technique::name));
     println!("cargo::rustc-check-cfg=cfg(epipe_refused, values({values}))");
     let word = env::var_os("EPIPE_REFUSE").map(|word| word.to_string_lossy().into_owned());
     let mut refused = Vec::new();
@@ -119,9 +123,12 @@ fn target() -> Target {
 }
 
 fn pass_on_the_row(target: &Target) {
-    let kernels: Vec<_> = TABLE.iter().flat_map(|row| row.kernels).collect();
+    let mut kernels = Vec::new();
+    for row in TABLE {
+        kernels.extend_from_slice(row.kernels);
+    }
     println!("cargo::rustc-check-cfg=cfg(kernel, values({}))", quoted(&kernels));
-    if kernels.contains(&&target.kernel()) {
+    if kernels.contains(&target.kernel()) {
         println!("cargo::rustc-cfg=kernel=\"{}\"", target.kernel());
     }
     for (name, holds) in target.cfgs() {
@@ -132,9 +139,8 @@ fn pass_on_the_row(target: &Target) {
     }
 }
 
-fn quoted<T: std::fmt::Display>(words: &[T]) -> String {
-    let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    words.join(", ")
+fn quoted(words: &[&str]) -> String {
+    format!("\"{}\"", words.join("\", \""))
 }
 
 /// Refuses a technique, and says so once.
@@ -147,29 +153,39 @@ fn refuse(refused: &mut Vec<Technique>, technique: Technique, why: &str, overrul
 }
 
 fn packagers_word(refused: &mut Vec<Technique>, word: Option<&str>) -> Result<(), String> {
-    let names = word.unwrap_or_default().split(',');
-    let from_environment = names
-        .filter(|name| !name.trim().is_empty())
-        .map(|name| (name, "EPIPE_REFUSE", "unset it to overrule"));
+    for name in word.unwrap_or_default().split(',') {
+        if !name.trim().is_empty() {
+            refuse_by_name(refused, name, "EPIPE_REFUSE", "unset it to overrule")?;
+        }
+    }
     // Cargo joins the values of one cfg name with commas; rustc itself never checks them. An empty
     // one is a mistake.
-    let cfg = env::var("CARGO_CFG_EPIPE_REFUSED").ok();
-    let from_cfg = cfg.iter().flat_map(|names| names.split(',')).map(|name| {
+    if let Ok(names) = env::var("CARGO_CFG_EPIPE_REFUSED") {
         let overrule = "take it out of the compiler's flags to overrule";
-        (name, "--cfg epipe_refused", overrule)
-    });
-    let techniques = Technique::REFUSABLE.map(|technique| technique.to_string());
-    for (name, source, overrule) in from_environment.chain(from_cfg) {
-        let name = name.trim();
-        let Some(known) = techniques.iter().position(|technique| technique == name) else {
-            return Err(format!(
-                "{source}: {name:?} is no technique that can be refused; the techniques are {}",
-                techniques.join(", ")
-            ));
-        };
-        refuse(refused, Technique::REFUSABLE[known], &format!("{source} says so"), overrule);
+        for name in names.split(',') {
+            refuse_by_name(refused, name, "--cfg epipe_refused", overrule)?;
+        }
     }
     Ok(())
+}
+
+fn refuse_by_name(
+    refused: &mut Vec<Technique>,
+    name: &str,
+    source: &str,
+    overrule: &str,
+) -> Result<(), String> {
+    let name = name.trim();
+    for technique in Technique::REFUSABLE {
+        if technique.name() == name {
+            refuse(refused, technique, &format!("{source} says so"), overrule);
+            return Ok(());
+        }
+    }
+    let techniques = Technique::REFUSABLE.map(Technique::name).join(", ");
+    Err(format!(
+        "{source}: {name:?} is no technique that can be refused; the techniques are {techniques}"
+    ))
 }
 
 /// Constants that headers or bindings define and the system lacks, and flags that it rejects: the

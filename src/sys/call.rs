@@ -10,10 +10,8 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// What one call takes: more is an error on Apple, and std cuts it.
-const WRITE_LIMIT: usize = match cfg!(target_vendor = "apple") {
-    true => c_int::MAX as usize,
-    false => isize::MAX as usize,
-};
+const WRITE_LIMIT: usize =
+    if cfg!(target_vendor = "apple") { c_int::MAX as usize } else { isize::MAX as usize };
 
 /// As std's `write` of a pipe.
 #[inline]
@@ -127,18 +125,7 @@ impl Address {
 /// crate. Sixteen is what POSIX promises of a system that names no number.
 #[inline]
 pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
-    const NAMES_1024: bool = cfg!(any(
-        target_os = "android",
-        target_os = "cygwin",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "linux",
-        target_os = "netbsd",
-        target_os = "nto",
-        target_os = "openbsd",
-        target_vendor = "apple",
-    ));
-    const LIMIT: usize = if NAMES_1024 { 1024 } else { 16 };
+    const LIMIT: usize = if cfg!(iov_max_1024) { 1024 } else { 16 };
     &bufs[..bufs.len().min(LIMIT)]
 }
 

@@ -28,30 +28,64 @@ const SHAPES: [Shape; 3] = [BYTE, &[&[0; 0x1_0001], &[0]], &[&[0], &[0], &[0]]];
 
 /// Which call raises in spite of MSG_NOSIGNAL, if one does.
 pub(crate) fn send_flag() -> io::Result<Option<Call>> {
-    on_sockets(ignored_in_send)
+    let mut found = Found::default();
+    on_sockets(&mut found, ignored_in_send);
+    found.answer()
 }
 
-/// Asks on a Unix pair and on TCP, there both ends.
-fn on_sockets(ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>) -> io::Result<Option<Call>> {
-    let on_unix = broken_unix().and_then(|socket| both_ways(socket.as_fd(), ask));
-    let on_tcp = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].map(|loopback| {
-        let (ends, _listener) = broken_tcp(loopback)?;
-        first_ignored(ends.iter().map(|end| both_ways(end.as_fd(), ask)))
-    });
-    // A machine may have only one of the two.
-    let has_one = on_tcp.iter().any(Result::is_ok);
-    let on_tcp =
-        on_tcp.into_iter().filter(|answer| !(has_one && answer.as_ref().is_err_and(is_missing)));
-    first_ignored(on_tcp.chain([on_unix]))
+/// What the questions have found so far.
+#[derive(Default)]
+struct Found {
+    ignored: Option<Call>,
+    error: Option<io::Error>,
 }
 
-/// Asks of a descriptor as it is, and then of a non-blocking one.
-fn both_ways(
-    fd: BorrowedFd<'_>,
-    ask: fn(BorrowedFd<'_>) -> io::Result<Option<Call>>,
-) -> io::Result<Option<Call>> {
-    let blocking = ask(fd);
-    first_ignored([blocking, call::set_nonblocking(fd).and_then(|()| ask(fd))].into_iter())
+impl Found {
+    fn note(&mut self, answer: io::Result<Option<Call>>) {
+        match answer {
+            Ok(call) => self.ignored = self.ignored.or(call),
+            Err(error) => self.error = self.error.take().or(Some(error)),
+        }
+    }
+
+    /// The first call that raised, also if another question could not be asked; else the first
+    /// error.
+    fn answer(self) -> io::Result<Option<Call>> {
+        match (self.ignored, self.error) {
+            (None, Some(error)) => Err(error),
+            (ignored, _) => Ok(ignored),
+        }
+    }
+}
+
+/// One question about one descriptor.
+type Ask = fn(BorrowedFd<'_>, &mut Found) -> io::Result<()>;
+
+/// Asks on TCP and on a Unix pair.
+fn on_sockets(found: &mut Found, ask: Ask) {
+    let on_v4 = on_tcp(Ipv4Addr::LOCALHOST.into(), found, ask);
+    let on_v6 = on_tcp(Ipv6Addr::LOCALHOST.into(), found, ask);
+    let on_unix = broken_unix().and_then(|socket| both_ways(socket.as_fd(), found, ask));
+    // A machine may have only one of the two loopback addresses.
+    let has_one = on_v4.is_ok() || on_v6.is_ok();
+    for answer in [on_v4, on_v6, on_unix] {
+        if !(has_one && answer.as_ref().is_err_and(is_missing)) {
+            found.note(answer.map(|()| None));
+        }
+    }
+}
+
+/// Asks at both ends.
+fn on_tcp(loopback: IpAddr, found: &mut Found, ask: Ask) -> io::Result<()> {
+    let (ends, _listener) = broken_tcp(loopback)?;
+    ends.iter().try_for_each(|end| both_ways(end.as_fd(), found, ask))
+}
+
+/// Asks about a descriptor as it is, and then about a non-blocking one.
+fn both_ways(fd: BorrowedFd<'_>, found: &mut Found, ask: Ask) -> io::Result<()> {
+    ask(fd, found)?;
+    call::set_nonblocking(fd)?;
+    ask(fd, found)
 }
 
 /// Whether there is no such loopback address.
@@ -60,40 +94,26 @@ fn is_missing(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-/// The first call that raises, also if another question could not be asked; else the first error.
-fn first_ignored(
-    answers: impl Iterator<Item = io::Result<Option<Call>>>,
-) -> io::Result<Option<Call>> {
-    let mut error = None;
-    for answer in answers {
-        match answer {
-            Ok(None) => {}
-            Ok(Some(call)) => return Ok(Some(call)),
-            Err(found) => error = error.or(Some(found)),
-        }
-    }
-    error.map_or(Ok(None), Err)
-}
-
-fn ignored_in_send(socket: BorrowedFd<'_>) -> io::Result<Option<Call>> {
+fn ignored_in_send(socket: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
     let watch = Watch::begin()?;
     let own = Address::of(socket).ok();
-    let ask = |(by, shape)| {
-        let call = |to, flags| drop(send(socket, by, shape, to, flags));
-        let ignores = watch.ignores(|| call(None, 0), || call(None, MSG_NOSIGNAL));
-        // With an address where the plain call takes one: TCP does on Linux, and pays no heed to it.
-        let to = own.as_ref();
-        let ignores_with_address = || watch.ignores(|| call(to, 0), || call(to, MSG_NOSIGNAL));
-        if to.is_some()
-            && !matches!(ignores, Ok(true))
-            && matches!(ignores_with_address(), Ok(true))
-        {
-            return Ok(Some(by));
+    for by in SENDS {
+        for shape in SHAPES {
+            let ask = |to| {
+                watch.ignores(&|is_flagged| {
+                    let flags = if is_flagged { MSG_NOSIGNAL } else { 0 };
+                    drop(send(socket, by, shape, to, flags));
+                })
+            };
+            found.note(ask(None).map(|ignores| ignores.then_some(by)));
+            // With an address where the plain call takes one: TCP does on Linux, and pays no heed
+            // to it.
+            if own.is_some() && matches!(ask(own.as_ref()), Ok(true)) {
+                found.note(Ok(Some(by)));
+            }
         }
-        Ok(ignores?.then_some(by))
-    };
-    let calls = SENDS.into_iter().flat_map(|by| SHAPES.map(|shape| (by, shape)));
-    first_ignored(calls.map(ask))
+    }
+    Ok(())
 }
 
 /// One of [`SENDS`]; those that take no slices send the first.
@@ -146,24 +166,30 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
 /// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
 #[cfg(target_os = "linux")]
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
-    let on_pipe = broken_pipe().and_then(|pipe| both_ways(pipe.as_fd(), ignored_in_write));
-    first_ignored([on_pipe, on_sockets(ignored_in_write)].into_iter())
+    let mut found = Found::default();
+    let on_pipe =
+        broken_pipe().and_then(|pipe| both_ways(pipe.as_fd(), &mut found, ignored_in_write));
+    found.note(on_pipe.map(|()| None));
+    on_sockets(&mut found, ignored_in_write);
+    found.answer()
 }
 
 #[cfg(target_os = "linux")]
-fn ignored_in_write(fd: BorrowedFd<'_>) -> io::Result<Option<Call>> {
-    use std::io::Write;
-
+fn ignored_in_write(fd: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
     use super::constant::RWF_NOSIGNAL;
 
-    let file = std::fs::File::from(fd.try_clone_to_owned()?);
     let watch = Watch::begin()?;
-    first_ignored(SHAPES.into_iter().map(|shape| {
-        // Not pwritev2 without the flag: a sandbox may refuse it whole.
-        let plain = || drop((&file).write(&[0]));
-        let flagged = || drop(call::pwritev2(fd, &slices(shape), RWF_NOSIGNAL));
-        Ok(watch.ignores(plain, flagged)?.then_some(Call::Pwritev2))
-    }))
+    for shape in SHAPES {
+        let ignores = watch.ignores(&|is_flagged| {
+            // Not pwritev2 without the flag: a sandbox may refuse it whole.
+            drop(match is_flagged {
+                true => call::pwritev2(fd, &slices(shape), RWF_NOSIGNAL),
+                false => call::write(fd, &[0]),
+            });
+        });
+        found.note(ignores.map(|ignores| ignores.then_some(Call::Pwritev2)));
+    }
+    Ok(())
 }
 
 /// A pipe whose reader is gone.
@@ -191,22 +217,18 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Whether the flagged call raises. The plain one must, and goes first: otherwise this is not
-    /// broken, or its signal is not seen, and nothing is known.
-    fn ignores(&self, plain: impl FnOnce(), flagged: impl FnOnce()) -> io::Result<bool> {
-        if !raises(plain)? {
+    /// Whether the call raises with its flag. Without it it must, and goes first: otherwise this is
+    /// not broken, or its signal is not seen, and nothing is known.
+    fn ignores(&self, call: &dyn Fn(bool)) -> io::Result<bool> {
+        call(false);
+        if !signal::take_one()? {
             return Err(io::Error::other(
                 "a write without the flag raised no SIGPIPE here, so the answer would mean nothing",
             ));
         }
-        raises(flagged)
+        call(true);
+        signal::take_one()
     }
-}
-
-/// Whether `call` raises SIGPIPE. Takes it back.
-fn raises(call: impl FnOnce()) -> io::Result<bool> {
-    call();
-    signal::take_one()
 }
 
 impl Drop for Watch {

@@ -69,10 +69,10 @@ fn datagrams_take_it(socket: BorrowedFd<'_>) -> io::Result<bool> {
     new.bind(&SocketAddr::new(loopback, 0).into())?;
     let own = Address::of(new.as_fd())?;
     let takes = |by, to| probe::send(new.as_fd(), by, BYTE, to, MSG_NOSIGNAL).is_ok();
-    let with_address = [Call::SendTo, Call::SendMsg];
-    Ok(with_address.into_iter().all(|by| takes(by, Some(&own)))
+    Ok(takes(Call::SendTo, Some(&own))
+        && takes(Call::SendMsg, Some(&own))
         && new.connect(&new.local_addr()?).is_ok()
-        && probe::SENDS.into_iter().all(|by| takes(by, None)))
+        && probe::SENDS.iter().all(|by| takes(*by, None)))
 }
 
 /// Makes a call that something else protects already, with the flag where it is accepted.

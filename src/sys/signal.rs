@@ -88,19 +88,7 @@ fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
     checked(unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set, info, timeout, size) })
 }
 
-#[cfg(any(
-    target_os = "aix",
-    target_os = "cygwin",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "haiku",
-    target_os = "hurd",
-    target_os = "illumos",
-    target_os = "netbsd",
-    target_os = "nto",
-    target_os = "redox",
-    target_os = "solaris",
-))]
+#[cfg(has_sigtimedwait)]
 fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
     #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
     use libc::sigtimedwait;
@@ -117,24 +105,11 @@ fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
     checked(unsafe { sigtimedwait(&sigpipe(), std::ptr::null_mut(), timeout) })
 }
 
-/// OpenBSD, Apple and the unknown have only `sigwait`, which waits. So it is asked for what is
-/// pending, under a lock, lest another thread of ours takes a signal of the process's in between.
-/// If a thread of the host's does, this one waits for the next.
-#[cfg(not(any(
-    target_os = "aix",
-    target_os = "android",
-    target_os = "cygwin",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "haiku",
-    target_os = "hurd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "nto",
-    target_os = "redox",
-    target_os = "solaris",
-)))]
+/// OpenBSD, Apple and the unknown have only `sigwait`, which waits (and a build script has no cfg
+/// that says more). So it is asked for what is pending, under a lock, lest another thread of ours
+/// takes a signal of the process's in between. If a thread of the host's does, this one waits for
+/// the next.
+#[cfg(not(any(target_os = "android", target_os = "linux", has_sigtimedwait)))]
 fn sigtimedwait(_: &libc::timespec) -> io::Result<c_int> {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -141,14 +141,14 @@ impl Target {
 
     /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std,
     /// socket2 and the optional crates have on this target.
-    pub fn cfgs(&self) -> [(&'static str, bool); 22] {
+    pub fn cfgs(&self) -> [(&'static str, bool); 24] {
         let row = self.row();
-        let os = |names: &[&str]| names.contains(&self.os.as_str());
+        let os = |names: &str| names.split(' ').any(|name| name == self.os);
         let (is_unix, is_windows) = (self.is_unix, self.os == "windows");
         let is_wasi = self.os == "wasi";
         let is_wasi_with_sockets = is_wasi && self.env != "p1";
         let is_apple = self.vendor == "apple";
-        let has_reactor = (is_unix || is_windows) && !os(&["emscripten"]);
+        let has_reactor = (is_unix || is_windows) && !os("emscripten");
         [
             // The row.
             ("sigpipe", row.raised_at != RaisedAt::Nobody),
@@ -164,25 +164,33 @@ impl Target {
             // Where socket2 compiles, and what it has there. `Cargo.toml` says the same.
             ("has_socket2", is_unix || is_windows || is_wasi_with_sockets),
             ("has_try_clone", !is_wasi),
-            ("has_nonblocking", is_unix && !os(&["vita"]) || is_wasi_with_sockets),
+            ("has_nonblocking", is_unix && !os("vita") || is_wasi_with_sockets),
             ("has_out_of_band", !is_wasi),
-            ("has_sendmsg", !is_wasi && !os(&["redox", "horizon"])),
-            ("has_recvmsg", is_unix && !os(&["redox", "horizon"])),
-            ("has_sendfile", is_apple || os(&["aix", "android", "freebsd", "linux"])),
+            ("has_sendmsg", !is_wasi && !os("redox horizon")),
+            ("has_recvmsg", is_unix && !os("redox horizon")),
+            ("has_sendfile", is_apple || os("aix android freebsd linux")),
+            // The slices that one call takes, if limits.h names a number.
+            (
+                "iov_max_1024",
+                is_apple || os("android cygwin dragonfly freebsd linux netbsd nto openbsd"),
+            ),
+            // Of the systems that have no function of their own in `signal.rs`.
+            (
+                "has_sigtimedwait",
+                os("aix cygwin dragonfly freebsd haiku hurd illumos netbsd nto redox solaris"),
+            ),
             // Where the optional crates compile. `Cargo.toml` says the same.
             ("has_reactor", has_reactor),
-            ("has_tokio", has_reactor && !os(&["espidf"])),
+            ("has_tokio", has_reactor && !os("espidf")),
             // What std has as unstable, or this crate adds.
             (
                 "has_peer_cred",
-                is_apple
-                    || os(&["android", "cygwin", "dragonfly", "freebsd", "linux"])
-                    || os(&["netbsd", "nto", "openbsd"]),
+                is_apple || os("android cygwin dragonfly freebsd linux netbsd nto openbsd"),
             ),
-            ("has_mark", os(&["freebsd", "linux", "openbsd"])),
+            ("has_mark", os("freebsd linux openbsd")),
             ("has_udp_connreset", is_windows),
             // Where std, too, copies inside the kernel.
-            ("has_splice", os(&["android", "linux"])),
+            ("has_splice", os("android linux")),
         ]
     }
 }

@@ -33,11 +33,9 @@ impl Technique {
         Technique::ThreadMask,
         Technique::ProcessHandler,
     ];
-}
 
-impl fmt::Display for Technique {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Technique::SendFlag => "send_flag",
             Technique::SocketOption => "socket_option",
             Technique::FdFlag => "fd_flag",
@@ -45,7 +43,13 @@ impl fmt::Display for Technique {
             Technique::ThreadMask => "thread_mask",
             Technique::ProcessHandler => "process_handler",
             Technique::NotNeeded => "not_needed",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Technique {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

@@ -42,10 +42,10 @@ thread_local! {
 
 pub(super) fn enter() -> io::Result<()> {
     // An inner guard asks the kernel again: foreign code may have unblocked.
-    let blocked = block()?;
+    let before = Before::begin()?;
     THREAD.with(|thread| {
         if thread.guards.get() == 0 {
-            thread.before.set(Before::find(blocked));
+            thread.before.set(before);
         }
         thread.guards.set(thread.guards.get() + 1);
     });
@@ -73,11 +73,8 @@ pub(super) fn run(len: usize, call: impl FnOnce() -> io::Result<usize>) -> io::R
             answer => take_back_under_guard(len, answer),
         };
     }
-    let before = Before::find(block()?);
-    let answer = call();
-    let taken = before.take_back(len, &answer);
-    before.restore(taken);
-    answer
+    let before = Before::begin()?;
+    before.end(len, call())
 }
 
 /// [`run`] on a thread that is under a guard. Apart, so that a pipe's write stays small.
@@ -106,9 +103,17 @@ fn take_back_under_guard(len: usize, answer: io::Result<usize>) -> io::Result<us
 }
 
 impl Before {
-    #[inline]
-    fn find(blocked: bool) -> Before {
-        Before { blocked, pending: blocked && pending().is_ok_and(|pending| pending) }
+    /// Blocks SIGPIPE on this thread.
+    fn begin() -> io::Result<Before> {
+        let blocked = block()?;
+        Ok(Before { blocked, pending: blocked && pending().is_ok_and(|pending| pending) })
+    }
+
+    /// Ends what [`begin`](Before::begin) began, round one call of our own.
+    fn end(self, len: usize, answer: io::Result<usize>) -> io::Result<usize> {
+        let taken = self.take_back(len, &answer);
+        self.restore(taken);
+        answer
     }
 
     /// Takes back what one call of our own has raised.

@@ -41,21 +41,22 @@ impl Protection {
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |(what, techniques): (&str, &Vec<Technique>)| {
-            let names: Vec<_> = techniques.iter().map(Technique::to_string).collect();
-            let names = match names.is_empty() {
-                true => "nothing: put sigpipe::suppressed around it".to_owned(),
-                false => names.join(", else "),
-            };
-            format!("{what:<15}{names}")
-        };
         let lines = [
-            ("socket send", &self.socket_send),
-            ("foreign write", &self.foreign_write),
-            ("pipe write", &self.pipe_write),
-            ("sendfile", &self.sendfile),
+            ("", "socket send", &self.socket_send),
+            ("\n", "foreign write", &self.foreign_write),
+            ("\n", "pipe write", &self.pipe_write),
+            ("\n", "sendfile", &self.sendfile),
         ];
-        f.write_str(&lines.map(line).join("\n"))
+        for (start, what, techniques) in lines {
+            write!(f, "{start}{what:<15}")?;
+            for (place, technique) in techniques.iter().enumerate() {
+                write!(f, "{}{technique}", if place == 0 { "" } else { ", else " })?;
+            }
+            if techniques.is_empty() {
+                f.write_str("nothing: put sigpipe::suppressed around it")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -82,33 +83,33 @@ pub enum Error {
 /// What is in use now.
 #[cfg(sigpipe)]
 pub(crate) fn protection() -> Protection {
-    let guard = super::guard::TECHNIQUE;
-    // The option covers every write to its socket, one that foreign code makes too.
-    let option: &[_] = match cfg!(all(socket_option, not(epipe_refused = "socket_option"))) {
-        true => &[Technique::SocketOption],
-        false => &[],
-    };
-    let mut socket_send = Vec::new();
     #[cfg(send_flag_alone)]
-    if super::send_flag::is_in_use() {
-        socket_send.push(Technique::SendFlag);
-    }
-    socket_send.extend_from_slice(option);
-    socket_send.push(guard);
-    let mut pipe_write = vec![guard];
-    if cfg!(all(fd_flag, not(epipe_refused = "fd_flag"))) {
-        pipe_write.insert(0, Technique::FdFlag);
-    }
+    let has_send_flag = super::send_flag::is_in_use();
+    #[cfg(not(send_flag_alone))]
+    let has_send_flag = false;
     #[cfg(write_flag)]
-    if super::write_flag::is_in_use() {
-        pipe_write.insert(0, Technique::WriteFlag);
-    }
+    let has_write_flag = super::write_flag::is_in_use();
+    #[cfg(not(write_flag))]
+    let has_write_flag = false;
+    let send_flag = (has_send_flag, Technique::SendFlag);
+    let write_flag = (has_write_flag, Technique::WriteFlag);
+    let has_fd_flag = cfg!(all(fd_flag, not(epipe_refused = "fd_flag")));
+    let fd_flag = (has_fd_flag, Technique::FdFlag);
+    let has_option = cfg!(all(socket_option, not(epipe_refused = "socket_option")));
+    let option = (has_option, Technique::SocketOption);
+    let guard = (true, super::guard::TECHNIQUE);
     Protection {
-        socket_send,
-        foreign_write: option.to_vec(),
-        pipe_write,
-        sendfile: [option, &[guard]].concat(),
+        socket_send: in_use(&[send_flag, option, guard]),
+        // The option covers every write to its socket, one that foreign code makes too.
+        foreign_write: in_use(&[option]),
+        pipe_write: in_use(&[write_flag, fd_flag, guard]),
+        sendfile: in_use(&[option, guard]),
     }
+}
+
+#[cfg(sigpipe)]
+fn in_use(techniques: &[(bool, Technique)]) -> Vec<Technique> {
+    techniques.iter().filter(|(is_in_use, _)| *is_in_use).map(|(_, name)| *name).collect()
 }
 
 /// Asks about each flag that is to protect alone, also after one was found to be ignored.
