@@ -7,9 +7,9 @@
 //!    * targets whose constants are known to be wrong or too new;
 //!    * where this machine is the target: a flag that does not keep the signal away here.
 //!
-//! With `EPIPE_REFUSE` set to nothing the last two are not done. What cannot be asked (a sandbox, no
-//! loopback) refuses nothing. Neither does a flag that this kernel rejects: the kernel of the build
-//! is not the user's, and at run time a call falls back to the next technique.
+//! With `EPIPE_REFUSE` set to nothing the last two are not done. What cannot be asked (a sandbox,
+//! no loopback) refuses nothing. Neither does a flag that this kernel rejects: the kernel of the
+//! build is not the user's, and at run time a call falls back to the next technique.
 
 use std::env;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use sys::technique::{Call, Technique};
 
 /// What it shares with the library. Redox (as the host, not the target) has no flag to ask about.
 #[allow(dead_code, reason = "the library needs more of it")]
-#[allow(unexpected_cfgs, reason = "the script's own are not its own yet")]
+#[allow(unexpected_cfgs, reason = "the cfgs that this script prints are not its own")]
 #[path = "src/sys"]
 mod sys {
     #[cfg(all(unix, not(target_os = "redox")))]

@@ -11,8 +11,8 @@ use socket2::SockRef;
 /// What is asked of the system for a buffer; it gives what it allows.
 const BUFFER: usize = 4 << 20;
 
-/// A connection whose both ends are in this thread: what is written fits into its buffers, and is read
-/// when nobody looks at the clock.
+/// A connection whose both ends are in this thread: what is written fits into its buffers, and is
+/// read when nobody looks at the clock.
 pub struct Lane {
     writer: OwnedFd,
     reader: File,
@@ -73,7 +73,8 @@ impl Lane {
         self.writer.as_fd().try_clone_to_owned().unwrap().into()
     }
 
-    /// How many writes of `len` bytes make a batch: some tens of microseconds, and never more than fits.
+    /// How many writes of `len` bytes make a batch: some tens of microseconds, and never more than
+    /// fits.
     pub fn calls(&self, len: usize) -> usize {
         let fit = self.room / (len + self.overhead);
         fit.min((256 << 10) / len).clamp(1, self.most_calls)

@@ -5,13 +5,13 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 /// libpq's way (fe-secure.c, `pq_block_sigpipe` and `pq_reset_sigpipe`): block the signal on this
-/// thread, call, take back what came with EPIPE, restore the mask. The sets stay where they are, as in C:
-/// to move one is more work than to fill it.
+/// thread, call, take back what came with EPIPE, restore the mask. The sets stay where they are, as
+/// in C: to move one is more work than to fill it.
 pub fn libpq<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut found = MaybeUninit::uninit();
     let mut set = MaybeUninit::uninit();
-    // SAFETY: both sets are ours; sigemptyset fills the one and pthread_sigmask, which does not fail
-    // for SIG_BLOCK, the other.
+    // SAFETY: both sets are ours; sigemptyset fills the one and pthread_sigmask, which does not
+    // fail for SIG_BLOCK, the other.
     let was_blocked = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);

@@ -4,8 +4,8 @@
 //! report CRITERION BENCHES DOCS WHERE_AND_WHEN
 //! ```
 //!
-//! The first is criterion's folder, the second the one with `instructions.tsv` and `cost.tsv`; what is not
-//! there was not measured. `ci/bench` calls it.
+//! The first is criterion's folder, the second the one with `instructions.tsv` and `cost.tsv`; what
+//! is not there was not measured. `ci/bench` calls it.
 
 #[cfg(target_os = "linux")]
 #[path = "report/goals.rs"]

@@ -1,5 +1,5 @@
-//! What protection costs by the clock: each row is the ratio of a subject (this crate) to a peer, both
-//! measured in the same round.
+//! What protection costs by the clock: each row is the ratio of a subject (this crate) to a peer,
+//! both measured in the same round.
 //!
 //! ```sh
 //! cargo bench -p epipe-benches --bench wall              # all of it, in some 11 minutes
@@ -7,10 +7,10 @@
 //! cargo bench -p epipe-benches --bench wall -- --test    # each once
 //! ```
 //!
-//! Each row is measured by two clocks: `wall`, and `cpu`, the CPU time of the thread that works. What is
-//! printed is a mean; the report takes the median, which criterion saves beside it. Each table has rows
-//! `A/A`, which compare the peer with itself: what they show beside 1.00 is noise, and finer than that the
-//! table does not see.
+//! Each row is measured by two clocks: `wall`, and `cpu`, the CPU time of the thread that works.
+//! What is printed is a mean; the report takes the median, which criterion saves beside it. Each
+//! table has rows `A/A`, which compare the peer with itself: what they show beside 1.00 is noise,
+//! and finer than that the table does not see.
 
 #[cfg(target_os = "linux")]
 #[path = "wall/calls.rs"]
@@ -33,8 +33,8 @@ fn main() {
         .nresamples(10_000)
         .configure_from_args();
 
-    // The kernel looks up a descriptor with less work while the process has one thread, so these come
-    // before anything that starts another.
+    // The kernel looks up a descriptor with less work while the process has one thread, so these
+    // come before anything that starts another.
     calls::pipe(&mut criterion, "pipe, one thread");
     calls::pipe_under_a_guard(&mut criterion, "pipe under a guard, one thread");
 

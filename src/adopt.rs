@@ -45,9 +45,9 @@ use crate::sys::handle::Handle;
 /// writes to. Windows has none: there it asks for nothing, and every write is the type's own.
 #[diagnostic::on_unimplemented(
     message = "`NoSigpipe` cannot adopt a `{Self}`",
+    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
     note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
     note = "handles of tokio and mio need the feature of that name (and the same major version)",
-    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
     note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
     note = "what is only read from needs nothing"
 )]
@@ -58,9 +58,9 @@ pub trait Adopt: Handle {}
 /// features the handles of tokio and mio, which are written to inside these crates' own calls.
 #[diagnostic::on_unimplemented(
     message = "`NoSigpipe` cannot adopt a `{Self}`",
+    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
     note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
     note = "handles of tokio and mio need the feature of that name (and the same major version)",
-    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
     note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
     note = "what is only read from needs nothing"
 )]

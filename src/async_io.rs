@@ -6,7 +6,8 @@ use ::async_io::IoSafe;
 
 use crate::{NoSigpipe, Socket, io, net};
 
-// SAFETY: the read and write of each of these call the system by a shared reference, and drop nothing.
+// SAFETY: the read and write of each of these call the system by a shared reference, and drop
+// nothing.
 unsafe impl IoSafe for net::TcpStream {}
 // SAFETY: as above.
 unsafe impl IoSafe for Socket {}

@@ -41,10 +41,10 @@ use crate::sys::handle::adapter_traits;
 ///
 /// # Cost
 ///
-/// One system call at adoption, which asks what the descriptor is; for a socket two more on Apple,
-/// FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as before, that
-/// to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does, and that to a regular file
-/// costs nothing more.
+/// One system call at adoption, which asks what the descriptor is; for a socket up to two more on
+/// Apple, FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as
+/// before, that to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does, and that to a
+/// regular file costs nothing more.
 ///
 /// # Limits
 ///

@@ -26,10 +26,10 @@
 //! # Platforms
 //!
 //! Nothing is remembered between two calls. On Apple each call asks whether the socket carries
-//! `SO_NOSIGPIPE`, and sets it if not; so does each call that takes no flag on FreeBSD, NetBSD and
-//! DragonFly. `write` to a pipe on Apple and NetBSD sets `F_SETNOSIGPIPE`, which every duplicate
-//! of the descriptor shares. A borrowed descriptor from 0 to 2 is never changed, and is written to under the guard. A type of
-//! this crate asks once.
+//! `SO_NOSIGPIPE`, and sets it if not; so do `sendfile` on FreeBSD and `write` on NetBSD. `write`
+//! to a pipe on Apple and NetBSD sets `F_SETNOSIGPIPE`, which every duplicate of the descriptor
+//! shares. A borrowed descriptor from 0 to 2 is never changed, and is written to under the guard. A
+//! type of this crate asks once.
 
 #[cfg(has_socket2)]
 mod socket;

@@ -166,13 +166,13 @@ macro_rules! async_write {
         impl NoSigpipe<$ty> {
             /// Mirrors tokio's method of this name.
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-                let NoSigpipe { inner: handle, state } = &*self;
+                let NoSigpipe { inner: handle, state } = self;
                 $io(handle).protected_write(state, buf)
             }
 
             /// Mirrors tokio's method of this name.
             pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                let NoSigpipe { inner: handle, state } = &*self;
+                let NoSigpipe { inner: handle, state } = self;
                 $io(handle).protected_write_vectored(state, bufs)
             }
         }

@@ -51,12 +51,12 @@ pub fn protection() -> Protection {
 ///
 /// [`Error::SilentlyIgnored`] has the first technique that is silently ignored, and the call that
 /// showed it. This process does not use such a technique again, whatever this returns.
-/// [`Error::CannotAsk`] if a question could not be asked: no
-/// descriptor is free, a sandbox forbids sockets, there is no loopback network, or a SIGPIPE is
-/// pending already on this thread or its process (also one that foreign code raised under a
-/// [`Guard`](crate::sigpipe::Guard)), or a child that another thread forked just then holds the
-/// other end of the pipe. Also where the control raises nothing: Linux queues the signal
-/// even while it is ignored, as in every Rust `main`; a system that does not cannot be asked then.
+/// [`Error::CannotAsk`] if a question could not be asked: no descriptor is free, a sandbox forbids
+/// sockets, there is no loopback network, or a SIGPIPE is pending already on this thread or its
+/// process (also one that foreign code raised under a [`Guard`](crate::sigpipe::Guard)), or a child
+/// that another thread forked just then holds the other end of the pipe. Also where the control
+/// raises nothing: Linux queues the signal even while it is ignored, as in every Rust `main`; a
+/// system that does not cannot be asked then.
 ///
 /// # Limits
 ///

@@ -1,5 +1,5 @@
-//! `ignore_before_main!` is in time for what writes before `main`, in a program without Rust's runtime too. The control is
-//! `tests/late_handler.rs`.
+//! `ignore_before_main!` is in time for what writes before `main`, in a program without Rust's
+//! runtime too. The control is `tests/late_handler.rs`.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "sections, the pipe of libc, and main without a runtime")]

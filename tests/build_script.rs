@@ -273,7 +273,8 @@ mod on_linux {
             self.env("LD_PRELOAD", liar.build().unwrap().to_str().unwrap())
         }
 
-        /// In namespaces of its own, without a network that is up, and if told with nothing in /proc.
+        /// In namespaces of its own, without a network that is up, and if told with nothing in
+        /// /proc.
         fn apart(with_proc: bool) -> Script {
             let mut command = Command::new("unshare");
             command.args(["--map-root-user", "--net"]);

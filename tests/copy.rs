@@ -1,4 +1,5 @@
-//! `epipe::io::copy`, and `sendfile` of the streams: what arrives, what is left, what an error leaves.
+//! `epipe::io::copy`, and `sendfile` of the streams: what arrives, what is left, what an error
+//! leaves.
 //!
 //! A sink that takes little and a reader that looks on make every way stop in the middle.
 
@@ -620,8 +621,8 @@ fn unknown_types_and_dyn_go_stds_way() {
 
 // ------------------------------------------------------------- errors, and what they leave ----
 
-/// Copies again and again into a sink that takes little and does not block, and reads what it has taken
-/// after each stop. Returns that.
+/// Copies again and again into a sink that takes little and does not block, and reads what it has
+/// taken after each stop. Returns that.
 fn pieces(what: &str, mut copy_some: impl FnMut(&UnixStream) -> io::Result<u64>) -> Vec<u8> {
     let (to, mut theirs) = unix();
     SockRef::from(&to).set_send_buffer_size(8192).unwrap();
@@ -647,8 +648,8 @@ fn in_pieces(what: &str, content: &[u8], copy_some: impl FnMut(&UnixStream) -> i
     same_bytes(what, &pieces(what, copy_some), content);
 }
 
-/// The same of a source whose bytes have to be taken out: the copy waits for the sink, so another thread
-/// reads. Tells how often it stopped.
+/// The same of a source whose bytes have to be taken out: the copy waits for the sink, so another
+/// thread reads. Tells how often it stopped.
 fn in_pieces_that_wait(
     what: &str,
     content: &[u8],
@@ -798,8 +799,8 @@ fn a_vanished_sink_is_an_error_on_every_way() {
 #[test]
 fn signals_do_not_end_it() {
     extern "C" fn nothing(_: libc::c_int) {}
-    // SAFETY: a handler without SA_RESTART, so that calls return EINTR, and a thread that is told to end
-    // before this one does.
+    // SAFETY: a handler without SA_RESTART, so that calls return EINTR, and a thread that is told
+    // to end before this one does.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;

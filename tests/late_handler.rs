@@ -1,4 +1,5 @@
-//! The control of `tests/before_main.rs`: a handler that `main` installs, at its first line, is too late.
+//! The control of `tests/before_main.rs`: a handler that `main` installs, at its first line, is too
+//! late.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "sections, and the pipe of libc")]

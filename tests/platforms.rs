@@ -1,5 +1,5 @@
-//! The README's platform table says what THE table (`src/sys/table.rs`) says, and claims no more than
-//! was done: the last runs stand in `ci/README.md`.
+//! The README's platform table says what THE table (`src/sys/table.rs`) says, and claims no more
+//! than was done: the last runs stand in `ci/README.md`.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(not(target_family = "wasm"))] // where no file can be read

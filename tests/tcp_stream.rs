@@ -71,7 +71,8 @@ mod linger {
         a.set_linger(Some(Duration::ZERO)).unwrap();
         drop(a);
         match b.read(&mut [0]) {
-            // Wine's server takes the error where it is quicker (getsockopt SO_ERROR), and leaves the end.
+            // Wine's server takes the error where it is quicker (getsockopt SO_ERROR), and leaves
+            // the end.
             Ok(0) if cfg!(windows) => {}
             answer => assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::ConnectionReset),
         }

@@ -1,4 +1,5 @@
-//! A broken connection answers our calls as it answers the twin's, on every system that has sockets.
+//! A broken connection answers our calls as it answers the twin's, on every system that has
+//! sockets.
 //!
 //! About equal errors alone: that nobody dies is `tests/sigpipe`'s. (libtest ignores SIGPIPE, or
 //! the twins would be killed here.)

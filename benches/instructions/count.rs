@@ -54,8 +54,8 @@ mod framework {
     }
 }
 
-/// The processes that this one starts are itself again: without arguments it is gungraun's, which adds
-/// its own; cargo always passes `--bench`.
+/// The processes that this one starts are itself again: without arguments it is gungraun's, which
+/// adds its own; cargo always passes `--bench`.
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let arguments = env::args().skip(1).collect::<Vec<_>>();
     match arguments.first().map(String::as_str) {
@@ -73,8 +73,8 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A technique that falls while its cost is counted (a valgrind or a kernel that does not know the flag)
-/// would pass the cost of the next one off as its own.
+/// A technique that falls while its cost is counted (a valgrind or a kernel that does not know the
+/// flag) would pass the cost of the next one off as its own.
 fn unrefused(play: impl FnOnce()) {
     let before = epipe::protection();
     play();

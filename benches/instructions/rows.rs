@@ -259,8 +259,9 @@ fn copy<R: Source, W: Sink>(
     each(ends, move |(reader, writer)| expect(copy(reader, writer), MIB as u64))
 }
 
-/// As a slow source sends it. A second thread, which is not counted, writes a piece when the last one has come
-/// out at the other end; both ends take a piece as a whole, so that each copy makes as many calls.
+/// As a slow source sends it. A second thread, which is not counted, writes a piece when the last
+/// one has come out at the other end; both ends take a piece as a whole, so that each copy makes as
+/// many calls.
 fn copy_pieces<R, W>(
     calls: usize,
     copy: impl Fn(&mut R, &mut W) -> io::Result<u64> + 'static,

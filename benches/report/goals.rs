@@ -168,7 +168,8 @@ pub fn goals() -> Vec<Goal> {
             let row = format!("{kind}, {size}");
             goal("write", &row, "std write", wall, 1.01, Some(counted));
         }
-        // The instructions outside the kernel do not depend on the size: two of the four are counted.
+        // The instructions outside the kernel do not depend on the size: two of the four are
+        // counted.
         for (size, counted) in
             [("64 B", "64 B"), ("1 KiB", "64 B"), ("16 KiB", "16 KiB"), ("256 KiB", "16 KiB")]
         {

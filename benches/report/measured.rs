@@ -130,9 +130,9 @@ impl Measured {
         self.counted.iter().find(|row| row.name == name && row.against == against)
     }
 
-    /// How far from 1.00 a peer against itself may be: finer than that a row is not seen. Told by the `A/A`
-    /// rows of the same size; where there are none, by those of the same kind (the first word), else
-    /// by all of the group.
+    /// How far from 1.00 a peer against itself may be: finer than that a row is not seen. Told by
+    /// the `A/A` rows of the same size; where there are none, by those of the same kind (the first
+    /// word), else by all of the group.
     pub fn spread(&self, row: &Row, clock: Clock) -> Option<f64> {
         let word = |text: &str| text.split(',').next().map(str::to_string);
         let same_size = |aa: &str| row.name.starts_with(aa.split(" in ").next().unwrap_or(aa));

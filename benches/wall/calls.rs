@@ -35,9 +35,9 @@ fn batch(
     time
 }
 
-/// Calls from a function that returns. A processor that forgets its return addresses in the kernel (here:
-/// AMD, 50 to 250 ns) pays at the first return after a system call. Who inlines the call itself, as rustix
-/// does, leaves that to its caller; a loop that never returns would hide it.
+/// Calls from a function that returns. A processor that forgets its return addresses in the kernel
+/// (here: AMD, 50 to 250 ns) pays at the first return after a system call. Who inlines the call
+/// itself, as rustix does, leaves that to its caller; a loop that never returns would hide it.
 #[inline(never)]
 fn framed<T>(call: &mut impl FnMut() -> T) -> T {
     black_box(call())
@@ -408,8 +408,8 @@ fn bare_sigactions() -> u8 {
     let ignore = [libc::SIG_IGN as u64, 0, 0, 0];
     let none = std::ptr::null_mut::<u64>();
     let (found, ignore) = (found.as_mut_ptr(), ignore.as_ptr());
-    // SAFETY: both have the layout of the kernel's sigaction on 64-bit machines; what is set in the end is
-    // what was found.
+    // SAFETY: both have the layout of the kernel's sigaction on 64-bit machines; what is set in the
+    // end is what was found.
     unsafe {
         libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, none, found, 8_usize);
         libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, ignore, none, 8_usize);

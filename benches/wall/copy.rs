@@ -244,8 +244,8 @@ fn send(from: &mut File, to: &mut epipe::net::TcpStream) -> io::Result<u64> {
     Ok(sent)
 }
 
-/// tokio's copy; to make the runtime and to register the sockets is not part of it elsewhere, but takes
-/// microseconds beside 64 MiB.
+/// tokio's copy; to make the runtime and to register the sockets is not part of it elsewhere, but
+/// takes microseconds beside 64 MiB.
 fn tokio_copy(from: &mut TcpStream, to: &mut TcpStream) -> io::Result<u64> {
     tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
         let [mut from, mut to] = [from, to].map(|std| {

@@ -185,8 +185,8 @@ fn undisturbed(again: usize, mut time: impl FnMut() -> Duration) -> Duration {
     time()
 }
 
-/// One and the other, then the other and the one: what drifts meets both. What the place in the round
-/// does is cancelled by the next round, in which the peer is the first.
+/// One and the other, then the other and the one: what drifts meets both. What the place in the
+/// round does is cancelled by the next round, in which the peer is the first.
 fn round(
     swapped: bool,
     subject: &mut impl FnMut() -> Duration,

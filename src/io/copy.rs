@@ -31,7 +31,7 @@ use crate::sigpipe;
 ///
 /// * the sockets and pipes of this crate and of std, and [`Socket`](crate::Socket)
 /// * [`File`](std::fs::File), and the pipes of a child process
-/// * [`NoSigpipe`](crate::NoSigpipe) of std's types
+/// * [`NoSigpipe`](crate::NoSigpipe) of std's streams and pipe ends, `ChildStdin` and `File`
 ///
 /// Between them:
 ///

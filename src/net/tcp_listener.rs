@@ -17,15 +17,14 @@ use crate::sys::{SocketState, handle};
 /// accepts.
 pub struct TcpListener {
     inner: std::net::TcpListener,
-    #[allow(dead_code)] // a listener writes nothing; accepted sockets inherit its option
-    state: SocketState,
 }
 
 impl TcpListener {
     #[inline]
     fn adopt(inner: std::net::TcpListener) -> TcpListener {
-        let state = SocketState::adopted(&inner);
-        TcpListener { inner, state }
+        // It writes nothing; the sockets that it accepts inherit its option.
+        SocketState::adopted(&inner);
+        TcpListener { inner }
     }
 
     /// Mirrors [`std::net::TcpListener::bind`].

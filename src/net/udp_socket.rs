@@ -45,7 +45,7 @@ impl UdpSocket {
     /// Mirrors [`std::net::UdpSocket::try_clone`].
     pub fn try_clone(&self) -> io::Result<UdpSocket> {
         let inner = self.inner.try_clone()?;
-        // Not adopted anew: it is the same socket, and what is reported to it stays as it was set.
+        // Not by `adopt`: it is the same socket, and what is reported to it stays as it was set.
         let state = SocketState::adopted(&inner);
         Ok(UdpSocket { inner, state })
     }

@@ -6,8 +6,8 @@ pub use crate::sys::Disposition;
 
 /// Reports what a SIGPIPE does to this process now. It changes nothing.
 ///
-/// The handler that a [`Guard`](super::Guard) of this crate puts in for a while (Apple,
-/// NetBSD) counts as the default that it stands for.
+/// The handler that a [`Guard`](super::Guard) of this crate puts in for a while (on Apple, NetBSD
+/// and RTEMS, or where the build refuses `thread_mask`) counts as the default that it stands for.
 ///
 /// # Errors
 ///

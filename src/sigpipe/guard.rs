@@ -58,9 +58,10 @@ use crate::sys;
 ///
 /// # Platforms
 ///
-/// On Apple and NetBSD, which direct SIGPIPE at the *process*, a thread's mask does not help.
-/// There the first guard of the process puts a handler that does nothing in place of the
-/// default action, and the last one takes it out, by way of `SIG_IGN`. The price:
+/// On Apple, NetBSD and RTEMS, which direct SIGPIPE at the *process*, a thread's mask does not
+/// help. There, and where the build refuses `thread_mask`, the first guard of the process puts a
+/// handler that does nothing in place of the default action, and the last one takes it out, by way
+/// of `SIG_IGN`. The price:
 /// * a poll, sleep or timed receive of another thread may return EINTR;
 /// * a SIGPIPE of the host's own that is pending is discarded when the handler goes;
 /// * a child that another thread starts in that instant may begin with SIGPIPE ignored (std's

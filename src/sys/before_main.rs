@@ -18,7 +18,8 @@ macro_rules! __ignore_before_main {
             }
 
             // `.preinit_array` runs before the initialisers of all libraries, where ELF's loader
-            // knows it. Elsewhere this is the first of the program's own, by its number.
+            // knows it. On other ELF systems this is the first of the program's own, by its number;
+            // on Apple one of them.
             #[used]
             #[cfg_attr(
                 any(

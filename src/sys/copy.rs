@@ -161,16 +161,17 @@ fn is_stream(fd: BorrowedFd<'_>) -> bool {
 #[inline(never)]
 unsafe fn copy_handles(
     known: &[Known],
-    reader: Erased,
-    to: Erased,
+    source: Erased,
+    sink: Erased,
     writer: &mut dyn Write,
 ) -> Option<io::Result<u64>> {
     // SAFETY: the caller's promise; the descriptors are not used after the copy.
     let ((from, from_kind), (to, to_kind)) =
-        unsafe { (handle(known, reader)?, handle(known, to)?) };
+        unsafe { (handle(known, source)?, handle(known, sink)?) };
     Some(match (from_kind, to_kind) {
         (Kind::Pipe, Kind::Stream | Kind::Pipe | Kind::File) => by_splice(from, to, false, writer),
         (Kind::Stream, Kind::Pipe) => by_splice(from, to, true, writer),
+        // Datagrams in what was made from a descriptor must keep their borders.
         (Kind::Stream, Kind::Stream) if is_stream(from) && is_stream(to) => {
             by_inner_pipe(from, to, writer)
         }

@@ -57,6 +57,7 @@ impl DescriptorState {
     ) -> io::Result<usize> {
         match self.kind(fd)? {
             FILE => call::write_vectored(fd, call::cut(bufs)),
+            // If it is one no more, each call finds that out by itself.
             SOCKET => self.socket.write_vectored(&fd, bufs),
             _ => self.pipe.write_vectored(fd, bufs),
         }

@@ -1,8 +1,8 @@
 //! Handles: descriptors, Windows' sockets and handles, or none. Their traits in std, for the types
 //! of this crate.
 //!
-//! Also `From` both ways between a type of this crate and the one that it mirrors. Every way to get
-//! a handle is owned, so all of them pass the type's `adopt`.
+//! Also `From` both ways between a type of this crate and the one that it mirrors. Whatever turns
+//! a handle into a type of this crate calls the type's `adopt`.
 
 #![allow(unsafe_code, reason = "taking over a raw descriptor is unsafe in std")]
 

@@ -6,7 +6,7 @@
 //! | what a system has, one row each | `table.rs`, THE table |
 //! | a send on a socket, and what happens when it fails | `socket.rs` |
 //! | the same of a write to anything else | `pipe.rs`; of the adapter, `descriptor.rs` |
-//! | one technique, with its sources | `send_flag.rs`, `socket_option.rs`, `fd_flag.rs`, `write_flag.rs`, `thread_mask.rs`, `process_handler.rs` |
+//! | one technique, with its sources | `{send,write,fd}_flag.rs`, `socket_option.rs`, `thread_mask.rs`, `process_handler.rs` |
 //! | which guard a system has | `guard.rs` |
 //! | when a flag is refused or silently ignored | `trust.rs`, `probe.rs` |
 
@@ -39,11 +39,11 @@ mod fd_flag;
 pub(crate) mod guard;
 #[cfg(sigpipe)]
 mod pipe;
-#[cfg(all(sigpipe, send_flag))]
+#[cfg(send_flag)]
 mod probe;
 #[cfg(sigpipe)]
 mod process_handler;
-#[cfg(all(sigpipe, send_flag))]
+#[cfg(send_flag)]
 mod send_flag;
 #[cfg(sigpipe)]
 mod sendfile;

@@ -1,4 +1,4 @@
-//! Socket options that std has as unstable, by libc.
+//! Socket options by libc: how one is read and set, and those that std has as unstable.
 
 #![allow(unsafe_code, reason = "the value behind a socket option is typed by its name")]
 

@@ -1,6 +1,8 @@
 //! What this crate writes to a pipe, or to a descriptor of unknown kind, protected: the write flag;
-//! else the descriptor flag; else the guard. Where there is a descriptor flag, a socket gets the
-//! option in its place: on NetBSD the next setsockopt of anybody would erase the flag. THE table says which of these a system has.
+//! else the descriptor flag; else the guard. THE table says which of these a system has.
+//!
+//! What is written to here may be a socket. Where there is a descriptor flag, a socket gets the
+//! option in its place: on NetBSD the next setsockopt of anybody would erase the flag.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -48,13 +50,13 @@ impl PipeState {
 
     #[inline]
     fn run(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
-        // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's is
-        // EINVAL).
+        // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's
+        // is EINVAL).
         #[cfg(write_flag)]
         if super::write_flag::is_in_use() && !call::is_empty(bufs) {
             match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
                 Ok(written) => return Ok(written),
-                Err(error) => super::write_flag::or_refused(error)?,
+                Err(error) => super::write_flag::unless_refused(error)?,
             }
         }
         self.run_otherwise(fd, bufs, plain)

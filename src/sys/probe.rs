@@ -58,34 +58,38 @@ impl Found {
     }
 }
 
-/// One question about one descriptor.
+/// The questions about one descriptor; an error means that none could be asked.
 type Ask = fn(BorrowedFd<'_>, &mut Found) -> io::Result<()>;
 
 /// Asks on TCP and on a Unix pair.
 fn on_sockets(found: &mut Found, ask: Ask) {
     let on_v4 = on_tcp(Ipv4Addr::LOCALHOST.into(), found, ask);
     let on_v6 = on_tcp(Ipv6Addr::LOCALHOST.into(), found, ask);
-    let on_unix = broken_unix().and_then(|socket| both_ways(socket.as_fd(), found, ask));
-    // A machine may have only one of the two loopback addresses.
+    // A machine may have only one of the two.
     let has_one = on_v4.is_ok() || on_v6.is_ok();
-    for answer in [on_v4, on_v6, on_unix] {
+    for answer in [on_v4, on_v6] {
         if !(has_one && answer.as_ref().is_err_and(is_missing)) {
             found.note(answer.map(|()| None));
         }
     }
+    let on_unix = broken_unix().map(|socket| both_ways(socket.as_fd(), found, ask));
+    found.note(on_unix.map(|()| None));
 }
 
 /// Asks at both ends.
 fn on_tcp(loopback: IpAddr, found: &mut Found, ask: Ask) -> io::Result<()> {
     let (ends, _listener) = broken_tcp(loopback)?;
-    ends.iter().try_for_each(|end| both_ways(end.as_fd(), found, ask))
+    for end in &ends {
+        both_ways(end.as_fd(), found, ask);
+    }
+    Ok(())
 }
 
 /// Asks about a descriptor as it is, and then about a non-blocking one.
-fn both_ways(fd: BorrowedFd<'_>, found: &mut Found, ask: Ask) -> io::Result<()> {
-    ask(fd, found)?;
-    call::set_nonblocking(fd)?;
-    ask(fd, found)
+fn both_ways(fd: BorrowedFd<'_>, found: &mut Found, ask: Ask) {
+    let blocking = ask(fd, found);
+    let nonblocking = call::set_nonblocking(fd).and_then(|()| ask(fd, found));
+    found.note(blocking.and(nonblocking).map(|()| None));
 }
 
 /// Whether there is no such loopback address.
@@ -167,8 +171,7 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
 #[cfg(target_os = "linux")]
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
     let mut found = Found::default();
-    let on_pipe =
-        broken_pipe().and_then(|pipe| both_ways(pipe.as_fd(), &mut found, ignored_in_write));
+    let on_pipe = broken_pipe().map(|pipe| both_ways(pipe.as_fd(), &mut found, ignored_in_write));
     found.note(on_pipe.map(|()| None));
     on_sockets(&mut found, ignored_in_write);
     found.answer()

@@ -1,8 +1,8 @@
 //! `process_handler`: a counted handler that does nothing, in place of the default action.
 //!
-//! For systems that direct SIGPIPE at the process (XNU and NetBSD: `psignal`; RTEMS: fifo.c `kill`), where a
-//! thread's mask does not help. A handler and not `SIG_IGN`: exec resets it, and it cannot be
-//! mistaken for what a host has set.
+//! For systems that direct SIGPIPE at the process (XNU and NetBSD: `psignal`; RTEMS: fifo.c
+//! `kill`), where a thread's mask does not help. A handler and not `SIG_IGN`: exec resets it, and
+//! it cannot be mistaken for what a host has set.
 //!
 //! The way out matters. If `SIG_DFL` directly follows the handler, a signal still in flight to
 //! another thread kills the process. `SIG_IGN` in between discards it.

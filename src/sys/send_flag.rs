@@ -38,7 +38,7 @@ pub(super) fn verify() -> io::Result<Option<Call>> {
 
 /// The error is the answer, unless it means that the flag is refused.
 #[cold]
-pub(super) fn or_refused(socket: BorrowedFd<'_>, error: io::Error) -> io::Result<()> {
+pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> io::Result<()> {
     if !is_refusal(&error) {
         return Err(error);
     }
@@ -86,11 +86,11 @@ pub(super) fn offer(
     }
     match call(MSG_NOSIGNAL) {
         Ok(sent) => Ok(sent),
-        Err(error) => or_refused(socket, error).and_then(|()| call(0)),
+        Err(error) => unless_refused(socket, error).and_then(|()| call(0)),
     }
 }
 
-/// The same call with the flag, on a socket pair of our own whose peer is gone.
+/// A send with the flag, on a socket pair of our own whose peer is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let socket = probe::broken_unix()?;
     Ok(guard::run(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL)))

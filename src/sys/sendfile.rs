@@ -57,7 +57,7 @@ pub(crate) fn sendfile(
             Ok(sent) => at += sent as u64,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock && at > start => break,
-            // Not this file, not this system, not this process: the way of read and write tells.
+            // This file, system or process refuses the call: on with read and write.
             Err(error) if buffer.is_empty() && is_refusal_of_call(&error) => {
                 buffer = vec![0; BUFFER]
             }

@@ -105,10 +105,10 @@ fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
     checked(unsafe { sigtimedwait(&sigpipe(), std::ptr::null_mut(), timeout) })
 }
 
-/// OpenBSD, Apple and the unknown have only `sigwait`, which waits (and a build script has no cfg
-/// that says more). So it is asked for what is pending, under a lock, lest another thread of ours
-/// takes a signal of the process's in between. If a thread of the host's does, this one waits for
-/// the next.
+/// OpenBSD, Apple and the unknown have only `sigwait`, which waits. So it is asked for what is
+/// pending, under a lock, lest another thread of ours takes a signal of the process's in between.
+/// If a thread of the host's does, this one waits for the next. The build script, which has none of
+/// its own cfgs, takes this way on every system but Linux.
 #[cfg(not(any(target_os = "android", target_os = "linux", has_sigtimedwait)))]
 fn sigtimedwait(_: &libc::timespec) -> io::Result<c_int> {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -69,8 +69,8 @@ impl SocketState {
         socket: &impl SocketHandle,
         buf: &[u8],
     ) -> io::Result<usize> {
-        let plain = |error| self.if_no_socket(error, || call::write(socket.fd(), buf));
-        self.write(socket, buf).or_else(plain)
+        let plain = || call::write(socket.fd(), buf);
+        self.write(socket, buf).or_else(|error| self.if_no_socket(error, plain))
     }
 
     /// `send_to` of a datagram socket.
@@ -113,7 +113,7 @@ impl SocketState {
         if super::send_flag::is_in_use() {
             match call(MSG_NOSIGNAL) {
                 Ok(sent) => return Ok(sent),
-                Err(error) => super::send_flag::or_refused(socket.fd(), error)?,
+                Err(error) => super::send_flag::unless_refused(socket.fd(), error)?,
             }
         }
         self.send_otherwise(socket.fd(), len(), call)
@@ -134,7 +134,7 @@ impl SocketState {
         self.run_otherwise(socket, len, call)
     }
 
-    /// A call on a socket that takes no flags and may raise (`sendfile`).
+    /// A call on a socket that takes no flags and may raise (`sendfile`, an empty writev).
     pub(crate) fn run(
         &self,
         socket: &impl SocketHandle,

@@ -1,9 +1,11 @@
 //! THE table: what each kernel has against SIGPIPE, and at whom it directs the signal.
 //!
-//! Plain data. The order of the techniques is the same everywhere: `socket.rs` and `pipe.rs` have
-//! it, and `verify.rs` reports it. `build.rs` reads this file too: it finds the target's row and
-//! passes it to the library as `cfg`s (see [`Target::cfgs`]). The sources of a row stand at the head
-//! of each technique's file; how each row was verified, in the README.
+//! Plain data. The order of the techniques is the same everywhere: the send or write flag, the
+//! socket option or descriptor flag, the guard. `socket.rs` and `pipe.rs` have it, and `verify.rs`
+//! reports it. A send flag that does not protect alone goes with the others. `build.rs` reads this
+//! file too: it finds the target's row and passes it to the library as `cfg`s (see
+//! [`Target::cfgs`]). The sources of a row stand at the head of each technique's file; how each row
+//! was verified, in the README.
 
 /// At whom the kernel directs the SIGPIPE of a failed write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub enum SendFlag {
     Alone,
 }
 
-/// One row.
+/// One row. Where there is a descriptor flag there is a socket option, and with a write flag a send
+/// flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The kernels that behave so.
@@ -102,7 +105,8 @@ pub const TABLE: [Row; 8] = [
         ..ANY_OTHER_UNIX
     },
     Row {
-        // Unix by name. The first five were read in source; std resets no SIGPIPE on the others.
+        // Unix by name. ESP-IDF, Horizon, NuttX and Vita were read in source; on the others std's
+        // own start-up leaves SIGPIPE alone.
         kernels: &["emscripten", "espidf", "horizon", "nuttx", "vita", "fuchsia", "vxworks"],
         ..NO_SIGPIPE
     },
@@ -139,10 +143,11 @@ impl Target {
         }
     }
 
-    /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std,
+    /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std, libc,
     /// socket2 and the optional crates have on this target.
     pub fn cfgs(&self) -> [(&'static str, bool); 24] {
         let row = self.row();
+        // One of these systems.
         let os = |names: &str| names.split(' ').any(|name| name == self.os);
         let (is_unix, is_windows) = (self.is_unix, self.os == "windows");
         let is_wasi = self.os == "wasi";
@@ -174,7 +179,7 @@ impl Target {
                 "iov_max_1024",
                 is_apple || os("android cygwin dragonfly freebsd linux netbsd nto openbsd"),
             ),
-            // Of the systems that have no function of their own in `signal.rs`.
+            // libc's, called as it is: Linux and Android have theirs in `signal.rs`.
             (
                 "has_sigtimedwait",
                 os("aix cygwin dragonfly freebsd haiku hurd illumos netbsd nto redox solaris"),

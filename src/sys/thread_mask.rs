@@ -41,15 +41,15 @@ thread_local! {
 }
 
 pub(super) fn enter() -> io::Result<()> {
-    // An inner guard asks the kernel again: foreign code may have unblocked.
-    let before = Before::begin()?;
     THREAD.with(|thread| {
         if thread.guards.get() == 0 {
-            thread.before.set(before);
+            thread.before.set(Before::begin()?);
+        } else {
+            block()?; // again: foreign code may have unblocked
         }
         thread.guards.set(thread.guards.get() + 1);
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 pub(super) fn leave() {
@@ -103,7 +103,7 @@ fn take_back_under_guard(len: usize, answer: io::Result<usize>) -> io::Result<us
 }
 
 impl Before {
-    /// Blocks SIGPIPE on this thread.
+    /// Blocks SIGPIPE on this thread, and tells how it was found.
     fn begin() -> io::Result<Before> {
         let blocked = block()?;
         Ok(Before { blocked, pending: blocked && pending().is_ok_and(|pending| pending) })
@@ -120,10 +120,10 @@ impl Before {
     #[inline]
     fn take_back(self, len: usize, answer: &io::Result<usize>) -> io::Result<()> {
         match answer {
-            // A stream or a pipe has raised with it. Where it has not (a Unix datagram socket),
-            // what is taken is given back.
+            // A stream or a pipe has raised with it.
             Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
                 if self.pending {
+                    // If it has not (a Unix datagram socket), what is taken is given back.
                     give_back_the_hosts()
                 } else {
                     take_one().map(drop)

@@ -35,7 +35,7 @@ const REFUSED: u8 = 2;
 /// that every pipe honours, and so do some address families.
 pub(crate) struct Trust {
     found: AtomicU8,
-    /// The same call on something private and broken: EPIPE if the flag works. An error of
+    /// A call with the flag on something private and broken: EPIPE if the flag works. An error of
     /// preparing it (EMFILE) means: ask another time.
     question: fn() -> io::Result<io::Result<usize>>,
     is_refusal: fn(&io::Error) -> bool,

@@ -36,8 +36,8 @@ unsafe extern "system" {
 fn set_one(socket: &impl AsSocket, code: u32, on: bool) -> io::Result<()> {
     let on = c_int::from(on); // a BOOL
     let mut returned = 0;
-    // SAFETY: the input is valid for its length, the count for one number; no output is asked for, and
-    // nothing goes on after the call.
+    // SAFETY: the input is valid for its length, the count for one number; no output is asked for,
+    // and nothing goes on after the call.
     let answer = unsafe {
         WSAIoctl(
             socket.as_socket().as_raw_socket() as usize,

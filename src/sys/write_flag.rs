@@ -1,4 +1,4 @@
-//! `write_flag`: RWF_NOSIGNAL, for pipes and descriptors of unknown kind on Linux 6.18.
+//! `write_flag`: RWF_NOSIGNAL, for pipes and descriptors of unknown kind on Linux 6.18 and later.
 //!
 //! Merged for 6.18 (commit db2ab24a341c); an older kernel answers EOPNOTSUPP, one before
 //! 4.6 ENOSYS, a seccomp filter EPERM or EACCES. It does nothing for splice, tee, vmsplice
@@ -29,7 +29,7 @@ pub(super) fn verify() -> io::Result<Option<Call>> {
 
 /// The error is the answer, unless it means that the flag is refused.
 #[cold]
-pub(super) fn or_refused(error: io::Error) -> io::Result<()> {
+pub(super) fn unless_refused(error: io::Error) -> io::Result<()> {
     if !is_refusal_of_call(&error) {
         return Err(error);
     }
@@ -37,7 +37,7 @@ pub(super) fn or_refused(error: io::Error) -> io::Result<()> {
     Ok(())
 }
 
-/// The same call, on a pipe of our own whose reader is gone.
+/// A write with the flag, on a pipe of our own whose reader is gone.
 fn question() -> io::Result<io::Result<usize>> {
     let pipe = probe::broken_pipe()?;
     Ok(guard::run(1, || pwritev2(pipe.as_fd(), &[IoSlice::new(&[0])], RWF_NOSIGNAL)))

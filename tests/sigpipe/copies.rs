@@ -1,4 +1,5 @@
-//! `io::copy` inside the kernel and `sendfile`: sinks that vanish in the middle, and systems that refuse.
+//! `io::copy` inside the kernel and `sendfile`: sinks that vanish in the middle, and systems that
+//! refuse.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -79,8 +79,8 @@ pub fn can_lie_about(technique: Technique) -> bool {
 
 // ------------------------------------------------------------------------- the liars ----
 
-/// A liar that strips in silence, the call that `verify` should name, and a write of this crate that
-/// kills without it.
+/// A liar that strips in silence, the call that `verify` should name, and a write of this crate
+/// that kills without it.
 type Stripper = (Liar, Call, fn());
 
 fn strips(what: &str, definitions: &[&str], call: Call, kills: fn()) -> Stripper {

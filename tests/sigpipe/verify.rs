@@ -147,6 +147,11 @@ fn in_sandboxes() -> impl Iterator<Item = Scene> {
             cannot_ask();
         })
         .only_if(cfg!(not(epipe_refused = "send_flag")) && has_ipv6()),
+        Scene::survives("verify: without Unix sockets", || {
+            filter(libc::SYS_socketpair, Which::All, refusing(libc::EAFNOSUPPORT));
+            cannot_ask();
+        })
+        .only_if(cfg!(not(epipe_refused = "send_flag"))),
         Scene::survives("verify: no loopback address", || {
             filter(libc::SYS_bind, Which::All, refusing(libc::EADDRNOTAVAIL));
             cannot_ask();

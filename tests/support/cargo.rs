@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-/// As from a shell: what cargo has told the test about its package makes build scripts (ring's) run again, then
-/// and in the next build.
+/// As from a shell: what cargo has told the test about its package makes build scripts (ring's) run
+/// again, then and in the next build.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     for (name, _) in std::env::vars_os() {

@@ -1,4 +1,5 @@
-//! A program in which something writes before `main`: it writes to a pipe without a reader, if it is told so.
+//! A program in which something writes before `main`: it writes to a pipe without a reader, if it
+//! is told so.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -13,7 +14,8 @@ extern "C" fn early() {
         return;
     }
     let mut ends = [0; 2];
-    // SAFETY: the array has room for both ends; the descriptors are this function's, and the byte is valid.
+    // SAFETY: the array has room for both ends; the descriptors are this function's, and the byte
+    // is valid.
     unsafe {
         assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
         libc::close(ends[0]);

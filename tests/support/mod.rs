@@ -144,8 +144,8 @@ pub fn load(
     library: &std::ffi::CStr,
     name: &std::ffi::CStr,
 ) -> extern "C" fn(RawFd) -> libc::c_long {
-    // SAFETY: both strings end with zero; the library is never unloaded, and the function is of this
-    // type.
+    // SAFETY: both strings end with zero; the library is never unloaded, and the function is of
+    // this type.
     unsafe {
         let handle = libc::dlopen(library.as_ptr(), libc::RTLD_NOW);
         assert!(!handle.is_null());

@@ -49,7 +49,8 @@ enum Direction {
     ToClient,
 }
 
-/// Cuts at every `stride`-th byte of both directions, by reset and by FIN, and where the exchange ends.
+/// Cuts at every `stride`-th byte of both directions, by reset and by FIN, and where the exchange
+/// ends.
 pub fn sweep(sides: &Sides, stride: usize) -> Report {
     let (whole, client, server) = exchange(sides, Cut::default());
     assert_eq!((client.unwrap(), server.unwrap()), (PAYLOAD.into(), PAYLOAD.into()));

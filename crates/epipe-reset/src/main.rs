@@ -1,21 +1,22 @@
-//! Does a server survive a client that vanishes? Connects, sends, resets at a byte, and looks whether the
-//! server still accepts.
+//! Does a server survive a client that vanishes? Connects, sends, resets at a byte, and looks
+//! whether the server still accepts.
 //!
 //! ```text
 //! epipe-reset HOST:PORT [--send FILE] [--after N | --sweep A..B] [--repeat K]
 //! ```
 //!
-//! `--help` tells the rest. Each byte is tried in two ways. After a mere reset a server's first write is told
-//! `ECONNRESET`, and only the one after it raises SIGPIPE; with a FIN before the reset the first one does. So a
-//! server dies that thinks before it answers:
+//! `--help` tells the rest. Each byte is tried in two ways. After a mere reset a server's first
+//! write is told `ECONNRESET`, and only the one after it raises SIGPIPE; with a FIN before the
+//! reset the first one does. So a server dies that thinks before it answers:
 //!
 //! ```text
 //! cc -o /tmp/naive_echo crates/epipe-reset/tests/naive_echo.c && /tmp/naive_echo 7007 100 &
 //! epipe-reset localhost:7007
 //! ```
 //!
-//! A quick one has answered before its client can vanish. It is hit for sure in the middle of an answer that is
-//! larger than all buffers between the two (some MiB), for it then stands in a write:
+//! A quick one has answered before its client can vanish. It is hit for sure in the middle of an
+//! answer that is larger than all buffers between the two (some MiB), for it then stands in a
+//! write:
 //!
 //! ```text
 //! /tmp/naive_echo 7008 &
@@ -333,8 +334,8 @@ Exit status: 0 it lives, 1 it died or answers no more, 2 nothing could be told."
             }
         }
 
-        /// How the server is. One that is dying may still have accepted, and one that is busy may be late: who
-        /// gets no answer asks again.
+        /// How the server is. One that is dying may still have accepted, and one that is busy may
+        /// be late: who gets no answer asks again.
         fn ask(&self) -> io::Result<Health> {
             let mut health = self.ask_once()?;
             for _ in 0..2 {

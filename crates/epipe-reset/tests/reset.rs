@@ -23,8 +23,8 @@ fn in_folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// The naive server, which thinks for so many milliseconds, and its address. std's `Command` gives it SIGPIPE's
-/// default, as a shell does.
+/// The naive server, which thinks for so many milliseconds, and its address. std's `Command` gives
+/// it SIGPIPE's default, as a shell does.
 fn naive_echo(think: &str) -> (Child, String) {
     let program = in_folder(&format!("naive_echo-{think}"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/naive_echo.c");
@@ -51,8 +51,8 @@ fn rows(said: &str) -> Vec<String> {
 
 #[test]
 fn a_naive_server_is_killed_in_the_middle_of_its_answer_at_the_first_try() {
-    // It thinks for a moment, so that more of the request is there when the reset comes: a server that waits for more
-    // reads the reset, and lives.
+    // It thinks for a moment, so that more of the request is there when the reset comes: a server
+    // that waits for more reads the reset, and lives.
     let (mut server, address) = naive_echo("1");
     // Who has answered before is not harmed.
     let (said, status) = reset(&[&address, "--sweep", "1..4"]);

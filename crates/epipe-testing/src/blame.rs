@@ -10,8 +10,9 @@ pub(super) fn is_to_blame(function: Option<&str>, file: Option<&Path>) -> bool {
     }
 }
 
-/// As rustc names std, as it stands in an installed `rust-src`, and as distributions build glibc: in its source's
-/// root, `./misc/writev.c` or, from one of its folders, `../sysdeps/unix/sysv/linux/write.c`.
+/// As rustc names std, as it stands in an installed `rust-src`, and as distributions build glibc:
+/// in its source's root, `./misc/writev.c` or, from one of its folders,
+/// `../sysdeps/unix/sysv/linux/write.c`.
 fn is_of_std(file: &Path) -> bool {
     let name = file.to_string_lossy();
     let of_glibc = ["csu", "debug", "io", "misc", "nptl", "socket", "sysdeps"];

@@ -13,8 +13,9 @@ use crate::sys;
 /// What each means for the next write stands in a [table](super#what-the-next-write-reports).
 ///
 /// A [`Peer`](super::Peer) that listens on TCP holds back a reset at byte 0 until
-/// [`wait_broken`](super::Peer::wait_broken) is called, or for 50 ms: else the other side's `connect` may be told of
-/// it (`ECONNRESET`). On a busy machine that may take longer, and be told all the same.
+/// [`wait_broken`](super::Peer::wait_broken) is called, or for 50 ms: else the other side's
+/// `connect` may be told of it (`ECONNRESET`). On a busy machine that may take longer, and be told
+/// all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Break {
@@ -32,10 +33,11 @@ pub enum Break {
     FinThenReset(u64),
     /// Receives exactly so many bytes, and closes its sending half alone: it still receives.
     HalfClose(u64),
-    /// Receives exactly so many bytes, and then no more: the sender's buffers fill. Its own is small.
+    /// Receives exactly so many bytes, and then no more: the sender's buffers fill. Its own is
+    /// small.
     StopReading(u64),
-    /// Never breaks. It takes, and sends, so many bytes at a time, through small buffers, and closes when the
-    /// other side has ended.
+    /// Never breaks. It takes, and sends, so many bytes at a time, through small buffers, and
+    /// closes when the other side has ended.
     Trickle(usize),
 }
 
@@ -43,14 +45,14 @@ impl Break {
     /// Resets the connection as soon as it is there, and `connect` has returned: see [`Break`].
     pub const RESET_AT_ACCEPT: Break = Break::ResetAfter(0);
 
-    /// A peer that breaks so, and first says something: `bytes` are sent when the connection is there. It
-    /// receives meanwhile.
+    /// A peer that breaks so, and first says something: `bytes` are sent when the connection is
+    /// there. It receives meanwhile.
     pub fn greeting(self, bytes: impl Into<Vec<u8>>) -> Script {
         Script::from(self).greeting(bytes)
     }
 
-    /// A peer that breaks so, and answers: `bytes` are sent when what it counts has been received, and
-    /// have arrived before it breaks.
+    /// A peer that breaks so, and answers: `bytes` are sent when what it counts has been received,
+    /// and have arrived before it breaks.
     pub fn answering(self, bytes: impl Into<Vec<u8>>) -> Script {
         Script::from(self).answering(bytes)
     }
@@ -91,19 +93,20 @@ pub struct Script {
 }
 
 impl Script {
-    /// These bytes are sent when the connection is there. They hold up no break that is due for longer than half
-    /// a second after the last that the other side took: who does not read may lose the rest. But a FIN stands
-    /// behind it: that of [`Break::FinAfter`] and [`Break::HalfClose`] arrives when the other side reads, and
-    /// [`Break::FinThenReset`] is an error.
+    /// These bytes are sent when the connection is there. They hold up no break that is due for
+    /// longer than half a second after the last that the other side took: who does not read may
+    /// lose the rest. But a FIN stands behind it: that of [`Break::FinAfter`] and
+    /// [`Break::HalfClose`] arrives when the other side reads, and [`Break::FinThenReset`] is an
+    /// error.
     #[must_use]
     pub fn greeting(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.greeting = bytes.into();
         self
     }
 
-    /// These bytes are sent when what the break counts has been received ([`Break::Trickle`]: at the other
-    /// side's end), and have arrived before the break. More than the buffers hold the other side has to read:
-    /// the break waits for that.
+    /// These bytes are sent when what the break counts has been received ([`Break::Trickle`]: at
+    /// the other side's end), and have arrived before the break. More than the buffers hold the
+    /// other side has to read: the break waits for that.
     #[must_use]
     pub fn answering(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.answer = bytes.into();
@@ -124,8 +127,8 @@ pub enum WaitError {
     /// The time is over.
     #[error("not in time: {received} bytes had come")]
     TimedOut {
-        /// What had been received in the direction that breaks; of a [`Proxy`](super::Proxy) that breaks
-        /// both or none, in both together.
+        /// What had been received in the direction that breaks; of a [`Proxy`](super::Proxy) that
+        /// breaks both or none, in both together.
         received: u64,
     },
     /// The connection ended before as many bytes had come as the break counts.
@@ -148,8 +151,8 @@ impl fmt::Debug for WaitError {
     }
 }
 
-/// Waits until a FIN (or a reset, or a Unix peer's close) has arrived in the local kernel: by poll(2),
-/// which takes nothing from the handle.
+/// Waits until a FIN (or a reset, or a Unix peer's close) has arrived in the local kernel: by
+/// poll(2), which takes nothing from the handle.
 ///
 /// # Errors
 ///

@@ -15,8 +15,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::sys::{self, Ready, Wish};
 
-/// How long nothing need be taken by a receiver that is not waited for. (Linux puts an acknowledgement off for
-/// 40 to 200 ms.)
+/// How long nothing need be taken by a receiver that is not waited for. (Linux puts an
+/// acknowledgement off for 40 to 200 ms.)
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -148,8 +148,8 @@ impl Connection {
         }
     }
 
-    /// Waits for one of two wishes, to read and to write, or the end, which makes both true; `None` when the
-    /// time is over.
+    /// Waits for one of two wishes, to read and to write, or the end, which makes both true; `None`
+    /// when the time is over.
     pub(super) fn wait_for(
         &self,
         [read, write]: [bool; 2],
@@ -215,8 +215,8 @@ impl Connection {
         sys::send(&self.socket, buf)
     }
 
-    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not. Not for longer
-    /// than its patience since the other side has taken something.
+    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not.
+    /// Not for longer than its patience since the other side has taken something.
     pub(super) fn settle(&self, patience: Option<Duration>, line: &Line) -> io::Result<Settled> {
         let mut left = usize::MAX;
         let mut last = Instant::now();
@@ -255,8 +255,8 @@ impl Connection {
         self.is_tcp && sys::is_closed(self.as_fd())
     }
 
-    /// How much of what was sent has not arrived, a FIN counted as one, as far as the system tells. What is
-    /// written to a Unix socket has arrived.
+    /// How much of what was sent has not arrived, a FIN counted as one, as far as the system tells.
+    /// What is written to a Unix socket has arrived.
     fn unacknowledged(&self) -> usize {
         if !self.is_tcp {
             return 0;
@@ -292,14 +292,15 @@ impl Connection {
         }
     }
 
-    /// Closes cleanly: FIN, and what has arrived is read, lest the close resets. Not for ever: some send
-    /// faster than this reads.
+    /// Closes cleanly: FIN, and what has arrived is read, lest the close resets. Not for ever: some
+    /// send faster than this reads.
     pub(super) fn close(self) -> io::Result<()> {
         if self.is_tcp {
             self.shutdown_write()?;
         } else {
-            // In both directions at once: else the other side, who sees this end, may still write until the socket
-            // is closed, and so long as a process that another thread is starting holds a copy of it.
+            // In both directions at once: else the other side, who sees this end, may still write
+            // until the socket is closed, and so long as a process that another thread is starting
+            // holds a copy of it.
             let _ = self.socket.shutdown(Shutdown::Both);
         }
         let mut thrown_away = [0; 4096];

@@ -19,8 +19,8 @@ use crate::sys;
 
 /// How long a scene may take, unless told.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// What starts a child whose program the kernel cannot run: an emulator and its arguments, separated by
-/// spaces.
+/// What starts a child whose program the kernel cannot run: an emulator and its arguments,
+/// separated by spaces.
 const RUNNER: &str = "EPIPE_RUNNER";
 /// Names the directory of one child.
 const FOLDER: &str = "EPIPE_FATE";
@@ -115,15 +115,16 @@ fn hint(guessed: bool) -> &'static str {
     }
 }
 
-/// Runs a scene in a process of its own in which SIGPIPE has its default and is not blocked, as in a C
-/// host, and tells its fate.
+/// Runs a scene in a process of its own in which SIGPIPE has its default and is not blocked, as in
+/// a C host, and tells its fate.
 ///
 /// This test's program is run once more, with this test alone (`--exact`), and comes to this call
-/// again: there the closure is run, and the process ends. So **the code before it runs again** in the
-/// child and must take the same way, the code behind it does not run, and what the closure changes stays
-/// in the child. (A port or a file that the code before has for itself is taken when it runs again: make it in the
-/// closure.) Calls are told apart by their place in the source, and in a loop by their count; those
-/// that the child passes on its way return what they returned here. They do not nest.
+/// again: there the closure is run, and the process ends. So **the code before it runs again** in
+/// the child and must take the same way, the code behind it does not run, and what the closure
+/// changes stays in the child. (A port or a file that the code before has for itself is taken when
+/// it runs again: make it in the closure.) Calls are told apart by their place in the source, and
+/// in a loop by their count; those that the child passes on its way return what they returned here.
+/// They do not nest.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -141,24 +142,24 @@ fn hint(guessed: bool) -> &'static str {
 /// }
 /// ```
 ///
-/// What the child has printed is told by [`Fate::Survived`]; for every other fate it is printed here,
-/// where libtest keeps it for the failure message. (Of a line that `print!` has begun nothing is told after a
-/// death: std keeps it until it ends.) It may take 60 seconds ([`Rerun::timeout`]). Where the
-/// program runs under an emulator that the kernel does not start by itself, `EPIPE_RUNNER` names it with its
-/// arguments, as cargo's `runner` does.
+/// What the child has printed is told by [`Fate::Survived`]; for every other fate it is printed
+/// here, where libtest keeps it for the failure message. (Of a line that `print!` has begun nothing
+/// is told after a death: std keeps it until it ends.) It may take 60 seconds ([`Rerun::timeout`]).
+/// Where the program runs under an emulator that the kernel does not start by itself,
+/// `EPIPE_RUNNER` names it with its arguments, as cargo's `runner` does.
 ///
 /// # Limits
 ///
-/// * SIGPIPE is unblocked on the thread that calls, and so on those that the scene starts. A thread that was
-///   started before keeps its mask: where it is blocked, no write of that thread kills.
+/// * SIGPIPE is unblocked on the thread that calls, and so on those that the scene starts. A thread
+///   that was started before keeps its mask: where it is blocked, no write of that thread kills.
 /// * When the time is over the child is killed; what the child has started is not.
 ///
 /// # Errors
 ///
-/// [`FateError::NotATest`] on any thread that is not a test's own, which is known by its name: main, an unnamed
-/// one, `harness = false`, a doctest. [`Rerun`] is the form for those.
-/// [`FateError::NeverArrived`] if the second run took another way, and on a thread whose name is no test's, as a
-/// runtime's workers have.
+/// [`FateError::NotATest`] on any thread that is not a test's own, which is known by its name:
+/// main, an unnamed one, `harness = false`, a doctest. [`Rerun`] is the form for those.
+/// [`FateError::NeverArrived`] if the second run took another way, and on a thread whose name is no
+/// test's, as a runtime's workers have.
 #[track_caller]
 pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
     Rerun::this_test()?.fate_of(scene)
@@ -189,8 +190,8 @@ pub struct Rerun {
 }
 
 impl Rerun {
-    /// This program with one test alone, for libtest, nextest and libtest-mimic. The test must come to the
-    /// call, on whichever thread.
+    /// This program with one test alone, for libtest, nextest and libtest-mimic. The test must come
+    /// to the call, on whichever thread.
     ///
     /// # Errors
     ///
@@ -232,8 +233,8 @@ impl Rerun {
         }
     }
 
-    /// How long the scene may take, from its beginning: 60 seconds unless told. The way there, a program's start on a
-    /// busy machine, may take as long, and 60 seconds in any case.
+    /// How long the scene may take, from its beginning: 60 seconds unless told. The way there, a
+    /// program's start on a busy machine, may take as long, and 60 seconds in any case.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Rerun {
         self.timeout = timeout;
@@ -302,8 +303,8 @@ impl Rerun {
 }
 
 impl From<Command> for Rerun {
-    /// Any command that starts this program, such as an emulator with it, so that it comes to the call.
-    /// Standard streams and one variable of the environment are set.
+    /// Any command that starts this program, such as an emulator with it, so that it comes to the
+    /// call. Standard streams and one variable of the environment are set.
     fn from(command: Command) -> Rerun {
         Rerun { command, timeout: TIMEOUT, guessed: false, args: String::new() }
     }
@@ -371,7 +372,8 @@ fn wait(child: &mut Child, timeout: Duration, progress: &Path) -> io::Result<Opt
     }
 }
 
-/// Names one call of `fate_of`: in which run, where, and the how-manieth there that this process has come to.
+/// Names one call of `fate_of`: in which run, where, and the how-manieth there that this process
+/// has come to.
 fn count(place: String) -> String {
     static COUNTS: Mutex<Option<HashMap<String, usize>>> = Mutex::new(None);
     let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -456,7 +458,8 @@ impl Request {
     /// Becomes what the scene wants, plays it, and ends the process.
     fn come_to(&self, scene: impl FnOnce()) -> ! {
         let played = self.arrive().and_then(|progress| {
-            // The panic's message is printed already. It must not go on: `should_panic` would take it.
+            // The panic's message is printed already. It must not go on: `should_panic` would take
+            // it.
             match panic::catch_unwind(AssertUnwindSafe(scene)) {
                 Err(payload) => {
                     // A payload whose drop panics would end the process by another way.
@@ -474,7 +477,8 @@ impl Request {
         process::exit(code)
     }
 
-    /// The file that says how far it has come is open from here on: the scene may forbid to open one.
+    /// The file that says how far it has come is open from here on: the scene may forbid to open
+    /// one.
     fn arrive(&self) -> io::Result<File> {
         HAS_ARRIVED.store(true, Ordering::Relaxed);
         // What was said on the way here is not the scene's.
@@ -525,8 +529,8 @@ impl Judge {
     }
 }
 
-/// Asserts that a scene survives where SIGPIPE has its default, in a process of its own; returns what it
-/// has printed. A panic in the scene fails too.
+/// Asserts that a scene survives where SIGPIPE has its default, in a process of its own; returns
+/// what it has printed. A panic in the scene fails too.
 ///
 /// `assert_survives!(|| { ... })`; where [`fate_of`](crate::fate_of) cannot know the test, with a
 /// [`Rerun`](crate::Rerun) first.
@@ -544,8 +548,8 @@ macro_rules! assert_survives {
     };
 }
 
-/// Asserts that a scene is killed by SIGPIPE, in a process of its own: the control beside a scene that
-/// survives. Takes what [`assert_survives!`](crate::assert_survives) takes.
+/// Asserts that a scene is killed by SIGPIPE, in a process of its own: the control beside a scene
+/// that survives. Takes what [`assert_survives!`](crate::assert_survives) takes.
 ///
 /// # Panics
 ///

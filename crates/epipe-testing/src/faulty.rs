@@ -35,8 +35,8 @@ pub enum At {
     Call(u64),
     /// At every call from the k-th on.
     CallsFrom(u64),
-    /// When exactly so many bytes have been passed on: a call that would go beyond them is cut short
-    /// there, and the next one has the fault. Once: the call after it goes on.
+    /// When exactly so many bytes have been passed on: a call that would go beyond them is cut
+    /// short there, and the next one has the fault. Once: the call after it goes on.
     Byte(u64),
     /// As `Byte`, and at every call from there on: as a pipe is that has broken.
     BytesFrom(u64),
@@ -88,12 +88,12 @@ impl fmt::Display for Injected {
 }
 
 /// A handle that answers by a script, for what no peer can provoke: short counts, `EINTR`, `EAGAIN`
-/// and any other error, at the k-th call or at a byte. What the script does not say is the inner handle's
-/// answer. The code under test takes it where it takes any `Read` or `Write`.
+/// and any other error, at the k-th call or at a byte. What the script does not say is the inner
+/// handle's answer. The code under test takes it where it takes any `Read` or `Write`.
 ///
-/// Each call has one fault at most. Of several that are due, the one that was told first comes first, and
-/// the others at the calls after it; those that stay ([`At::CallsFrom`], [`At::BytesFrom`]) come where no other
-/// does.
+/// Each call has one fault at most. Of several that are due, the one that was told first comes
+/// first, and the others at the calls after it; those that stay ([`At::CallsFrom`],
+/// [`At::BytesFrom`]) come where no other does.
 ///
 /// ```
 /// use std::io::Write;

@@ -1,9 +1,9 @@
-//! Make a peer vanish at the byte you choose, and find out whether your code survives it. For systems that
-//! have SIGPIPE; synchronous, on loopback, without a runtime.
+//! Make a peer vanish at the byte you choose, and find out whether your code survives it. For
+//! systems that have SIGPIPE; synchronous, on loopback, without a runtime.
 //!
-//! A reset that comes at the wrong moment shows nothing, and `cargo test` ignores SIGPIPE: a test of your
-//! own code that fails as it should needs both right. This is one, whole; `send_request` stands for your
-//! code:
+//! A reset that comes at the wrong moment shows nothing, and `cargo test` ignores SIGPIPE: a test
+//! of your own code that fails as it should needs both right. This is one, whole; `send_request`
+//! stands for your code:
 //!
 //! ```no_run
 //! # fn send_request(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
@@ -24,9 +24,9 @@
 //! }
 //! ```
 //!
-//! If `send_request` uses `write_vectored`, the test fails: "the scene should survive: it was killed by
-//! SIGPIPE". With [epipe]'s `net::TcpStream` in its place, in your code and in the test, it passes. In
-//! `Cargo.toml` (until the first release `path = "…"`):
+//! If `send_request` uses `write_vectored`, the test fails: "the scene should survive: it was
+//! killed by SIGPIPE". With [epipe]'s `net::TcpStream` in its place, in your code and in the test,
+//! it passes. In `Cargo.toml` (until the first release `path = "…"`):
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -37,15 +37,17 @@
 //!
 //! # A proof has a control
 //!
-//! Beside the scene that survives stands one that is killed, the same but for the protection. Where no control
-//! dies, one of these is missing:
+//! Beside the scene that survives stands one that is killed, the same but for the protection. Where
+//! no control dies, one of these is missing:
 //!
 //! * **The peer is gone, and the system knows it**: [`wait_broken`](Peer::wait_broken).
-//! * **It is the write that raises.** Over TCP the first one raises after [`FinThenReset`](Break::FinThenReset) alone;
-//!   after the other breaks that close, it succeeds or is told `ECONNRESET`, and the second raises. (If the first
-//!   succeeds, the reset that it draws is waited for by [`wait_reset`].) Over a Unix socket the first raises.
-//! * **The call is one that raises.** On Linux, of std's streams `write_vectored` does, `write` and `write_all` do not:
-//!   std protects these. All writes to a pipe raise, and socket2's, and C's `write`.
+//! * **It is the write that raises.** Over TCP the first one raises after
+//!   [`FinThenReset`](Break::FinThenReset) alone; after the other breaks that close, it succeeds or
+//!   is told `ECONNRESET`, and the second raises. (If the first succeeds, the reset that it draws
+//!   is waited for by [`wait_reset`].) Over a Unix socket the first raises.
+//! * **The call is one that raises.** On Linux, of std's streams `write_vectored` does, `write` and
+//!   `write_all` do not: std protects these. All writes to a pipe raise, and socket2's, and C's
+//!   `write`.
 //!
 //! ```ignore
 //! use std::io::{self, IoSlice, Write};
@@ -86,9 +88,9 @@
 //! | to know *which* call of a large program would die of it | [`Watch`] |
 //! | to try a server that runs already | the program `epipe-reset` |
 //!
-//! Asynchronous code is tried in the same way, with a runtime that the scene makes for itself: so the test is a
-//! plain `#[test]`, not `#[tokio::test]`, inside of which none can be made. A peer is a thread, so that it breaks
-//! while the scene's own thread waits for it:
+//! Asynchronous code is tried in the same way, with a runtime that the scene makes for itself: so
+//! the test is a plain `#[test]`, not `#[tokio::test]`, inside of which none can be made. A peer is
+//! a thread, so that it breaks while the scene's own thread waits for it:
 //!
 //! ```ignore
 //! #[test]
@@ -108,10 +110,10 @@
 //!
 //! # What the next write reports
 //!
-//! After [`wait_broken`](Peer::wait_broken) this is known, **as long as nobody else reads, writes or asks
-//! for `SO_ERROR`** on the handle in between: one of these takes the `ECONNRESET`, and `EPIPE` comes first.
-//! (Registering with epoll, or poll, takes nothing.) A write that may raise raises with `EPIPE`, not with
-//! `ECONNRESET`.
+//! After [`wait_broken`](Peer::wait_broken) this is known, **as long as nobody else reads, writes
+//! or asks for `SO_ERROR`** on the handle in between: one of these takes the `ECONNRESET`, and
+//! `EPIPE` comes first. (Registering with epoll, or poll, takes nothing.) A write that may raise
+//! raises with `EPIPE`, not with `ECONNRESET`.
 //!
 //! | [`Break`], over TCP | first write | the one after [`wait_reset`] | a read |
 //! |---|---|---|---|
@@ -123,18 +125,20 @@
 //! | [`StopReading`](Break::StopReading) | succeeds until the buffers are full, then `EAGAIN`, or blocks | | waits |
 //!
 //! A read of what had come before the break takes nothing from the error; the read that returns
-//! `ECONNRESET` does. Over a Unix socket there is no reset: every break that closes is **`EPIPE`** at the
-//! first write, and a read that finds the peer closed with unread data returns `ECONNRESET`. A kernel's word
-//! for it all is Linux's, measured on 6.18; the tests of this crate play each row there 10,000 times.
+//! `ECONNRESET` does. Over a Unix socket there is no reset: every break that closes is **`EPIPE`**
+//! at the first write, and a read that finds the peer closed with unread data returns `ECONNRESET`.
+//! A kernel's word for it all is Linux's, measured on 6.18; the tests of this crate play each row
+//! there 10,000 times.
 //!
 //! # Platforms
 //!
-//! Run on Linux; on Apple, BSD, Android and the others type-checked. This is there on Linux and Android alone:
+//! Run on Linux; on Apple, BSD, Android and the others type-checked. This is there on Linux and
+//! Android alone:
 //!
 //! * what was sent before a break is waited for until it has arrived;
 //! * a [`Proxy`] sees the reset of a side that it reads no more;
-//! * [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes: other systems are asked once a
-//!   millisecond;
+//! * [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes: other systems are asked
+//!   once a millisecond;
 //! * a FIN is seen behind unread data (on FreeBSD and illumos too);
 //! * a [`Watch`] tells a thread's name.
 //!
@@ -142,8 +146,8 @@
 //!
 //! The feature `watch` (on by default) is [`Watch`] alone, which needs the crate `backtrace`.
 //!
-//! All of it is for tests: threads are spawned for each peer, and the [assert](crate::assert_survives)
-//! macros panic.
+//! All of it is for tests: threads are spawned for each peer, and the
+//! [assert](crate::assert_survives) macros panic.
 
 // The only names of systems outside `sys`: those without SIGPIPE.
 #![cfg(all(

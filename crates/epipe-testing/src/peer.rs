@@ -15,8 +15,8 @@ use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worke
 
 /// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
 ///
-/// It lives in a thread of its own and needs nobody's help: it reads, says what it was given to say,
-/// and breaks. [`wait_broken`](Peer::wait_broken) tells when the break has arrived.
+/// It lives in a thread of its own and needs nobody's help: it reads, says what it was given to
+/// say, and breaks. [`wait_broken`](Peer::wait_broken) tells when the break has arrived.
 ///
 /// ```
 /// use std::io::{ErrorKind, IoSlice, Write};
@@ -37,8 +37,8 @@ use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worke
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It takes one connection, the first, be it a mere probe: who connects once more is refused, or reset if it had
-/// been waiting. When it is dropped, so is the connection.
+/// It takes one connection, the first, be it a mere probe: who connects once more is refused, or
+/// reset if it had been waiting. When it is dropped, so is the connection.
 #[derive(Debug)]
 pub struct Peer {
     address: Option<SockAddr>,
@@ -201,13 +201,13 @@ impl Peer {
         Peer::connect_to(&[SockAddr::unix(path)?], script.into())
     }
 
-    /// Takes one end of a connection that is there: a socket pair's, or what a listener of yours has
-    /// accepted. It makes that end non-blocking, and is its only owner.
+    /// Takes one end of a connection that is there: a socket pair's, or what a listener of yours
+    /// has accepted. It makes that end non-blocking, and is its only owner.
     ///
     /// # Errors
     ///
-    /// What is no connected stream socket is given back as it was: `NotConnected`, `InvalidInput`, or what
-    /// `getsockopt` says. Those of `fcntl`, `pipe` and of starting a thread.
+    /// What is no connected stream socket is given back as it was: `NotConnected`, `InvalidInput`,
+    /// or what `getsockopt` says. Those of `fcntl`, `pipe` and of starting a thread.
     pub fn holding(end: impl Into<OwnedFd>, script: impl Into<Script>) -> Result<Peer, HoldError> {
         let script = script.into();
         let connection = Connection::holding(Socket::from(end.into()), script.breaks.is_slow())
@@ -277,8 +277,8 @@ impl Peer {
         self.shared.state().received
     }
 
-    /// Waits until this peer has broken the connection, whether or not that has arrived: for who has not the
-    /// other end in hand. Returns how many bytes it has received.
+    /// Waits until this peer has broken the connection, whether or not that has arrived: for who
+    /// has not the other end in hand. Returns how many bytes it has received.
     ///
     /// # Errors
     ///
@@ -298,8 +298,8 @@ impl Peer {
     }
 
     /// Waits until this peer has broken the connection and the break has arrived in the local
-    /// kernel, at the other end of the connection, which is `handle`. By poll(2): it takes no byte and
-    /// no error from the handle, so that the next write's answer is known.
+    /// kernel, at the other end of the connection, which is `handle`. By poll(2): it takes no byte
+    /// and no error from the handle, so that the next write's answer is known.
     ///
     /// Of [`Break::StopReading`] nothing arrives: it returns when the peer has stopped.
     ///
@@ -356,8 +356,8 @@ impl From<io::Error> for End {
     }
 }
 
-/// How long a reset at byte 0 waits for the other side to return from `connect`, which may be told of it. No event
-/// tells that it has returned.
+/// How long a reset at byte 0 waits for the other side to return from `connect`, which may be told
+/// of it. No event tells that it has returned.
 const AT_ACCEPT: Duration = Duration::from_millis(50);
 
 /// All of a peer's life up to the break. What stays open after it is returned.
@@ -381,8 +381,8 @@ fn live(
     finish(connection, script, line)
 }
 
-/// Sends the greeting and reads exactly as much as the break counts, both at once: the other side may
-/// not read before it has written.
+/// Sends the greeting and reads exactly as much as the break counts, both at once: the other side
+/// may not read before it has written.
 fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) -> Result<(), End> {
     let at_a_time = script.breaks.at_a_time();
     let mut greeting = &script.greeting[..];

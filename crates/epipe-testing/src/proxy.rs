@@ -143,7 +143,8 @@ impl Shared {
 }
 
 impl Proxy {
-    /// Listens on a free TCP port of loopback, of the server's own family, and passes on to `server`.
+    /// Listens on a free TCP port of loopback, of the server's own family, and passes on to
+    /// `server`.
     ///
     /// # Errors
     ///
@@ -154,7 +155,8 @@ impl Proxy {
         Proxy::begin(&address, servers, None, cut)
     }
 
-    /// Listens on a Unix stream socket in a folder of its own, and passes on to the server at `path`.
+    /// Listens on a Unix stream socket in a folder of its own, and passes on to the server at
+    /// `path`.
     ///
     /// # Errors
     ///
@@ -198,8 +200,8 @@ impl Proxy {
     }
 
     /// Waits until the connection of this number, from 0, has ended on both sides, by a cut or by
-    /// itself; returns what was passed on. (After [`Break::StopReading`] the FIN of the side that is read no more
-    /// is not seen, as nothing behind the byte is.)
+    /// itself; returns what was passed on. (After [`Break::StopReading`] the FIN of the side that
+    /// is read no more is not seen, as nothing behind the byte is.)
     ///
     /// # Errors
     ///
@@ -213,12 +215,14 @@ impl Proxy {
     /// `handle`, the client's or the server's. By poll(2): it takes no byte and no error from the
     /// handle.
     ///
-    /// Which side sees what stands in the table above; [`Break::StopReading`] has nothing that arrives.
+    /// Which side sees what stands in the table above; [`Break::StopReading`] has nothing that
+    /// arrives.
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`] when `timeout` is over, also if all connections have ended uncut (for another may
-    /// come; [`wait_ended`](Proxy::wait_ended) tells of those); [`WaitError::NeverBreaks`] if nothing is to be cut.
+    /// [`WaitError::TimedOut`] when `timeout` is over, also if all connections have ended uncut
+    /// (for another may come; [`wait_ended`](Proxy::wait_ended) tells of those);
+    /// [`WaitError::NeverBreaks`] if nothing is to be cut.
     pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
         let begun = Instant::now();
         let breaks = [self.cut.to_server, self.cut.to_client];
@@ -329,7 +333,8 @@ fn pass_on(client: Connection, servers: &[SockAddr], cut: Cut, line: &Line, tell
         from_server: Way::new(cut.to_client),
         cut: false,
     };
-    // An error is the line's, whose owner is gone, or one of a connection that is: both are dropped.
+    // An error is the line's, whose owner is gone, or one of a connection that is: both are
+    // dropped.
     let outcome = between.run(line, &tell).unwrap_or(Outcome::Gone);
     between.end(outcome, line, tell);
 }
@@ -374,8 +379,8 @@ enum WayState {
     Stopped,
     /// It breaks when there is a byte more, which is not read.
     AwaitsUnread,
-    /// It breaks when all that was passed on has arrived. Meanwhile the other direction goes on: the receiver may
-    /// not read before it has written.
+    /// It breaks when all that was passed on has arrived. Meanwhile the other direction goes on:
+    /// the receiver may not read before it has written.
     Due,
     /// The receiver is gone. What it had said before is passed on; then the sender is told.
     Refused,
@@ -512,8 +517,8 @@ impl Between {
         Ok(has_arrived.then_some(Outcome::Cut(breaks, from)))
     }
 
-    /// Waits until something can be done, or it is time to look whether a cut's bytes have arrived; tells of each
-    /// direction its sender and its receiver.
+    /// Waits until something can be done, or it is time to look whether a cut's bytes have arrived;
+    /// tells of each direction its sender and its receiver.
     fn watch(&self, pause: Duration, line: &Line) -> io::Result<[[Ready; 2]; 2]> {
         let (client, server) = (self.client.as_fd(), self.server.as_fd());
         let watched = [

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use super::blame;
 use crate::sys::{Recorder, Recording};
 
-/// Finds calls that nothing protects, without dying of them: while it lives, a SIGPIPE of this process
-/// is recorded with its thread and its stack.
+/// Finds calls that nothing protects, without dying of them: while it lives, a SIGPIPE of this
+/// process is recorded with its thread and its stack.
 ///
-/// The writing call still returns `EPIPE`, as if the signal were ignored. If there was a handler, it is
-/// called after the recording; the default action and an ignored signal stand aside until the watch is
-/// dropped, and then are put back.
+/// The writing call still returns `EPIPE`, as if the signal were ignored. If there was a handler,
+/// it is called after the recording; the default action and an ignored signal stand aside until the
+/// watch is dropped, and then are put back.
 ///
 /// ```
 /// use std::io::Write;
@@ -32,23 +32,25 @@ use crate::sys::{Recorder, Recording};
 ///
 /// # Limits
 ///
-/// * It sees what is *raised*. Where SIGPIPE is blocked, as under epipe's `sigpipe::guard`, nothing comes; and
-///   calls that epipe protects raise nothing.
-/// * It is the process's: it sees the SIGPIPEs of all threads, also of tests that run beside this one.
-///   There is one at a time. Give a test that watches a process of its own
+/// * It sees what is *raised*. Where SIGPIPE is blocked, as under epipe's `sigpipe::guard`, nothing
+///   comes; and calls that epipe protects raise nothing.
+/// * It is the process's: it sees the SIGPIPEs of all threads, also of tests that run beside this
+///   one. There is one at a time. Give a test that watches a process of its own
 ///   ([`fate_of`](super::fate_of), nextest).
 /// * 128 signals are kept, the others counted ([`missed`](Watch::missed)); of a stack the innermost
 ///   64 frames.
-/// * The unwinder must pass the signal's own frame. LLVM's, which static musl programs on x86-64 hold, does
-///   not: there an event tells its thread alone.
-/// * The stack is walked by unwind tables. C code without them (32-bit ARM, `-fno-asynchronous-unwind-tables`)
-///   ends it. Files and lines need debug information, which release builds lack by default (`debug =
-///   "line-tables-only"` in the profile is enough; a function's name is then without its path).
-/// * Where SIGPIPE goes to the process (Apple, NetBSD) another thread may take it: then thread and stack
-///   are that one's. There, epipe's guard is a handler too: what it suppresses is recorded. End the two in
-///   the reverse order in which they began.
-/// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is dropped. One
-///   that goes on calling the handler which it had found must be gone before the next `Watch`.
+/// * The unwinder must pass the signal's own frame. LLVM's, which static musl programs on x86-64
+///   hold, does not: there an event tells its thread alone.
+/// * The stack is walked by unwind tables. C code without them (32-bit ARM,
+///   `-fno-asynchronous-unwind-tables`) ends it. Files and lines need debug information, which
+///   release builds lack by default (`debug = "line-tables-only"` in the profile is enough; a
+///   function's name is then without its path).
+/// * Where SIGPIPE goes to the process (Apple, NetBSD) another thread may take it: then thread and
+///   stack are that one's. There, epipe's guard is a handler too: what it suppresses is recorded.
+///   End the two in the reverse order in which they began.
+/// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is
+///   dropped. One that goes on calling the handler which it had found must be gone before the next
+///   `Watch`.
 #[must_use = "it watches until it is dropped"]
 pub struct Watch(Recorder);
 
@@ -80,8 +82,8 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// [`WatchError::Another`] while there is one; [`WatchError::Blocked`] where it would be blind; those
-    /// of `sigaction`.
+    /// [`WatchError::Another`] while there is one; [`WatchError::Blocked`] where it would be blind;
+    /// those of `sigaction`.
     pub fn begin() -> Result<Watch, WatchError> {
         if Recorder::is_blind()? {
             return Err(WatchError::Blocked);
@@ -89,7 +91,8 @@ impl Watch {
         Recorder::begin()?.map(Watch).ok_or(WatchError::Another)
     }
 
-    /// What has been recorded so far. Here the symbols are looked up, which takes a while the first time.
+    /// What has been recorded so far. Here the symbols are looked up, which takes a while the first
+    /// time.
     pub fn events(&self) -> Vec<Event> {
         self.0.recordings().iter().map(Event::of).collect()
     }
@@ -129,8 +132,8 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// One SIGPIPE: which thread took it, and where that was. [`Display`](fmt::Display) is its stack, down to
-/// the thread's start.
+/// One SIGPIPE: which thread took it, and where that was. [`Display`](fmt::Display) is its stack,
+/// down to the thread's start.
 #[derive(Clone, Debug)]
 pub struct Event {
     thread: usize,
@@ -167,8 +170,8 @@ impl Event {
         self.thread
     }
 
-    /// The thread's name, where the system tells it (Linux, Android; its first 15 bytes). libtest names its
-    /// threads after the tests.
+    /// The thread's name, where the system tells it (Linux, Android; its first 15 bytes). libtest
+    /// names its threads after the tests.
     pub fn thread_name(&self) -> Option<&str> {
         self.thread_name.as_deref()
     }
@@ -178,8 +181,8 @@ impl Event {
         &self.frames
     }
 
-    /// Who is to blame: the innermost function that belongs neither to Rust's standard library nor to glibc, by
-    /// its file; of code without debug information, by its name, if that is Rust's.
+    /// Who is to blame: the innermost function that belongs neither to Rust's standard library nor
+    /// to glibc, by its file; of code without debug information, by its name, if that is Rust's.
     pub fn caller(&self) -> Option<&Frame> {
         let is_to_blame =
             |frame: &&Frame| blame::is_to_blame(frame.function.as_deref(), frame.file.as_deref());

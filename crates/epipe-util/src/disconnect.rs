@@ -42,7 +42,8 @@ use crate::sys;
 /// `SSL_ERROR_SYSCALL` or `SSL_ERROR_SSL` it must not be called at all. With
 /// `SSL_OP_IGNORE_UNEXPECTED_EOF` OpenSSL 3 calls every end orderly.
 ///
-/// [`process_new_packets`]: https://docs.rs/rustls/0.23/rustls/struct.ConnectionCommon.html#method.process_new_packets
+/// [`process_new_packets`]:
+/// https://docs.rs/rustls/0.23/rustls/struct.ConnectionCommon.html#method.process_new_packets
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {

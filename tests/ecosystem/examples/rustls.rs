@@ -9,8 +9,9 @@
 //! host, and lives to tell the error. (`c-host`, beside this file, shows both in a C program.)
 //!
 //! For authors of bindings: where a C library calls *you* to read and write, keep an
-//! `epipe::net::TcpStream` (or a `NoSigpipe` of what you were given) behind the callback, and give the
-//! error's `raw_os_error()` as its contract asks. Where it writes by itself, see `docs/bindings.md`.
+//! `epipe::net::TcpStream` (or a `NoSigpipe` of what you were given) behind the callback, and give
+//! the error's `raw_os_error()` as its contract asks. Where it writes by itself, see
+//! `docs/bindings.md`.
 
 #![allow(unsafe_code, reason = "SIGPIPE is put back to its default, as a C host has it")]
 

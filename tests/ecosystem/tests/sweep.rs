@@ -1,4 +1,5 @@
-//! rustls over this crate's stream: cut at any byte it neither dies nor takes a truncation for the end.
+//! rustls over this crate's stream: cut at any byte it neither dies nor takes a truncation for the
+//! end.
 
 #![cfg(all(
     target_os = "linux",

@@ -105,10 +105,10 @@ cfg_if! {
             }
         }
     } else {
-        /// Waits for one of `events`, or an end in both directions. Who asks for nothing is not woken
-        /// elsewhere (XNU poll_nocancel, FreeBSD sopoll_generic), and who asks for more is woken by that
-        /// all the time: so it asks once a millisecond. On XNU POLLOUT makes poll look at the direction
-        /// that a FIN leaves open.
+        /// Waits for one of `events`, or an end in both directions. Who asks for nothing is not
+        /// woken elsewhere (XNU poll_nocancel, FreeBSD sopoll_generic), and who asks for more is
+        /// woken by that all the time: so it asks once a millisecond. On XNU POLLOUT makes poll
+        /// look at the direction that a FIN leaves open.
         fn until(fd: BorrowedFd<'_>, events: c_short, timeout: Duration) -> io::Result<c_short> {
             let deadline = Instant::now().checked_add(timeout);
             loop {

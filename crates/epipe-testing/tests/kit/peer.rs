@@ -101,7 +101,8 @@ impl Family for Unix {
     }
 }
 
-/// What a foreign `write(2)` says, one after the other; each waits for what the one before has drawn.
+/// What a foreign `write(2)` says, one after the other; each waits for what the one before has
+/// drawn.
 fn writes(stream: &impl AsFd, answers: usize) -> Vec<String> {
     (0..answers)
         .map(|number| {

@@ -196,7 +196,8 @@ fn reset(stream: TcpStream) {
 #[test]
 fn an_answer_that_came_before_a_reset_is_passed_on() {
     for _ in 0..rounds() {
-        // A server that refuses what the client still sends: it answers, and closes with something unread.
+        // A server that refuses what the client still sends: it answers, and closes with something
+        // unread.
         let (_proxy, client, mut server) = through(Cut::default());
         thread::scope(|threads| {
             threads.spawn(|| while (&client).write(&[b'x'; 4096]).is_ok() {});

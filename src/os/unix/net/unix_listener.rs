@@ -17,15 +17,14 @@ use crate::sys::{SocketState, handle};
 /// accepts.
 pub struct UnixListener {
     inner: std::os::unix::net::UnixListener,
-    #[allow(dead_code)] // a listener writes nothing; accepted sockets inherit its option
-    state: SocketState,
 }
 
 impl UnixListener {
     #[inline]
     fn adopt(inner: std::os::unix::net::UnixListener) -> UnixListener {
-        let state = SocketState::adopted(&inner);
-        UnixListener { inner, state }
+        // It writes nothing; the sockets that it accepts inherit its option.
+        SocketState::adopted(&inner);
+        UnixListener { inner }
     }
 
     /// Mirrors [`std::os::unix::net::UnixListener::bind`].
