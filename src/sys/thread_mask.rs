@@ -104,12 +104,14 @@ fn take_back_under_guard(len: usize, answer: io::Result<usize>) -> io::Result<us
 
 impl Before {
     /// Blocks SIGPIPE on this thread, and tells how it was found.
+    #[inline]
     fn begin() -> io::Result<Before> {
         let blocked = block()?;
         Ok(Before { blocked, pending: blocked && pending().is_ok_and(|pending| pending) })
     }
 
     /// Ends what [`begin`](Before::begin) began, round one call of our own.
+    #[inline]
     fn end(self, len: usize, answer: io::Result<usize>) -> io::Result<usize> {
         let taken = self.take_back(len, &answer);
         self.restore(taken);
