@@ -25,8 +25,8 @@
 //!
 //! # Cost
 //!
-//! The adoption is one system call, a write one as tokio's own; where it fills the socket's buffer,
-//! one more finds out.
+//! Adoption is one system call. A write is one, as tokio's own; one that fills the socket's buffer
+//! makes one more.
 //!
 //! A `ChildStdin` shows neither its readiness nor its registration: each poll of it runs under a
 //! [`guard`](crate::sigpipe::guard()) that is dropped before the poll returns, never held across an

@@ -149,8 +149,8 @@ pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
 
 /// The ends of a TCP connection that has ended: by our own hand, so that nothing is waited for. To
 /// the sender the two are the same (POSIX: shut down for writing, or no longer connected). The end
-/// that is to be accepted may be late, and is missing then; the end of the listener would reset the
-/// other one.
+/// that is to be accepted may be late, and is missing then. The listener is returned too: its drop
+/// would reset what it has not accepted.
 pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpListener)> {
     let listener = TcpListener::bind((loopback, 0))?;
     // Loopback answers at once, or a firewall drops it.

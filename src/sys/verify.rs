@@ -122,8 +122,8 @@ pub(crate) fn verify() -> Result<Protection, Error> {
             "this system directs SIGPIPE at the process, not at the thread that asks",
         )));
     }
-    // Where the guard is the process's, another thread that drops the last one would discard the
-    // signal that a question has raised.
+    // Where the guard is the process's (`EPIPE_REFUSE=thread_mask`), another thread that drops the
+    // last one would discard the signal that a question has raised.
     super::guard::enter().map_err(Error::CannotAsk)?;
     let answers: Vec<(Technique, io::Result<Option<Call>>)> = vec![
         #[cfg(send_flag_alone)]
