@@ -43,29 +43,22 @@ use crate::sys::handle::Handle;
 ///
 /// Where there are descriptors it asks for [`AsFd`](std::os::fd::AsFd): the one that the type
 /// writes to. Windows has none: there it asks for nothing, and every write is the type's own.
-#[diagnostic::on_unimplemented(
-    message = "`NoSigpipe` cannot adopt a `{Self}`",
-    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
-    note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
-    note = "handles of tokio and mio need the feature of that name (and the same major version)",
-    note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
-    note = "what is only read from needs nothing"
-)]
 pub trait Adopt: Handle {}
 
-// Both traits have the notes: of a `Box<T>` the compiler reports what `T` lacks.
 /// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with their
 /// features the handles of tokio and mio, which are written to inside these crates' own calls.
 #[diagnostic::on_unimplemented(
     message = "`NoSigpipe` cannot adopt a `{Self}`",
-    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
     note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
+    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
     note = "handles of tokio and mio need the feature of that name (and the same major version)",
     note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
     note = "what is only read from needs nothing"
 )]
 pub trait Adoptable: Handle {}
 
+// Of a `Box<T>` the compiler would otherwise report what `T` lacks, without these notes.
+#[diagnostic::do_not_recommend]
 impl<T: Adopt> Adoptable for T {}
 
 impl Adopt for TcpStream {}
