@@ -41,11 +41,16 @@ struct Found {
 }
 
 impl Found {
-    fn note(&mut self, answer: io::Result<Option<Call>>) {
-        match answer {
-            Ok(call) => self.ignored = self.ignored.or(call),
-            Err(error) => self.error = self.error.take().or(Some(error)),
+    /// One answer: whether a call ignores its flag.
+    fn note(&mut self, by: Call, ignores: io::Result<bool>) {
+        if matches!(ignores, Ok(true)) {
+            self.ignored = self.ignored.or(Some(by));
         }
+        self.note_error(ignores.map(drop));
+    }
+
+    fn note_error(&mut self, asked: io::Result<()>) {
+        self.error = self.error.take().or(asked.err());
     }
 
     /// The first call that raised, also if another question could not be asked; else the first
@@ -69,11 +74,11 @@ fn on_sockets(found: &mut Found, ask: Ask) {
     let has_one = on_v4.is_ok() || on_v6.is_ok();
     for answer in [on_v4, on_v6] {
         if !(has_one && answer.as_ref().is_err_and(is_missing)) {
-            found.note(answer.map(|()| None));
+            found.note_error(answer);
         }
     }
     let on_unix = broken_unix().map(|socket| both_ways(socket.as_fd(), found, ask));
-    found.note(on_unix.map(|()| None));
+    found.note_error(on_unix);
 }
 
 /// Asks at both ends.
@@ -89,7 +94,7 @@ fn on_tcp(loopback: IpAddr, found: &mut Found, ask: Ask) -> io::Result<()> {
 fn both_ways(fd: BorrowedFd<'_>, found: &mut Found, ask: Ask) {
     let blocking = ask(fd, found);
     let nonblocking = call::set_nonblocking(fd).and_then(|()| ask(fd, found));
-    found.note(blocking.and(nonblocking).map(|()| None));
+    found.note_error(blocking.and(nonblocking));
 }
 
 /// Whether there is no such loopback address.
@@ -109,11 +114,11 @@ fn ignored_in_send(socket: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> 
                     drop(send(socket, by, shape, to, flags));
                 })
             };
-            found.note(ask(None).map(|ignores| ignores.then_some(by)));
+            found.note(by, ask(None));
             // With an address where the plain call takes one: TCP does on Linux, and pays no heed
             // to it.
             if own.is_some() && matches!(ask(own.as_ref()), Ok(true)) {
-                found.note(Ok(Some(by)));
+                found.note(by, Ok(true));
             }
         }
     }
@@ -172,7 +177,7 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
     let mut found = Found::default();
     let on_pipe = broken_pipe().map(|pipe| both_ways(pipe.as_fd(), &mut found, ignored_in_write));
-    found.note(on_pipe.map(|()| None));
+    found.note_error(on_pipe);
     on_sockets(&mut found, ignored_in_write);
     found.answer()
 }
@@ -190,7 +195,7 @@ fn ignored_in_write(fd: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
                 false => call::write(fd, &[0]),
             });
         });
-        found.note(ignores.map(|ignores| ignores.then_some(Call::Pwritev2)));
+        found.note(Call::Pwritev2, ignores);
     }
     Ok(())
 }
