@@ -116,8 +116,8 @@ macro_rules! stream_writes {
             /// # Errors
             ///
             /// Those of a write and of a read of the file. The byte count sent before the error is
-            /// not reported. A range that starts beyond the longest file of its file system is
-            /// `EOVERFLOW` on Linux.
+            /// not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`; on Linux also
+            /// one that starts beyond the longest file of its file system.
             ///
             /// # Platforms
             ///

@@ -44,16 +44,17 @@ use crate::sys::handle::adapter_traits;
 /// One system call at adoption, which asks what the descriptor is; for a socket up to two more on
 /// Apple, FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as
 /// before, that to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does, and that to a
-/// regular file costs nothing more.
+/// regular file is one too.
 ///
 /// # Limits
 ///
 /// * [`get_ref`](NoSigpipe::get_ref) and the borrowed handles show `T` itself: what is written
 ///   through them is not protected.
-/// * The descriptor is asked once. Where a pipe or a socket takes the place of a *regular file*
-///   (`dup2`, as programs do that reopen their log), a write to it kills: call
-///   [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap is noticed, except on Apple,
-///   where the flag that was set on the old file is taken to be still there.
+/// * The descriptor is asked once. A pipe or a socket may take the place of a *regular file*
+///   (`dup2`, as programs do that reopen their log). With `write_flag` (Linux 6.18) a write to it
+///   is protected; elsewhere it kills: call [`get_mut`](NoSigpipe::get_mut) after the swap. Every
+///   other swap is noticed, except on Apple, where the flag that was set on the old file is taken
+///   to be still there.
 /// * Where there are descriptors and no SIGPIPE (WASI, ESP-IDF), a write to a socket is that of a
 ///   [`File`](std::fs::File), not the stream's own. It was type-checked there, and not run.
 pub struct NoSigpipe<T> {

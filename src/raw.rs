@@ -23,6 +23,12 @@
 //! What the system call reports, untouched:
 //! [`ErrorKind::BrokenPipe`](std::io::ErrorKind::BrokenPipe) (`EPIPE`) if the peer is gone.
 //!
+//! # Signal handlers and forked children
+//!
+//! [`write`](write()), [`write_vectored`] and the `send` functions are async-signal-safe: a signal
+//! handler may call them, whatever it interrupts, and so may a forked child (not after `vfork`).
+//! They wait for nothing that the interrupted code holds, allocate nothing and use no thread-local.
+//!
 //! # Platforms
 //!
 //! Nothing is remembered between two calls. On Apple each call asks whether the socket carries
@@ -41,6 +47,12 @@ use {crate::sys::PipeState, std::io::IoSlice, std::io::Result, std::os::fd::AsFd
 pub use socket::*;
 
 /// `write(2)` to a descriptor of any kind.
+///
+/// # Platforms
+///
+/// On Linux the first write of a process asks whether `RWF_NOSIGNAL` works, on a pipe that it makes
+/// itself: see [`verify()`](fn@crate::verify). A sandbox that *kills* on `pipe2` kills there; call
+/// `verify()` before it is set up.
 #[cfg(has_fd)]
 pub fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
     PipeState::default().write(fd.as_fd(), buf)

@@ -186,20 +186,29 @@ impl Socket {
         self.send_with_flags(buf, crate::sys::option::MSG_OOB)
     }
 
-    /// Mirrors [`socket2::Socket::sendfile`].
+    /// Mirrors [`socket2::Socket::sendfile`], but for handles alone: safe code must not lend a
+    /// number that it does not own.
+    ///
+    /// ```compile_fail,E0277
+    /// # fn f(socket: epipe::Socket) -> std::io::Result<()> {
+    /// socket.sendfile(&3, 0, None)?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Platforms
     ///
     /// No flag covers `sendfile` on Linux and Android: it runs under a guard, three system
     /// calls more.
     #[cfg(has_sendfile)]
-    pub fn sendfile<F: std::os::fd::AsRawFd>(
+    pub fn sendfile<F: std::os::fd::AsFd>(
         &self,
         file: &F,
         offset: usize,
         length: Option<std::num::NonZeroUsize>,
     ) -> io::Result<usize> {
-        let file = file.as_raw_fd();
+        use std::os::fd::AsRawFd;
+
+        let file = file.as_fd().as_raw_fd();
         self.state.run(&self.inner, || self.inner.sendfile(&file, offset, length))
     }
 }

@@ -10,8 +10,9 @@ pub use crate::sys::verify::{Error, Protection};
 /// Reports what protects this process now. It asks the system nothing.
 ///
 /// Left out is what the build refused, and what was refused for the whole process or found to be
-/// silently ignored since. A technique that was not tried yet is in it: on Linux before 6.18 the
-/// first pipe write (or [`verify()`]) finds out that there is no `write_flag`.
+/// silently ignored since. So is `write_flag` until it has proven itself. The first of these asks:
+/// a write to a pipe, a write of a [`NoSigpipe`](crate::NoSigpipe) to a regular file,
+/// [`raw::write`](crate::raw::write()), [`io::pipe`](crate::io::pipe), [`verify()`].
 ///
 /// ```
 /// println!("{}", epipe::protection());
@@ -23,6 +24,11 @@ pub fn protection() -> Protection {
 /// Asks the running system whether it keeps what its flags promise; reports what protects this
 /// process.
 ///
+/// `write_flag` (`RWF_NOSIGNAL`) is used only after it has proven itself, since gVisor accepts and
+/// ignores it. The first write to a pipe asks that by itself, with one byte; this function asks it
+/// too, and more. What cannot be asked now is asked again at later writes, and a guard protects
+/// until then.
+///
 /// Each call that carries a flag is made on a broken connection of this function's own, SIGPIPE
 /// blocked on this thread, and must not raise; the same write without the flag must. Asked are
 /// `send`, `sendto` and `sendmsg` on a Unix socket pair and on both ends of TCP over loopback (IPv4
@@ -33,11 +39,12 @@ pub fn protection() -> Protection {
 ///
 /// # When to call it
 ///
-/// Once, where a library is initialised, before it meets its first peer, if it may run on a
-/// system that its build did not know: a portable binary, an emulator, a container on somebody
-/// else's kernel, a process with an `LD_PRELOAD`. It may be called from any thread and again; each
-/// time it asks, about a thousand system calls and a millisecond, and a system that does not
-/// change gives the same answer.
+/// Once, where a library is initialised, before it meets its first peer, if it may run on a system
+/// that its build did not know: a portable binary, an emulator, a container on another kernel, a
+/// process with an `LD_PRELOAD`. Also before a sandbox is set up which forbids `pipe2`, and above
+/// all one that *kills* for it. It may be called from any thread and again; each time it asks,
+/// about a thousand system calls and a millisecond, and a system that does not change gives the
+/// same answer.
 ///
 /// ```
 /// # fn log(_: impl std::fmt::Display) {}

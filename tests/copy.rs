@@ -1002,6 +1002,41 @@ fn messages_keep_their_borders() {
     assert!(out.read(&mut vec![0; 200_000]).unwrap() <= 8192);
 }
 
+/// SO_PEEK_OFF is the owner's: a peek would obey it, and move it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peek_offset_is_not_obeyed_and_not_moved() {
+    for (source, peek_offset) in [("unix", 0), ("unix", 100), ("tcp", 100)] {
+        for to_kind in ["pipe", "unix", "file"] {
+            let what = format!("{source} with {peek_offset} -> {to_kind}");
+            let from = self::source(source, b"a few bytes");
+            let (level, name) = (libc::SOL_SOCKET, libc::SO_PEEK_OFF);
+            // SAFETY: the option's value is an int, and valid for the calls.
+            let (set, offset) = unsafe {
+                let (fd, mut offset, mut len) = (from.as_raw_fd(), peek_offset, 4);
+                let value = (&raw mut offset).cast();
+                let set = libc::setsockopt(fd, level, name, value, len);
+                let watched = from.try_clone().unwrap();
+                let (to, told) = sink(to_kind);
+                let copied = match to_kind {
+                    "pipe" => copy_from(source, from, &mut epipe::io::PipeWriter::from(to)),
+                    "unix" => copy_from(source, from, &mut UnixStream::from(to)),
+                    _ => copy_from(source, from, &mut File::from(to)),
+                };
+                assert_eq!(copied.unwrap(), 11, "{what}");
+                assert_eq!(told(), b"a few bytes", "{what}");
+                libc::getsockopt(watched.as_raw_fd(), level, name, value, &mut len);
+                (set, offset)
+            };
+            // TCP has the option from Linux 6.9.
+            if set == 0 {
+                // A read takes from the offset what it has read (socket(7)).
+                assert!(offset == (peek_offset - 11).max(0), "{what}: {offset}");
+            }
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_urgent_byte_does_not_end_the_copy() {
@@ -1169,5 +1204,9 @@ fn sendfile_tells_of_a_vanished_peer_and_of_what_is_no_file() {
     let (pipe, _writer) = io::pipe().unwrap();
     let pipe = File::from(OwnedFd::from(pipe));
     assert_eq!(to.sendfile(&pipe, ..).unwrap_err().kind(), ErrorKind::NotSeekable);
-    assert!(to.sendfile(&content, u64::MAX - 5..).is_err());
+    for start in [i64::MAX as u64 + 1, u64::MAX - 5] {
+        let error = to.sendfile(&content, start..).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EOVERFLOW), "{start}");
+        assert_eq!(to.sendfile(&content, start..start).unwrap(), 0);
+    }
 }

@@ -92,27 +92,46 @@ fn where_there_is_no_signal_nothing_is_needed() {
 
 #[cfg(unix)]
 #[test]
-fn a_lie_that_is_found_meanwhile_stays_found() {
-    use sys::technique::Call;
-    use sys::trust::{Trust, is_refusal};
+fn what_was_found_refused_stays_refused() {
+    use sys::trust::{Found, Trust};
 
-    fn honest() -> io::Result<io::Result<usize>> {
-        Ok(Err(io::Error::from_raw_os_error(libc::EPIPE)))
-    }
-
-    // Another thread finds the lie while this one still asks about a refusal.
-    fn interrupted() -> io::Result<io::Result<usize>> {
-        let lie = TRUST.verify(|| Ok(Some(Call::Send)));
-        assert_eq!(lie.unwrap(), Some(Call::Send));
-        honest()
-    }
-
-    static TRUST: Trust = Trust::new(false, interrupted, is_refusal);
-    TRUST.ask();
+    // Another thread finds that the flag is ignored while this one still asks.
+    static TRUST: Trust = Trust::new(false);
+    assert!(TRUST.is_unproven());
+    TRUST.ask(|| {
+        TRUST.note(Found::Refused);
+        Found::Honoured
+    });
     assert!(TRUST.is_refused() && !TRUST.is_honoured());
 
-    // And an honest answer does not bring the technique back.
-    static REFUSED: Trust = Trust::new(true, honest, is_refusal);
-    assert_eq!(REFUSED.verify(|| Ok(None)).unwrap(), None);
-    assert!(REFUSED.is_refused());
+    // What works now can be refused later.
+    static LATER: Trust = Trust::new(false);
+    LATER.ask(|| Found::Honoured);
+    assert!(LATER.is_honoured());
+    LATER.ask(|| panic!("it is known"));
+    LATER.note(Found::Nothing);
+    assert!(LATER.is_honoured());
+    LATER.note(Found::Refused);
+    assert!(LATER.is_refused());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_asked_is_asked_ever_more_seldom() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static TRUST: sys::trust::Trust = sys::trust::Trust::new(false);
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let mut asked_at = Vec::new();
+    for occasion in 1..=100 {
+        let before = ASKED.load(Ordering::Relaxed);
+        TRUST.ask(|| {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            sys::trust::Found::Nothing
+        });
+        if ASKED.load(Ordering::Relaxed) > before {
+            asked_at.push(occasion);
+        }
+    }
+    assert_eq!(asked_at, [1, 2, 4, 8, 16, 32, 64]);
 }

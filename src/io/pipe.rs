@@ -6,8 +6,14 @@ use crate::sys::handle;
 use crate::sys::{self, handle::SocketHandle};
 
 /// Creates an anonymous pipe. Mirrors [`std::io::pipe`].
+///
+/// On Linux the first call of a process also asks whether pipe writes have a flag here, so that a
+/// sandbox that is set up later and *kills* on `pipe2` does not meet that question.
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
-    std::io::pipe().map(|(reader, writer)| (reader.into(), writer.into()))
+    let (reader, writer) = std::io::pipe()?;
+    #[cfg(sigpipe)]
+    sys::pipe::ask_about_write_flag();
+    Ok((reader.into(), writer.into()))
 }
 
 /// The reading end of a pipe. Mirrors [`std::io::PipeReader`].

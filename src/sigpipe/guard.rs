@@ -20,9 +20,9 @@ use crate::sys;
 ///
 /// # What it does
 ///
-/// It blocks the signal on this thread, and takes back one that came before it unblocks: three
-/// system calls around foreign code. A SIGPIPE that was pending before stays pending; `errno`
-/// is left as the guarded code left it; it does not wait.
+/// It blocks the signal on this thread, and takes back one that came before it unblocks: four
+/// system calls around foreign code, [`suppressed`] three. A SIGPIPE that was pending before stays
+/// pending; `errno` is left as the guarded code left it; it does not wait.
 ///
 /// # Errors
 ///
@@ -31,11 +31,10 @@ use crate::sys;
 ///
 /// # Limits
 ///
-/// What breaks the protection of a thread:
-/// * guarded code that unblocks SIGPIPE, or a foreign guard that is dropped inside ours or
-///   outlives it and restores its own mask. Every *new* guard asks the kernel again and
-///   protects, and a socket's send carries its flag; but a plain pipe write of this crate counts
-///   on the guard that the thread has;
+/// What breaks the protection of foreign code on a thread (every write of this crate protects
+/// itself again, and so does every new guard):
+/// * guarded code that unblocks SIGPIPE, a forked child that resets its mask, or a foreign guard
+///   that is dropped inside ours or outlives it and restores its own mask;
 /// * `siglongjmp` out of it, which restores an older mask;
 /// * `ppoll`, `pselect` and `epoll_pwait` with a mask that lets SIGPIPE through, while a signal
 ///   that *foreign* code raised is pending (this crate's own calls take theirs back at once).
@@ -51,51 +50,58 @@ use crate::sys;
 /// * distinguish its SIGPIPE from one that was sent to the process (`kill`) meanwhile: it takes
 ///   back at most one. Where a host has SIGPIPE blocked and one pending on the *process*, one that
 ///   foreign code raises under the guard stays beside it;
-/// * keep `errno` on a Unix that this crate does not know.
+/// * keep `errno` on a Unix that this crate does not know;
+/// * end in any order while 1,023 other threads are under a guard. There the guards of a thread
+///   have to end in the reverse order, and a handler (see below) may stay a while longer;
+/// * leave a SIGPIPE of the *process* where it was: an own write to a vanished peer, in a host that
+///   has one pending, may move it to this thread.
 ///
 /// `mem::forget` leaves the thread blocked, which is safe until somebody unblocks it. So does a
 /// sandbox that forbids to take back the signal that came (`sigtimedwait`).
+///
+/// # Signal handlers and forked children
+///
+/// `guard`, [`suppressed`], [`ignore`](super::ignore) and [`disposition`](super::disposition) are
+/// async-signal-safe: a signal handler may call them, whatever it interrupts, and so may a forked
+/// child. They wait for nothing that the interrupted code holds, allocate nothing and use no
+/// thread-local (but for `errno` on a Unix that this crate does not know), also in a library that
+/// was loaded by `dlopen`. `errno` is kept.
+///
+/// A child that is forked under a guard goes on under it, and its guards end there as they do in
+/// the parent. A child that never uses this crate keeps the mask or the handler that it was forked
+/// with. After `vfork` none of this may be called: parent and child share their memory.
 ///
 /// # Platforms
 ///
 /// On Apple, NetBSD and RTEMS, which direct SIGPIPE at the *process*, a thread's mask does not
 /// help. There, and where the build refuses `thread_mask`, the first guard of the process puts a
 /// handler that does nothing in place of the default action, and the last one takes it out, by way
-/// of `SIG_IGN`. The price:
+/// of `SIG_IGN`. Another thread that enters waits for that, for three system calls. The price:
 /// * a poll, sleep or timed receive of another thread may return EINTR;
 /// * a SIGPIPE of the host's own that is pending is discarded when the handler goes;
 /// * a child that another thread starts in that instant may begin with SIGPIPE ignored (std's
 ///   `Command` puts it right);
 /// * a host that changes the disposition in that instant can be overwritten;
 /// * a host's own handler is left in place, and runs;
+/// * on NetBSD a child that is forked while other threads are under a guard may keep the handler;
 /// * the library must not be unloaded while a guard lives;
 /// * of two copies of this crate in one process, the second relies on the first one's handler.
 ///
-/// On OpenBSD, which has no `sigtimedwait`, the end of a guard may block if another thread of the
-/// host calls `sigwait` for SIGPIPE at the same moment.
-///
 /// Where no SIGPIPE exists it does nothing.
 pub fn guard() -> io::Result<Guard> {
-    sys::guard::enter()?;
-    Ok(Guard { not_send: PhantomData })
+    Ok(Guard { _held: sys::guard::enter()?, not_send: PhantomData })
 }
 
 /// Protects this thread from SIGPIPE while it lives: see [`guard`].
 #[must_use = "the protection ends when the guard is dropped: bind it, `let _guard = …`"]
 pub struct Guard {
+    _held: sys::guard::Held,
     /// A guard belongs to its thread.
     not_send: PhantomData<*mut ()>,
 }
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        sys::guard::leave();
-    }
-}
-
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Guard { not_send: _ } = self;
         f.debug_struct("Guard").finish()
     }
 }
@@ -116,6 +122,5 @@ impl fmt::Debug for Guard {
 ///
 /// As [`guard`]; `f` was not run then.
 pub fn suppressed<T>(f: impl FnOnce() -> T) -> io::Result<T> {
-    let _guard = guard()?;
-    Ok(f())
+    sys::guard::around(f)
 }

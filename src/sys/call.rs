@@ -8,6 +8,8 @@
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
+#[cfg(target_os = "linux")]
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// What one call takes: more is an error on Apple, and std cuts it.
 const WRITE_LIMIT: usize =
@@ -134,6 +136,42 @@ pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
 pub(crate) fn is_empty(bufs: &[IoSlice<'_>]) -> bool {
     // Most often the first has some.
     bufs.first().is_none_or(|first| first.is_empty()) && bufs.iter().all(|buf| buf.is_empty())
+}
+
+/// A pipe for a question. Not on descriptors 0 to 2, where those are free: another thread may write
+/// there, and this pipe will be broken.
+#[cfg(target_os = "linux")]
+pub(crate) fn private_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the array holds two descriptors.
+    let answer = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    if answer == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    if ends.contains(&-1) {
+        // A sandbox may report success without doing it.
+        return Err(io::ErrorKind::Other.into());
+    }
+    // SAFETY: the kernel has just made them, and nothing else owns them.
+    let [reader, writer] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
+    // std duplicates to 3 and above.
+    let above = |end: OwnedFd| if end.as_raw_fd() > 2 { Ok(end) } else { end.try_clone() };
+    Ok((above(reader)?, above(writer)?))
+}
+
+/// A file that no directory has. The raw system call: glibc before 2.27 lacks the function.
+#[cfg(target_os = "linux")]
+pub(crate) fn memory_file() -> io::Result<OwnedFd> {
+    // SAFETY: the name is a C string. The second call changes nothing: it fails on a file of any
+    // other kind, which a sandbox has in mind that reports success (0) without doing it.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_memfd_create, c"".as_ptr(), libc::MFD_CLOEXEC) as c_int;
+        match libc::fcntl(fd, libc::F_GET_SEALS) {
+            -1 => Err(io::Error::last_os_error()),
+            // The kernel has just made it, and nothing else owns it.
+            _ => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
 }
 
 /// The raw system call: musl before 1.2.5 and glibc before 2.26 have no `pwritev2`, and a

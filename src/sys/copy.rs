@@ -20,6 +20,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use std::{ptr, thread};
 
@@ -27,6 +28,7 @@ use libc::c_int;
 use socket2::{SockRef, Type};
 
 use super::handle::as_file;
+use super::option;
 use super::sendfile::{BUFFER, MAX_RW_COUNT};
 use super::trust::is_refusal_of_call;
 
@@ -195,6 +197,10 @@ fn by_splice(
     peeks: bool,
     writer: &mut dyn Write,
 ) -> io::Result<u64> {
+    if peeks && has_peek_offset(from) {
+        return by_buffer(from, to, writer);
+    }
+    let has_socket = peeks || SockRef::from(&to).r#type().is_ok();
     let mut copied = 0;
     loop {
         if peeks {
@@ -203,16 +209,17 @@ fn by_splice(
                 Ok(_) => {}
                 Err(error) if is_interrupted(&error) => continue,
                 Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => break,
-                Err(error) if is_refusal_of_call(&error) => break,
+                Err(error) if is_refused(&error, true, peek_privately) => break,
                 Err(error) => return Err(error),
             }
         }
         match splice(from, to, MAX_RW_COUNT) {
-            Ok(0) if !peeks => return Ok(copied),
             Ok(moved @ 1..) => copied += moved,
             Err(error) if is_interrupted(&error) => {}
-            Err(error) if !is_refusal_of_call(&error) => return Err(error),
-            // Refused, or stopped before an urgent byte, which a read skips.
+            Err(error) if !is_refused(&error, has_socket, splice_privately) => return Err(error),
+            // Refused, or stopped before an urgent byte, which a read skips. Or the end, which a
+            // read confirms: gVisor's splice returns 0 where it has waited for the pipe's first
+            // bytes.
             Ok(0) | Err(_) => break,
         }
     }
@@ -226,6 +233,9 @@ fn by_inner_pipe(
     to: BorrowedFd<'_>,
     writer: &mut dyn Write,
 ) -> io::Result<u64> {
+    if has_peek_offset(from) {
+        return by_buffer(from, to, writer);
+    }
     let Ok((mut outlet, inlet)) = io::pipe() else {
         return by_buffer(from, to, writer);
     };
@@ -237,7 +247,7 @@ fn by_inner_pipe(
             Ok(held @ 1..) => held,
             Ok(0) if peek(from).is_ok_and(|more| more == 0) => return Ok(copied),
             Err(error) if is_interrupted(&error) => continue,
-            Err(error) if !is_refusal_of_call(&error) => return Err(error),
+            Err(error) if !is_refused(&error, true, splice_privately) => return Err(error),
             // Refused, or stopped before an urgent byte, which a read skips.
             Ok(0) | Err(_) => break,
         };
@@ -248,7 +258,7 @@ fn by_inner_pipe(
                 Ok(moved) => held -= moved,
                 Err(error) if is_interrupted(&error) => {}
                 Err(error) if wait_for_room(to, &error) => answer = Err(error),
-                Err(error) if is_refusal_of_call(&error) => {
+                Err(error) if is_refused(&error, true, splice_privately) => {
                     drop(inlet); // so that the pipe has an end
                     let mut rest = Vec::new();
                     outlet.read_to_end(&mut rest)?;
@@ -329,6 +339,42 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, limit: u64) -> io::Result<u6
     // SAFETY: it takes descriptors and a length; the positions are not given.
     let moved = unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), len, 0) };
     u64::try_from(moved).map_err(|_| io::Error::last_os_error())
+}
+
+/// Whether an error means that the call is refused, by the system or for such files. A socket may
+/// report an error of the network of the same number, once. So the call is tried on a pair of our
+/// own: if it works there, the error is the answer.
+fn is_refused(error: &io::Error, has_socket: bool, ask: fn() -> io::Result<u64>) -> bool {
+    // gVisor's splice reports EFAULT where a pipe has no reader; a write then reports EPIPE.
+    error.raw_os_error() == Some(libc::EFAULT)
+        || is_refusal_of_call(error) && !(is_of_the_network(error) && has_socket && ask().is_ok())
+}
+
+/// Whether the network can cause it: ICMP reports (Linux net/ipv4/icmp.c `icmp_err_convert`,
+/// net/ipv6/icmp.c `tab_unreach`), and EPERM by a firewall of this machine.
+fn is_of_the_network(error: &io::Error) -> bool {
+    let reports = [libc::ENOPROTOOPT, libc::EOPNOTSUPP, libc::EACCES, libc::EPERM];
+    error.raw_os_error().is_some_and(|errno| reports.contains(&errno))
+}
+
+fn splice_privately() -> io::Result<u64> {
+    let ((from, fill), (_outlet, to)) = (io::pipe()?, io::pipe()?);
+    (&fill).write_all(&[0])?;
+    splice(from.as_fd(), to.as_fd(), 1)
+}
+
+fn peek_privately() -> io::Result<u64> {
+    let (socket, mut peer) = UnixStream::pair()?;
+    peer.write_all(&[0])?;
+    peek(socket.as_fd()).map(|read| read as u64)
+}
+
+/// Whether a peek would move the offset at which the next one begins (SO_PEEK_OFF), which is the
+/// owner's, and not see what comes before it.
+fn has_peek_offset(socket: BorrowedFd<'_>) -> bool {
+    // SAFETY: the option's value is an int.
+    unsafe { option::get::<c_int>(socket, libc::SOL_SOCKET, libc::SO_PEEK_OFF) }
+        .is_ok_and(|offset| offset >= 0)
 }
 
 /// Waits until there is something to read, as a read of the socket would; 0 is the end.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::call;
 use super::handle::as_file;
-use super::pipe::PipeState;
+use super::pipe::{PipeState, write_to_file};
 use super::socket::SocketState;
 
 /// What the adapter remembers of its descriptor.
@@ -24,7 +24,8 @@ const UNKNOWN: u8 = 0;
 const SOCKET: u8 = 1;
 /// A pipe or FIFO, or what may be like one: a terminal, an eventfd, what could not be asked.
 const PIPE: u8 = 2;
-/// A regular file, a directory or a disk: no write to it raises.
+/// A regular file, a directory or a disk: no write to it raises, as long as nothing else is put in
+/// its place.
 const FILE: u8 = 3;
 
 impl DescriptorState {
@@ -36,7 +37,7 @@ impl DescriptorState {
     #[inline]
     pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
         match self.kind(fd)? {
-            FILE => call::write(fd, buf),
+            FILE => write_to_file(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0])),
             SOCKET => match self.socket.write(&fd, buf) {
                 // Something else is in the socket's place now. Nothing was sent.
                 Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
@@ -56,8 +57,8 @@ impl DescriptorState {
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         match self.kind(fd)? {
-            FILE => call::write_vectored(fd, call::cut(bufs)),
-            // If it is one no more, each call finds that out by itself.
+            FILE => write_to_file(fd, call::cut(bufs), call::write_vectored),
+            // If something else has replaced the socket, each call meets ENOTSOCK and falls back.
             SOCKET => self.socket.write_vectored(&fd, bufs),
             _ => self.pipe.write_vectored(fd, bufs),
         }
@@ -71,8 +72,8 @@ impl DescriptorState {
         }
     }
 
-    /// Only a closed descriptor is an error: where a sandbox forbids the question it counts as a
-    /// pipe, whose techniques protect a write to anything.
+    /// Only a closed descriptor is an error. If a sandbox forbids the question, it counts as a pipe:
+    /// those techniques protect every write.
     #[cold]
     #[inline(never)]
     fn ask(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
@@ -82,7 +83,7 @@ impl DescriptorState {
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => return Err(error),
             Ok(_) | Err(_) => PIPE,
         };
-        // The inherited ones are shared with other processes, and stay as they are.
+        // Descriptors 0 to 2 are inherited and shared with other processes: no option is set there.
         if kind == SOCKET && fd.as_raw_fd() > 2 {
             self.socket.adopt(&fd);
         }

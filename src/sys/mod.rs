@@ -7,7 +7,7 @@
 //! | a send on a socket, and what happens when it fails | `socket.rs` |
 //! | the same of a write to anything else | `pipe.rs`; of the adapter, `descriptor.rs` |
 //! | one technique, with its sources | `{send,write,fd}_flag.rs`, `socket_option.rs`, `thread_mask.rs`, `process_handler.rs` |
-//! | which guard a system has | `guard.rs` |
+//! | which guard a system has | `guard.rs`; which threads are under one, `threads.rs` |
 //! | when a flag is refused or silently ignored | `trust.rs`, `probe.rs` |
 
 // Linux uses all that the rows share, so there unused code is an error; other rows use less of it.
@@ -38,7 +38,7 @@ mod fd_flag;
 #[cfg(sigpipe)]
 pub(crate) mod guard;
 #[cfg(sigpipe)]
-mod pipe;
+pub(crate) mod pipe;
 #[cfg(send_flag)]
 mod probe;
 #[cfg(sigpipe)]
@@ -55,6 +55,8 @@ mod socket;
 mod socket_option;
 #[cfg(sigpipe)]
 mod thread_mask;
+#[cfg(sigpipe)]
+mod threads;
 #[cfg(sigpipe)]
 mod trust;
 #[cfg(write_flag)]

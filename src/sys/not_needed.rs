@@ -66,11 +66,15 @@ impl PipeState {
 }
 
 pub(crate) mod guard {
-    pub(crate) fn enter() -> std::io::Result<()> {
-        Ok(())
+    pub(crate) struct Held;
+
+    pub(crate) fn enter() -> std::io::Result<Held> {
+        Ok(Held)
     }
 
-    pub(crate) fn leave() {}
+    pub(crate) fn around<T>(f: impl FnOnce() -> T) -> std::io::Result<T> {
+        Ok(f())
+    }
 }
 
 pub(crate) fn disposition() -> io::Result<Disposition> {

@@ -20,16 +20,12 @@ pub(crate) struct PipeState {
 }
 
 /// The same write without a flag.
-type Plain = fn(BorrowedFd<'_>, &[IoSlice<'_>]) -> io::Result<usize>;
+pub(super) type Plain = fn(BorrowedFd<'_>, &[IoSlice<'_>]) -> io::Result<usize>;
 
 impl PipeState {
     /// `Write::write`.
     #[inline]
     pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-        // Under a guard the plain call is protected, and cheaper than any technique.
-        if guard::is_held() {
-            return guard::run_held(fd, buf.len(), |fd| call::write(fd, buf));
-        }
         self.run(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0]))
     }
 
@@ -41,25 +37,15 @@ impl PipeState {
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
-        let bufs = call::cut(bufs);
-        if guard::is_held() {
-            return guard::run_held(fd, total(bufs), |fd| call::write_vectored(fd, bufs));
-        }
-        self.run(fd, bufs, call::write_vectored)
+        self.run(fd, call::cut(bufs), call::write_vectored)
     }
 
     #[inline]
     fn run(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
-        // An empty pwritev2 succeeds without asking the file, which may have an opinion (eventfd's
-        // is EINVAL).
-        #[cfg(write_flag)]
-        if super::write_flag::is_in_use() && !call::is_empty(bufs) {
-            match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
-                Ok(written) => return Ok(written),
-                Err(error) => super::write_flag::unless_refused(error)?,
-            }
+        match by_flag(fd, bufs)? {
+            Some(written) => Ok(written),
+            None => self.run_otherwise(fd, bufs, plain),
         }
-        self.run_otherwise(fd, bufs, plain)
     }
 
     #[inline(never)]
@@ -75,6 +61,73 @@ impl PipeState {
         {
             return plain(fd, bufs);
         }
-        guard::run(total(bufs), || plain(fd, bufs))
+        #[cfg(write_flag)]
+        if super::write_flag::is_unproven() && !call::is_empty(bufs) {
+            return unproven(fd, bufs, plain);
+        }
+        guard::run(total(bufs), || plain(fd, bufs))?
     }
+}
+
+/// A write with the flag; `None` if that is not in use, or refused. Under a guard too: foreign code or
+/// a forked child may have unblocked SIGPIPE.
+#[inline]
+fn by_flag(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+    // Linux answers an empty pwritev2 by itself. A plain empty write asks the file (an eventfd:
+    // EINVAL).
+    #[cfg(write_flag)]
+    if super::write_flag::is_in_use() && !call::is_empty(bufs) {
+        return match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
+            Ok(written) => Ok(Some(written)),
+            Err(error) => super::write_flag::unless_refused(fd, error).map(|()| None),
+        };
+    }
+    #[cfg(not(write_flag))]
+    let _ = (fd, bufs);
+    Ok(None)
+}
+
+/// The flag could not be asked about. It is passed under the guard: if it works, no signal is
+/// raised that a sandbox may forbid to take. Where no guard can be entered, it is better than a
+/// write that fails.
+#[cfg(write_flag)]
+#[cold]
+fn unproven(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
+    // None: it is refused. A sandbox may also report success without doing it.
+    let flagged = || match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
+        Err(error) if super::trust::is_refusal_of_call(&error) => None,
+        Ok(0) => None,
+        answer => Some(answer),
+    };
+    // One that is pending is the host's, which blocks it. To take one back might take that one.
+    if matches!(super::signal::pending(), Ok(true)) {
+        if let Some(answer) = flagged() {
+            return answer;
+        }
+    }
+    match guard::run(total(bufs), || flagged().unwrap_or_else(|| plain(fd, bufs))) {
+        Ok(answer) => answer,
+        Err(error) => flagged().unwrap_or(Err(error)),
+    }
+}
+
+/// A write to a regular file, which may be swapped for a pipe. The flag protects it then; the other
+/// techniques cost system calls, too many for what is rare.
+#[inline]
+pub(super) fn write_to_file(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    plain: Plain,
+) -> io::Result<usize> {
+    match by_flag(fd, bufs)? {
+        Some(written) => Ok(written),
+        None => plain(fd, bufs),
+    }
+}
+
+/// A pipe was just made, so the system allows it: asks about the write flag now, if it is unproven.
+/// A sandbox that comes later may kill for it.
+pub(crate) fn ask_about_write_flag() {
+    #[cfg(write_flag)]
+    super::write_flag::is_in_use();
 }

@@ -7,7 +7,7 @@
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -42,11 +42,11 @@ struct Found {
 
 impl Found {
     /// One answer: whether a call ignores its flag.
-    fn note(&mut self, by: Call, ignores: io::Result<bool>) {
+    fn note(&mut self, by: Call, ignores: Result<bool, Unasked>) {
         if matches!(ignores, Ok(true)) {
             self.ignored = self.ignored.or(Some(by));
         }
-        self.note_error(ignores.map(drop));
+        self.note_error(ignores.map(drop).map_err(io::Error::from));
     }
 
     fn note_error(&mut self, asked: io::Result<()>) {
@@ -136,18 +136,22 @@ pub(crate) fn send(
     match by {
         Call::Send => call::send(socket, shape[0], flags),
         Call::SendTo => call::send_to(socket, shape[0], to, flags),
-        _ => call::sendmsg(socket, &slices(shape), to, flags),
+        _ => call::sendmsg(socket, &slices(shape)[..shape.len()], to, flags),
     }
 }
 
-fn slices(shape: Shape) -> Vec<IoSlice<'static>> {
-    shape.iter().map(|part| IoSlice::new(part)).collect()
+/// In an array, which is not allocated: a signal handler may ask.
+fn slices(shape: Shape) -> [IoSlice<'static>; 3] {
+    std::array::from_fn(|part| IoSlice::new(shape.get(part).copied().unwrap_or_default()))
 }
 
 /// A Unix stream that has ended: the peer is gone, and it is shut down for writing, should a child
 /// that another thread has forked hold the peer.
 pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
-    let (socket, _peer) = UnixStream::pair()?;
+    let (mut socket, _peer) = UnixStream::pair()?;
+    if socket.as_raw_fd() <= 2 {
+        socket = socket.try_clone()?; // as a private pipe
+    }
     socket.shutdown(Shutdown::Write)?;
     Ok(socket.into())
 }
@@ -191,7 +195,7 @@ fn ignored_in_write(fd: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
         let ignores = watch.ignores(&|is_flagged| {
             // Not pwritev2 without the flag: a sandbox may refuse it whole.
             drop(match is_flagged {
-                true => call::pwritev2(fd, &slices(shape), RWF_NOSIGNAL),
+                true => call::pwritev2(fd, &slices(shape)[..shape.len()], RWF_NOSIGNAL),
                 false => call::write(fd, &[0]),
             });
         });
@@ -202,40 +206,69 @@ fn ignored_in_write(fd: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
 
 /// A pipe whose reader is gone.
 #[cfg(target_os = "linux")]
-pub(crate) fn broken_pipe() -> io::Result<io::PipeWriter> {
-    io::pipe().map(|(_, writer)| writer)
+pub(crate) fn broken_pipe() -> io::Result<OwnedFd> {
+    call::private_pipe().map(|(_, writer)| writer)
+}
+
+/// Why a question was not asked, or its answer means nothing.
+#[derive(Debug)]
+pub(crate) enum Unasked {
+    /// A SIGPIPE of the host's is pending.
+    Pending,
+    /// The signal that a question raises could not be seen or taken back.
+    Refused(io::Error),
+    /// The control raised nothing.
+    Silent,
+}
+
+impl From<Unasked> for io::Error {
+    fn from(why: Unasked) -> io::Error {
+        io::Error::other(match why {
+            Unasked::Refused(error) => return error,
+            Unasked::Pending => {
+                "a SIGPIPE is pending already, and another could not be distinguished from it"
+            }
+            Unasked::Silent => {
+                "a write without the flag raised no SIGPIPE here, so the answer would mean nothing"
+            }
+        })
+    }
 }
 
 /// SIGPIPE is blocked on this thread, and none is pending.
-struct Watch {
+pub(crate) struct Watch {
     was_blocked: bool,
 }
 
 impl Watch {
     /// An error if the signal that a question raises could not be seen or taken back: then none
     /// must be asked.
-    fn begin() -> io::Result<Watch> {
-        let watch = Watch { was_blocked: signal::block()? };
-        if signal::pending()? {
-            return Err(io::Error::other(
-                "a SIGPIPE is pending already, and another could not be distinguished from it",
-            ));
+    pub(crate) fn begin() -> Result<Watch, Unasked> {
+        let was_blocked = signal::block().map_err(Unasked::Refused)?;
+        let why_not = match signal::pending() {
+            // None is pending. This only finds out whether a sandbox forbids to take one.
+            Ok(false) => match signal::take_one() {
+                Ok(_) => return Ok(Watch { was_blocked }),
+                Err(error) => Unasked::Refused(error),
+            },
+            Ok(true) => Unasked::Pending,
+            Err(error) => Unasked::Refused(error),
+        };
+        if !was_blocked {
+            signal::unblock();
         }
-        signal::take_one()?; // there is none; a sandbox may forbid to ask
-        Ok(watch)
+        Err(why_not)
     }
 
-    /// Whether the call raises with its flag. Without it it must, and goes first: otherwise this is
-    /// not broken, or its signal is not seen, and nothing is known.
-    fn ignores(&self, call: &dyn Fn(bool)) -> io::Result<bool> {
+    /// Makes the call without its flag first, which must raise: if it does not, the answer would
+    /// mean nothing. Then with the flag: returns whether that raises.
+    pub(crate) fn ignores(&self, call: &dyn Fn(bool)) -> Result<bool, Unasked> {
         call(false);
-        if !signal::take_one()? {
-            return Err(io::Error::other(
-                "a write without the flag raised no SIGPIPE here, so the answer would mean nothing",
-            ));
+        if !signal::take_one().map_err(Unasked::Refused)? {
+            return Err(Unasked::Silent);
         }
         call(true);
-        signal::take_one()
+        signal::take_one().map_err(Unasked::Refused)
     }
 }
 

@@ -7,77 +7,178 @@
 //! The way out matters. If `SIG_DFL` directly follows the handler, a signal still in flight to
 //! another thread kills the process. `SIG_IGN` in between discards it.
 //!
-//! What `sigpipe::ignore` and `sigpipe::disposition` do stands here too: they see through
-//! this handler, and share its lock.
+//! No system changes a disposition by compare-and-swap. So one thread at a time takes the handler
+//! out, and another that enters waits for it: three system calls, in which no signal handler can
+//! run. A handler of a fault (or of a debugger's trap) does not wait for its own thread, and a
+//! forked child does not wait for a thread that it does not have.
+//!
+//! What `sigpipe::ignore` and `sigpipe::disposition` do stands here too: they report this handler
+//! as the default, and wait while a thread takes it out.
 
 #![allow(unsafe_code, reason = "sigaction takes pointers and a handler's address")]
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 use libc::{SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
 
-use super::{Disposition, errno};
+use super::signal::with_signals_blocked;
+use super::threads::{Before, Here, INDEX_BITS, Slot, is_any_guarded};
+use super::{Disposition, errno, guard};
 
-/// How many guards live in this process. The count and the disposition change under one lock.
-static GUARDS: Mutex<usize> = Mutex::new(0);
+/// The thread that may change the disposition: its slot (index plus one), and above that its
+/// process. 0 if there is none.
+static TURN: AtomicUsize = AtomicUsize::new(0);
 
-/// Names GUARDS so that no linker folds it with a host's empty handler: it is recognised by its
+/// The guards of threads that found no slot.
+static WITHOUT_SLOT: AtomicUsize = AtomicUsize::new(0);
+
+/// Names TURN so that no linker folds it with a host's empty handler: it is recognised by its
 /// address.
 extern "C" fn do_nothing(_: c_int) {
-    std::hint::black_box(&raw const GUARDS);
+    std::hint::black_box(&raw const TURN);
 }
 
 // SA_RESTART: calls of other threads go on. SA_ONSTACK: the stack of a host's thread may be too
-// small for a handler (Go demands it). QNX has neither in libc.
+// small for a handler (Go demands it). QNX has neither in libc. Not SA_NODEFER: a storm of signals
+// would fill the stack.
 #[cfg(not(target_os = "nto"))]
 const FLAGS: c_int = libc::SA_RESTART | libc::SA_ONSTACK;
 #[cfg(target_os = "nto")]
 const FLAGS: c_int = 0;
 
-pub(super) fn enter() -> io::Result<()> {
-    let mut guards = lock();
-    // Asked each time: a host may have put the default back since.
-    if current()? == SIG_DFL {
-        set(handler(), FLAGS)?;
-    }
-    *guards += 1;
-    Ok(())
+/// A guard of this thread.
+pub(crate) struct Held {
+    here: Here,
+    slot: Option<&'static Slot>,
 }
 
-pub(super) fn leave() {
-    let _errno = errno::Keep::new();
-    let mut guards = lock();
-    *guards -= 1;
-    if *guards == 0 && current().is_ok_and(|found| found == handler()) {
-        // If the first is refused, the handler stays: better than a signal in flight.
+impl Held {
+    pub(super) fn enter() -> io::Result<Held> {
+        let held = Held::join();
+        // This guard counts now, so only a thread that is at it already can still take the handler
+        // out.
+        wait(held.here);
+        // Asked each time: a host may have put the default back since.
+        if current()? == SIG_DFL {
+            set(handler(), FLAGS)?;
+        }
+        Ok(held)
+    }
+
+    /// Counts this guard. The disposition stays.
+    fn join() -> Held {
+        let here = Here::now();
+        let slot = Slot::enter(here, Before { blocked: false, pending_in: 0 });
+        if slot.is_none() {
+            WITHOUT_SLOT.fetch_add(1, SeqCst);
+        }
+        Held { here, slot }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _errno = errno::Keep::new();
+        let Some(slot) = self.slot else {
+            // The handler goes when a thread with a slot leaves.
+            WITHOUT_SLOT.fetch_sub(1, SeqCst);
+            return;
+        };
+        if slot.leave_unless_last() {
+            return;
+        }
+        // Asked again: if a handler has forked since, this is another process.
+        let here = Here::now();
+        with_signals_blocked(|| {
+            if in_turn(here, slot, || leave_last(here, slot)) {
+                slot.free();
+            }
+        });
+    }
+}
+
+/// Takes the handler out, if no other thread needs it. Returns whether the slot is to be freed.
+fn leave_last(here: Here, slot: &Slot) -> bool {
+    let is_to_be_freed = slot.give_up();
+    let is_needed = is_any_guarded(here) || WITHOUT_SLOT.load(SeqCst) > 0;
+    if !is_needed && current().is_ok_and(|found| found == handler()) {
+        // If SIG_IGN is refused, the handler stays: SIG_DFL could kill by a signal in flight.
         let _ = set(SIG_IGN, 0).and_then(|()| set(SIG_DFL, 0));
     }
+    is_to_be_freed
 }
 
-pub(super) fn run(call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-    enter()?;
-    let answer = call();
-    leave();
-    answer
+/// Runs `f` under a guard; an error says why none could be entered.
+pub(super) fn around<T>(f: impl FnOnce() -> T) -> io::Result<T> {
+    let _held = Held::enter()?;
+    Ok(f())
+}
+
+/// Waits while another thread has the turn. Returns whether this one has it, which the handler of a
+/// fault may find.
+fn wait(here: Here) -> bool {
+    loop {
+        let turn = TURN.load(SeqCst);
+        if turn == 0 {
+            return false;
+        }
+        let (index, process) = (turn % (1 << INDEX_BITS) - 1, turn >> INDEX_BITS);
+        if Slot::at(index).is_mine_as(process, here) {
+            return true;
+        }
+        if process == here.number {
+            std::thread::yield_now();
+        } else {
+            // A thread of the parent's had it while this process was forked.
+            let _ = TURN.compare_exchange(turn, 0, SeqCst, SeqCst);
+        }
+    }
+}
+
+/// Runs `f` in this thread's turn. If a handler interrupts that turn, `f` runs at once.
+fn in_turn<T>(here: Here, slot: &Slot, f: impl FnOnce() -> T) -> T {
+    let turn = here.number << INDEX_BITS | (slot.index() + 1);
+    while !wait(here) {
+        if TURN.compare_exchange(0, turn, SeqCst, SeqCst).is_ok() {
+            let answer = f();
+            TURN.store(0, SeqCst);
+            return answer;
+        }
+    }
+    f()
 }
 
 /// What SIGPIPE does in this process. A handler of ours counts as the default.
 pub(crate) fn disposition() -> io::Result<Disposition> {
-    let _guards = lock();
-    find()
+    while_none_leaves(find)
 }
 
 /// Ignores SIGPIPE where the default was in force, and returns what was found.
 pub(crate) fn ignore() -> io::Result<Disposition> {
-    let _guards = lock();
-    let found = find()?;
-    if found == Disposition::Default {
-        set(SIG_IGN, 0)?;
+    while_none_leaves(|| {
+        let found = find()?;
+        if found == Disposition::Default {
+            set(SIG_IGN, 0)?;
+        }
+        Ok(found)
+    })
+}
+
+/// Runs `f` while no thread takes the handler out.
+fn while_none_leaves<T>(f: impl FnOnce() -> T) -> T {
+    if guard::MASKS_THE_THREAD {
+        return f(); // a mask changes no disposition
     }
-    Ok(found)
+    let held = Held::join();
+    match held.slot {
+        Some(slot) => with_signals_blocked(|| in_turn(held.here, slot, f)),
+        // Without a slot there is no turn: another thread may change the disposition meanwhile.
+        None => f(),
+    }
 }
 
 fn find() -> io::Result<Disposition> {
@@ -86,11 +187,6 @@ fn find() -> io::Result<Disposition> {
         found if found == SIG_DFL || found == handler() => Disposition::Default,
         _ => Disposition::Handled,
     })
-}
-
-/// Nothing panics under this lock; a poisoned one is used all the same.
-fn lock() -> MutexGuard<'static, usize> {
-    GUARDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn handler() -> sighandler_t {

@@ -11,7 +11,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockRef, Socket, Type};
@@ -20,9 +20,9 @@ use super::call::Address;
 use super::guard;
 use super::probe::{self, BYTE};
 use super::technique::Call;
-use super::trust::{Trust, is_refusal};
+use super::trust::{Found, Trust, found, is_refusal};
 
-static TRUST: Trust = Trust::new(cfg!(epipe_refused = "send_flag"), question, is_refusal);
+static TRUST: Trust = Trust::new(cfg!(epipe_refused = "send_flag"));
 
 /// Whether this process passes the flag.
 #[inline]
@@ -32,47 +32,73 @@ pub(super) fn is_in_use() -> bool {
 
 /// Asks which call raises in spite of the flag. One that does switches the flag off.
 pub(super) fn verify() -> io::Result<Option<Call>> {
-    let is_refused = cfg!(epipe_refused = "send_flag");
-    if is_refused { Ok(None) } else { TRUST.verify(probe::send_flag) }
+    if cfg!(epipe_refused = "send_flag") {
+        return Ok(None);
+    }
+    // That it works now is not noted: the first refusal of a sandbox that comes later is to ask.
+    TRUST.verify(probe::send_flag, || match question() {
+        Found::Honoured => Found::Nothing,
+        found => found,
+    })
 }
 
-/// The error is the answer, unless it means that the flag is refused.
+/// After a call with the flag: its error is the answer, unless it means that the flag is refused.
 #[cold]
 pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> io::Result<()> {
     if !is_refusal(&error) {
         return Err(error);
     }
-    TRUST.ask();
-    // A datagram socket reports an ICMP "protocol unreachable" so, once: that is no refusal, and a
-    // second call would hide it.
-    let is_report = error.raw_os_error() == Some(libc::ENOPROTOOPT)
-        && TRUST.is_honoured()
-        && datagrams_take_it(socket).unwrap_or(false);
-    if is_report { Err(error) } else { Ok(()) }
+    TRUST.ask(question);
+    // The error of a connection is reported once (an ICMP "protocol unreachable"), and a second
+    // call would hide it.
+    if is_in_use() && is_known_to(socket) { Err(error) } else { Ok(()) }
 }
 
-/// Whether a new datagram socket of the same family, which has nothing to report, takes the flag in
-/// every call: a stack may know it on Unix sockets and not here, or in one call and not in another.
-fn datagrams_take_it(socket: BorrowedFd<'_>) -> io::Result<bool> {
+/// Whether a new socket of the same kind, which has nothing to report, takes the flag in every
+/// call. A stack may accept it in one family or call only. `false` where that cannot be asked.
+pub(super) fn is_known_to(socket: BorrowedFd<'_>) -> bool {
+    is_taken_by_the_kind_of(socket).unwrap_or(false)
+}
+
+fn is_taken_by_the_kind_of(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let known = SockRef::from(&socket);
-    let family = known.local_addr()?.domain();
-    if known.r#type()? != Type::DGRAM {
-        return Ok(false);
+    let (domain, ty) = (known.local_addr()?.domain(), known.r#type()?);
+    #[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
+    let protocol = known.protocol()?;
+    #[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux")))]
+    let protocol = None;
+    let mut new = Socket::new(domain, ty, protocol)?;
+    if new.as_raw_fd() <= 2 {
+        new = new.try_clone()?; // another thread may write there
     }
-    let loopback: IpAddr = match family {
-        Domain::IPV4 => Ipv4Addr::LOCALHOST.into(),
-        Domain::IPV6 => Ipv6Addr::LOCALHOST.into(),
-        _ => return Ok(false),
+    // Calls with an address too: a datagram socket sends to itself, TCP ignores it.
+    let loopback: Option<IpAddr> = match (domain, ty) {
+        (Domain::IPV4, Type::STREAM | Type::DGRAM) => Some(Ipv4Addr::LOCALHOST.into()),
+        (Domain::IPV6, Type::STREAM | Type::DGRAM) => Some(Ipv6Addr::LOCALHOST.into()),
+        _ => None,
     };
-    // It sends to itself.
-    let new = Socket::new(family, Type::DGRAM, None)?;
-    new.bind(&SocketAddr::new(loopback, 0).into())?;
-    let own = Address::of(new.as_fd())?;
-    let takes = |by, to| probe::send(new.as_fd(), by, BYTE, to, MSG_NOSIGNAL).is_ok();
-    Ok(takes(Call::SendTo, Some(&own))
-        && takes(Call::SendMsg, Some(&own))
-        && new.connect(&new.local_addr()?).is_ok()
-        && probe::SENDS.iter().all(|by| takes(*by, None)))
+    let mut own = None;
+    if let Some(loopback) = loopback {
+        new.bind(&SocketAddr::new(loopback, 0).into())?;
+        own = Some(Address::of(new.as_fd())?);
+    }
+    let takes = |by, to: Option<&Address>| {
+        // A stack that ignores the flag may raise.
+        let call = || probe::send(new.as_fd(), by, BYTE, to, MSG_NOSIGNAL);
+        let answer = guard::run(1, call).and_then(|answer| answer);
+        // Sent, or not connected: the flag was no reason to refuse.
+        answer.map_or_else(
+            |error| {
+                let unconnected = [libc::EPIPE, libc::ENOTCONN, libc::EDESTADDRREQ];
+                error.raw_os_error().is_some_and(|errno| unconnected.contains(&errno))
+            },
+            |_| true,
+        )
+    };
+    Ok(probe::SENDS.iter().all(|by| takes(*by, None))
+        && own.is_none_or(|own| {
+            [Call::SendTo, Call::SendMsg].iter().all(|by| takes(*by, Some(&own)))
+        }))
 }
 
 /// Makes a call that something else protects already, with the flag where it is accepted.
@@ -91,7 +117,9 @@ pub(super) fn offer(
 }
 
 /// A send with the flag, on a socket pair of our own whose peer is gone.
-fn question() -> io::Result<io::Result<usize>> {
-    let socket = probe::broken_unix()?;
-    Ok(guard::run(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL)))
+fn question() -> Found {
+    let send = |socket: OwnedFd| {
+        guard::run(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL))?
+    };
+    found(probe::broken_unix().and_then(send), is_refusal)
 }

@@ -9,8 +9,9 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::{Bound, RangeBounds};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 
 use cfg_if::cfg_if;
 
@@ -40,6 +41,9 @@ pub(crate) fn sendfile(
         Bound::Excluded(&end) => end,
         Bound::Unbounded => u64::MAX,
     };
+    if start < end && i64::try_from(start).is_err() {
+        return Err(io::Error::from_raw_os_error(libc::EOVERFLOW));
+    }
     let mut at = start;
     let mut buffer = Vec::new(); // while it is empty, the system sends
     while at < end {
@@ -57,9 +61,12 @@ pub(crate) fn sendfile(
             Ok(sent) => at += sent as u64,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock && at > start => break,
-            // This file, system or process refuses the call: on with read and write.
-            Err(error) if buffer.is_empty() && is_refusal_of_call(&error) => {
-                buffer = vec![0; BUFFER]
+            // The call is refused for this file, or here: on with read and write. If the file can
+            // be sent to a socket of our own, the error is what this one reports, once.
+            Err(error)
+                if buffer.is_empty() && is_refusal_of_call(&error) && !can_be_sent(file, at) =>
+            {
+                buffer = vec![0; BUFFER];
             }
             Err(error) => return Err(error),
         }
@@ -113,6 +120,11 @@ cfg_if! {
             Err(refused())
         }
     }
+}
+
+/// Whether the call takes this file, to a socket of our own. (At its end there is nothing to send.)
+fn can_be_sent(file: &File, at: u64) -> bool {
+    UnixStream::pair().and_then(|(socket, _peer)| send(socket.as_fd(), file, at, 1)).is_ok()
 }
 
 fn refused() -> io::Error {

@@ -95,7 +95,7 @@ impl SocketState {
     ) -> io::Result<usize> {
         // Something else may have taken the socket's place: then no option protects it.
         if error.raw_os_error() == Some(libc::ENOTSOCK) {
-            return guard::run(UNKNOWN_LENGTH, plain);
+            return guard::run(UNKNOWN_LENGTH, plain)?;
         }
         Err(error)
     }
@@ -155,6 +155,6 @@ impl SocketState {
         }
         #[cfg(not(socket_option))]
         let _ = socket;
-        guard::run(len, call)
+        guard::run(len, call)?
     }
 }

@@ -1,14 +1,15 @@
-//! Whether this process may use a flag: which errors mean that it is refused, and the private
-//! question that decides for the whole process.
+//! Whether this process may use a flag: which errors may mean that it is refused, and what the
+//! questions on the crate's own pipes and sockets have found so far.
 
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, AtomicU32};
 
 use super::technique::Call;
 
 /// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall answers
-/// a send so. EINVAL and the rest may also be about the caller's own arguments. The call is
-/// repeated without the flag either way, and nothing was sent.
+/// a send so. The others may also concern the caller's arguments, or be an error that a socket
+/// reports once: a question on a socket of the crate's own decides. Nothing was sent in any case.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -24,75 +25,97 @@ pub(crate) fn is_refusal_of_call(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::ENOTSUP)
 }
 
+/// What a question on something of the crate's own has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The flag works.
+    Honoured,
+    /// It is refused, or silently ignored.
+    Refused,
+    /// The question could not be asked now.
+    Nothing,
+}
+
 const UNASKED: u8 = 0;
 const HONOURED: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// Whether this process may use a flag.
+/// What is known of one flag in this process.
 ///
-/// Only a question on the crate's own pipe or socket pair switches a flag off for the whole
-/// process. A caller's descriptor never does: eventfd, /dev/full and files of /proc refuse flags
-/// that every pipe honours, and so do some address families.
+/// Only a question on the crate's own pipe or socket changes it. A caller's descriptor never does:
+/// eventfd, /dev/full and files of /proc refuse flags that every pipe honours, and so do some
+/// address families.
 pub(crate) struct Trust {
-    found: AtomicU8,
-    /// A call with the flag on something private and broken: EPIPE if the flag works. An error of
-    /// preparing it (EMFILE) means: ask another time.
-    question: fn() -> io::Result<io::Result<usize>>,
-    is_refusal: fn(&io::Error) -> bool,
+    state: AtomicU8,
+    occasions: AtomicU32,
 }
 
 impl Trust {
-    pub(crate) const fn new(
-        is_refused: bool,
-        question: fn() -> io::Result<io::Result<usize>>,
-        is_refusal: fn(&io::Error) -> bool,
-    ) -> Trust {
-        let found = AtomicU8::new(if is_refused { REFUSED } else { UNASKED });
-        Trust { found, question, is_refusal }
+    pub(crate) const fn new(is_refused: bool) -> Trust {
+        let state = AtomicU8::new(if is_refused { REFUSED } else { UNASKED });
+        Trust { state, occasions: AtomicU32::new(0) }
     }
 
-    /// Whether the private question found that the flag works.
+    /// Relaxed, here and below: the worst that a late reader does is one more question, or one more
+    /// refused call.
+    #[inline]
     pub(crate) fn is_honoured(&self) -> bool {
-        self.found.load(Ordering::Relaxed) == HONOURED
+        self.state.load(Relaxed) == HONOURED
     }
 
-    /// Relaxed: the worst that a late reader does is one more refused call.
     #[inline]
     pub(crate) fn is_refused(&self) -> bool {
-        self.found.load(Ordering::Relaxed) == REFUSED
+        self.state.load(Relaxed) == REFUSED
     }
 
-    /// After a refusal: asks once whether it holds for the whole process.
-    pub(crate) fn ask(&self) {
-        if self.found.load(Ordering::Relaxed) == UNASKED {
-            let found = self.answer();
-            // Unless another thread has switched it off since.
-            let order = Ordering::Relaxed;
-            let _ = self.found.compare_exchange(UNASKED, found, order, order);
+    /// Neither honoured nor refused.
+    #[inline]
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.state.load(Relaxed) == UNASKED
+    }
+
+    /// Asks, if nothing is known and a question is due: at the first occasion; then at the second,
+    /// fourth, eighth and so on, if it could not be asked.
+    pub(crate) fn ask(&self, question: fn() -> Found) {
+        let is_due = || self.occasions.fetch_add(1, Relaxed).wrapping_add(1).is_power_of_two();
+        if self.is_unproven() && is_due() {
+            self.note(question());
         }
     }
 
-    /// Asks whether the flag is silently ignored, and if not, whether it is refused. Either
-    /// switches it off, whatever was found before.
+    /// Asks by `probe` whether the flag is silently ignored, and if not, `question`.
     pub(crate) fn verify(
         &self,
         probe: fn() -> io::Result<Option<Call>>,
+        question: fn() -> Found,
     ) -> io::Result<Option<Call>> {
         let ignored = probe();
-        // That it works now decides nothing: a sandbox may come later, and the first refusal asks.
-        let is_silent = matches!(ignored, Ok(Some(_)));
-        if is_silent || matches!(ignored, Ok(None)) && self.answer() == REFUSED {
-            self.found.store(REFUSED, Ordering::Relaxed);
+        match ignored {
+            Ok(Some(_)) => self.note(Found::Refused),
+            Ok(None) => self.note(question()),
+            Err(_) => {}
         }
         ignored
     }
 
-    /// What the private question found.
-    fn answer(&self) -> u8 {
-        match (self.question)() {
-            Ok(Err(error)) if error.raw_os_error() == Some(libc::EPIPE) => HONOURED,
-            Ok(Err(error)) if (self.is_refusal)(&error) => REFUSED,
-            _ => UNASKED,
+    /// That a flag is refused is final. That it works is not: a sandbox may come later.
+    pub(crate) fn note(&self, found: Found) {
+        match found {
+            // Another thread may have found that it is refused meanwhile; that stays.
+            Found::Honoured => {
+                let _ = self.state.compare_exchange(UNASKED, HONOURED, Relaxed, Relaxed);
+            }
+            Found::Refused => self.state.store(REFUSED, Relaxed),
+            Found::Nothing => {}
         }
+    }
+}
+
+/// What the error of a call with the flag says, on a broken pipe or socket of the crate's own.
+pub(crate) fn found(answer: io::Result<usize>, is_refusal: fn(&io::Error) -> bool) -> Found {
+    match answer {
+        Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Found::Honoured,
+        Err(error) if is_refusal(&error) => Found::Refused,
+        _ => Found::Nothing,
     }
 }

@@ -88,7 +88,7 @@ pub(crate) fn protection() -> Protection {
     #[cfg(not(send_flag_alone))]
     let has_send_flag = false;
     #[cfg(write_flag)]
-    let has_write_flag = super::write_flag::is_in_use();
+    let has_write_flag = super::write_flag::is_trusted();
     #[cfg(not(write_flag))]
     let has_write_flag = false;
     let send_flag = (has_send_flag, Technique::SendFlag);
@@ -124,14 +124,14 @@ pub(crate) fn verify() -> Result<Protection, Error> {
     }
     // Where the guard is the process's (`EPIPE_REFUSE=thread_mask`), another thread that drops the
     // last one would discard the signal that a question has raised.
-    super::guard::enter().map_err(Error::CannotAsk)?;
+    let held = super::guard::enter().map_err(Error::CannotAsk)?;
     let answers: Vec<(Technique, io::Result<Option<Call>>)> = vec![
         #[cfg(send_flag_alone)]
         (Technique::SendFlag, super::send_flag::verify()),
         #[cfg(write_flag)]
         (Technique::WriteFlag, super::write_flag::verify()),
     ];
-    super::guard::leave();
+    drop(held);
     let mut error = None;
     for (technique, answer) in answers {
         match answer {

@@ -3,42 +3,141 @@
 //! Merged for 6.18 (commit db2ab24a341c); an older kernel answers EOPNOTSUPP, one before
 //! 4.6 ENOSYS, a seccomp filter EPERM or EACCES. It does nothing for splice, tee, vmsplice
 //! and sendfile.
+//!
+//! gVisor accepts the flag, as it accepts every one, and ignores it. So the flag must prove itself
+//! before it is used: once in a process, on a broken pipe of the crate's own.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::call::pwritev2;
+use socket2::SockRef;
+
+use super::call::{self, pwritev2};
 use super::constant::RWF_NOSIGNAL;
+use super::probe::{self, Unasked, Watch};
+use super::signal::with_signals_blocked;
 use super::technique::Call;
-use super::trust::{Trust, is_refusal_of_call};
-use super::{guard, probe};
+use super::threads::this_process;
+use super::trust::{Found, Trust, found, is_refusal_of_call};
+use super::{guard, send_flag};
 
-static TRUST: Trust = Trust::new(cfg!(epipe_refused = "write_flag"), question, is_refusal_of_call);
+static TRUST: Trust = Trust::new(cfg!(epipe_refused = "write_flag"));
 
-/// Whether this process passes the flag.
+/// Whether this process passes the flag on its writes: it has proven itself, if need be now.
 #[inline]
 pub(super) fn is_in_use() -> bool {
-    !TRUST.is_refused()
+    TRUST.is_honoured() || TRUST.is_unproven() && proves_itself()
 }
 
-/// Asks whether the call raises in spite of the flag. If it does, the flag is switched off.
-pub(super) fn verify() -> io::Result<Option<Call>> {
-    let is_refused = cfg!(epipe_refused = "write_flag");
-    if is_refused { Ok(None) } else { TRUST.verify(probe::write_flag) }
-}
-
-/// The error is the answer, unless it means that the flag is refused.
 #[cold]
-pub(super) fn unless_refused(error: io::Error) -> io::Result<()> {
+#[inline(never)]
+fn proves_itself() -> bool {
+    TRUST.ask(question);
+    TRUST.is_honoured()
+}
+
+/// Whether it has proven itself. Asks nothing.
+pub(super) fn is_trusted() -> bool {
+    TRUST.is_honoured()
+}
+
+/// Whether it could not be asked so far.
+pub(super) fn is_unproven() -> bool {
+    TRUST.is_unproven()
+}
+
+/// Asks whether the call raises in spite of the flag, in more ways than [`question`].
+pub(super) fn verify() -> io::Result<Option<Call>> {
+    if cfg!(epipe_refused = "write_flag") {
+        return Ok(None);
+    }
+    TRUST.verify(probe::write_flag, question)
+}
+
+/// After a call with the flag: its error is the answer, unless it means that the flag is refused.
+#[cold]
+pub(super) fn unless_refused(fd: BorrowedFd<'_>, error: io::Error) -> io::Result<()> {
     if !is_refusal_of_call(&error) {
         return Err(error);
     }
-    TRUST.ask();
-    Ok(())
+    let is_socket = SockRef::from(&fd).r#type().is_ok();
+    if error.raw_os_error() == Some(libc::EOPNOTSUPP) && !is_socket {
+        return Ok(()); // this file takes no flags, which says nothing of pipes
+    }
+    let now = still_works();
+    TRUST.note(now);
+    // On a socket the kernel turns the flag into MSG_NOSIGNAL, which its family may reject.
+    let is_answer = now == Found::Honoured && (!is_socket || send_flag::is_known_to(fd));
+    if is_answer { Err(error) } else { Ok(()) }
 }
 
-/// A write with the flag, on a pipe of our own whose reader is gone.
-fn question() -> io::Result<io::Result<usize>> {
-    let pipe = probe::broken_pipe()?;
-    Ok(guard::run(1, || pwritev2(pipe.as_fd(), &[IoSlice::new(&[0])], RWF_NOSIGNAL)))
+/// Whether a broken pipe of our own honours the flag, which was trusted.
+fn still_works() -> Found {
+    let write = |pipe| guard::run(1, || write(&pipe, RWF_NOSIGNAL))?;
+    found(probe::broken_pipe().and_then(write), is_refusal_of_call)
+}
+
+fn question() -> Found {
+    if guard::MASKS_THE_THREAD {
+        return ask();
+    }
+    // The guard keeps other threads from taking the handler out, which would discard the signal
+    // that is raised here, and waits here, blocked. Handlers of other signals may raise it too.
+    let _held = guard::enter().ok();
+    with_signals_blocked(ask)
+}
+
+/// On a pipe of our own whose reader is gone: a plain write, which must raise, and one with the
+/// flag, which must not. It allocates nothing: a signal handler may ask.
+fn ask() -> Found {
+    let watch = match Watch::begin() {
+        Ok(watch) => watch,
+        Err(Unasked::Refused(_)) => return second_opinion(),
+        // A host has one pending, for now. Only that the flag is ignored is noted.
+        Err(_) => match second_opinion() {
+            Found::Refused => return Found::Refused,
+            _ => return Found::Nothing,
+        },
+    };
+    let Ok((reader, writer)) = call::private_pipe() else {
+        return Found::Nothing;
+    };
+    drop(reader);
+    let process = this_process();
+    let answer = Cell::new(Ok(0));
+    let ignores = watch.ignores(&|is_flagged| {
+        answer.set(if is_flagged { write(&writer, RWF_NOSIGNAL) } else { plain_write(&writer) });
+    });
+    match ignores {
+        // What was raised in the parent is not pending in a child that a handler has forked.
+        _ if process != this_process() => Found::Nothing,
+        Ok(true) => Found::Refused,
+        Ok(false) => found(answer.into_inner(), is_refusal_of_call),
+        Err(_) => Found::Nothing,
+    }
+}
+
+/// Where signals cannot be asked about: on a file in memory. A kernel that rejects an unknown flag
+/// checks them all, and knows this one if it accepts it. One that accepts an unknown flag may ignore
+/// this one too.
+fn second_opinion() -> Found {
+    const UNKNOWN: i32 = 0x4000_0000;
+    let Ok(file) = call::memory_file() else {
+        return Found::Nothing;
+    };
+    let is_rejected = |answer: io::Result<usize>| answer.is_err_and(|e| is_refusal_of_call(&e));
+    match write(&file, RWF_NOSIGNAL) {
+        Ok(_) if is_rejected(write(&file, UNKNOWN)) => Found::Honoured,
+        Ok(_) => Found::Refused,
+        Err(error) => found(Err(error), is_refusal_of_call),
+    }
+}
+
+fn write(pipe: &OwnedFd, flag: i32) -> io::Result<usize> {
+    pwritev2(pipe.as_fd(), &[IoSlice::new(&[0])], flag)
+}
+
+fn plain_write(pipe: &OwnedFd) -> io::Result<usize> {
+    call::write(pipe.as_fd(), &[0])
 }

@@ -4,6 +4,7 @@
  * WHERE    what they lie about, an expression of `kind`, `address`, `len`, `slices`, `nonblocking(fd)`
  *          and `accepted[fd]`; everything if undefined
  * REJECTS  lie by this error, and count it; if undefined, strip the flag in silence
+ * ACCEPTS  lie about every flag of pwritev2: what Linux does not know is accepted too, as in gVisor
  * ADDS     no liar, but the opposite: the flag is always there, so that no send raises
  */
 #define _GNU_SOURCE
@@ -140,6 +141,9 @@ long syscall(long number, ...)
 		size_t len = total((const struct iovec *)a[1], (size_t)a[2]);
 		if (fails(PWRITEV2, (int)a[0], NULL, len, (size_t)a[2], &flags, RWF_NOSIGNAL))
 			return -1;
+#ifdef ACCEPTS
+		flags &= 0xff; /* of Linux before 6.18: RWF_HIPRI to RWF_DONTCACHE */
+#endif
 		a[5] = flags;
 	}
 	return NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);

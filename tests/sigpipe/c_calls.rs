@@ -6,15 +6,19 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::OnceLock;
 
 use epipe::sigpipe::suppressed;
 
 use crate::Scene;
 use crate::liars::has_write_flag;
 use crate::rows::{DATA, Row, call, pairs, play_rows};
-use crate::support::{Break, assert_epipe, broken_pipe, file, foreign_write, tcp_pair, unix_pair};
+use crate::suites::asked_once;
+use crate::support::{
+    Break, assert_epipe, broken_pipe, file, foreign_write, raises, spell, tcp_pair, unix_pair,
+};
 
 fn answer(returned: isize) -> io::Result<usize> {
     usize::try_from(returned).map_err(|_| io::Error::last_os_error())
@@ -73,9 +77,12 @@ fn sendfile(fd: &OwnedFd) -> io::Result<usize> {
 }
 
 fn splice(fd: &OwnedFd) -> io::Result<usize> {
-    let (from, to) = (full_pipe(), fd.as_raw_fd());
+    splice_from(full_pipe().as_raw_fd(), fd)
+}
+
+fn splice_from(from: RawFd, to: &OwnedFd) -> io::Result<usize> {
     let none = ptr::null_mut();
-    answer(unsafe { libc::splice(from.as_raw_fd(), none, to, none, 100, 0) })
+    answer(unsafe { libc::splice(from, none, to.as_raw_fd(), none, 100, 0) })
 }
 
 fn tee(fd: &OwnedFd) -> io::Result<usize> {
@@ -123,6 +130,8 @@ pub fn scenes() -> Vec<Scene> {
         "pipe: C writev, suppressed":
             suppressed(|| writev(&broken_pipe())).unwrap(),
             control writev(&broken_pipe());
+    });
+    let by_splice = pairs! {
         "pipe: C sendfile, suppressed":
             suppressed(|| sendfile(&broken_pipe())).unwrap(),
             control sendfile(&broken_pipe());
@@ -132,9 +141,38 @@ pub fn scenes() -> Vec<Scene> {
         "pipe: C tee, suppressed":
             suppressed(|| tee(&broken_pipe())).unwrap(),
             control tee(&broken_pipe());
+    };
+    let can_die = splice_raises();
+    scenes.extend(by_splice.into_iter().map(|scene| scene.control_only_if(can_die)));
+    let by_vmsplice = pairs! {
         "pipe: C vmsplice, suppressed":
             suppressed(|| vmsplice(&broken_pipe())).unwrap(),
             control vmsplice(&broken_pipe());
-    });
+    };
+    let can = has_vmsplice();
+    scenes.extend(by_vmsplice.into_iter().map(|scene| scene.only_if(can)));
     scenes
+}
+
+/// Whether a splice into a pipe whose reader is gone is EPIPE and raises, as Linux's does. gVisor's
+/// raises nothing, and from a socket it answers EFAULT.
+pub fn splice_raises() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    asked_once(&ANSWER, || {
+        let (from, theirs) = unix_pair().unwrap();
+        foreign_write(theirs, DATA).unwrap();
+        let (from, to) = (from.as_raw_fd(), broken_pipe());
+        let mut answer = Ok(0);
+        let raised = raises(|| answer = splice_from(from, &to));
+        raised && spell(&answer) == "EPIPE"
+    })
+}
+
+/// gVisor has no vmsplice.
+fn has_vmsplice() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    asked_once(&ANSWER, || {
+        let (_reader, writer) = io::pipe().unwrap();
+        vmsplice(&writer.into()).is_ok()
+    })
 }

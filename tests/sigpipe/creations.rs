@@ -12,7 +12,8 @@ use epipe::raw;
 use socket2::{Domain, SockRef, Type};
 
 use crate::Scene;
-use crate::support::{Break, slices, spell};
+use crate::rows::socket_raises;
+use crate::support::{Break, slices, spell, tcp_pair, unix_pair};
 
 /// Breaks the connection, and writes until the peer is known to be gone.
 fn write_to_the_gone<S: AsFd + Write>(mut stream: S, peer: impl Into<OwnedFd>) {
@@ -130,7 +131,9 @@ fn ours_alone() -> Vec<Scene> {
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = ways!(Scene::survives, "", epipe, epipe::Socket);
-    scenes.extend(ways!(Scene::dies, ": control", std, socket2::Socket));
+    let can_die = socket_raises(unix_pair) && socket_raises(|| tcp_pair("127.0.0.1:0"));
+    let controls = ways!(Scene::dies, ": control", std, socket2::Socket);
+    scenes.extend(controls.into_iter().map(|scene| scene.control_only_if(can_die)));
     scenes.extend(ours_alone());
     scenes
 }

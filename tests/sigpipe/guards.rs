@@ -1,9 +1,11 @@
 //! The guard, and what the process does with the signal.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use epipe::io::PipeWriter;
 use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
@@ -27,6 +29,56 @@ fn assert_restored() {
     assert!(!is_blocked(), "SIGPIPE is still blocked");
     assert!(!is_pending(), "a SIGPIPE is still pending");
     assert_eq!(support::disposition(), libc::SIG_DFL);
+}
+
+/// What takes the protection of a guard away, whatever its technique: `unblock`, or the default
+/// action of the process.
+fn lose_the_guard(unblock: fn()) {
+    unblock();
+    if cfg!(epipe_refused = "thread_mask") {
+        dispose(libc::SIG_DFL);
+    }
+}
+
+/// Each of our writes to a pipe is protected, whatever became of the guard.
+fn our_writes_after(unblock: fn()) {
+    for _ in 0..3 {
+        lose_the_guard(unblock);
+        assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
+        lose_the_guard(unblock);
+        assert_eq!(spell(&epipe::raw::write(broken_pipe(), b"x")), "EPIPE");
+    }
+}
+
+const MASK_IS_NOT_THE_GUARD: bool = cfg!(epipe_refused = "thread_mask");
+
+fn reset_mask() {
+    // SAFETY: sigemptyset initialises the set.
+    unsafe {
+        let mut nothing = std::mem::zeroed();
+        libc::sigemptyset(&mut nothing);
+        libc::sigprocmask(libc::SIG_SETMASK, &nothing, std::ptr::null_mut());
+    }
+}
+
+/// Runs `play` in a child that is forked and executes nothing, and ends as that does.
+fn in_a_fork(play: impl FnOnce()) {
+    // SAFETY: this process has one thread; the child ends at once.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let is_done = catch_unwind(AssertUnwindSafe(play)).is_ok();
+            libc::_exit(i32::from(!is_done));
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        if libc::WIFSIGNALED(status) {
+            dispose(libc::SIG_DFL);
+            mask(libc::SIG_UNBLOCK);
+            libc::raise(libc::WTERMSIG(status));
+        }
+        assert_eq!(status, 0);
+    }
 }
 
 pub fn scenes() -> Vec<Scene> {
@@ -155,6 +207,138 @@ pub fn scenes() -> Vec<Scene> {
             drop(outer);
             assert_restored();
         }),
+        Scene::survives("foreign code unblocks inside: our own pipe writes", || {
+            let _guard = guard().unwrap();
+            our_writes_after(|| mask(libc::SIG_UNBLOCK));
+        }),
+        Scene::dies("foreign code unblocks inside: control", || {
+            let _guard = guard().unwrap();
+            lose_the_guard(|| mask(libc::SIG_UNBLOCK));
+            foreign_epipe();
+        }),
+        Scene::survives("a forked child resets its mask: our own pipe writes", || {
+            let _guard = guard().unwrap();
+            in_a_fork(|| our_writes_after(reset_mask));
+        }),
+        Scene::dies("a forked child resets its mask: control", || {
+            let _guard = guard().unwrap();
+            in_a_fork(|| {
+                lose_the_guard(reset_mask);
+                foreign_epipe();
+            });
+        }),
+        Scene::survives("a guard outlives the closure in which it began", || {
+            let guard = suppressed(|| guard().unwrap()).unwrap();
+            foreign_epipe();
+            drop(guard);
+            assert_restored();
+        }),
+        Scene::survives("a guard is dropped in a closure that began under it", || {
+            let outer = guard().unwrap();
+            suppressed(|| {
+                drop(outer);
+                foreign_epipe();
+            })
+            .unwrap();
+            assert_restored();
+        }),
+        Scene::survives("a new thread in the place of one that forgot its guard", || {
+            // glibc and musl give it the same stack, and with it the same pthread_self.
+            let forgets = || {
+                std::mem::forget(guard().unwrap());
+                // SAFETY: it has no condition.
+                unsafe { libc::pthread_self() as usize }
+            };
+            let old = thread::spawn(forgets).join().unwrap();
+            let new = thread::spawn(move || {
+                // SAFETY: it has no condition.
+                let is_in_its_place = unsafe { libc::pthread_self() as usize } == old;
+                drop(guard().unwrap());
+                assert!(!is_blocked() || MASK_IS_NOT_THE_GUARD);
+                std::mem::forget(guard().unwrap());
+                is_in_its_place
+            });
+            assert!(new.join().unwrap());
+            let host = thread::spawn(|| {
+                mask(libc::SIG_BLOCK);
+                suppressed(|| drop(guard().unwrap())).unwrap();
+                assert!(is_blocked());
+            });
+            host.join().unwrap();
+        }),
+        Scene::survives("the places of threads that have ended are taken over", || {
+            // All at once, so that each has a place of its own.
+            let all_are_here = Arc::new(Barrier::new(1100));
+            let threads: Vec<_> = (0..1100)
+                .map(|_| {
+                    let all_are_here = all_are_here.clone();
+                    let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || {
+                        std::mem::forget(guard().unwrap());
+                        all_are_here.wait();
+                    });
+                    thread.unwrap()
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            let first = guard().unwrap();
+            let second = guard().unwrap();
+            drop(first);
+            foreign_epipe();
+            drop(second);
+            assert!(!is_blocked());
+        })
+        .within(Duration::from_secs(120)),
+        Scene::survives(
+            "a thread that writes to closed streams, while the first write asks",
+            || {
+                let pipe = broken_pipe();
+                for _ in 0..20 {
+                    in_a_fork(|| {
+                        let pipe = pipe.as_fd().try_clone_to_owned().unwrap(); // above the streams
+                        // SAFETY: nothing here uses the streams.
+                        (0..3).for_each(|stream| unsafe {
+                            libc::close(stream);
+                        });
+                        thread::spawn(|| {
+                            loop {
+                                // SAFETY: the byte is valid for the calls.
+                                (1..3).for_each(|stream| unsafe {
+                                    libc::write(stream, c"x".as_ptr().cast(), 1);
+                                });
+                            }
+                        });
+                        thread::yield_now();
+                        assert_eq!(spell(&epipe::raw::write(pipe, b"x")), "EPIPE");
+                    });
+                }
+            },
+        ),
+        Scene::survives("more threads under a guard than there are slots", || {
+            let threads: Vec<_> = (0..1100)
+                .map(|_| {
+                    let (to_it, told) = mpsc::channel::<()>();
+                    let (here, is_here) = mpsc::channel();
+                    let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || {
+                        let guard = guard().unwrap();
+                        here.send(()).unwrap();
+                        let _ = told.recv();
+                        suppressed(foreign_epipe).unwrap();
+                        foreign_epipe();
+                        drop(guard);
+                        is_blocked()
+                    });
+                    is_here.recv().unwrap();
+                    (thread.unwrap(), to_it)
+                })
+                .collect();
+            for (thread, to_it) in threads {
+                drop(to_it);
+                assert!(!thread.join().unwrap());
+            }
+            suppressed(foreign_epipe).unwrap();
+            assert_restored();
+        })
+        .within(Duration::from_secs(120)),
         Scene::survives("our own pipe write under a guard", || {
             let guard = guard().unwrap();
             assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");

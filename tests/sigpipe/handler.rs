@@ -93,6 +93,31 @@ pub fn scenes() -> Vec<Scene> {
             drop(guard);
             assert_eq!(support::disposition(), libc::SIG_IGN);
         }),
+        Scene::survives("process_handler: a forked child keeps the host's SIG_IGN", || {
+            dispose(libc::SIG_IGN);
+            static DONE: AtomicBool = AtomicBool::new(false);
+            let busy = thread::spawn(|| {
+                while !DONE.load(Ordering::Acquire) {
+                    drop(guard().unwrap());
+                }
+            });
+            for _ in 0..ROUNDS {
+                // SAFETY: the child makes only calls that a signal handler may make.
+                let child = unsafe { libc::fork() };
+                if child == 0 {
+                    drop(guard());
+                    let is_ignored = support::disposition() == libc::SIG_IGN;
+                    // SAFETY: nothing of this process is needed any more.
+                    unsafe { libc::_exit(i32::from(!is_ignored)) }
+                }
+                let mut status = 0;
+                // SAFETY: the status is valid for the call.
+                assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                assert_eq!(status, 0);
+            }
+            DONE.store(true, Ordering::Release);
+            busy.join().unwrap();
+        }),
         Scene::survives("process_handler: a host's handler is not touched", || {
             dispose(hosts_handler());
             drop(guard().unwrap());

@@ -2,19 +2,24 @@
 //! and the stack that does not know the flag.
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use epipe::NoSigpipe;
 use epipe::io::PipeWriter;
 use epipe::net::TcpStream;
 use epipe::raw;
+use epipe::verify::Technique;
 
 use crate::Scene;
 use crate::liars::{has_send_flag, has_write_flag};
+use crate::rows::socket_raises;
 use crate::seccomp::{
     Bit, DEADLY, Which, allow_only, can_be_filtered, filter, refuse_write_flag, refusing,
 };
+use crate::suites::is_told_to_verify;
 use crate::support::{
-    Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, mask, spell, tcp_pair,
+    Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, is_pending, mask,
+    raise_at_thread, spell, take_pending, tcp_pair,
 };
 
 /// Both calls of the send family that this crate makes, `With` or `Without` MSG_NOSIGNAL.
@@ -23,7 +28,7 @@ fn filter_sends(which: fn(Bit) -> Which, action: u32) {
     filter(libc::SYS_sendmsg, which((2, libc::MSG_NOSIGNAL)), action);
 }
 
-fn refuse_send_flag(error: libc::c_int) {
+pub fn refuse_send_flag(error: libc::c_int) {
     filter_sends(Which::With, refusing(error));
 }
 
@@ -94,10 +99,16 @@ pub fn scenes() -> Vec<Scene> {
             refuse_write_flag(libc::ENOSYS);
             let _ = foreign_write(broken_pipe(), b"x");
         }),
+        Scene::dies("a file that a pipe replaces: control", || {
+            let file = file(0);
+            replace(&file, broken_pipe());
+            let _ = foreign_write(&file, b"x");
+        }),
         Scene::dies("refused: MSG_NOSIGNAL: control", || {
             refuse_send_flag(libc::EINVAL);
             let _ = socket2::Socket::from(broken_stream()).send(b"x");
-        }),
+        })
+        .control_only_if(socket_raises(|| tcp_pair("127.0.0.1:0"))),
         Scene::survives("refused: both at once", || {
             refuse_write_flag(libc::ENOSYS);
             refuse_send_flag(libc::EINVAL);
@@ -160,10 +171,73 @@ pub fn scenes() -> Vec<Scene> {
             ));
         }
     }
+    scenes.extend(late());
     scenes.extend(remembered());
     scenes.extend(with_the_technique());
     let can_be_played = can_be_filtered();
     scenes.into_iter().map(|scene| scene.only_if(can_be_played)).collect()
+}
+
+/// A filter that comes when the flags have worked, and were asked for.
+fn late() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    for (name, error) in [
+        ("EOPNOTSUPP", libc::EOPNOTSUPP),
+        ("ENOSYS", libc::ENOSYS),
+        ("EPERM", libc::EPERM),
+        ("EACCES", libc::EACCES),
+    ] {
+        scenes.push(Scene::survives(format!("refused late: pwritev2 answers {name}"), move || {
+            let healthy = || {
+                let (mut reader, mut pipe) = epipe::io::pipe().unwrap();
+                assert_eq!(pipe.write(b"x").unwrap(), 1);
+                assert_eq!(raw::write(&pipe, b"y").unwrap(), 1);
+                drop(pipe);
+                assert_eq!(io::read_to_string(&mut reader).unwrap(), "xy");
+                let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+                assert_eq!(raw::write(&ours, b"x").unwrap(), 1);
+                drop(ours);
+                assert_eq!(io::read_to_string(std::net::TcpStream::from(theirs)).unwrap(), "x");
+            };
+            healthy();
+            // It refuses the flag, so the private question is asked.
+            PipeWriter::from(eventfd()).write_all(&1_u64.to_ne_bytes()).unwrap();
+            pipe_writes();
+            refuse_write_flag(error);
+            healthy();
+            pipe_writes();
+            assert_epipe(raw::write(broken_stream(), b"x"));
+        }));
+    }
+    for (name, error) in [
+        ("EOPNOTSUPP", libc::EOPNOTSUPP),
+        ("ENOPROTOOPT", libc::ENOPROTOOPT),
+        ("EINVAL", libc::EINVAL),
+        ("ENOSYS", libc::ENOSYS),
+    ] {
+        let name = format!("refused late: MSG_NOSIGNAL answers {name}");
+        scenes.push(Scene::survives(name, move || {
+            let healthy = || {
+                let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+                let mut stream = TcpStream::from(ours);
+                assert_eq!(stream.write(b"x").unwrap(), 1);
+                assert_eq!(stream.write_vectored(&[IoSlice::new(b"y")]).unwrap(), 1);
+                drop(stream);
+                assert_eq!(io::read_to_string(std::net::TcpStream::from(theirs)).unwrap(), "xy");
+            };
+            healthy();
+            // What the system says of the port looks like a refusal, so it is asked.
+            let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
+            socket_writes();
+            refuse_send_flag(error);
+            healthy();
+            socket_writes();
+            let own = socket.local_addr().unwrap();
+            assert_eq!(socket.send_to(b"x", own).unwrap(), 1);
+        }));
+    }
+    scenes
 }
 
 /// What is remembered of a refusal: seen by making the calls deadly that should not be made.
@@ -240,24 +314,51 @@ fn with_the_technique() -> Vec<Scene> {
                 }
                 plain_writes_are_deadly_and_not_made();
             }),
-            Scene::survives("remembered: nothing, where the question could not be asked", || {
-                let mut eventfd = PipeWriter::from(eventfd());
-                without_descriptors(|| {
-                    assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
-                });
+            Scene::survives("unproven: what could not be asked is asked another time", || {
+                let uses_it = || epipe::protection().pipe_write().contains(&Technique::WriteFlag);
+                let mut pipe = PipeWriter::from(broken_pipe());
+                without_descriptors(|| assert_epipe(pipe.write(b"x")));
+                assert!(!uses_it());
+                assert_epipe(pipe.write(b"x"));
+                assert!(uses_it());
                 plain_writes_are_deadly_and_not_made();
+            })
+            .only_if(!is_told_to_verify()),
+            Scene::survives("unproven: a pending signal of the host's stays", || {
+                mask(libc::SIG_BLOCK);
+                raise_at_thread();
+                assert_eq!(spell(&raw::write(broken_pipe(), b"x")), "EPIPE");
+                assert!(take_pending() && !is_pending());
+                mask(libc::SIG_UNBLOCK);
+                assert_epipe(raw::write(broken_pipe(), b"x"));
+                plain_writes_are_deadly_and_not_made();
+            })
+            .only_if(cfg!(not(epipe_refused = "thread_mask"))),
+            Scene::survives("unproven: verify proves it before a sandbox", || {
+                let pipe = broken_pipe();
+                let _ = epipe::verify(); // which may find that another flag is ignored
+                filter(libc::SYS_pipe2, Which::All, DEADLY);
+                assert_epipe(raw::write(pipe, b"x"));
+            }),
+            Scene::survives("unproven: io::pipe proves it before a sandbox", || {
+                let (_, mut writer) = epipe::io::pipe().unwrap();
+                filter(libc::SYS_pipe2, Which::All, DEADLY);
+                assert_epipe(writer.write(b"x"));
+            }),
+            Scene::survives("a file that a pipe replaces", || {
+                let mut file = NoSigpipe::new(file(0)).unwrap();
+                assert_eq!(file.write(b"x").unwrap(), 1);
+                replace(&file, broken_pipe());
+                assert_epipe(file.write(b"x"));
+                assert_epipe(file.write_vectored(&[IoSlice::new(b"x")]));
             }),
         ];
         scenes.extend(with_the_flag.map(|scene| scene.only_if(has_write_flag())));
     }
     if cfg!(not(epipe_refused = "thread_mask")) {
-        scenes.extend([
-            Scene::survives("under a guard a pipe write is a plain write", || {
-                filter(libc::SYS_pwritev2, Which::All, DEADLY);
-                let _guard = epipe::sigpipe::guard().unwrap();
-                assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-            }),
-            Scene::survives("errno is left alone by a guard whose own calls fail", || {
+        scenes.extend([Scene::survives(
+            "errno is left alone by a guard whose own calls fail",
+            || {
                 mask(libc::SIG_BLOCK);
                 filter(libc::SYS_rt_sigtimedwait, Which::All, refusing(libc::EAGAIN));
                 let left = epipe::sigpipe::suppressed(|| {
@@ -268,10 +369,16 @@ fn with_the_technique() -> Vec<Scene> {
                 let errno = io::Error::last_os_error().raw_os_error();
                 left.unwrap();
                 assert_eq!(errno, Some(libc::EDOM));
-            }),
-        ]);
+            },
+        )]);
     }
     scenes
+}
+
+/// Puts another file in a descriptor's place, as programs do that reopen their log.
+fn replace(fd: &impl AsFd, by: impl AsFd) {
+    // SAFETY: both descriptors are borrowed.
+    assert!(unsafe { libc::dup2(by.as_fd().as_raw_fd(), fd.as_fd().as_raw_fd()) } != -1);
 }
 
 /// The write flag is still in use: a pipe is written to without `write` and `writev`.

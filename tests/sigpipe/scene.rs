@@ -35,6 +35,7 @@ pub struct Scene {
     play: Box<dyn Fn() + Send + Sync>,
     liar: Option<Liar>,
     can_be_played: bool,
+    can_die: bool,
     timeout: Duration,
 }
 
@@ -46,6 +47,7 @@ impl Scene {
             play: Box::new(play),
             liar: None,
             can_be_played: true,
+            can_die: true,
             timeout: Duration::from_secs(20),
         }
     }
@@ -55,7 +57,7 @@ impl Scene {
     }
 
     /// A scene that survives and ends the process itself, with status 0.
-    #[allow(dead_code, reason = "tests/openssl has none")]
+    #[allow(dead_code, reason = "crates/epipe-openssl/tests has none")]
     pub fn exits(mut self) -> Scene {
         self.ending = Ending::Exits;
         self
@@ -68,9 +70,15 @@ impl Scene {
     }
 
     /// A scene that may take minutes.
-    #[allow(dead_code, reason = "tests/openssl has one")]
-    pub fn patient(mut self) -> Scene {
-        self.timeout = Duration::from_secs(1500);
+    #[allow(dead_code, reason = "crates/epipe-openssl/tests has one")]
+    pub fn patient(self) -> Scene {
+        self.within(Duration::from_secs(1500))
+    }
+
+    /// A scene that may take so long.
+    #[allow(dead_code, reason = "the root has some")]
+    pub fn within(mut self, timeout: Duration) -> Scene {
+        self.timeout = timeout;
         self
     }
 
@@ -78,6 +86,22 @@ impl Scene {
     pub fn only_if(mut self, can_be_played: bool) -> Scene {
         self.can_be_played &= can_be_played;
         self
+    }
+
+    /// A control whose call raises no SIGPIPE on this system counts as ignored, and says why. What
+    /// it stands beside is played.
+    pub fn control_only_if(mut self, can_die: bool) -> Scene {
+        self.can_die &= can_die || self.ending != Ending::Dies;
+        self
+    }
+
+    /// Why it is not played here.
+    fn ignored(&self, lied_to: bool) -> Option<&'static str> {
+        match self {
+            _ if !self.can_be_played || lied_to && self.liar.is_some() => Some(""),
+            _ if !self.can_die => Some("this system raises no SIGPIPE there"),
+            _ => None,
+        }
     }
 
     /// Plays it in a child, after `begin`, and judges how that ends. The child comes here too.
@@ -162,12 +186,12 @@ pub fn run(
     let mut names = Vec::new();
     for (number, group) in groups.iter().enumerate() {
         for scene in group() {
-            let can_be_played = scene.can_be_played && !(lied_to && scene.liar.is_some());
+            let ignored = scene.ignored(lied_to);
             names.push(scene.name.clone());
             let name = scene.name.clone();
             let trial =
                 Trial::test(name, move || scene.judge(Some(&number.to_string()), begin).map(drop));
-            trials.push(trial.with_ignored_flag(!can_be_played));
+            trials.push(trial.ignored(ignored));
         }
     }
     trials.extend(more(&names));

@@ -12,6 +12,7 @@ use socket2::{MsgHdr, SockAddr};
 
 use crate::Scene;
 use crate::bad_input::same;
+use crate::c_calls::splice_raises;
 use crate::rows::{DATA, Pair, Row, call, play_rows};
 use crate::support::{Break, foreign_write, slices, tcp_pair, unix_pair};
 
@@ -142,13 +143,6 @@ macro_rules! stream_rows {
                 control: call!(socket2::Socket: s => io::copy(&mut file(), &mut s)),
             },
             Row {
-                name: "io::copy from a pipe",
-                ours: call!($ours: s => {
-                    epipe::io::copy(&mut epipe::io::PipeReader::from(pipe()), &mut s)
-                }),
-                control: call!($std: s => io::copy(&mut pipe(), &mut s)),
-            },
-            Row {
                 name: "io::copy from a socket",
                 ours: call!($ours: s => epipe::io::copy(&mut readable(), &mut s)),
                 control: call!(socket2::Socket: s => io::copy(&mut readable(), &mut s)),
@@ -157,6 +151,21 @@ macro_rules! stream_rows {
                 name: "sendfile of a range",
                 ours: call!($ours: s => s.sendfile(&file(), 5..)),
                 control: call!(socket2::Socket: s => s.sendfile(&file(), 5, None)),
+            },
+        ]
+    };
+}
+
+/// What a stream type takes from a pipe, by splice.
+macro_rules! splice_rows {
+    ($ours:ty, $std:ty) => {
+        vec![
+            Row {
+                name: "io::copy from a pipe",
+                ours: call!($ours: s => {
+                    epipe::io::copy(&mut epipe::io::PipeReader::from(pipe()), &mut s)
+                }),
+                control: call!($std: s => io::copy(&mut pipe(), &mut s)),
             },
             Row {
                 name: "io::copy from a child to std's stream",
@@ -313,13 +322,27 @@ pub fn scenes() -> Vec<Scene> {
     add(tcp4, "tcp", &Break::TCP, socket_rows());
     add(tcp4, "tcp", &Break::TCP, tcp_rows());
     add(tcp6, "tcp6", &[Break::Rst], stream_rows!(epipe::net::TcpStream, std::net::TcpStream));
+    add(tcp6, "tcp6", &[Break::Rst], splice_rows!(epipe::net::TcpStream, std::net::TcpStream));
     add(
         unix_pair,
         "unix",
         &Break::UNIX,
         stream_rows!(epipe::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
     );
+    add(
+        unix_pair,
+        "unix",
+        &Break::UNIX,
+        splice_rows!(epipe::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
+    );
     add(unix_pair, "unix", &Break::UNIX, socket_rows());
+    for broken in Break::TCP {
+        let rows = splice_rows!(epipe::net::TcpStream, std::net::TcpStream);
+        let by_splice = play_rows(tcp4, "tcp", &[broken], &rows);
+        // At the end of a pipe gVisor's reports that a reset has come.
+        let can = broken != Break::Fin || splice_raises();
+        scenes.extend(by_splice.into_iter().map(|scene| scene.only_if(can)));
+    }
 
     scenes.extend(datagrams());
     scenes

@@ -8,7 +8,7 @@ use epipe::verify::{Error, Technique};
 
 use crate::Scene;
 use crate::liar::Liar;
-use crate::liars::{can_lie_about, has_send_flag, has_write_flag};
+use crate::liars::{can_lie_about, has_send_flag, has_write_flag, machine_is_honest};
 use crate::refusals::{socket_writes, without_descriptors};
 use crate::seccomp::{Which, can_be_filtered, filter, refuse_write_flag, refusing};
 use crate::suites::{can_preload, is_lied_to, strips_sendmmsg};
@@ -65,7 +65,8 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("verify: no descriptor is free", || without_descriptors(cannot_ask)),
     ];
     let scenes = scenes.into_iter().chain(under_libraries()).chain(in_sandboxes());
-    scenes.into_iter().map(|scene| scene.only_if(!is_lied_to())).collect()
+    let can = !is_lied_to() && machine_is_honest();
+    scenes.into_iter().map(|scene| scene.only_if(can)).collect()
 }
 
 /// By SIGALRM, whose handler does nothing.

@@ -26,7 +26,7 @@ pub fn is_of_the_ecosystem(name: &str) -> bool {
     name.split(": ").any(|part| ECOSYSTEM.iter().any(|begin| part.starts_with(begin)))
 }
 
-/// Whether `tests/openssl` plays it.
+/// Whether `crates/epipe-openssl/tests` plays it.
 pub fn is_of_openssl(name: &str) -> bool {
     name.starts_with("openssl ")
 }

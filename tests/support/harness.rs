@@ -22,7 +22,8 @@ impl<M: Display> From<M> for Failed {
 /// One test.
 pub struct Trial {
     name: String,
-    is_ignored: bool,
+    /// Why, or nothing.
+    ignored: Option<&'static str>,
     run: Box<dyn FnOnce() -> Result<(), Failed> + Send>,
 }
 
@@ -31,12 +32,17 @@ impl Trial {
         name: impl Into<String>,
         run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
     ) -> Trial {
-        Trial { name: name.into(), is_ignored: false, run: Box::new(run) }
+        Trial { name: name.into(), ignored: None, run: Box::new(run) }
     }
 
     #[allow(dead_code, reason = "not every system has tests to ignore")]
-    pub fn with_ignored_flag(mut self, is_ignored: bool) -> Trial {
-        self.is_ignored = is_ignored;
+    pub fn with_ignored_flag(self, is_ignored: bool) -> Trial {
+        self.ignored(is_ignored.then_some(""))
+    }
+
+    #[allow(dead_code, reason = "not every test says why")]
+    pub fn ignored(mut self, why: Option<&'static str>) -> Trial {
+        self.ignored = why;
         self
     }
 }
@@ -91,7 +97,7 @@ impl Options {
         };
         (self.filters.is_empty() || self.filters.iter().any(matches))
             && !self.skip.iter().any(matches)
-            && (!self.ignored || trial.is_ignored)
+            && (!self.ignored || trial.ignored.is_some())
     }
 }
 
@@ -134,8 +140,10 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
                 loop {
                     let next = queue.lock().unwrap().pop_front();
                     let Some(trial) = next else { break };
-                    let is_run = runs_ignored || !trial.is_ignored;
-                    let outcome = is_run.then(|| play(trial.run));
+                    let outcome = match trial.ignored {
+                        Some(why) if !runs_ignored => Outcome::Ignored(why),
+                        _ => Outcome::Run(play(trial.run)),
+                    };
                     report.lock().unwrap().add(trial.name, outcome, options.quiet);
                 }
             });
@@ -177,22 +185,29 @@ fn play(run: impl FnOnce() -> Result<(), Failed>) -> Result<(), String> {
     }
 }
 
+/// What became of a test.
+enum Outcome {
+    Run(Result<(), String>),
+    /// Why, or nothing.
+    Ignored(&'static str),
+}
+
 impl Report {
-    /// `None`: it was not run.
-    fn add(&mut self, name: String, outcome: Option<Result<(), String>>, quiet: bool) {
+    fn add(&mut self, name: String, outcome: Outcome, quiet: bool) {
         let (word, letter) = match outcome {
-            None => ("ignored", "i"),
-            Some(Ok(())) => ("ok", "."),
-            Some(Err(_)) => ("FAILED", "F"),
+            Outcome::Ignored("") => ("ignored", "i"),
+            Outcome::Ignored(why) => (&*format!("ignored, {why}"), "i"),
+            Outcome::Run(Ok(())) => ("ok", "."),
+            Outcome::Run(Err(_)) => ("FAILED", "F"),
         };
         match quiet {
             true => print!("{letter}"),
             false => println!("test {name} ... {word}"),
         }
         match outcome {
-            None => self.ignored += 1,
-            Some(Ok(())) => self.passed += 1,
-            Some(Err(message)) => self.failures.push((name, message)),
+            Outcome::Ignored(_) => self.ignored += 1,
+            Outcome::Run(Ok(())) => self.passed += 1,
+            Outcome::Run(Err(message)) => self.failures.push((name, message)),
         }
     }
 }

@@ -118,6 +118,15 @@ pub fn take_pending() -> bool {
     unsafe { libc::sigtimedwait(&sigpipe(), std::ptr::null_mut(), &zero) == libc::SIGPIPE }
 }
 
+/// Whether a call raises SIGPIPE here: asked with the signal blocked on this thread.
+pub fn raises<T>(call: impl FnOnce() -> T) -> bool {
+    mask(libc::SIG_BLOCK);
+    drop(call());
+    let raised = take_pending();
+    mask(libc::SIG_UNBLOCK);
+    raised
+}
+
 /// Raises SIGPIPE at this thread.
 pub fn raise_at_thread() {
     // SAFETY: the thread is this one.
@@ -163,6 +172,16 @@ pub fn wait(fd: RawFd, events: libc::c_short) {
     // SAFETY: one pollfd, valid for the call.
     let answer = unsafe { libc::poll(&mut poll, 1, 10_000) };
     assert_eq!(answer, 1, "the break has not arrived");
+}
+
+/// What poll(2) reports of a FIN. Where it knows no POLLRDHUP (gVisor), the end is something to
+/// read, like all that was sent before it.
+fn fin() -> libc::c_short {
+    let (ours, _) = unix_pair().unwrap();
+    let mut poll = libc::pollfd { fd: ours.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one pollfd, valid for the call.
+    unsafe { libc::poll(&mut poll, 1, 0) };
+    if poll.revents & libc::POLLRDHUP == 0 { libc::POLLIN } else { libc::POLLRDHUP }
 }
 
 /// The two ends of a TCP connection over loopback.
@@ -237,11 +256,11 @@ impl Break {
             }
             Break::Fin => {
                 drop(theirs);
-                wait(fd, libc::POLLRDHUP);
+                wait(fd, fin());
             }
             Break::FinRst => {
                 SockRef::from(&theirs).shutdown(Shutdown::Write)?;
-                wait(fd, libc::POLLRDHUP);
+                wait(fd, fin());
                 SockRef::from(&theirs).set_linger(Some(Duration::ZERO))?;
                 drop(theirs);
                 wait(fd, SEEN_RESET);

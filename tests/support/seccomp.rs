@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "prctl takes pointers")]
 
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
 /// A bit in the argument at an index.
 pub type Bit = (usize, libc::c_int);
 
@@ -77,15 +81,82 @@ pub fn refusing(error: libc::c_int) -> u32 {
 
 /// Allows the calls of these numbers, and to end; every other call is deadly.
 pub fn allow_only(numbers: &[libc::c_long]) {
-    let ending = [libc::SYS_exit_group];
-    let allowed: Vec<_> = numbers.iter().chain(&ending).collect();
+    let allowed = [numbers, &[libc::SYS_exit_group]].concat();
+    install(by_number(&allowed, libc::SECCOMP_RET_ALLOW, DEADLY));
+}
+
+/// One action for the calls of these numbers, and one for all others.
+fn by_number(numbers: &[libc::c_long], action: u32, otherwise: u32) -> Vec<libc::sock_filter> {
     let mut program = vec![step(LOAD, 0, 0, 0)];
-    for (passed, number) in allowed.iter().enumerate() {
-        // To the last step, which allows.
-        let to_the_end = allowed.len() - passed;
-        program.push(step(JUMP_IF_EQUAL, **number as u32, to_the_end as u8, 0));
+    for (passed, number) in numbers.iter().enumerate() {
+        // To the last step.
+        let to_the_end = numbers.len() - passed;
+        program.push(step(JUMP_IF_EQUAL, *number as u32, to_the_end as u8, 0));
     }
-    program.push(step(RETURN, DEADLY, 0, 0));
-    program.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
-    install(program);
+    program.push(step(RETURN, otherwise, 0, 0));
+    program.push(step(RETURN, action, 0, 0));
+    program
+}
+
+// ------------------------------------------------------------------------- one call fails ----
+
+/// What the next supervised call ends with; 0: as it would.
+static NEXT: AtomicI32 = AtomicI32::new(0);
+
+/// The next supervised call ends with this error, and is not made.
+pub fn fail_next(error: libc::c_int) {
+    NEXT.store(error, Ordering::Release);
+}
+
+/// Whether such a call was made since; if not, none is waited for any more.
+pub fn has_failed() -> bool {
+    NEXT.swap(0, Ordering::AcqRel) == 0
+}
+
+/// Whether [`supervise`] can be played here, which takes Linux 5.5.
+pub fn can_be_supervised() -> bool {
+    let action = libc::SECCOMP_RET_USER_NOTIF;
+    let operation = libc::SECCOMP_GET_ACTION_AVAIL;
+    // SAFETY: the action is valid for the call.
+    can_be_filtered() && unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, &action) } == 0
+}
+
+/// From here on each call of these numbers that this thread makes asks another thread first, which
+/// the filter does not bind.
+pub fn supervise(numbers: &[libc::c_long]) {
+    let (give, taken) = std::sync::mpsc::channel::<OwnedFd>();
+    std::thread::spawn(move || answer(taken.recv().unwrap()));
+    let mut program = by_number(numbers, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW);
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let operation = libc::SECCOMP_SET_MODE_FILTER;
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // SAFETY: the program lives through the call, which copies it; the descriptor is new.
+    let listener = unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let listener = libc::syscall(libc::SYS_seccomp, operation, flags, &program);
+        assert_ne!(listener, -1, "{}", io::Error::last_os_error());
+        OwnedFd::from_raw_fd(listener as RawFd)
+    };
+    give.send(listener).unwrap();
+}
+
+/// Answers to the end of the process. If it panics the calls fail, for the listener is closed.
+fn answer(listener: OwnedFd) {
+    loop {
+        // SAFETY: all zeros is a valid notification, and what the kernel asks for.
+        let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+        // SAFETY: the notification is valid for the call, which writes it.
+        if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call) }
+            == -1
+        {
+            continue; // interrupted
+        }
+        let error = NEXT.swap(0, Ordering::AcqRel);
+        let flags = if error == 0 { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 } else { 0 };
+        let response = libc::seccomp_notif_resp { id: call.id, val: 0, error: -error, flags };
+        // SAFETY: the response is valid for the call, which reads it.
+        let sent =
+            unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &response) };
+        assert_eq!(sent, 0, "{}", io::Error::last_os_error());
+    }
 }

@@ -1,0 +1,254 @@
+//! The threads that are under a guard: a table of atomics.
+//!
+//! Guards are also taken in signal handlers, at any instruction of another guard, and in forked
+//! children. A lock could stay held there. A thread-local could allocate at its first use, in a
+//! library that was loaded by dlopen. So the table has neither. A slot is changed by its thread and
+//! by the handlers that interrupt it; a handler leaves as often as it enters. A slot whose thread
+//! no longer exists may be taken over.
+
+#![allow(unsafe_code, reason = "pthread_self, getpid and gettid are libc's")]
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::guard::MASKS_THE_THREAD;
+
+/// How a guard found its thread.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    /// SIGPIPE was blocked already.
+    pub(super) blocked: bool,
+    /// The process in which a SIGPIPE was pending already, on the thread or the process; 0 if there
+    /// was none. It is the host's, and stays. (Only a blocked signal can be pending.) The queue of
+    /// a forked child is empty.
+    pub(super) pending_in: usize,
+}
+
+/// The guards of one thread.
+pub(super) struct Slot {
+    /// The thread, by its [`Here::thread`]; 0 while there is none.
+    owner: AtomicUsize,
+    /// Its [`Here::number`].
+    number: AtomicUsize,
+    /// [`Before::pending_in`] of the first guard.
+    pending_in: AtomicUsize,
+    /// [`FREE`]; or the bits [`BUSY`] and [`BLOCKED`], and the number of guards times [`ONE`].
+    state: AtomicUsize,
+}
+
+const FREE: usize = 0;
+/// Its thread claims it or gives it up. Guards counted meanwhile belong to a signal handler that
+/// interrupts the thread there.
+const BUSY: usize = 1;
+/// [`Before::blocked`] of the first guard.
+const BLOCKED: usize = 2;
+const ONE: usize = 4;
+
+/// The index of a slot, plus one, fits into so many bits.
+pub(super) const INDEX_BITS: u32 = 10;
+
+/// A thread that finds no slot is protected all the same: see `thread_mask::Held::enter`.
+const SLOTS: usize = (1 << INDEX_BITS) - 1;
+
+static TABLE: [Slot; SLOTS] = [const {
+    Slot {
+        owner: AtomicUsize::new(0),
+        number: AtomicUsize::new(0),
+        pending_in: AtomicUsize::new(0),
+        state: AtomicUsize::new(FREE),
+    }
+}; SLOTS];
+
+/// No slot from this one on was ever claimed.
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+/// The process that was the first to use the table.
+static FIRST_PROCESS: AtomicUsize = AtomicUsize::new(0);
+
+/// The slots that were ever claimed.
+fn used() -> &'static [Slot] {
+    &TABLE[..USED.load(SeqCst).min(SLOTS)]
+}
+
+/// This thread of this process.
+#[derive(Clone, Copy)]
+pub(super) struct Here {
+    /// `pthread_self`: cheap, but a new thread may have that of one that has ended, and a forked
+    /// child keeps the parent's.
+    thread: usize,
+    /// Distinguishes such threads: where the guard is a mask and the system has thread numbers, the
+    /// thread's number; otherwise the process's.
+    pub(super) number: usize,
+}
+
+impl Here {
+    pub(super) fn now() -> Here {
+        let number = if MASKS_THE_THREAD { thread_number() } else { None };
+        Here { thread: this_thread(), number: number.unwrap_or_else(this_process) }
+    }
+
+    /// Whether this is the first thread of its process, if that is known. In a forked child that is
+    /// the one that has forked, and none of the table's others exists.
+    fn is_first_thread(self) -> Option<bool> {
+        cfg_if::cfg_if! {
+            if #[cfg(target_vendor = "apple")] {
+                // SAFETY: pthread_main_np(3): it takes nothing and cannot fail.
+                Some(unsafe { libc::pthread_main_np() } == 1)
+            } else {
+                thread_number().map(|number| number == this_process())
+            }
+        }
+    }
+}
+
+fn this_thread() -> usize {
+    // SAFETY: POSIX: it takes nothing and cannot fail.
+    unsafe { libc::pthread_self() as usize }
+}
+
+pub(super) fn this_process() -> usize {
+    // SAFETY: POSIX: it takes nothing and cannot fail.
+    unsafe { libc::getpid() as usize }
+}
+
+fn thread_number() -> Option<usize> {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    // SAFETY: gettid(2): it takes nothing and cannot fail.
+    return Some(unsafe { libc::syscall(libc::SYS_gettid) as usize });
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    None
+}
+
+impl Slot {
+    /// The slot of this thread, if it has one.
+    pub(super) fn mine() -> Option<&'static Slot> {
+        // The number is asked only where there is one to compare.
+        with_owner(this_thread()).filter(|slot| slot.is_mine(Here::now()))
+    }
+
+    /// One more guard of this thread, and what it found if it is the first. `None`: the table is
+    /// full.
+    pub(super) fn enter(here: Here, before: Before) -> Option<&'static Slot> {
+        if let Some(slot) = with_owner(here.thread) {
+            if slot.is_mine(here) {
+                slot.enter_again();
+                return Some(slot);
+            }
+            // Unless a handler that interrupts this has done so, and another thread has it now.
+            if slot.owner.compare_exchange(here.thread, 0, SeqCst, SeqCst).is_ok() {
+                slot.state.store(FREE, SeqCst);
+            }
+        }
+        if FIRST_PROCESS.load(SeqCst) == 0 {
+            let _ = FIRST_PROCESS.compare_exchange(0, this_process(), SeqCst, SeqCst);
+        }
+        let claim = |may_be_claimed: fn(&Slot, usize, Here) -> bool| {
+            TABLE.iter().enumerate().find_map(|(index, slot)| {
+                let state = slot.state.load(SeqCst);
+                let is_claimed = may_be_claimed(slot, state, here)
+                    && slot.state.compare_exchange(state, BUSY, SeqCst, SeqCst).is_ok();
+                is_claimed.then(|| {
+                    slot.number.store(here.number, SeqCst);
+                    slot.pending_in.store(before.pending_in, SeqCst);
+                    slot.state.store(if before.blocked { ONE | BLOCKED } else { ONE }, SeqCst);
+                    USED.fetch_max(index + 1, SeqCst);
+                    // Last: until here a handler that interrupts this finds none, and takes its
+                    // own.
+                    slot.owner.store(here.thread, SeqCst);
+                    slot
+                })
+            })
+        };
+        claim(|slot, state, here| state == FREE || slot.is_left_over(here))
+            .or_else(|| claim(|slot, state, _| state & BUSY == 0 && slot.has_ended()))
+    }
+
+    pub(super) fn enter_again(&self) {
+        self.state.store(self.state.load(SeqCst) + ONE, SeqCst);
+    }
+
+    /// Counts one guard less, unless it is the last. Returns whether it did.
+    pub(super) fn leave_unless_last(&self) -> bool {
+        let state = self.state.load(SeqCst);
+        let has_more = state >= 2 * ONE;
+        if has_more {
+            self.state.store(state - ONE, SeqCst);
+        }
+        has_more
+    }
+
+    /// Ends the count of the last guard. Returns whether the caller frees the slot: not in a
+    /// handler that interrupts one who does.
+    pub(super) fn give_up(&self) -> bool {
+        self.state.swap(BUSY, SeqCst) & BUSY == 0
+    }
+
+    pub(super) fn free(&self) {
+        self.owner.store(0, SeqCst);
+        self.state.store(FREE, SeqCst);
+    }
+
+    /// How the first guard found the thread.
+    pub(super) fn before(&self) -> Before {
+        let blocked = self.state.load(SeqCst) & BLOCKED != 0;
+        Before { blocked, pending_in: self.pending_in.load(SeqCst) }
+    }
+
+    /// The first guard found SIGPIPE blocked by the guard of a closure, which ends now.
+    pub(super) fn forget_blocked(&self) {
+        self.state.store(self.state.load(SeqCst) & !BLOCKED, SeqCst);
+    }
+
+    /// Whether this thread is its owner. A forked child keeps `pthread_self` but has another
+    /// number: there it is the first thread. Where that is unknown, the slot counts as this
+    /// thread's.
+    pub(super) fn is_mine(&self, here: Here) -> bool {
+        self.owner.load(SeqCst) == here.thread
+            && (self.number.load(SeqCst) == here.number || here.is_first_thread() != Some(false))
+    }
+
+    /// Whether this thread is its owner, and has claimed it as the thread or process of that
+    /// number.
+    pub(super) fn is_mine_as(&self, number: usize, here: Here) -> bool {
+        self.number.load(SeqCst) == number && self.is_mine(here)
+    }
+
+    /// In a forked child: it belongs to a thread that was not forked. Not asked where the guard is
+    /// a mask: there it does no harm but take up a place.
+    fn is_left_over(&self, here: Here) -> bool {
+        !MASKS_THE_THREAD
+            && self.state.load(SeqCst) & BUSY == 0
+            && self.number.load(SeqCst) != here.number
+            && self.owner.load(SeqCst) != here.thread
+            && here.is_first_thread() == Some(true)
+    }
+
+    /// Whether its thread has ended, under a guard that was forgotten. Not asked in a forked child,
+    /// where one of them may be the thread that has forked, under its old number.
+    fn has_ended(&self) -> bool {
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        if MASKS_THE_THREAD && FIRST_PROCESS.load(SeqCst) == this_process() {
+            let (process, number) = (this_process(), self.number.load(SeqCst));
+            // SAFETY: tgkill(2): no signal is sent; it asks for the thread of that number.
+            return unsafe { libc::syscall(libc::SYS_tgkill, process, number, 0) } == -1;
+        }
+        false
+    }
+
+    pub(super) fn index(&self) -> usize {
+        (std::ptr::from_ref(self) as usize - TABLE.as_ptr() as usize) / size_of::<Slot>()
+    }
+
+    pub(super) fn at(index: usize) -> &'static Slot {
+        &TABLE[index]
+    }
+}
+
+fn with_owner(thread: usize) -> Option<&'static Slot> {
+    used().iter().find(|slot| slot.owner.load(SeqCst) == thread)
+}
+
+/// Whether a thread of this process is under a guard. One that is about to enter may be missed.
+pub(super) fn is_any_guarded(here: Here) -> bool {
+    used().iter().any(|slot| slot.state.load(SeqCst) >= ONE && !slot.is_left_over(here))
+}
