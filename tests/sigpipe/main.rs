@@ -15,15 +15,19 @@ cfg_if::cfg_if! {
         mod c_calls;
         mod copies;
         mod creations;
+        mod differences;
+        mod exotic;
         #[path = "../support/guide.rs"]
         mod guide;
         mod guards;
         mod handler;
+        mod injected;
         #[path = "../support/liar.rs"]
         mod liar;
         mod liars;
         mod pipes;
         mod refusals;
+        mod reports;
         mod rows;
         mod scene;
         #[path = "../support/seccomp.rs"]
@@ -32,6 +36,7 @@ cfg_if::cfg_if! {
         mod suites;
         #[path = "../support/mod.rs"]
         mod support;
+        mod surroundings;
         /// The questions of the library and of its build script.
         #[allow(dead_code, reason = "the library's own")]
         #[path = "../../src/sys"]
@@ -61,6 +66,10 @@ cfg_if::cfg_if! {
                 guards::scenes,
                 handler::scenes,
                 bad_input::scenes,
+                reports::scenes,
+                injected::scenes,
+                exotic::scenes,
+                surroundings::scenes,
                 refusals::scenes,
                 liars::scenes,
                 verify::scenes,
