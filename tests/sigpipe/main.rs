@@ -22,6 +22,11 @@ cfg_if::cfg_if! {
         mod guards;
         mod handler;
         mod injected;
+        #[cfg(target_arch = "x86_64")]
+        #[path = "../support/handlers.rs"]
+        mod handlers;
+        #[cfg(target_arch = "x86_64")]
+        mod interrupted;
         #[path = "../support/liar.rs"]
         mod liar;
         mod liars;
@@ -32,6 +37,9 @@ cfg_if::cfg_if! {
         mod scene;
         #[path = "../support/seccomp.rs"]
         mod seccomp;
+        #[cfg(target_arch = "x86_64")]
+        #[path = "../support/single_step.rs"]
+        mod single_step;
         mod sockets;
         mod suites;
         #[path = "../support/mod.rs"]
@@ -65,6 +73,8 @@ cfg_if::cfg_if! {
                 copies::scenes,
                 guards::scenes,
                 handler::scenes,
+                #[cfg(target_arch = "x86_64")]
+                interrupted::scenes,
                 bad_input::scenes,
                 reports::scenes,
                 injected::scenes,

@@ -1,5 +1,6 @@
 //! This package's own cargo, called by a test of it.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 /// As from a shell: what cargo has told the test about its package makes build scripts (ring's) run
@@ -17,4 +18,19 @@ pub fn cargo() -> Command {
     }
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo
+}
+
+/// Builds a library among this package's examples, which cargo has done already for a run of all
+/// tests.
+pub fn library(example: &str) -> PathBuf {
+    let example_is = format!("--example={example}");
+    let mut cargo = cargo();
+    let output = cargo.args(["build", "--quiet", &example_is, "--message-format=json"]).output();
+    let output = output.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    let file = format!("/lib{example}.so");
+    let library = told.split('"').rfind(|word| word.ends_with(&file));
+    library.expect("cargo names what it has built").into()
 }

@@ -14,33 +14,17 @@ use std::process::{Command, Output};
 #[path = "../../support/cargo.rs"]
 mod cargo;
 
-use cargo::cargo;
+use cargo::library;
 
 const SIGPIPE: i32 = 13;
-
-/// Runs a program that must succeed, and gives what it prints.
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Builds the library, which cargo has done already for a run of all tests.
-fn library() -> PathBuf {
-    let told = run(cargo().args(["build", "--quiet", "--example=c_host", "--message-format=json"]));
-    let mut words = told.split('"');
-    let library = words.rfind(|word| word.ends_with("/libc_host.so"));
-    library.expect("cargo names what it has built").into()
-}
 
 fn host() -> PathBuf {
     let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-host");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/c-host/host.c");
-    run(Command::new("cc")
-        .args(["-Wall", "-Wextra", "-Werror", "-o"])
-        .args([&host, &source])
-        .arg("-ldl"));
+    let mut cc = Command::new("cc");
+    cc.args(["-Wall", "-Wextra", "-Werror", "-o"]).args([&host, &source]).arg("-ldl");
+    let output = cc.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     host
 }
 
@@ -51,7 +35,7 @@ fn call(host: &Path, library: &Path, function: &str) -> Output {
 
 #[test]
 fn std_kills_a_c_host_and_epipe_returns_an_error() {
-    let (host, library) = (host(), library());
+    let (host, library) = (host(), library("c_host"));
 
     let on_std = call(&host, &library, "exchange_on_std");
     assert_eq!(on_std.status.signal(), Some(SIGPIPE), "{on_std:?}");
