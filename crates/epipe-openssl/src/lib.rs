@@ -1,5 +1,8 @@
-//! A socket for OpenSSL whose peer may vanish: [`set_fd`] in place of `SSL_set_fd`, and [`bio`] in
-//! place of `BIO_new_socket`.
+//! A socket for OpenSSL whose peer may vanish: [`set_fd`], [`set_rfd`] and [`set_wfd`] in place of
+//! `SSL_set_fd`, `SSL_set_rfd` and `SSL_set_wfd`, and [`bio`] in place of `BIO_new_socket`.
+//!
+//! **Call none of OpenSSL's own after these.** `SSL_set_fd` and `SSL_set_wfd` put OpenSSL's own BIO
+//! back, without an error, and the next write to a vanished peer kills again.
 //!
 //! The BIO that OpenSSL's own functions install writes by `write(2)`: `SSL_write`, `SSL_shutdown`
 //! and `SSL_do_handshake` kill the process when the peer is gone. The one that is made here sends
@@ -43,8 +46,7 @@
 //! * kernel TLS: the option `SSL_OP_ENABLE_KTLS` has no effect (`BIO_get_ktls_send` is 0), for the
 //!   kernel would have to be given each record's type beside the bytes;
 //! * TCP fast open (from OpenSSL 3.2), and `BIO_get_rpoll_descriptor` (there is `SSL_get_fd`);
-//! * the type `BIO_TYPE_SOCKET`: it has one of its own with `BIO_TYPE_DESCRIPTOR`, so `SSL_set_wfd`
-//!   with the same descriptor puts OpenSSL's own BIO in place of this one;
+//! * the type `BIO_TYPE_SOCKET`: it has one of its own with `BIO_TYPE_DESCRIPTOR`;
 //! * descriptors that are no sockets: `BIO_set_fd` takes one, and each write then fails
 //!   (`ENOTSOCK`);
 //! * a copy by `BIO_dup_chain` has no descriptor until `BIO_set_fd` gives it one.
@@ -67,7 +69,10 @@ use std::fmt;
 use std::io;
 
 pub use openssl_sys::{BIO, SSL};
-use openssl_sys::{ERR_get_error, ERR_lib_error_string, ERR_reason_error_string, SSL_set_bio};
+use openssl_sys::{
+    ERR_get_error, ERR_lib_error_string, ERR_reason_error_string, SSL_get_rbio, SSL_get_wbio,
+    SSL_set_bio,
+};
 use thiserror::Error;
 
 #[cfg(unix)]
@@ -102,14 +107,53 @@ pub const BIO_CLOSE: c_int = 1;
 /// `ssl` is null or points to an `SSL` of the OpenSSL that `openssl-sys` is linked to. No other
 /// thread uses it now. The descriptor stays open while `ssl` uses it.
 pub unsafe fn set_fd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
+    // SAFETY: the caller's promise. `ssl` takes over our one reference: a BIO for both directions
+    // is counted once.
+    unsafe { set(ssl, fd, |bio| SSL_set_bio(ssl, bio, bio)) }
+}
+
+/// Has `ssl` read the socket `fd`, and leaves what it writes to.
+///
+/// Mirrors `SSL_set_rfd`: a BIO that `ssl` had for reading is freed.
+///
+/// # Errors
+///
+/// As [`set_fd`].
+///
+/// # Safety
+///
+/// As [`set_fd`].
+pub unsafe fn set_rfd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
+    // SAFETY: as in `set_wfd`.
+    unsafe { set(ssl, fd, |bio| SSL_set_bio(ssl, bio, SSL_get_wbio(ssl))) }
+}
+
+/// Has `ssl` write the socket `fd`, a vanished peer reported as an error, and leaves what it reads.
+///
+/// Mirrors `SSL_set_wfd`: a BIO that `ssl` had for writing is freed.
+///
+/// # Errors
+///
+/// As [`set_fd`].
+///
+/// # Safety
+///
+/// As [`set_fd`].
+pub unsafe fn set_wfd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
+    // SAFETY: the caller's promise. `ssl` takes over our one reference, and none of the BIO that it
+    // has already (SSL_set_bio(3)).
+    unsafe { set(ssl, fd, |bio| SSL_set_bio(ssl, SSL_get_rbio(ssl), bio)) }
+}
+
+/// # Safety
+///
+/// As [`set_fd`]; `hand_over` gives the BIO to `ssl`.
+unsafe fn set(ssl: *mut SSL, fd: c_int, hand_over: impl FnOnce(*mut BIO)) -> Result<(), Error> {
     if ssl.is_null() {
         return Err(Error::Null);
     }
     // SAFETY: the caller vouches for the descriptor.
-    let bio = unsafe { bio(fd, BIO_NOCLOSE) }?;
-    // SAFETY: the caller vouches for `ssl`. It takes over our one reference: a BIO for both
-    // directions is counted once.
-    unsafe { SSL_set_bio(ssl, bio, bio) };
+    hand_over(unsafe { bio(fd, BIO_NOCLOSE) }?);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use epipe_openssl::{BIO_NOCLOSE, Error, bio, set_fd};
+use epipe_openssl::{BIO_NOCLOSE, Error, bio, set_fd, set_rfd, set_wfd};
 use foreign_types::ForeignTypeRef;
 use openssl::ssl::{Ssl, SslContext, SslMethod};
 use openssl_sys::SSL_get_rbio;
@@ -44,7 +44,12 @@ pub fn scenes() -> Vec<Scene> {
                 let fd = if fd == socket.as_raw_fd() { c_int::MAX } else { fd };
                 let before = unsafe { SSL_get_rbio(ssl.as_ptr()) };
                 let errors = unsafe {
-                    [set_fd(ssl.as_ptr(), fd).unwrap_err(), bio(fd, BIO_NOCLOSE).unwrap_err()]
+                    [
+                        set_fd(ssl.as_ptr(), fd).unwrap_err(),
+                        set_rfd(ssl.as_ptr(), fd).unwrap_err(),
+                        set_wfd(ssl.as_ptr(), fd).unwrap_err(),
+                        bio(fd, BIO_NOCLOSE).unwrap_err(),
+                    ]
                 };
                 for error in errors {
                     assert!(error.to_string().starts_with("the descriptor is no open socket"));

@@ -18,6 +18,7 @@ type Free = unsafe extern "C" fn(*mut c_void, *const c_char, c_int);
 unsafe extern "C" {
     pub fn SSL_get_fd(ssl: *const SSL) -> c_int;
     pub fn SSL_set_fd(ssl: *mut SSL, fd: c_int) -> c_int;
+    pub fn SSL_set_wfd(ssl: *mut SSL, fd: c_int) -> c_int;
     pub fn BIO_find_type(bio: *mut BIO, kind: c_int) -> *mut BIO;
     pub fn BIO_test_flags(bio: *const BIO, flags: c_int) -> c_int;
     pub fn BIO_puts(bio: *mut BIO, text: *const c_char) -> c_int;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use epipe::sigpipe::suppressed;
-use epipe_openssl::{BIO_CLOSE, BIO_NOCLOSE, bio, set_fd};
+use epipe_openssl::{BIO_CLOSE, BIO_NOCLOSE, bio, set_fd, set_rfd, set_wfd};
 use foreign_types::ForeignTypeRef;
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
@@ -24,7 +24,7 @@ use openssl_sys::{
 use socket2::SockRef;
 
 use crate::Scene;
-use crate::raw::{BIO_CTRL_GET_KTLS_SEND, SSL_get_fd, SSL_set_fd, ctrl};
+use crate::raw::{BIO_CTRL_GET_KTLS_SEND, SSL_get_fd, SSL_set_fd, SSL_set_wfd, ctrl};
 use crate::support::{Break, is_blocked, is_pending, spell, tcp_pair, unix_pair, wait};
 
 /// A certificate that signs itself, and its key.
@@ -82,6 +82,25 @@ fn by_bio(ssl: *mut SSL, fd: RawFd) {
         let bio = bio(fd, BIO_NOCLOSE).unwrap();
         SSL_set_bio(ssl, bio, bio);
     }
+}
+
+fn by_set_rfd_and_set_wfd(ssl: *mut SSL, fd: RawFd) {
+    unsafe { set_rfd(ssl, fd).and_then(|()| set_wfd(ssl, fd)) }.unwrap();
+}
+
+/// It takes the place of OpenSSL's own for one direction, and back.
+fn by_set_wfd_after_openssl(ssl: *mut SSL, fd: RawFd) {
+    for _ in 0..2 {
+        by_openssl(ssl, fd);
+        unsafe { set_wfd(ssl, fd) }.unwrap();
+        unsafe { set_rfd(ssl, fd) }.unwrap();
+    }
+}
+
+/// OpenSSL's own for the direction that writes, after ours.
+fn by_openssl_after_set_fd(ssl: *mut SSL, fd: RawFd) {
+    by_set_fd(ssl, fd);
+    assert_eq!(unsafe { SSL_set_wfd(ssl, fd) }, 1);
 }
 
 /// OpenSSL's own.
@@ -256,6 +275,8 @@ pub fn scenes() -> Vec<Scene> {
                     };
                     add("by set_fd", by_set_fd, bare);
                     add("by bio", by_bio, bare);
+                    add("by set_rfd and set_wfd", by_set_rfd_and_set_wfd, bare);
+                    add("by set_wfd after SSL_set_fd", by_set_wfd_after_openssl, bare);
                     add("by SSL_set_fd, suppressed", by_openssl, guarded);
                     let mut control = |how: &str, install: Install| {
                         scenes.push(Scene::dies(format!("{name} {how}: control"), move || {
@@ -264,6 +285,7 @@ pub fn scenes() -> Vec<Scene> {
                     };
                     control("by SSL_set_fd", by_openssl);
                     control("by BIO_new_socket", by_openssl_bio);
+                    control("by SSL_set_wfd after set_fd", by_openssl_after_set_fd);
                 }
             }
         }
