@@ -33,6 +33,57 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
+/// As a `poll` that was asked to wait as long as it can comes to its end.
+const SHORT_POLL: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <limits.h>
+#include <poll.h>
+int poll(struct pollfd *fds, nfds_t count, int timeout) {
+    int (*next)(struct pollfd *, nfds_t, int) = dlsym(RTLD_NEXT, "poll");
+    return next(fds, count, timeout == INT_MAX ? 20 : timeout);
+}
+"#;
+
+/// A poll waits 24.8 days at most.
+#[test]
+fn a_deadline_in_60_days_is_waited_for() {
+    const IS_CHILD: &str = "EPIPE_SHORT_POLL";
+    let name = "a_deadline_in_60_days_is_waited_for";
+    let far = Instant::now() + Duration::from_secs(60 * 24 * 3600);
+    if std::env::var_os(IS_CHILD).is_some() {
+        let folder = Folder::new();
+        let path = folder.fifo();
+        let writer = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            File::options().write(true).open(path).map(drop)
+        });
+        fifo::open_read(folder.0.join("fifo"), far).unwrap();
+        writer.join().unwrap().unwrap();
+
+        let (ours, theirs) = epipe::os::unix::net::UnixStream::pair().unwrap();
+        let peer = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            drop(theirs);
+        });
+        epipe_util::close::close_gracefully(ours, far).unwrap();
+        peer.join().unwrap();
+        return;
+    }
+    let folder = Folder::new();
+    let (source, library) = (folder.0.join("poll.c"), folder.0.join("poll.so"));
+    fs::write(&source, SHORT_POLL).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
+    if !compiler.status().is_ok_and(|status| status.success()) {
+        println!("there is no C compiler here: not played");
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", name]).env(IS_CHILD, "1").env("LD_PRELOAD", library);
+    assert!(child.status().unwrap().success());
+}
+
 fn in_(milliseconds: u64) -> Instant {
     Instant::now() + Duration::from_millis(milliseconds)
 }

@@ -42,6 +42,8 @@ pub(crate) fn wait_readable(fd: &impl AsSocket, deadline: Instant) -> io::Result
             continue;
         }
         return match entry.revents {
+            // A deadline more than 24 days off is longer than one poll can wait.
+            0 if Instant::now() < deadline => continue,
             0 => Err(io::ErrorKind::TimedOut.into()),
             libc::POLLERR => {
                 // What stands in an error queue, as a timestamp or an answer to MSG_ZEROCOPY, is
