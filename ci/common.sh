@@ -12,6 +12,14 @@ need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
+# How a program is run in gVisor: loopback is the only network there.
+gvisor=(runsc --network=none --platform=ptrace do)
+
+# has_gvisor: whether programs run in gVisor here; installs it.
+has_gvisor() {
+    need runsc runsc && "${gvisor[@]}" true
+}
+
 # need_openssl: what epipe-openssl is built with.
 need_openssl() {
     pkg-config --exists openssl 2>/dev/null || install pkg-config libssl-dev
