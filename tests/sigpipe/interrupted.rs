@@ -196,7 +196,8 @@ fn stop_everywhere((_, call, then): Call, at_step: AtStep) {
     let opened = descriptors();
     STRIDE.store(if is_soak() { 1 } else { ROUNDS }, Ordering::Relaxed);
     // What is ignored does not stay pending, and the end of `process_handler` discards it.
-    let keeps_pending = MASKS_THE_THREAD && then == libc::SIG_DFL;
+    // Nor with musl, whose pthread_kill blocks even the signal of a step.
+    let keeps_pending = MASKS_THE_THREAD && then == libc::SIG_DFL && cfg!(not(target_env = "musl"));
     // The first call of the process, and a settled one; then a host that has one pending.
     for (round, has_pending) in [false, false, keeps_pending].into_iter().enumerate() {
         ROUND.store(round, Ordering::Relaxed);
