@@ -72,8 +72,8 @@ impl DescriptorState {
         }
     }
 
-    /// Only a closed descriptor is an error. If a sandbox forbids the question, it counts as a pipe:
-    /// those techniques protect every write.
+    /// Only a closed descriptor is an error. If a sandbox forbids the question, it counts as a
+    /// pipe: those techniques protect every write.
     #[cold]
     #[inline(never)]
     fn ask(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {

@@ -69,8 +69,8 @@ impl PipeState {
     }
 }
 
-/// A write with the flag; `None` if that is not in use, or refused. Under a guard too: foreign code or
-/// a forked child may have unblocked SIGPIPE.
+/// A write with the flag; `None` if that is not in use, or refused. Under a guard too: foreign code
+/// or a forked child may have unblocked SIGPIPE.
 #[inline]
 fn by_flag(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
     // Linux answers an empty pwritev2 by itself. A plain empty write asks the file (an eventfd:

@@ -119,8 +119,8 @@ fn ask() -> Found {
 }
 
 /// Where signals cannot be asked about: on a file in memory. A kernel that rejects an unknown flag
-/// checks them all, and knows this one if it accepts it. One that accepts an unknown flag may ignore
-/// this one too.
+/// checks them all, and knows this one if it accepts it. One that accepts an unknown flag may
+/// ignore this one too.
 fn second_opinion() -> Found {
     const UNKNOWN: i32 = 0x4000_0000;
     let Ok(file) = call::memory_file() else {

@@ -277,8 +277,8 @@ fn fork_and_check(size: &Size) {
             exit_well();
         }
     }
-    // A child that is forked in that instant begins with the SIG_IGN by way of which a thread of the
-    // parent takes `process_handler` out: 2 of 1,200 were seen.
+    // A child that is forked in that instant begins with the SIG_IGN by way of which a thread of
+    // the parent takes `process_handler` out: 2 of 1,200 were seen.
     let left_ignored = LEFT_IGNORED.load(Ordering::Relaxed);
     expect(left_ignored * 50 <= size.forks, "many children are left with SIGPIPE ignored");
     alarms(libc::SIG_UNBLOCK);
