@@ -308,8 +308,8 @@ extern "C" fn alarmed(_: libc::c_int) {
 }
 
 /// Sends SIGALRM to this process at every so many microseconds; at 0 no more.
-fn alarm_every(tv_usec: libc::suseconds_t) {
-    let every = libc::timeval { tv_sec: 0, tv_usec };
+fn alarm_every(microseconds: u16) {
+    let every = libc::timeval { tv_sec: 0, tv_usec: microseconds.into() };
     let timer = libc::itimerval { it_interval: every, it_value: every };
     // SAFETY: the timer is valid for the call.
     assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) }, 0);

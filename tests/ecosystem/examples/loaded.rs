@@ -1,7 +1,7 @@
 //! A library that a host loads by hand, for `tests/loaded.rs`. Its thread-locals are then made at a
 //! thread's first touch, by malloc.
 
-#![cfg(unix)]
+#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "a host finds a function by its name")]
 
 use std::ffi::{c_int, c_long};
