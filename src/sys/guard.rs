@@ -20,16 +20,16 @@ pub(super) const TECHNIQUE: Technique =
 /// A guard of this thread, which ends with its drop. Leaves `errno` alone.
 #[allow(dead_code, reason = "a build makes one of them")]
 pub(crate) enum Held {
-    Mask(thread_mask::Held),
-    Handler(process_handler::Held),
+    Mask(thread_mask::MaskGuard),
+    Handler(process_handler::HandlerGuard),
 }
 
 /// Begins to protect this thread, until the guard is dropped, in whatever order. Nests.
 pub(crate) fn enter() -> io::Result<Held> {
     if MASKS_THE_THREAD {
-        thread_mask::Held::enter().map(Held::Mask)
+        thread_mask::MaskGuard::enter().map(Held::Mask)
     } else {
-        process_handler::Held::enter().map(Held::Handler)
+        process_handler::HandlerGuard::enter().map(Held::Handler)
     }
 }
 

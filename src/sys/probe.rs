@@ -28,19 +28,19 @@ const SHAPES: [Shape; 3] = [BYTE, &[&[0; 0x1_0001], &[0]], &[&[0], &[0], &[0]]];
 
 /// Which call raises in spite of MSG_NOSIGNAL, if one does.
 pub(crate) fn send_flag() -> io::Result<Option<Call>> {
-    let mut found = Found::default();
-    on_sockets(&mut found, ignored_in_send);
-    found.answer()
+    let mut answers = Answers::default();
+    on_sockets(&mut answers, ignored_in_send);
+    answers.answer()
 }
 
 /// What the questions have found so far.
 #[derive(Default)]
-struct Found {
+struct Answers {
     ignored: Option<Call>,
     error: Option<io::Error>,
 }
 
-impl Found {
+impl Answers {
     /// One answer: whether a call ignores its flag.
     fn note(&mut self, by: Call, ignores: Result<bool, Unasked>) {
         if matches!(ignores, Ok(true)) {
@@ -64,37 +64,37 @@ impl Found {
 }
 
 /// The questions about one descriptor; an error means that none could be asked.
-type Ask = fn(BorrowedFd<'_>, &mut Found) -> io::Result<()>;
+type Ask = fn(BorrowedFd<'_>, &mut Answers) -> io::Result<()>;
 
 /// Asks on TCP and on a Unix pair.
-fn on_sockets(found: &mut Found, ask: Ask) {
-    let on_v4 = on_tcp(Ipv4Addr::LOCALHOST.into(), found, ask);
-    let on_v6 = on_tcp(Ipv6Addr::LOCALHOST.into(), found, ask);
+fn on_sockets(answers: &mut Answers, ask: Ask) {
+    let on_v4 = on_tcp(Ipv4Addr::LOCALHOST.into(), answers, ask);
+    let on_v6 = on_tcp(Ipv6Addr::LOCALHOST.into(), answers, ask);
     // A machine may have only one of the two.
     let has_one = on_v4.is_ok() || on_v6.is_ok();
     for answer in [on_v4, on_v6] {
         if !(has_one && answer.as_ref().is_err_and(is_missing)) {
-            found.note_error(answer);
+            answers.note_error(answer);
         }
     }
-    let on_unix = broken_unix().map(|socket| both_ways(socket.as_fd(), found, ask));
-    found.note_error(on_unix);
+    let on_unix = broken_unix().map(|socket| both_ways(socket.as_fd(), answers, ask));
+    answers.note_error(on_unix);
 }
 
 /// Asks at both ends.
-fn on_tcp(loopback: IpAddr, found: &mut Found, ask: Ask) -> io::Result<()> {
+fn on_tcp(loopback: IpAddr, answers: &mut Answers, ask: Ask) -> io::Result<()> {
     let (ends, _listener) = broken_tcp(loopback)?;
     for end in &ends {
-        both_ways(end.as_fd(), found, ask);
+        both_ways(end.as_fd(), answers, ask);
     }
     Ok(())
 }
 
 /// Asks about a descriptor as it is, and then about a non-blocking one.
-fn both_ways(fd: BorrowedFd<'_>, found: &mut Found, ask: Ask) {
-    let blocking = ask(fd, found);
-    let nonblocking = call::set_nonblocking(fd).and_then(|()| ask(fd, found));
-    found.note_error(blocking.and(nonblocking));
+fn both_ways(fd: BorrowedFd<'_>, answers: &mut Answers, ask: Ask) {
+    let blocking = ask(fd, answers);
+    let nonblocking = call::set_nonblocking(fd).and_then(|()| ask(fd, answers));
+    answers.note_error(blocking.and(nonblocking));
 }
 
 /// Whether there is no such loopback address.
@@ -103,7 +103,7 @@ fn is_missing(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-fn ignored_in_send(socket: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
+fn ignored_in_send(socket: BorrowedFd<'_>, answers: &mut Answers) -> io::Result<()> {
     let watch = Watch::begin()?;
     let own = Address::of(socket).ok();
     for by in SENDS {
@@ -114,11 +114,11 @@ fn ignored_in_send(socket: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> 
                     drop(send(socket, by, shape, to, flags));
                 })
             };
-            found.note(by, ask(None));
+            answers.note(by, ask(None));
             // With an address where the plain call takes one: TCP does on Linux, and pays no heed
             // to it.
             if own.is_some() && matches!(ask(own.as_ref()), Ok(true)) {
-                found.note(by, Ok(true));
+                answers.note(by, Ok(true));
             }
         }
     }
@@ -179,15 +179,15 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
 /// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
 #[cfg(target_os = "linux")]
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
-    let mut found = Found::default();
-    let on_pipe = broken_pipe().map(|pipe| both_ways(pipe.as_fd(), &mut found, ignored_in_write));
-    found.note_error(on_pipe);
-    on_sockets(&mut found, ignored_in_write);
-    found.answer()
+    let mut answers = Answers::default();
+    let on_pipe = broken_pipe().map(|pipe| both_ways(pipe.as_fd(), &mut answers, ignored_in_write));
+    answers.note_error(on_pipe);
+    on_sockets(&mut answers, ignored_in_write);
+    answers.answer()
 }
 
 #[cfg(target_os = "linux")]
-fn ignored_in_write(fd: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
+fn ignored_in_write(fd: BorrowedFd<'_>, answers: &mut Answers) -> io::Result<()> {
     use super::constant::RWF_NOSIGNAL;
 
     let watch = Watch::begin()?;
@@ -199,7 +199,7 @@ fn ignored_in_write(fd: BorrowedFd<'_>, found: &mut Found) -> io::Result<()> {
                 false => call::write(fd, &[0]),
             });
         });
-        found.note(Call::Pwritev2, ignores);
+        answers.note(Call::Pwritev2, ignores);
     }
     Ok(())
 }

@@ -51,14 +51,14 @@ const FLAGS: c_int = libc::SA_RESTART | libc::SA_ONSTACK;
 const FLAGS: c_int = 0;
 
 /// A guard of this thread.
-pub(crate) struct Held {
+pub(crate) struct HandlerGuard {
     here: Here,
     slot: Option<&'static Slot>,
 }
 
-impl Held {
-    pub(super) fn enter() -> io::Result<Held> {
-        let held = Held::join();
+impl HandlerGuard {
+    pub(super) fn enter() -> io::Result<HandlerGuard> {
+        let held = HandlerGuard::join();
         // This guard counts now, so only a thread that is at it already can still take the handler
         // out.
         wait(held.here);
@@ -70,17 +70,17 @@ impl Held {
     }
 
     /// Counts this guard. The disposition stays.
-    fn join() -> Held {
+    fn join() -> HandlerGuard {
         let here = Here::now();
         let slot = Slot::enter(here, Before { blocked: false, pending_in: 0 });
         if slot.is_none() {
             WITHOUT_SLOT.fetch_add(1, SeqCst);
         }
-        Held { here, slot }
+        HandlerGuard { here, slot }
     }
 }
 
-impl Drop for Held {
+impl Drop for HandlerGuard {
     fn drop(&mut self) {
         let _errno = errno::Keep::new();
         let Some(slot) = self.slot else {
@@ -114,7 +114,7 @@ fn leave_last(here: Here, slot: &Slot) -> bool {
 
 /// Runs `f` under a guard; an error says why none could be entered.
 pub(super) fn around<T>(f: impl FnOnce() -> T) -> io::Result<T> {
-    let _held = Held::enter()?;
+    let _held = HandlerGuard::enter()?;
     Ok(f())
 }
 
@@ -173,7 +173,7 @@ fn while_none_leaves<T>(f: impl FnOnce() -> T) -> T {
     if guard::MASKS_THE_THREAD {
         return f(); // a mask changes no disposition
     }
-    let held = Held::join();
+    let held = HandlerGuard::join();
     match held.slot {
         Some(slot) => with_signals_blocked(|| in_turn(held.here, slot, f)),
         // Without a slot there is no turn: another thread may change the disposition meanwhile.

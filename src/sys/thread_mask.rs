@@ -16,21 +16,21 @@ use super::threads::{Before, Here, Slot, this_process};
 
 /// A guard of this thread. Its guards end in any order; the last one puts back what the first one
 /// found.
-pub(crate) struct Held {
+pub(crate) struct MaskGuard {
     slot: Option<&'static Slot>,
     before: Before,
 }
 
-impl Held {
-    pub(super) fn enter() -> io::Result<Held> {
+impl MaskGuard {
+    pub(super) fn enter() -> io::Result<MaskGuard> {
         let before = Before::begin()?;
         // If the table is full, this guard restores what it found itself. Then guards must end in
         // the reverse order.
-        Ok(Held { slot: Slot::enter(Here::now(), before), before })
+        Ok(MaskGuard { slot: Slot::enter(Here::now(), before), before })
     }
 }
 
-impl Drop for Held {
+impl Drop for MaskGuard {
     fn drop(&mut self) {
         let _errno = errno::Keep::new();
         let first = self.slot.map_or(self.before, Slot::before);
@@ -45,7 +45,7 @@ impl Drop for Held {
 }
 
 /// A guard around a closure. These end in the reverse order, so it keeps what it found here and
-/// claims no slot. Only a [`Held`] that is dropped in the closure breaks that order: where the
+/// claims no slot. Only a [`MaskGuard`] that is dropped in the closure breaks that order: where the
 /// thread has a slot, this guard counts in it.
 struct Nested {
     slot: Option<&'static Slot>,

@@ -47,7 +47,7 @@ const ONE: usize = 4;
 /// The index of a slot, plus one, fits into so many bits.
 pub(super) const INDEX_BITS: u32 = 10;
 
-/// A thread that finds no slot is protected all the same: see `thread_mask::Held::enter`.
+/// A thread that finds no slot is protected all the same: see `thread_mask::MaskGuard::enter`.
 const SLOTS: usize = (1 << INDEX_BITS) - 1;
 
 static TABLE: [Slot; SLOTS] = [const {
