@@ -20,14 +20,15 @@ use crate::sys;
 ///
 /// # What it does
 ///
-/// It blocks the signal on this thread, and takes back one that came before it unblocks: four
+/// It blocks the signal on this thread, and takes back one that came before it unblocks: five
 /// system calls around foreign code, [`suppressed`] three. A SIGPIPE that was pending before stays
 /// pending; `errno` is left as the guarded code left it; it does not wait.
 ///
 /// # Errors
 ///
-/// Those of `pthread_sigmask` (or `sigaction`), which have none here unless a sandbox forbids
-/// the call. The thread is not protected then.
+/// Those of `pthread_sigmask` (on Linux the raw `rt_sigprocmask`) or `sigaction`, which have none
+/// here unless a sandbox forbids the call. The thread is not protected then. A sandbox should allow
+/// `rt_sigpending`, `rt_sigtimedwait`, `getpid`, `gettid` and `tgkill` as well.
 ///
 /// # Limits
 ///
@@ -52,7 +53,10 @@ use crate::sys;
 ///   foreign code raises under the guard stays beside it;
 /// * keep `errno` on a Unix that this crate does not know;
 /// * end in any order while 1,023 other threads are under a guard. There the guards of a thread
-///   have to end in the reverse order, and a handler (see below) may stay a while longer;
+///   have to end in the reverse order, and a handler (see below) may stay a while longer. So it is
+///   where a sandbox forbids `tgkill`, and 1,023 threads have ended under a forgotten guard;
+/// * recognise a forked child that has the number of its parent, as process 1 of a PID namespace
+///   that process 1 of another has cloned. It counts as the parent;
 /// * leave a SIGPIPE of the *process* where it was: an own write to a vanished peer, in a host that
 ///   has one pending, may move it to this thread.
 ///
@@ -76,14 +80,17 @@ use crate::sys;
 /// On Apple, NetBSD and RTEMS, which direct SIGPIPE at the *process*, a thread's mask does not
 /// help. There, and where the build refuses `thread_mask`, the first guard of the process puts a
 /// handler that does nothing in place of the default action, and the last one takes it out, by way
-/// of `SIG_IGN`. Another thread that enters waits for that, for three system calls. The price:
+/// of `SIG_IGN`. Another thread that enters waits for that: three system calls, or longer if a
+/// thread of higher priority keeps the other from running. The price:
 /// * a poll, sleep or timed receive of another thread may return EINTR;
 /// * a SIGPIPE of the host's own that is pending is discarded when the handler goes;
 /// * a child that another thread starts in that instant may begin with SIGPIPE ignored (std's
 ///   `Command` puts it right);
 /// * a host that changes the disposition in that instant can be overwritten;
-/// * a host's own handler is left in place, and runs;
-/// * on NetBSD a child that is forked while other threads are under a guard may keep the handler;
+/// * a host's own handler is left in place, and runs. One with `SA_RESETHAND` runs once; the next
+///   SIGPIPE kills;
+/// * a child that is forked while other threads are under a guard keeps the handler until its first
+///   thread leaves a guard (on NetBSD maybe for good);
 /// * the library must not be unloaded while a guard lives;
 /// * of two copies of this crate in one process, the second relies on the first one's handler.
 ///

@@ -44,6 +44,8 @@ pub(crate) fn around<T>(f: impl FnOnce() -> T) -> io::Result<T> {
 /// The call may have raised SIGPIPE where it reports EPIPE *or fewer than `len` bytes*: a pipe
 /// whose reader leaves in the middle of a write raises, and reports what it had taken (Linux
 /// fs/pipe.c `pipe_write`).
+///
+/// The outer error says why no guard could be entered; the inner one is the call's.
 #[inline]
 pub(super) fn run(
     len: usize,

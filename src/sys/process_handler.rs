@@ -7,13 +7,13 @@
 //! The way out matters. If `SIG_DFL` directly follows the handler, a signal still in flight to
 //! another thread kills the process. `SIG_IGN` in between discards it.
 //!
-//! No system changes a disposition by compare-and-swap. So one thread at a time takes the handler
-//! out, and another that enters waits for it: three system calls, in which no signal handler can
-//! run. A handler of a fault (or of a debugger's trap) does not wait for its own thread, and a
-//! forked child does not wait for a thread that it does not have.
+//! No system changes a disposition by compare-and-swap. So one thread of this crate changes it at a
+//! time, and another waits for it: three system calls, in which no signal handler can run. A
+//! handler of a fault (or of a debugger's trap) does not wait for its own thread, and a forked
+//! child does not wait for a thread that it does not have.
 //!
 //! What `sigpipe::ignore` and `sigpipe::disposition` do stands here too: they report this handler
-//! as the default, and wait while a thread takes it out.
+//! as the default, and wait for their turn.
 
 #![allow(unsafe_code, reason = "sigaction takes pointers and a handler's address")]
 
@@ -64,7 +64,7 @@ impl HandlerGuard {
         wait(held.here);
         // Asked each time: a host may have put the default back since.
         if current()? == SIG_DFL {
-            set(handler(), FLAGS)?;
+            held.in_turn(|| if current()? == SIG_DFL { set(handler(), FLAGS) } else { Ok(()) })?;
         }
         Ok(held)
     }
@@ -77,6 +77,15 @@ impl HandlerGuard {
             WITHOUT_SLOT.fetch_add(1, SeqCst);
         }
         HandlerGuard { here, slot }
+    }
+
+    /// Runs `f` while no other thread changes the disposition.
+    fn in_turn<T>(&self, f: impl FnOnce() -> T) -> T {
+        match self.slot {
+            Some(slot) => with_signals_blocked(|| in_turn(self.here, slot, f)),
+            // Without a slot there is no turn: another thread may change it meanwhile.
+            None => f(),
+        }
     }
 }
 
@@ -130,7 +139,7 @@ fn wait(here: Here) -> bool {
         if Slot::at(index).is_mine_as(process, here) {
             return true;
         }
-        if process == here.number {
+        if process == here.process {
             std::thread::yield_now();
         } else {
             // A thread of the parent's had it while this process was forked.
@@ -141,7 +150,7 @@ fn wait(here: Here) -> bool {
 
 /// Runs `f` in this thread's turn. If a handler interrupts that turn, `f` runs at once.
 fn in_turn<T>(here: Here, slot: &Slot, f: impl FnOnce() -> T) -> T {
-    let turn = here.number << INDEX_BITS | (slot.index() + 1);
+    let turn = here.process << INDEX_BITS | (slot.index() + 1);
     while !wait(here) {
         if TURN.compare_exchange(0, turn, SeqCst, SeqCst).is_ok() {
             let answer = f();
@@ -154,12 +163,12 @@ fn in_turn<T>(here: Here, slot: &Slot, f: impl FnOnce() -> T) -> T {
 
 /// What SIGPIPE does in this process. A handler of ours counts as the default.
 pub(crate) fn disposition() -> io::Result<Disposition> {
-    while_none_leaves(find)
+    while_none_changes_it(find)
 }
 
 /// Ignores SIGPIPE where the default was in force, and returns what was found.
 pub(crate) fn ignore() -> io::Result<Disposition> {
-    while_none_leaves(|| {
+    while_none_changes_it(|| {
         let found = find()?;
         if found == Disposition::Default {
             set(SIG_IGN, 0)?;
@@ -168,17 +177,12 @@ pub(crate) fn ignore() -> io::Result<Disposition> {
     })
 }
 
-/// Runs `f` while no thread takes the handler out.
-fn while_none_leaves<T>(f: impl FnOnce() -> T) -> T {
+/// Runs `f` while no thread of this crate changes the disposition.
+fn while_none_changes_it<T>(f: impl FnOnce() -> T) -> T {
     if guard::MASKS_THE_THREAD {
         return f(); // a mask changes no disposition
     }
-    let held = HandlerGuard::join();
-    match held.slot {
-        Some(slot) => with_signals_blocked(|| in_turn(held.here, slot, f)),
-        // Without a slot there is no turn: another thread may change the disposition meanwhile.
-        None => f(),
-    }
+    HandlerGuard::join().in_turn(f)
 }
 
 fn find() -> io::Result<Disposition> {

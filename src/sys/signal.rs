@@ -42,7 +42,7 @@ pub(crate) fn pending() -> io::Result<bool> {
 /// Takes one pending SIGPIPE. Returns whether there was one. It does not wait.
 pub(crate) fn take_one() -> io::Result<bool> {
     loop {
-        match sigtimedwait(&libc::timespec { tv_sec: 0, tv_nsec: 0 }) {
+        match sigtimedwait() {
             Ok(SIGPIPE) => return Ok(true),
             // A sandbox may report success without doing it. (No text: it would be allocated, which
             // a signal handler must not do.)
@@ -91,29 +91,25 @@ fn checked(answer: impl Into<i64>) -> io::Result<c_int> {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
-    // SAFETY: all zeros is the empty set here, and SIGPIPE a signal. Set and timeout are valid for
-    // the call; no siginfo is asked for.
-    checked(unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigaddset(&mut set, SIGPIPE);
-        libc::sigtimedwait(&set, std::ptr::null_mut(), timeout)
-    })
-}
-
-/// The raw call: bionic has the function only from API 23 (signal.h), and a program that asks for
-/// it would not load on older ones.
-#[cfg(target_os = "android")]
-fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
+/// The raw call, which does not wait. libc's is a point where pthread_cancel may unwind, on glibc
+/// out of a guard's drop; bionic has it only from API 23 (signal.h), and a program that asks for it
+/// would not load on older ones.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn sigtimedwait() -> io::Result<c_int> {
+    #[cfg(not(all(target_arch = "riscv32", target_env = "gnu")))]
+    const NUMBER: libc::c_long = libc::SYS_rt_sigtimedwait;
+    // libc has it by another name there.
+    #[cfg(all(target_arch = "riscv32", target_env = "gnu"))]
+    const NUMBER: libc::c_long = 421;
     let (set, info) = (sigpipe(), std::ptr::null_mut::<libc::siginfo_t>());
     let (set, size) = (&raw const set, size_of_val(&set));
+    let zero = [0_u64; 2]; // a timespec of any layout
     // SAFETY: set, its size and timeout are valid for the call; no siginfo is asked for.
-    checked(unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set, info, timeout, size) })
+    checked(unsafe { libc::syscall(NUMBER, set, info, &raw const zero, size) })
 }
 
 #[cfg(has_sigtimedwait)]
-fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
+fn sigtimedwait() -> io::Result<c_int> {
     #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
     use libc::sigtimedwait;
     #[cfg(any(target_os = "illumos", target_os = "solaris"))]
@@ -125,8 +121,9 @@ fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
             timeout: *const libc::timespec,
         ) -> c_int;
     }
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: set and timeout are valid for the call; no siginfo is asked for.
-    checked(unsafe { sigtimedwait(&sigpipe(), std::ptr::null_mut(), timeout) })
+    checked(unsafe { sigtimedwait(&sigpipe(), std::ptr::null_mut(), &zero) })
 }
 
 /// OpenBSD, Apple and the unknown have only `sigwait`, which waits. So one more is raised at this
@@ -135,7 +132,7 @@ fn sigtimedwait(timeout: &libc::timespec) -> io::Result<c_int> {
 /// between, or fork. The build script, which has none of its own cfgs, takes this way on every
 /// system but Linux.
 #[cfg(not(any(target_os = "android", target_os = "linux", has_sigtimedwait)))]
-fn sigtimedwait(_: &libc::timespec) -> io::Result<c_int> {
+fn sigtimedwait() -> io::Result<c_int> {
     with_signals_blocked(|| {
         if !pending()? {
             return Err(io::ErrorKind::WouldBlock.into());

@@ -167,10 +167,15 @@ impl Before {
     /// host's was the thread's, and ours has merged with it; or it was the process's, and there are
     /// two. The thread's own is taken first (Linux kernel/signal.c `dequeue_signal`).
     fn take_ours_and_leave_the_hosts(self) -> io::Result<()> {
+        // SAFETY: the thread is this one, where the signal is blocked: it stays pending.
+        let raise = || unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) } == 0;
+        // Merges with the thread's. If a sandbox forbids to raise one, none is taken.
+        if !raise() {
+            return Ok(());
+        }
         take_one()?;
         if !pending()? {
-            // SAFETY: the thread is this one, where the signal is blocked: it stays pending.
-            unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) };
+            raise();
             if !self.had_pending() {
                 take_one()?; // a child, which a handler has forked meanwhile
             }

@@ -8,6 +8,8 @@
 
 #![allow(unsafe_code, reason = "pthread_self, getpid and gettid are libc's")]
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use std::io::Error;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -28,8 +30,10 @@ pub(super) struct Before {
 pub(super) struct Slot {
     /// The thread, by its [`Here::thread`]; 0 while there is none.
     owner: AtomicUsize,
-    /// Its [`Here::number`].
+    /// Its [`Here::number`]; 0 while there is none.
     number: AtomicUsize,
+    /// The process that has claimed it.
+    process: AtomicUsize,
     /// [`Before::pending_in`] of the first guard.
     pending_in: AtomicUsize,
     /// [`FREE`]; or the bits [`BUSY`] and [`BLOCKED`], and the number of guards times [`ONE`].
@@ -54,6 +58,7 @@ static TABLE: [Slot; SLOTS] = [const {
     Slot {
         owner: AtomicUsize::new(0),
         number: AtomicUsize::new(0),
+        process: AtomicUsize::new(0),
         pending_in: AtomicUsize::new(0),
         state: AtomicUsize::new(FREE),
     }
@@ -61,9 +66,6 @@ static TABLE: [Slot; SLOTS] = [const {
 
 /// No slot from this one on was ever claimed.
 static USED: AtomicUsize = AtomicUsize::new(0);
-
-/// The process that was the first to use the table.
-static FIRST_PROCESS: AtomicUsize = AtomicUsize::new(0);
 
 /// The slots that were ever claimed.
 fn used() -> &'static [Slot] {
@@ -76,15 +78,19 @@ pub(super) struct Here {
     /// `pthread_self`: cheap, but a new thread may have that of one that has ended, and a forked
     /// child keeps the parent's.
     thread: usize,
-    /// Distinguishes such threads: where the guard is a mask and the system has thread numbers, the
-    /// thread's number; otherwise the process's.
-    pub(super) number: usize,
+    /// Asked before the thread's number: if a handler forks in between, the child's thread goes
+    /// with the parent's process, and so is never taken for one that has ended.
+    pub(super) process: usize,
+    /// Distinguishes threads of the same `pthread_self`: where the guard is a mask and the system
+    /// has thread numbers, the thread's number; otherwise the process's.
+    number: usize,
 }
 
 impl Here {
     pub(super) fn now() -> Here {
+        let process = this_process();
         let number = if MASKS_THE_THREAD { thread_number() } else { None };
-        Here { thread: this_thread(), number: number.unwrap_or_else(this_process) }
+        Here { thread: this_thread(), process, number: number.unwrap_or(process) }
     }
 
     /// Whether this is the first thread of its process, if that is known. In a forked child that is
@@ -95,7 +101,7 @@ impl Here {
                 // SAFETY: pthread_main_np(3): it takes nothing and cannot fail.
                 Some(unsafe { libc::pthread_main_np() } == 1)
             } else {
-                thread_number().map(|number| number == this_process())
+                thread_number().map(|number| number == self.process)
             }
         }
     }
@@ -127,40 +133,50 @@ impl Slot {
     }
 
     /// One more guard of this thread, and what it found if it is the first. `None`: the table is
-    /// full.
+    /// full, or it is uncertain whose slot this is.
     pub(super) fn enter(here: Here, before: Before) -> Option<&'static Slot> {
-        if let Some(slot) = with_owner(here.thread) {
-            if slot.is_mine(here) {
-                slot.enter_again();
-                return Some(slot);
+        let found = with_owner(here.thread);
+        if let Some(slot) = found.filter(|slot| slot.is_mine(here)) {
+            // In a forked child it may be that of a thread which had ended under a guard, and whose
+            // `pthread_self` the thread that forked had. Then the signal is not blocked.
+            let is_certain = before.blocked || slot.number.load(SeqCst) == here.number;
+            if MASKS_THE_THREAD && !is_certain {
+                return None;
             }
-            // Unless a handler that interrupts this has done so, and another thread has it now.
-            if slot.owner.compare_exchange(here.thread, 0, SeqCst, SeqCst).is_ok() {
-                slot.state.store(FREE, SeqCst);
-            }
+            slot.enter_again();
+            return Some(slot);
         }
-        if FIRST_PROCESS.load(SeqCst) == 0 {
-            let _ = FIRST_PROCESS.compare_exchange(0, this_process(), SeqCst, SeqCst);
-        }
-        let claim = |may_be_claimed: fn(&Slot, usize, Here) -> bool| {
-            TABLE.iter().enumerate().find_map(|(index, slot)| {
-                let state = slot.state.load(SeqCst);
-                let is_claimed = may_be_claimed(slot, state, here)
-                    && slot.state.compare_exchange(state, BUSY, SeqCst, SeqCst).is_ok();
-                is_claimed.then(|| {
-                    slot.number.store(here.number, SeqCst);
-                    slot.pending_in.store(before.pending_in, SeqCst);
-                    slot.state.store(if before.blocked { ONE | BLOCKED } else { ONE }, SeqCst);
-                    USED.fetch_max(index + 1, SeqCst);
-                    // Last: until here a handler that interrupts this finds none, and takes its
-                    // own.
-                    slot.owner.store(here.thread, SeqCst);
-                    slot
-                })
-            })
+        // The thread that had this `pthread_self` before has ended. To find others that have, the
+        // system is asked about each: so that comes last.
+        let slot = found
+            .filter(|slot| slot.claim(here, |_, _| true))
+            .or_else(|| TABLE.iter().find(|slot| slot.claim(here, Slot::is_left_over)))
+            .or_else(|| TABLE.iter().find(|slot| slot.claim(here, Slot::has_ended)))?;
+        slot.process.store(here.process, SeqCst);
+        slot.pending_in.store(before.pending_in, SeqCst);
+        slot.state.store(if before.blocked { ONE | BLOCKED } else { ONE }, SeqCst);
+        USED.fetch_max(slot.index() + 1, SeqCst);
+        // Last: until here a handler that interrupts this finds none, and takes its own.
+        slot.owner.store(here.thread, SeqCst);
+        Some(slot)
+    }
+
+    /// Takes a slot that is free, or whose thread is gone. Two claimers compare and swap the same
+    /// word: of a free slot its state, of another its number.
+    fn claim(&self, here: Here, is_gone: fn(&Slot, Here) -> bool) -> bool {
+        let (number, state) = (self.number.load(SeqCst), self.state.load(SeqCst));
+        let is_claimed = if state == FREE {
+            self.state.compare_exchange(FREE, BUSY, SeqCst, SeqCst).is_ok()
+        } else {
+            (number != 0 && state & BUSY == 0 && is_gone(self, here))
+                && self.number.compare_exchange(number, here.number, SeqCst, SeqCst).is_ok()
         };
-        claim(|slot, state, here| state == FREE || slot.is_left_over(here))
-            .or_else(|| claim(|slot, state, _| state & BUSY == 0 && slot.has_ended()))
+        if is_claimed {
+            self.owner.store(0, SeqCst);
+            self.state.store(BUSY, SeqCst);
+            self.number.store(here.number, SeqCst);
+        }
+        is_claimed
     }
 
     pub(super) fn enter_again(&self) {
@@ -185,6 +201,7 @@ impl Slot {
 
     pub(super) fn free(&self) {
         self.owner.store(0, SeqCst);
+        self.number.store(0, SeqCst);
         self.state.store(FREE, SeqCst);
     }
 
@@ -217,21 +234,23 @@ impl Slot {
     /// a mask: there it does no harm but take up a place.
     fn is_left_over(&self, here: Here) -> bool {
         !MASKS_THE_THREAD
-            && self.state.load(SeqCst) & BUSY == 0
             && self.number.load(SeqCst) != here.number
             && self.owner.load(SeqCst) != here.thread
             && here.is_first_thread() == Some(true)
     }
 
-    /// Whether its thread has ended, under a guard that was forgotten. Not asked in a forked child,
-    /// where one of them may be the thread that has forked, under its old number.
-    fn has_ended(&self) -> bool {
+    /// Whether its thread has ended, under a guard that was forgotten. Not asked of a slot that a
+    /// forked child has inherited: its thread may be the one that has forked, under its old number.
+    fn has_ended(&self, here: Here) -> bool {
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        if MASKS_THE_THREAD && FIRST_PROCESS.load(SeqCst) == this_process() {
-            let (process, number) = (this_process(), self.number.load(SeqCst));
+        if MASKS_THE_THREAD && self.process.load(SeqCst) == here.process {
+            let (process, number) = (here.process, self.number.load(SeqCst));
             // SAFETY: tgkill(2): no signal is sent; it asks for the thread of that number.
-            return unsafe { libc::syscall(libc::SYS_tgkill, process, number, 0) } == -1;
+            let answer = unsafe { libc::syscall(libc::SYS_tgkill, process, number, 0) };
+            // A sandbox may refuse to answer.
+            return answer == -1 && Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
         }
+        let _ = here;
         false
     }
 

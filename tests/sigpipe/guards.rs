@@ -13,6 +13,7 @@ use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
 use socket2::{Domain, Type};
 
 use crate::Scene;
+use crate::seccomp::{Which, can_be_filtered, filter, refusing};
 use crate::support::{
     self, broken_pipe, dispose, foreign_write, hosts_handler, is_blocked, is_pending, mask, spell,
 };
@@ -63,7 +64,7 @@ fn reset_mask() {
 
 /// Runs `play` in a child that is forked and executes nothing, and ends as that does.
 fn in_a_fork(play: impl FnOnce()) {
-    // SAFETY: this process has one thread; the child ends at once.
+    // SAFETY: this process's other threads, if it has any, wait; the child ends at once.
     unsafe {
         let child = libc::fork();
         if child == 0 {
@@ -79,6 +80,93 @@ fn in_a_fork(play: impl FnOnce()) {
         }
         assert_eq!(status, 0);
     }
+}
+
+/// Runs `f` on a new thread in the place of one that forgot its guard. glibc and musl give it the
+/// same stack, and with it the same pthread_self.
+fn in_the_place_of_one_that_forgot(f: impl FnOnce() + Send + 'static) {
+    // SAFETY: it has no condition.
+    let this_thread = || unsafe { libc::pthread_self() as usize };
+    let forgets = move || {
+        std::mem::forget(guard().unwrap());
+        this_thread()
+    };
+    let old = thread::spawn(forgets).join().unwrap();
+    let new = thread::spawn(move || {
+        f();
+        this_thread()
+    });
+    assert_eq!(new.join().unwrap(), old);
+}
+
+/// Threads that forget their guards, more than there are slots, and then two guards of this one
+/// that end in the order in which they began.
+fn forgotten_guards() {
+    // All at once, so that each has a place of its own.
+    let all_are_here = Arc::new(Barrier::new(1100));
+    let threads: Vec<_> = (0..1100)
+        .map(|_| {
+            let all_are_here = all_are_here.clone();
+            let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || {
+                std::mem::forget(guard().unwrap());
+                all_are_here.wait();
+            });
+            thread.unwrap()
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let first = guard().unwrap();
+    let second = guard().unwrap();
+    drop(first);
+    assert!(is_blocked() || MASK_IS_NOT_THE_GUARD);
+    foreign_epipe();
+    drop(second);
+    assert!(!is_blocked());
+}
+
+/// Threads that live, more than there are slots, each under two guards.
+fn many_guarded_threads() {
+    let threads: Vec<_> = (0..1100)
+        .map(|_| {
+            let (to_it, told) = mpsc::channel::<()>();
+            let (here, is_here) = mpsc::channel();
+            let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || {
+                let outer = guard().unwrap();
+                let inner = guard().unwrap();
+                here.send(()).unwrap();
+                let _ = told.recv();
+                suppressed(foreign_epipe).unwrap();
+                drop(inner);
+                foreign_epipe();
+                drop(outer);
+                is_blocked()
+            });
+            is_here.recv().unwrap();
+            (thread.unwrap(), to_it)
+        })
+        .collect();
+    for (thread, to_it) in threads {
+        drop(to_it);
+        assert!(!thread.join().unwrap());
+    }
+    suppressed(foreign_epipe).unwrap();
+    assert_restored();
+}
+
+/// From here on no thread can be asked for, and none can raise a signal at itself.
+fn forbid_tgkill() {
+    filter(libc::SYS_tgkill, Which::All, refusing(libc::EPERM));
+}
+
+/// What a binding exports to C: nothing may unwind out of it. Its thread is cancelled, and drops a
+/// guard that has a signal to take back, before it comes to a cancellation point.
+#[cfg(target_env = "gnu")]
+extern "C" fn cancelled(_: *mut libc::c_void) -> *mut libc::c_void {
+    let _local = std::hint::black_box(vec![0_u8]);
+    // SAFETY: the thread is this one.
+    assert_eq!(unsafe { libc::pthread_cancel(libc::pthread_self()) }, 0);
+    suppressed(support::raise_at_thread).unwrap();
+    std::ptr::null_mut()
 }
 
 pub fn scenes() -> Vec<Scene> {
@@ -243,22 +331,11 @@ pub fn scenes() -> Vec<Scene> {
             assert_restored();
         }),
         Scene::survives("a new thread in the place of one that forgot its guard", || {
-            // glibc and musl give it the same stack, and with it the same pthread_self.
-            let forgets = || {
-                std::mem::forget(guard().unwrap());
-                // SAFETY: it has no condition.
-                unsafe { libc::pthread_self() as usize }
-            };
-            let old = thread::spawn(forgets).join().unwrap();
-            let new = thread::spawn(move || {
-                // SAFETY: it has no condition.
-                let is_in_its_place = unsafe { libc::pthread_self() as usize } == old;
+            in_the_place_of_one_that_forgot(|| {
                 drop(guard().unwrap());
                 assert!(!is_blocked() || MASK_IS_NOT_THE_GUARD);
                 std::mem::forget(guard().unwrap());
-                is_in_its_place
             });
-            assert!(new.join().unwrap());
             let host = thread::spawn(|| {
                 mask(libc::SIG_BLOCK);
                 suppressed(|| drop(guard().unwrap())).unwrap();
@@ -266,26 +343,19 @@ pub fn scenes() -> Vec<Scene> {
             });
             host.join().unwrap();
         }),
-        Scene::survives("the places of threads that have ended are taken over", || {
-            // All at once, so that each has a place of its own.
-            let all_are_here = Arc::new(Barrier::new(1100));
-            let threads: Vec<_> = (0..1100)
-                .map(|_| {
-                    let all_are_here = all_are_here.clone();
-                    let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || {
-                        std::mem::forget(guard().unwrap());
-                        all_are_here.wait();
-                    });
-                    thread.unwrap()
-                })
-                .collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
-            let first = guard().unwrap();
-            let second = guard().unwrap();
-            drop(first);
-            foreign_epipe();
-            drop(second);
-            assert!(!is_blocked());
+        Scene::survives("a fork of a new thread in the place of one that forgot its guard", || {
+            in_the_place_of_one_that_forgot(|| {
+                in_a_fork(|| {
+                    drop(guard().unwrap());
+                    assert!(!is_blocked());
+                });
+            });
+        }),
+        Scene::survives("the places of threads that have ended are taken over", forgotten_guards)
+            .within(Duration::from_secs(120)),
+        Scene::survives("the places of threads that have ended are taken over in a fork", || {
+            drop(guard().unwrap());
+            in_a_fork(forgotten_guards);
         })
         .within(Duration::from_secs(120)),
         Scene::survives(
@@ -313,32 +383,29 @@ pub fn scenes() -> Vec<Scene> {
                 }
             },
         ),
-        Scene::survives("more threads under a guard than there are slots", || {
-            let threads: Vec<_> = (0..1100)
-                .map(|_| {
-                    let (to_it, told) = mpsc::channel::<()>();
-                    let (here, is_here) = mpsc::channel();
-                    let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || {
-                        let guard = guard().unwrap();
-                        here.send(()).unwrap();
-                        let _ = told.recv();
-                        suppressed(foreign_epipe).unwrap();
-                        foreign_epipe();
-                        drop(guard);
-                        is_blocked()
-                    });
-                    is_here.recv().unwrap();
-                    (thread.unwrap(), to_it)
-                })
-                .collect();
-            for (thread, to_it) in threads {
-                drop(to_it);
-                assert!(!thread.join().unwrap());
+        Scene::survives("more threads under a guard than there are slots", many_guarded_threads)
+            .within(Duration::from_secs(120)),
+        Scene::survives(
+            "more threads under a guard than there are slots, tgkill forbidden",
+            || {
+                forbid_tgkill();
+                many_guarded_threads();
+            },
+        )
+        .within(Duration::from_secs(120))
+        .only_if(can_be_filtered()),
+        #[cfg(target_env = "gnu")]
+        Scene::survives("a guard's end is no cancellation point", || {
+            let none: *mut libc::c_void = std::ptr::null_mut();
+            let (mut thread, mut answer) = (0, none);
+            // SAFETY: the pointers are valid for the calls, or null where that is allowed.
+            unsafe {
+                let made = libc::pthread_create(&mut thread, none.cast(), cancelled, none);
+                assert_eq!(made, 0);
+                assert_eq!(libc::pthread_join(thread, &mut answer), 0);
             }
-            suppressed(foreign_epipe).unwrap();
-            assert_restored();
-        })
-        .within(Duration::from_secs(120)),
+            assert!(answer.is_null(), "it ended before its return");
+        }),
         Scene::survives("our own pipe write under a guard", || {
             let guard = guard().unwrap();
             assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
@@ -442,6 +509,13 @@ fn masks() -> Vec<Scene> {
         Scene::survives("pending before, on the thread: our own is not added", || {
             pending_before_our_own(raise_at_thread);
         }),
+        Scene::survives("pending before, on the thread: tgkill is forbidden", || {
+            pending_before_our_own(|| {
+                raise_at_thread();
+                forbid_tgkill();
+            });
+        })
+        .only_if(can_be_filtered()),
         Scene::survives("pending before, on the process: our own is not added", || {
             pending_before_our_own(raise_at_process);
         }),

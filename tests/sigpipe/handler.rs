@@ -4,8 +4,10 @@
 //! another thread is busy and takes it.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::os::unix::thread::JoinHandleExt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use epipe::sigpipe::{Disposition, disposition, guard, ignore};
 
@@ -37,6 +39,32 @@ fn with_a_busy_thread(round: impl Fn()) {
     }
     DONE.store(true, Ordering::Release);
     busy.join().unwrap();
+}
+
+/// Ignores SIGPIPE again and again beside a thread that enters and leaves guards, by `ignore_it`,
+/// which is given that thread. What it has set must outlast the guards that began before.
+fn ignore_stays(ignore_it: fn(&JoinHandle<()>)) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    static GUARDS: AtomicUsize = AtomicUsize::new(0);
+    let other = thread::spawn(|| {
+        while !DONE.load(Ordering::Acquire) {
+            drop(guard().unwrap());
+            GUARDS.fetch_add(1, Ordering::AcqRel);
+        }
+    });
+    // Long enough to see nearly always that it is lost.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        dispose(libc::SIG_DFL);
+        ignore_it(&other);
+        let seen = GUARDS.load(Ordering::Acquire);
+        while GUARDS.load(Ordering::Acquire) < seen + 3 {
+            thread::sleep(Duration::from_micros(1)); // a yield may last for much longer
+        }
+        assert_eq!(support::disposition(), libc::SIG_IGN);
+    }
+    DONE.store(true, Ordering::Release);
+    other.join().unwrap();
 }
 
 pub fn scenes() -> Vec<Scene> {
@@ -93,6 +121,28 @@ pub fn scenes() -> Vec<Scene> {
             drop(guard);
             assert_eq!(support::disposition(), libc::SIG_IGN);
         }),
+        Scene::survives("process_handler: ignore beside guards of another thread stays", || {
+            ignore_stays(|_| {
+                ignore().unwrap();
+            });
+        }),
+        Scene::survives(
+            "process_handler: ignore in a handler that interrupts a guard stays",
+            || {
+                extern "C" fn ignore_it(_: libc::c_int) {
+                    let _ = ignore();
+                }
+                // SAFETY: the handler is a function, and makes only calls that a handler may make.
+                unsafe { libc::signal(libc::SIGALRM, ignore_it as *const () as usize) };
+                ignore_stays(|other| {
+                    // SAFETY: the thread is not joined yet. (musl's type is another one than
+                    // std's.)
+                    let sent =
+                        unsafe { libc::pthread_kill(other.as_pthread_t() as _, libc::SIGALRM) };
+                    assert_eq!(sent, 0);
+                });
+            },
+        ),
         Scene::survives("process_handler: a forked child keeps the host's SIG_IGN", || {
             dispose(libc::SIG_IGN);
             static DONE: AtomicBool = AtomicBool::new(false);
