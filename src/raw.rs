@@ -23,6 +23,10 @@
 //! What the system call reports, untouched:
 //! [`ErrorKind::BrokenPipe`](std::io::ErrorKind::BrokenPipe) (`EPIPE`) if the peer is gone.
 //!
+//! One that a socket reports once (of ICMP, "protocol not available" or "operation not supported")
+//! can be lost where no descriptor is left, or a sandbox forbids to make a socket or a pipe. There
+//! it cannot be told from a refusal of the flag, and the call is repeated without it.
+//!
 //! # Signal handlers and forked children
 //!
 //! [`write`](write()), [`write_vectored`] and the `send` functions are async-signal-safe: a signal

@@ -342,19 +342,17 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, limit: u64) -> io::Result<u6
 }
 
 /// Whether an error means that the call is refused, by the system or for such files. A socket may
-/// report an error of the network of the same number, once. So the call is tried on a pair of our
+/// report an error of the network, once: of ICMP, which no refusal looks like; or EPERM by a
+/// firewall and EACCES (net/ipv6/icmp.c `tab_unreach`). Then the call is tried on a pair of our
 /// own: if it works there, the error is the answer.
 fn is_refused(error: &io::Error, has_socket: bool, ask: fn() -> io::Result<u64>) -> bool {
-    // gVisor's splice reports EFAULT where a pipe has no reader; a write then reports EPIPE.
-    error.raw_os_error() == Some(libc::EFAULT)
-        || is_refusal_of_call(error) && !(is_of_the_network(error) && has_socket && ask().is_ok())
-}
-
-/// Whether the network can cause it: ICMP reports (Linux net/ipv4/icmp.c `icmp_err_convert`,
-/// net/ipv6/icmp.c `tab_unreach`), and EPERM by a firewall of this machine.
-fn is_of_the_network(error: &io::Error) -> bool {
-    let reports = [libc::ENOPROTOOPT, libc::EOPNOTSUPP, libc::EACCES, libc::EPERM];
-    error.raw_os_error().is_some_and(|errno| reports.contains(&errno))
+    match error.raw_os_error() {
+        // gVisor's splice reports it where a pipe has no reader; a write then reports EPIPE.
+        Some(libc::EFAULT) => true,
+        Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP) if has_socket => false,
+        Some(libc::EACCES | libc::EPERM) if has_socket => ask().is_err(),
+        _ => is_refusal_of_call(error),
+    }
 }
 
 fn splice_privately() -> io::Result<u64> {

@@ -20,7 +20,7 @@ use super::call::Address;
 use super::guard;
 use super::probe::{self, BYTE};
 use super::technique::Call;
-use super::trust::{Found, Trust, found, is_refusal};
+use super::trust::{Found, Trust, is_refusal};
 
 static TRUST: Trust = Trust::new(cfg!(epipe_refused = "send_flag"));
 
@@ -55,7 +55,8 @@ pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> io::Re
 }
 
 /// Whether a new socket of the same kind, which has nothing to report, takes the flag in every
-/// call. A stack may accept it in one family or call only. `false` where that cannot be asked.
+/// call. A stack may accept it in one family or call only. `false` where that cannot be asked: then
+/// the call is repeated without the flag, which loses an error that was reported once.
 pub(super) fn is_known_to(socket: BorrowedFd<'_>) -> bool {
     is_taken_by_the_kind_of(socket).unwrap_or(false)
 }
@@ -121,5 +122,5 @@ fn question() -> Found {
     let send = |socket: OwnedFd| {
         guard::run(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL))?
     };
-    found(probe::broken_unix().and_then(send), is_refusal)
+    Found::of(probe::broken_unix().and_then(send), is_refusal)
 }

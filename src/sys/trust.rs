@@ -36,6 +36,17 @@ pub(crate) enum Found {
     Nothing,
 }
 
+impl Found {
+    /// What the answer to a call with the flag says, on a broken pipe or socket of the crate's own.
+    pub(crate) fn of(answer: io::Result<usize>, is_refusal: fn(&io::Error) -> bool) -> Found {
+        match answer {
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Found::Honoured,
+            Err(error) if is_refusal(&error) => Found::Refused,
+            _ => Found::Nothing,
+        }
+    }
+}
+
 const UNASKED: u8 = 0;
 const HONOURED: u8 = 1;
 const REFUSED: u8 = 2;
@@ -108,14 +119,5 @@ impl Trust {
             Found::Refused => self.state.store(REFUSED, Relaxed),
             Found::Nothing => {}
         }
-    }
-}
-
-/// What the error of a call with the flag says, on a broken pipe or socket of the crate's own.
-pub(crate) fn found(answer: io::Result<usize>, is_refusal: fn(&io::Error) -> bool) -> Found {
-    match answer {
-        Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Found::Honoured,
-        Err(error) if is_refusal(&error) => Found::Refused,
-        _ => Found::Nothing,
     }
 }

@@ -19,7 +19,7 @@ use super::probe::{self, Unasked, Watch};
 use super::signal::with_signals_blocked;
 use super::technique::Call;
 use super::threads::this_process;
-use super::trust::{Found, Trust, found, is_refusal_of_call};
+use super::trust::{Found, Trust, is_refusal_of_call};
 use super::{guard, send_flag};
 
 static TRUST: Trust = Trust::new(cfg!(epipe_refused = "write_flag"));
@@ -62,8 +62,11 @@ pub(super) fn unless_refused(fd: BorrowedFd<'_>, error: io::Error) -> io::Result
         return Err(error);
     }
     let is_socket = SockRef::from(&fd).r#type().is_ok();
-    if error.raw_os_error() == Some(libc::EOPNOTSUPP) && !is_socket {
-        return Ok(()); // this file takes no flags, which says nothing of pipes
+    // This file takes no flags, which says nothing of pipes. Or the driver's writev wants its own
+    // number of slices (ALSA's PCM), and a call with flags counts as one.
+    let is_of_the_file = matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP));
+    if is_of_the_file && !is_socket {
+        return Ok(());
     }
     let now = still_works();
     TRUST.note(now);
@@ -75,7 +78,7 @@ pub(super) fn unless_refused(fd: BorrowedFd<'_>, error: io::Error) -> io::Result
 /// Whether a broken pipe of our own honours the flag, which was trusted.
 fn still_works() -> Found {
     let write = |pipe| guard::run(1, || write(&pipe, RWF_NOSIGNAL))?;
-    found(probe::broken_pipe().and_then(write), is_refusal_of_call)
+    Found::of(probe::broken_pipe().and_then(write), is_refusal_of_call)
 }
 
 fn question() -> Found {
@@ -113,7 +116,7 @@ fn ask() -> Found {
         // What was raised in the parent is not pending in a child that a handler has forked.
         _ if process != this_process() => Found::Nothing,
         Ok(true) => Found::Refused,
-        Ok(false) => found(answer.into_inner(), is_refusal_of_call),
+        Ok(false) => Found::of(answer.into_inner(), is_refusal_of_call),
         Err(_) => Found::Nothing,
     }
 }
@@ -130,7 +133,7 @@ fn second_opinion() -> Found {
     match write(&file, RWF_NOSIGNAL) {
         Ok(_) if is_rejected(write(&file, UNKNOWN)) => Found::Honoured,
         Ok(_) => Found::Refused,
-        Err(error) => found(Err(error), is_refusal_of_call),
+        Err(error) => Found::of(Err(error), is_refusal_of_call),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Techniques that the running system refuses: a seccomp filter plays the old kernel, the sandbox
 //! and the stack that does not know the flag.
 
+use std::fs::OpenOptions;
 use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use epipe::NoSigpipe;
 use epipe::io::PipeWriter;
@@ -11,6 +12,7 @@ use epipe::raw;
 use epipe::verify::Technique;
 
 use crate::Scene;
+use crate::exotic::WAYS;
 use crate::liars::{has_send_flag, has_write_flag};
 use crate::rows::socket_raises;
 use crate::seccomp::{
@@ -311,6 +313,22 @@ fn with_the_technique() -> Vec<Scene> {
                 let mut eventfd = PipeWriter::from(eventfd());
                 for _ in 0..3 {
                     assert_eq!(eventfd.write(&1_u64.to_ne_bytes()).unwrap(), 8);
+                }
+                plain_writes_are_deadly_and_not_made();
+            }),
+            Scene::survives("a device that answers EINVAL to the flag alone", || {
+                const ABOVE: libc::c_int = 64; // one bit, which the filter can look for
+                let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+                assert_epipe(raw::write(broken_pipe(), b"x")); // the flag proves itself
+                filter(libc::SYS_pwritev2, Which::With((0, ABOVE)), refusing(libc::EINVAL));
+                for (name, _, way) in WAYS.into_iter().chain(WAYS) {
+                    // SAFETY: fcntl makes a descriptor that nobody else owns.
+                    let device = unsafe {
+                        let fd = libc::fcntl(null.as_raw_fd(), libc::F_DUPFD_CLOEXEC, ABOVE);
+                        assert_eq!(fd, ABOVE);
+                        OwnedFd::from_raw_fd(fd)
+                    };
+                    assert_eq!(spell(&way(device, &[IoSlice::new(b"x")])), "ok", "{name}");
                 }
                 plain_writes_are_deadly_and_not_made();
             }),
