@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 /// The budget: code lines, traits and macros of `src` and `build.rs`, the features apart. To exceed
 /// it, change the number and say why.
 ///
-/// 4,000 lines were planned. 520 more are what it took to close holes that killed or hung: guards
+/// 4,000 lines were planned. 511 more are what it took to close holes that killed or hung: guards
 /// that signal handlers and forked children may take (`threads.rs`, `process_handler.rs`: 280), a
 /// flag that proves itself (`write_flag.rs`, `trust.rs`, `pipe.rs`: 180), and errors that a socket
 /// reports once (`send_flag.rs`, `copy.rs`, `sendfile.rs`: 60).
-const BUDGET: [(&str, usize); 3] = [("code lines", 4520), ("traits", 10), ("macros", 16)];
+const BUDGET: [(&str, usize); 3] = [("code lines", 4511), ("traits", 10), ("macros", 16)];
 
 /// Every Rust file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -7,9 +7,9 @@
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, BorrowedFd};
 #[cfg(target_os = "linux")]
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// What one call takes: more is an error on Apple, and std cuts it.
 const WRITE_LIMIT: usize =
@@ -138,8 +138,14 @@ pub(crate) fn is_empty(bufs: &[IoSlice<'_>]) -> bool {
     bufs.first().is_none_or(|first| first.is_empty()) && bufs.iter().all(|buf| buf.is_empty())
 }
 
-/// A pipe for a question. Not on descriptors 0 to 2, where those are free: another thread may write
-/// there, and this pipe will be broken.
+/// What a question is asked on: not on descriptors 0 to 2, where those are free. Another thread may
+/// write there, and this will be broken.
+pub(crate) fn private(fd: OwnedFd) -> io::Result<OwnedFd> {
+    // std duplicates to 3 and above.
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { fd.try_clone() }
+}
+
+/// A pipe for a question.
 #[cfg(target_os = "linux")]
 pub(crate) fn private_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
@@ -154,9 +160,7 @@ pub(crate) fn private_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     }
     // SAFETY: the kernel has just made them, and nothing else owns them.
     let [reader, writer] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
-    // std duplicates to 3 and above.
-    let above = |end: OwnedFd| if end.as_raw_fd() > 2 { Ok(end) } else { end.try_clone() };
-    Ok((above(reader)?, above(writer)?))
+    Ok((private(reader)?, private(writer)?))
 }
 
 /// A file that no directory has. The raw system call: glibc before 2.27 lacks the function.

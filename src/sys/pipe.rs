@@ -42,10 +42,7 @@ impl PipeState {
 
     #[inline]
     fn run(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
-        match by_flag(fd, bufs)? {
-            Some(written) => Ok(written),
-            None => self.run_otherwise(fd, bufs, plain),
-        }
+        by_flag_or(fd, bufs, || self.run_otherwise(fd, bufs, plain))
     }
 
     #[inline(never)]
@@ -69,22 +66,26 @@ impl PipeState {
     }
 }
 
-/// A write with the flag; `None` if that is not in use, or refused. Under a guard too: foreign code
-/// or a forked child may have unblocked SIGPIPE.
+/// A write with the flag; `otherwise` if that is not in use, or refused. Under a guard too: foreign
+/// code or a forked child may have unblocked SIGPIPE.
 #[inline]
-fn by_flag(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+fn by_flag_or(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    otherwise: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<usize> {
     // Linux answers an empty pwritev2 by itself. A plain empty write asks the file (an eventfd:
     // EINVAL).
     #[cfg(write_flag)]
     if super::write_flag::is_in_use() && !call::is_empty(bufs) {
-        return match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
-            Ok(written) => Ok(Some(written)),
-            Err(error) => super::write_flag::unless_refused(fd, error).map(|()| None),
-        };
+        match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
+            Ok(written) => return Ok(written),
+            Err(error) => super::write_flag::unless_refused(fd, error)?,
+        }
     }
     #[cfg(not(write_flag))]
     let _ = (fd, bufs);
-    Ok(None)
+    otherwise()
 }
 
 /// The flag could not be asked about. It is passed under the guard: if it works, no signal is
@@ -119,10 +120,7 @@ pub(super) fn write_to_file(
     bufs: &[IoSlice<'_>],
     plain: Plain,
 ) -> io::Result<usize> {
-    match by_flag(fd, bufs)? {
-        Some(written) => Ok(written),
-        None => plain(fd, bufs),
-    }
+    by_flag_or(fd, bufs, || plain(fd, bufs))
 }
 
 /// A pipe was just made, so the system allows it: asks about the write flag now, if it is unproven.

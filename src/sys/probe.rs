@@ -7,7 +7,7 @@
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -148,10 +148,8 @@ fn slices(shape: Shape) -> [IoSlice<'static>; 3] {
 /// A Unix stream that has ended: the peer is gone, and it is shut down for writing, should a child
 /// that another thread has forked hold the peer.
 pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
-    let (mut socket, _peer) = UnixStream::pair()?;
-    if socket.as_raw_fd() <= 2 {
-        socket = socket.try_clone()?; // as a private pipe
-    }
+    let (socket, _peer) = UnixStream::pair()?;
+    let socket = UnixStream::from(call::private(socket.into())?);
     socket.shutdown(Shutdown::Write)?;
     Ok(socket.into())
 }

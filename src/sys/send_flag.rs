@@ -11,12 +11,12 @@
 use std::ffi::c_int;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::call::Address;
+use super::call::{self, Address};
 use super::guard;
 use super::probe::{self, BYTE};
 use super::technique::Call;
@@ -68,10 +68,7 @@ fn is_taken_by_the_kind_of(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let protocol = known.protocol()?;
     #[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux")))]
     let protocol = None;
-    let mut new = Socket::new(domain, ty, protocol)?;
-    if new.as_raw_fd() <= 2 {
-        new = new.try_clone()?; // another thread may write there
-    }
+    let new = Socket::from(call::private(Socket::new(domain, ty, protocol)?.into())?);
     // Calls with an address too: a datagram socket sends to itself, TCP ignores it.
     let loopback: Option<IpAddr> = match (domain, ty) {
         (Domain::IPV4, Type::STREAM | Type::DGRAM) => Some(Ipv4Addr::LOCALHOST.into()),

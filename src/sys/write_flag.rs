@@ -98,10 +98,8 @@ fn ask() -> Found {
         Ok(watch) => watch,
         Err(Unasked::Refused(_)) => return second_opinion(),
         // A host has one pending, for now. Only that the flag is ignored is noted.
-        Err(_) => match second_opinion() {
-            Found::Refused => return Found::Refused,
-            _ => return Found::Nothing,
-        },
+        Err(_) if second_opinion() == Found::Refused => return Found::Refused,
+        Err(_) => return Found::Nothing,
     };
     let Ok((reader, writer)) = call::private_pipe() else {
         return Found::Nothing;
@@ -110,7 +108,8 @@ fn ask() -> Found {
     let process = this_process();
     let answer = Cell::new(Ok(0));
     let ignores = watch.ignores(&|is_flagged| {
-        answer.set(if is_flagged { write(&writer, RWF_NOSIGNAL) } else { plain_write(&writer) });
+        let plain = || call::write(writer.as_fd(), &[0]);
+        answer.set(if is_flagged { write(&writer, RWF_NOSIGNAL) } else { plain() });
     });
     match ignores {
         // What was raised in the parent is not pending in a child that a handler has forked.
@@ -139,8 +138,4 @@ fn second_opinion() -> Found {
 
 fn write(pipe: &OwnedFd, flag: i32) -> io::Result<usize> {
     pwritev2(pipe.as_fd(), &[IoSlice::new(&[0])], flag)
-}
-
-fn plain_write(pipe: &OwnedFd) -> io::Result<usize> {
-    call::write(pipe.as_fd(), &[0])
 }
