@@ -15,7 +15,9 @@ use epipe::sigpipe::suppressed;
 
 use crate::Scene;
 use crate::suites::rejected;
-use crate::support::{Break, eventfd, file, is_blocked, is_pending, tcp_pair, unix_pair};
+use crate::support::{
+    Break, eventfd, file, is_blocked, is_pending, set_handler, tcp_pair, unix_pair,
+};
 
 /// Ours and std's answers are the same. std's is asked for under a guard, which it may need.
 #[track_caller]
@@ -326,12 +328,8 @@ fn interrupt_a_full_write(write: impl Fn(&[u8]) -> io::Result<usize>) {
     static DONE: AtomicBool = AtomicBool::new(false);
     extern "C" fn interrupt(_: libc::c_int) {}
 
-    // SAFETY: all zeros is a valid sigaction; without SA_RESTART the call ends with EINTR.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = interrupt as extern "C" fn(libc::c_int) as usize;
-        libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
-    }
+    // Without SA_RESTART: the call ends with EINTR.
+    set_handler(libc::SIGUSR1, interrupt as extern "C" fn(libc::c_int) as usize, 0);
     DONE.store(false, Ordering::Release);
     // SAFETY: the thread is this one, and waits for the other one below.
     let writer = unsafe { libc::pthread_self() } as usize;

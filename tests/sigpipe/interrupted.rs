@@ -20,7 +20,7 @@ use crate::single_step::{AtStep, Then, single_step, step};
 use crate::suites::is_lied_to;
 use crate::support::{
     self, broken_pipe, dispose, foreign_write, is_blocked, is_pending, mask, raise_at_process,
-    raise_at_thread, take_pending, unix_pair,
+    raise_at_thread, set_handler, take_pending, unix_pair,
 };
 
 /// Whether the guard is a mask; else it is the handler of the process.
@@ -329,13 +329,7 @@ fn play_storm(storm: &'static Storm) {
     }
     let opened = descriptors();
 
-    // SAFETY: all zeros is a valid sigaction, and the handler a function.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = alarmed as *const () as usize;
-        action.sa_flags = libc::SA_RESTART;
-        assert_eq!(libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()), 0);
-    }
+    set_handler(libc::SIGALRM, alarmed as *const () as usize, libc::SA_RESTART);
     alarm_every(50);
     let forks = if storm.forks { size.forks } else { 0 };
     std::thread::scope(|scope| {

@@ -29,7 +29,8 @@ use crate::rows::{Call, call};
 use crate::seccomp::{Which, can_be_filtered, filter, refuse_write_flag, refusing};
 use crate::suites::asked_once;
 use crate::support::{
-    broken_pipe, dispose, file, foreign_write, mask, raise_at_thread, spell, tcp_pair,
+    broken_pipe, dispose, file, foreign_write, mask, mask_signal, raise_at_thread, spell,
+    take_pending_signal, tcp_pair,
 };
 
 // ----------------------------------------------------------------------------- what is played ----
@@ -333,7 +334,7 @@ fn fill(signal: Option<c_int>) {
             let file = OwnedFd::from(file(0));
             [(); 2].map(|()| {
                 let answer = write(file.try_clone().unwrap());
-                (said(answer.map(|count| count as u64)), signal.map(take_pending))
+                (said(answer.map(|count| count as u64)), signal.map(take_pending_signal))
             })
         };
         let ours = twice(&|fd| way(fd, bufs));
@@ -342,18 +343,6 @@ fn fill(signal: Option<c_int>) {
         assert!(ours[0].0.as_ref().is_ok_and(|count| *count < 90_000), "it is small: {ours:?}");
     }
     differences.assert_none();
-}
-
-/// Takes a pending signal; whether there was one.
-fn take_pending(signal: c_int) -> bool {
-    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: sigemptyset initialises the set, which is valid for the calls, as the timeout is.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, signal);
-        libc::sigtimedwait(&set, std::ptr::null_mut(), &zero) == signal
-    }
 }
 
 fn limit_files() {
@@ -396,13 +385,7 @@ fn small_files() -> Vec<Scene> {
             fill(None);
         }),
         Scene::survives("small files: a limit, SIGXFSZ is blocked", || {
-            // SAFETY: sigemptyset initialises the set, which is valid for the calls.
-            unsafe {
-                let mut set = std::mem::zeroed();
-                libc::sigemptyset(&mut set);
-                libc::sigaddset(&mut set, libc::SIGXFSZ);
-                libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-            }
+            mask_signal(libc::SIG_BLOCK, libc::SIGXFSZ);
             limit_files();
             fill(Some(libc::SIGXFSZ));
         }),

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::single_step::step;
+use crate::support::mask_signal;
 
 /// Seconds after which a forked child is killed, if it hangs.
 const PATIENCE: u32 = 10;
@@ -80,11 +81,5 @@ fn is_child(pid: libc::pid_t) -> bool {
 
 /// Blocks (`SIG_BLOCK`) or unblocks (`SIG_UNBLOCK`) SIGALRM on this thread.
 pub fn alarms(how: libc::c_int) {
-    // SAFETY: sigemptyset initialises the set.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGALRM);
-        libc::pthread_sigmask(how, &set, std::ptr::null_mut());
-    }
+    mask_signal(how, libc::SIGALRM);
 }

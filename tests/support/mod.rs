@@ -34,12 +34,7 @@ pub fn this_program() -> Command {
 
 /// Sets what SIGPIPE does in this process.
 pub fn dispose(disposition: libc::sighandler_t) {
-    // SAFETY: all zeros is a valid sigaction, and the disposition is a valid one.
-    unsafe {
-        let mut action: libc::sigaction = mem::zeroed();
-        action.sa_sigaction = disposition;
-        assert_eq!(libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()), 0);
-    }
+    set_handler(libc::SIGPIPE, disposition, 0);
 }
 
 /// What SIGPIPE does in this process.
@@ -64,30 +59,35 @@ pub fn hosts_handler() -> libc::sighandler_t {
 }
 
 /// Installs a handler with flags.
-pub fn set_handler(handler: libc::sighandler_t, flags: libc::c_int) {
+pub fn set_handler(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_int) {
     // SAFETY: all zeros is a valid sigaction, and the caller's handler is a function.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = handler;
         action.sa_flags = flags as _;
-        assert_eq!(libc::sigaction(libc::SIGPIPE, &action, std::ptr::null_mut()), 0);
+        assert_eq!(libc::sigaction(signal, &action, std::ptr::null_mut()), 0);
     }
 }
 
-fn sigpipe() -> libc::sigset_t {
+fn only(signal: libc::c_int) -> libc::sigset_t {
     // SAFETY: sigemptyset initialises the set.
     unsafe {
         let mut set = mem::zeroed();
         libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGPIPE);
+        libc::sigaddset(&mut set, signal);
         set
     }
 }
 
 /// Blocks (`SIG_BLOCK`) or unblocks (`SIG_UNBLOCK`) SIGPIPE on this thread.
 pub fn mask(how: libc::c_int) {
+    mask_signal(how, libc::SIGPIPE);
+}
+
+/// The same of any signal.
+pub fn mask_signal(how: libc::c_int, signal: libc::c_int) {
     // SAFETY: the set is valid.
-    let answer = unsafe { libc::pthread_sigmask(how, &sigpipe(), std::ptr::null_mut()) };
+    let answer = unsafe { libc::pthread_sigmask(how, &only(signal), std::ptr::null_mut()) };
     assert_eq!(answer, 0);
 }
 
@@ -113,9 +113,14 @@ pub fn is_pending() -> bool {
 
 /// Takes a pending SIGPIPE; whether there was one.
 pub fn take_pending() -> bool {
+    take_pending_signal(libc::SIGPIPE)
+}
+
+/// The same of any signal.
+pub fn take_pending_signal(signal: libc::c_int) -> bool {
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: set and timeout are valid.
-    unsafe { libc::sigtimedwait(&sigpipe(), std::ptr::null_mut(), &zero) == libc::SIGPIPE }
+    unsafe { libc::sigtimedwait(&only(signal), std::ptr::null_mut(), &zero) == signal }
 }
 
 /// Whether a call raises SIGPIPE here: asked with the signal blocked on this thread.

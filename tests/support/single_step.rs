@@ -12,6 +12,8 @@ use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use crate::support::set_handler;
+
 /// TF of EFLAGS.
 const TRAP_FLAG: libc::greg_t = 1 << 8;
 
@@ -57,13 +59,7 @@ pub fn step() -> usize {
 pub fn single_step<T>(code: impl FnOnce() -> T, at_step: AtStep) -> usize {
     STEPS.store(0, Ordering::Relaxed);
     AT_STEP.store(at_step as *mut (), Ordering::Relaxed);
-    // SAFETY: all zeros is a valid sigaction, and the handler is one for SA_SIGINFO.
-    unsafe {
-        let mut action: libc::sigaction = mem::zeroed();
-        action.sa_sigaction = trapped as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO;
-        assert_eq!(libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()), 0);
-    }
+    set_handler(libc::SIGTRAP, trapped as *const () as usize, libc::SA_SIGINFO);
     // SAFETY: it sets one flag, for which there is a handler now; without `nostack` the compiler
     // keeps nothing below the stack pointer.
     unsafe { asm!("pushfq", "or qword ptr [rsp], {flag}", "popfq", flag = const TRAP_FLAG) };

@@ -92,7 +92,7 @@ fn a_handler_that_was_there_is_called_after_the_recording() {
             (of_three as *const () as usize, libc::SA_SIGINFO),
         ] {
             CALLS.store(0, Ordering::Relaxed);
-            support::set_handler(handler, flags);
+            support::set_handler(libc::SIGPIPE, handler, flags);
             let watch = Watch::begin().unwrap();
             write_to_a_broken_pipe();
             assert_eq!((watch.events().len(), CALLS.load(Ordering::Relaxed)), (1, 1));
@@ -122,7 +122,7 @@ fn a_stale_handler_that_somebody_has_put_back_is_the_default() {
         let found = support::action();
         support::dispose(libc::SIG_IGN);
         drop(watch);
-        support::set_handler(found.sa_sigaction, found.sa_flags);
+        support::set_handler(libc::SIGPIPE, found.sa_sigaction, found.sa_flags);
         let watch = Watch::begin().unwrap();
         write_to_a_broken_pipe();
         assert_eq!(watch.events().len(), 1);
