@@ -4,8 +4,11 @@
 //! 2. It refuses techniques that do not work, each with a warning:
 //!    * the packager's word: `EPIPE_REFUSE="send_flag,write_flag"` in the environment, or
 //!      `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
-//!    * targets whose constants are known to be wrong or too new;
+//!    * targets whose constants are known to be wrong;
 //!    * where this machine is the target: a flag that does not keep the signal away here.
+//!
+//! For tests, `EPIPE_SYSTEM=apple` (or another of [`MODELLED`]) gives a Linux build that system's
+//! row: see `tests/kernels`.
 //!
 //! With `EPIPE_REFUSE` set to nothing the last two are not done. What cannot be asked (a sandbox,
 //! no loopback) refuses nothing. Neither does a flag that this kernel rejects: the kernel of the
@@ -68,15 +71,6 @@ fn silently_ignored() -> Vec<(Technique, Call)> {
 /// How to use a technique that this script refuses by itself.
 const TRUST_THE_TABLE: &str = "to trust it all the same, build with EPIPE_REFUSE set to nothing";
 
-/// The oldest releases that honour MSG_NOSIGNAL; older ones ignore it silently (xnu-6153 has no
-/// such flag, xnu-7195 has).
-const SEND_FLAG_SINCE: [(&str, &str, u32); 4] = [
-    ("macos", "MACOSX_DEPLOYMENT_TARGET", 11),
-    ("ios", "IPHONEOS_DEPLOYMENT_TARGET", 14),
-    ("tvos", "TVOS_DEPLOYMENT_TARGET", 14),
-    ("watchos", "WATCHOS_DEPLOYMENT_TARGET", 7),
-];
-
 /// The script. `tests/build_script.rs` calls it too.
 pub fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=src/sys");
@@ -84,10 +78,12 @@ pub fn main() -> ExitCode {
     // A library that is loaded before libc may ignore a flag.
     println!("cargo::rerun-if-env-changed=LD_PRELOAD");
     println!("cargo::rerun-if-env-changed=EPIPE_REFUSE");
-    for (_, variable, _) in SEND_FLAG_SINCE {
-        println!("cargo::rerun-if-env-changed={variable}");
-    }
+    println!("cargo::rerun-if-env-changed=EPIPE_SYSTEM");
     let target = target();
+    if let Some(error) = why_not_forced(&target) {
+        println!("cargo::error={error}");
+        return ExitCode::FAILURE;
+    }
     pass_on_the_row(&target);
 
     let values = quoted(&Technique::REFUSABLE.map(Technique::name));
@@ -119,6 +115,23 @@ fn target() -> Target {
         arch: word("ARCH"),
         pointer_width: word("POINTER_WIDTH"),
         is_unix: env::var_os("CARGO_CFG_UNIX").is_some(),
+        forced: env::var("EPIPE_SYSTEM").ok(),
+    }
+}
+
+/// The systems that have a model, `tests/kernels/model.c`.
+const MODELLED: [&str; 4] = ["apple", "freebsd", "netbsd", "openbsd"];
+
+/// Why the target cannot have another system's row.
+fn why_not_forced(target: &Target) -> Option<String> {
+    let system = target.forced.as_deref()?;
+    if !MODELLED.contains(&system) {
+        let known = MODELLED.join(", ");
+        Some(format!("EPIPE_SYSTEM: there is no model of {system:?}; there are those of {known}"))
+    } else if target.os != "linux" || target.pointer_width != "64" {
+        Some("EPIPE_SYSTEM is for tests on 64-bit Linux, where the models are; unset it".into())
+    } else {
+        None
     }
 }
 
@@ -204,15 +217,6 @@ fn known_targets(refused: &mut Vec<Technique>, target: &Target) {
     for (name, technique, why) in WRONG_CONSTANTS {
         if target.os == name || target.env == name {
             refuse(refused, technique, why, TRUST_THE_TABLE);
-        }
-    }
-    for (system, variable, since) in SEND_FLAG_SINCE {
-        let oldest = env::var(variable).unwrap_or_default();
-        let major = oldest.split('.').next().and_then(|major| major.trim().parse::<u32>().ok());
-        if target.os == system && major.is_some_and(|major| major < since) {
-            let why =
-                format!("{variable} is {oldest:?}, and MSG_NOSIGNAL is ignored before {since}");
-            refuse(refused, Technique::SendFlag, &why, TRUST_THE_TABLE);
         }
     }
 }

@@ -102,6 +102,7 @@ pub struct AdoptError<T> {
 }
 
 impl<T> AdoptError<T> {
+    #[cfg(has_fd)]
     pub(crate) fn new(handle: T, error: io::Error) -> AdoptError<T> {
         AdoptError { handle, error }
     }

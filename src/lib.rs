@@ -1,7 +1,5 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Without SIGPIPE no call looks at what a type remembers.
-#![cfg_attr(not(sigpipe), allow(dead_code))]
 
 mod adopt;
 mod macros;

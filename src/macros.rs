@@ -53,10 +53,10 @@ macro_rules! read_by_inner {
 pub(crate) use read_by_inner;
 
 /// `Write` for `T` and `&T`, by the type's own `write_one` and `write_slices`.
-macro_rules! write_by_state {
+macro_rules! write_by_own {
     ($ours:ident) => {
-        $crate::macros::write_by_state!(@impl $ours, $ours);
-        $crate::macros::write_by_state!(@impl $ours, &$ours);
+        $crate::macros::write_by_own!(@impl $ours, $ours);
+        $crate::macros::write_by_own!(@impl $ours, &$ours);
     };
     (@impl $ours:ident, $writer:ty) => {
         impl std::io::Write for $writer {
@@ -77,18 +77,18 @@ macro_rules! write_by_state {
         }
     };
 }
-pub(crate) use write_by_state;
+pub(crate) use write_by_own;
 
 /// What the two stream types of std share: their writes, and `sendfile`.
 macro_rules! stream_writes {
     ($ours:ident) => {
-        $crate::macros::write_by_state!($ours);
+        $crate::macros::write_by_own!($ours);
 
         impl $ours {
             #[inline]
             fn write_one(&self, buf: &[u8]) -> std::io::Result<usize> {
                 #[cfg(sigpipe)]
-                return self.state.write(&self.inner, buf);
+                return $crate::sys::socket::write(&self.inner, buf);
                 #[cfg(not(sigpipe))]
                 std::io::Write::write(&mut &self.inner, buf)
             }
@@ -96,7 +96,7 @@ macro_rules! stream_writes {
             #[inline]
             fn write_slices(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 #[cfg(sigpipe)]
-                return self.state.write_vectored(&self.inner, bufs);
+                return $crate::sys::socket::write_vectored(&self.inner, bufs);
                 #[cfg(not(sigpipe))]
                 std::io::Write::write_vectored(&mut &self.inner, bufs)
             }
@@ -117,7 +117,8 @@ macro_rules! stream_writes {
             ///
             /// Those of a write and of a read of the file. The byte count sent before the error is
             /// not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`; on Linux also
-            /// one that starts beyond the longest file of its file system.
+            /// one that starts beyond the longest file of its file system. On Apple's systems a
+            /// peer that is gone is `ENOTCONN`.
             ///
             /// # Platforms
             ///
@@ -130,7 +131,7 @@ macro_rules! stream_writes {
                 file: &std::fs::File,
                 range: impl std::ops::RangeBounds<u64>,
             ) -> std::io::Result<u64> {
-                $crate::sys::sendfile(&self.state, &self.inner, file, range)
+                $crate::sys::sendfile(&self.inner, file, range)
             }
         }
     };

@@ -43,8 +43,8 @@ use crate::sys::handle::adapter_traits;
 ///
 /// One system call at adoption, which asks what the descriptor is; for a socket up to two more on
 /// Apple, FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as
-/// before, that to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does, and that to a
-/// regular file is one too.
+/// before (two on Apple), that to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does,
+/// and that to a regular file is one too (two on Apple and NetBSD).
 ///
 /// # Limits
 ///
@@ -52,11 +52,11 @@ use crate::sys::handle::adapter_traits;
 ///   through them is not protected.
 /// * The descriptor is asked once. A pipe or a socket may take the place of a *regular file*
 ///   (`dup2`, as programs do that reopen their log). With `write_flag` (Linux 6.18) a write to it
-///   is protected; elsewhere it kills: call [`get_mut`](NoSigpipe::get_mut) after the swap. Every
-///   other swap is noticed, except on Apple, where the flag that was set on the old file is taken
-///   to be still there.
+///   is protected; with `fd_flag` (Apple, NetBSD) one to a pipe, if the descriptor is none of 0 to
+///   2. Elsewhere it kills: call [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap
+///   is noticed, if it does not happen during a write: see [`raw`](crate::raw).
 /// * Where there are descriptors and no SIGPIPE (WASI, ESP-IDF), a write to a socket is that of a
-///   [`File`](std::fs::File), not the stream's own. It was type-checked there, and not run.
+///   [`File`](std::fs::File), not the stream's own. On ESP-IDF that was type-checked, and not run.
 pub struct NoSigpipe<T> {
     pub(crate) inner: T,
     pub(crate) state: DescriptorState,

@@ -35,17 +35,23 @@
 //!
 //! # Platforms
 //!
-//! Nothing is remembered between two calls. On Apple each call asks whether the socket carries
-//! `SO_NOSIGPIPE`, and sets it if not; so do `sendfile` on FreeBSD and `write` on NetBSD. `write`
-//! to a pipe on Apple and NetBSD sets `F_SETNOSIGPIPE`, which every duplicate of the descriptor
-//! shares. A borrowed descriptor from 0 to 2 is never changed, and is written to under the guard. A
-//! type of this crate asks once.
+//! Nothing is remembered between two calls, as of this crate's types. On Apple each call asks
+//! whether the socket carries `SO_NOSIGPIPE`, and sets it if not; so does `sendfile` on FreeBSD.
+//! `write` on Apple and NetBSD sets `F_SETNOSIGPIPE`, which every duplicate of the descriptor
+//! shares. A descriptor from 0 to 2 is never changed, and is written to under the guard.
+//!
+//! # Limits
+//!
+//! On Apple two system calls make a write: one sets the option or the flag, the next one writes. If
+//! another thread puts another pipe into the descriptor's place in between (`dup2`), or anybody
+//! clears the flag, that write kills. Where that may happen, write under a
+//! [`guard`](crate::sigpipe::guard()).
 
 #[cfg(has_socket2)]
 mod socket;
 
 #[cfg(has_fd)]
-use {crate::sys::PipeState, std::io::IoSlice, std::io::Result, std::os::fd::AsFd};
+use {crate::sys::pipe, std::io::IoSlice, std::io::Result, std::os::fd::AsFd};
 
 #[cfg(has_socket2)]
 pub use socket::*;
@@ -59,11 +65,11 @@ pub use socket::*;
 /// `verify()` before it is set up.
 #[cfg(has_fd)]
 pub fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
-    PipeState::default().write(fd.as_fd(), buf)
+    pipe::write(fd.as_fd(), buf)
 }
 
 /// `writev(2)` to a descriptor of any kind; slices beyond the system's limit are cut, as std does.
 #[cfg(has_fd)]
 pub fn write_vectored(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> Result<usize> {
-    PipeState::default().write_vectored(fd.as_fd(), bufs)
+    pipe::write_vectored(fd.as_fd(), bufs)
 }

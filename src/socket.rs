@@ -8,8 +8,8 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 #[cfg(has_sendmsg)]
 use socket2::{MaybeUninitSlice, RecvFlags};
 
-use crate::macros::{debug_by_inner, mirror, read_by_inner, write_by_state};
-use crate::sys::{SocketState, handle};
+use crate::macros::{debug_by_inner, mirror, read_by_inner, write_by_own};
+use crate::sys::{handle, socket};
 
 /// A socket of any family that reports a vanished peer as an error, never as a signal.
 ///
@@ -32,14 +32,13 @@ use crate::sys::{SocketState, handle};
 /// sending methods of a `SockRef` are not protected.
 pub struct Socket {
     inner: socket2::Socket,
-    state: SocketState,
 }
 
 impl Socket {
     #[inline]
     fn adopt(inner: socket2::Socket) -> Socket {
-        let state = SocketState::adopted(&inner);
-        Socket { inner, state }
+        socket::adopt(&inner);
+        Socket { inner }
     }
 
     /// Mirrors [`socket2::Socket::new`].
@@ -159,7 +158,7 @@ impl Socket {
     #[inline]
     pub fn send_with_flags(&self, buf: &[u8], flags: c_int) -> io::Result<usize> {
         let call = |added| self.inner.send_with_flags(buf, flags | added);
-        self.state.send(&self.inner, || buf.len(), call)
+        socket::send(&self.inner, || buf.len(), call)
     }
 
     /// Mirrors [`socket2::Socket::send_to`].
@@ -177,7 +176,7 @@ impl Socket {
         flags: c_int,
     ) -> io::Result<usize> {
         let call = |added| self.inner.send_to_with_flags(buf, addr, flags | added);
-        self.state.send(&self.inner, || buf.len(), call)
+        socket::send(&self.inner, || buf.len(), call)
     }
 
     /// Mirrors [`socket2::Socket::send_out_of_band`].
@@ -197,8 +196,8 @@ impl Socket {
     ///
     /// # Platforms
     ///
-    /// No flag covers `sendfile` on Linux and Android: it runs under a guard, three system
-    /// calls more.
+    /// No flag covers `sendfile` on Linux and Android: it runs under a guard, three system calls
+    /// more. On Apple's systems a peer that is gone is `ENOTCONN`.
     #[cfg(has_sendfile)]
     pub fn sendfile<F: std::os::fd::AsFd>(
         &self,
@@ -206,10 +205,7 @@ impl Socket {
         offset: usize,
         length: Option<std::num::NonZeroUsize>,
     ) -> io::Result<usize> {
-        use std::os::fd::AsRawFd;
-
-        let file = file.as_fd().as_raw_fd();
-        self.state.run(&self.inner, || self.inner.sendfile(&file, offset, length))
+        crate::sys::sendfile_once(&self.inner, file.as_fd(), offset, length)
     }
 }
 
@@ -229,7 +225,7 @@ impl Socket {
         flags: c_int,
     ) -> io::Result<usize> {
         let call = |added| self.inner.send_vectored_with_flags(bufs, flags | added);
-        self.state.send(&self.inner, || crate::sys::total(bufs), call)
+        socket::send(&self.inner, || crate::sys::total(bufs), call)
     }
 
     /// Mirrors [`socket2::Socket::send_to_vectored`].
@@ -245,17 +241,17 @@ impl Socket {
         flags: c_int,
     ) -> io::Result<usize> {
         let call = |added| self.inner.send_to_vectored_with_flags(bufs, addr, flags | added);
-        self.state.send(&self.inner, || crate::sys::total(bufs), call)
+        socket::send(&self.inner, || crate::sys::total(bufs), call)
     }
 
     /// Mirrors [`socket2::Socket::sendmsg`].
     pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
         let call = |added| self.inner.sendmsg(msg, flags | added);
-        self.state.send(&self.inner, || crate::sys::UNKNOWN_LENGTH, call)
+        socket::send(&self.inner, || crate::sys::UNKNOWN_LENGTH, call)
     }
 }
 
 read_by_inner!(Socket);
-write_by_state!(Socket);
+write_by_own!(Socket);
 debug_by_inner!(Socket);
 handle::conversions!(socket Socket, socket2::Socket);

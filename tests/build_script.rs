@@ -33,6 +33,7 @@ struct Script(Command);
 #[derive(Debug)]
 struct Told {
     succeeded: bool,
+    cfgs: BTreeSet<String>,
     refused: BTreeSet<String>,
     warnings: Vec<String>,
     errors: Vec<String>,
@@ -79,6 +80,7 @@ impl Script {
         let refused = all("cargo::rustc-cfg=epipe_refused=");
         Told {
             succeeded: status.success(),
+            cfgs: all("cargo::rustc-cfg=").into_iter().collect(),
             refused: refused.iter().map(|name| name.trim_matches('"').to_owned()).collect(),
             warnings: all("cargo::warning="),
             errors: all("cargo::error="),
@@ -142,7 +144,7 @@ fn main() -> ExitCode {
     test("the packager's word", packagers_word);
     test("a word that is no technique", no_technique);
     test("known liars", known_liars);
-    test("deployment targets", deployment_targets);
+    test("the row of a model", row_of_a_model);
     #[cfg(target_os = "linux")]
     trials.extend(on_linux::trials());
     harness::run(trials)
@@ -150,20 +152,14 @@ fn main() -> ExitCode {
 
 fn looks() {
     let files = ["build.rs", "src/sys"];
-    let variables = [
-        "EPIPE_REFUSE",
-        "LD_PRELOAD",
-        "MACOSX_DEPLOYMENT_TARGET",
-        "IPHONEOS_DEPLOYMENT_TARGET",
-        "TVOS_DEPLOYMENT_TARGET",
-        "WATCHOS_DEPLOYMENT_TARGET",
-    ];
+    let variables = ["EPIPE_REFUSE", "EPIPE_SYSTEM", "LD_PRELOAD"];
     let files = files.iter().map(|file| format!("changed={file}"));
     let variables = variables.iter().map(|variable| format!("env-changed={variable}"));
     let expected = files.chain(variables).collect();
     assert_eq!(Script::native().play().rerun, expected);
     // The same where the script fails: the word may be mended.
     assert_eq!(Script::native().env("EPIPE_REFUSE", "?").play().rerun, expected);
+    assert_eq!(Script::native().env("EPIPE_SYSTEM", "?").play().rerun, expected);
     // A file that is not there makes cargo run the script each time.
     for file in expected.iter().filter_map(|line: &String| line.strip_prefix("changed=")) {
         assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists(), "{file}");
@@ -218,25 +214,27 @@ fn known_liars() {
     }
 }
 
-fn deployment_targets() {
-    let told = |os, variable, value| Script::cross(os, "").env(variable, value).play();
-    for (os, variable, old, new) in [
-        ("macos", "MACOSX_DEPLOYMENT_TARGET", "10.15", "11.0"),
-        ("ios", "IPHONEOS_DEPLOYMENT_TARGET", "13.4", "14"),
-        ("tvos", "TVOS_DEPLOYMENT_TARGET", "13.0", "14.0"),
-        ("watchos", "WATCHOS_DEPLOYMENT_TARGET", "6.2.9", "7.0"),
-    ] {
-        told(os, variable, old).refuses(&["send_flag"], variable);
-        told(os, variable, old).refuses(&["send_flag"], old);
-        told(os, variable, new).refuses_nothing();
-        // Not this system's, and nothing that a number can be read from: rustc says so itself.
-        told("linux", variable, old).refuses_nothing();
-        told(os, variable, "").refuses_nothing();
-        told(os, variable, "old").refuses_nothing();
-        // What is quoted is no line of its own.
-        let injected = told(os, variable, "6.0\ncargo::warning=injected");
-        injected.refuses(&["send_flag"], "6.0\\ncargo");
+fn row_of_a_model() {
+    let told = |script: Script, system, width| {
+        script.env("CARGO_CFG_TARGET_POINTER_WIDTH", width).env("EPIPE_SYSTEM", system).play()
+    };
+    for system in ["apple", "freebsd", "netbsd", "openbsd"] {
+        let told = told(Script::native(), system, "64");
+        told.refuses_nothing();
+        assert!(told.cfgs.contains(&format!("kernel=\"{system}\"")), "{told:?}");
+        assert!(told.cfgs.contains("forced"), "{told:?}");
     }
+    for (script, system, width, why) in [
+        (Script::native(), "mac\nos", "64", "\"mac\\nos\"; there are those of apple, freebsd"),
+        (Script::native(), "", "64", "no model of \"\""),
+        (Script::native(), "apple", "32", "64-bit Linux"),
+        (Script::cross("freebsd", ""), "netbsd", "64", "64-bit Linux"),
+    ] {
+        let told = told(script, system, width);
+        assert!(!told.succeeded && told.cfgs.is_empty(), "{told:?}");
+        assert!(told.errors.len() == 1 && told.errors[0].contains(why), "{told:?}");
+    }
+    assert!(!Script::native().play().cfgs.contains("forced"));
 }
 
 /// What forbids the script a system call, from its first line on.

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 /// 4,000 lines were planned. 511 more are what it took to close holes that killed or hung: guards
 /// that signal handlers and forked children may take (`threads.rs`, `process_handler.rs`: 280), a
 /// flag that proves itself (`write_flag.rs`, `trust.rs`, `pipe.rs`: 180), and errors that a socket
-/// reports once (`send_flag.rs`, `copy.rs`, `sendfile.rs`: 60).
-const BUDGET: [(&str, usize); 3] = [("code lines", 4511), ("traits", 10), ("macros", 16)];
+/// reports once (`send_flag.rs`, `copy.rs`, `sendfile.rs`: 60). 17 more are what is left of the
+/// rows that a test can force (50), after what a handle remembered of itself was deleted.
+const BUDGET: [(&str, usize); 3] = [("code lines", 4528), ("traits", 10), ("macros", 16)];
 
 /// Every Rust file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {

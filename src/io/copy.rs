@@ -41,7 +41,7 @@ use crate::sigpipe;
 /// | socket | pipe | splice |
 /// | socket | socket | splice, through a pipe in between |
 /// | socket | file | read and write, 128 KiB at a time |
-/// | file | socket, pipe | read and write; if the file will not change, [`sendfile`] is faster |
+/// | file | socket, pipe | read and write; if the file will not change, `sendfile` is faster |
 /// | file | file | as std |
 ///
 /// If the system refuses splice, the copy reads and writes. All other types are copied by
@@ -59,8 +59,6 @@ use crate::sigpipe;
 ///   write and in a close. A child that is killed cannot end before. std's copy has the same limit.
 /// * A sandbox may *kill* on splice(2). Read and write yourself there; std's copy also makes that
 ///   call.
-///
-/// [`sendfile`]: crate::net::TcpStream::sendfile
 pub fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>
 where
     R: ?Sized + Read,

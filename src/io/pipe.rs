@@ -1,6 +1,6 @@
 use std::io::{self, IoSlice};
 
-use crate::macros::{debug_by_inner, read_by_inner, write_by_state};
+use crate::macros::{debug_by_inner, read_by_inner, write_by_own};
 use crate::sys::handle;
 #[cfg(has_fd)]
 use crate::sys::{self, handle::SocketHandle};
@@ -53,10 +53,11 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 ///
 /// # Platforms
 ///
-/// A write is one system call on Linux 6.18 and later and on Apple, two on NetBSD; elsewhere a pipe
-/// has no flag, and it is three. On Apple and NetBSD the first write sets a flag in the open file
-/// description, which every duplicate shares, those in other processes included; an end that is
-/// passed to a child unwritten reaches it untouched.
+/// A write is one system call on Linux 6.18 and later, and two on Apple; elsewhere a pipe has no
+/// flag, and it is three. On NetBSD it goes under the guard too: another process that shares the
+/// pipe can take its flag away at any time. On Apple and NetBSD a write sets a flag in the open
+/// file description, which every duplicate shares, those in other processes included; an end that
+/// is passed to a child unwritten reaches it untouched.
 ///
 /// # Limits
 ///
@@ -65,8 +66,6 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 /// type cannot do from two threads at once.
 pub struct PipeWriter {
     inner: std::io::PipeWriter,
-    #[cfg(has_fd)]
-    state: sys::PipeState,
 }
 
 impl PipeWriter {
@@ -85,17 +84,13 @@ impl PipeWriter {
     /// It is not changed here: an end that goes on to a child must reach it untouched.
     #[inline]
     fn adopt(inner: std::io::PipeWriter) -> PipeWriter {
-        PipeWriter {
-            inner,
-            #[cfg(has_fd)]
-            state: sys::PipeState::default(),
-        }
+        PipeWriter { inner }
     }
 
     #[inline]
     fn write_one(&self, buf: &[u8]) -> io::Result<usize> {
         #[cfg(has_fd)]
-        return self.state.write(self.inner.fd(), buf);
+        return sys::pipe::write(self.inner.fd(), buf);
         #[cfg(not(has_fd))]
         io::Write::write(&mut &self.inner, buf)
     }
@@ -103,12 +98,12 @@ impl PipeWriter {
     #[inline]
     fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         #[cfg(has_fd)]
-        return self.state.write_vectored(self.inner.fd(), bufs);
+        return sys::pipe::write_vectored(self.inner.fd(), bufs);
         #[cfg(not(has_fd))]
         io::Write::write_vectored(&mut &self.inner, bufs)
     }
 }
 
-write_by_state!(PipeWriter);
+write_by_own!(PipeWriter);
 debug_by_inner!(PipeWriter);
 handle::pipe_conversions!(PipeWriter, std::io::PipeWriter, ChildStdin);

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::macros::{debug_by_inner, mirror};
 use crate::net::TcpStream;
-use crate::sys::{SocketState, handle};
+use crate::sys::{handle, socket};
 
 /// A TCP listener whose accepted streams report a vanished peer as an error, never as a
 /// signal.
@@ -23,7 +23,7 @@ impl TcpListener {
     #[inline]
     fn adopt(inner: std::net::TcpListener) -> TcpListener {
         // It writes nothing; the sockets that it accepts inherit its option.
-        SocketState::adopted(&inner);
+        socket::adopt(&inner);
         TcpListener { inner }
     }
 

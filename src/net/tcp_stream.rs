@@ -3,7 +3,7 @@ use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
-use crate::sys::{SocketState, handle};
+use crate::sys::{handle, socket};
 
 /// A TCP stream that reports a vanished peer as an error, never as a signal.
 ///
@@ -25,14 +25,13 @@ use crate::sys::{SocketState, handle};
 /// [`ErrorKind::ConnectionReset`]: std::io::ErrorKind::ConnectionReset
 pub struct TcpStream {
     inner: std::net::TcpStream,
-    state: SocketState,
 }
 
 impl TcpStream {
     #[inline]
     fn adopt(inner: std::net::TcpStream) -> TcpStream {
-        let state = SocketState::adopted(&inner);
-        TcpStream { inner, state }
+        socket::adopt(&inner);
+        TcpStream { inner }
     }
 
     /// Mirrors [`std::net::TcpStream::connect`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::macros::{debug_by_inner, mirror};
 #[cfg(has_udp_connreset)]
 use crate::sys;
-use crate::sys::{SocketState, handle};
+use crate::sys::{handle, socket};
 
 /// A UDP socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -24,7 +24,6 @@ use crate::sys::{SocketState, handle};
 /// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection.
 pub struct UdpSocket {
     inner: std::net::UdpSocket,
-    state: SocketState,
 }
 
 impl UdpSocket {
@@ -33,8 +32,8 @@ impl UdpSocket {
         // What is refused stays as it was.
         #[cfg(has_udp_connreset)]
         let _ = sys::udp_connreset::set(&inner, false);
-        let state = SocketState::adopted(&inner);
-        UdpSocket { inner, state }
+        socket::adopt(&inner);
+        UdpSocket { inner }
     }
 
     /// Mirrors [`std::net::UdpSocket::bind`].
@@ -46,15 +45,15 @@ impl UdpSocket {
     pub fn try_clone(&self) -> io::Result<UdpSocket> {
         let inner = self.inner.try_clone()?;
         // Not by `adopt`: it is the same socket, and what is reported to it stays as it was set.
-        let state = SocketState::adopted(&inner);
-        Ok(UdpSocket { inner, state })
+        socket::adopt(&inner);
+        Ok(UdpSocket { inner })
     }
 
     /// Mirrors [`std::net::UdpSocket::send`].
     #[inline]
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
         #[cfg(sigpipe)]
-        return self.state.write(&self.inner, buf);
+        return socket::write(&self.inner, buf);
         #[cfg(not(sigpipe))]
         self.inner.send(buf)
     }
@@ -63,7 +62,7 @@ impl UdpSocket {
     pub fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         #[cfg(sigpipe)]
         if let Some(addr) = addr.to_socket_addrs()?.next() {
-            return self.state.send_to(&self.inner, buf, &addr.into());
+            return socket::send_to(&self.inner, buf, &addr.into());
         }
         // Also std's own error where there is no address.
         self.inner.send_to(buf, addr)

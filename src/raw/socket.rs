@@ -4,8 +4,8 @@ use std::io;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use crate::Socket;
-use crate::sys::SocketState;
 use crate::sys::handle::{AsSocket, OwnedSocket};
+use crate::sys::socket as protected;
 
 /// `socket(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
 pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<OwnedSocket> {
@@ -128,7 +128,8 @@ pub fn sendmsg(
 ///
 /// # Platforms
 ///
-/// No flag covers it on Linux and Android: it runs under a guard, three system calls more.
+/// No flag covers it on Linux and Android: it runs under a guard, three system calls more. On
+/// Apple's systems a peer that is gone is `ENOTCONN`.
 #[cfg(has_sendfile)]
 pub fn sendfile(
     socket: impl AsSocket,
@@ -136,18 +137,14 @@ pub fn sendfile(
     offset: usize,
     length: Option<std::num::NonZeroUsize>,
 ) -> io::Result<usize> {
-    use std::os::fd::AsRawFd;
-
-    let borrowed = SockRef::from(&socket);
-    let file = file.as_fd().as_raw_fd();
-    SocketState::default().run(&*borrowed, || borrowed.sendfile(&file, offset, length))
+    crate::sys::sendfile_once(&*SockRef::from(&socket), file.as_fd(), offset, length)
 }
 
-/// One call on a socket of which nothing is remembered.
+/// One call on a borrowed socket.
 fn call(
     socket: &SockRef<'_>,
     len: impl Fn() -> usize,
     call: impl Fn(c_int) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    SocketState::default().send(&**socket, len, call)
+    protected::send(&**socket, len, call)
 }

@@ -48,6 +48,9 @@ pub fn disposition() -> io::Result<Disposition> {
 /// This is the whole process's business: a library that is loaded into somebody else's
 /// process uses [`guard`](super::guard()) instead. A host that installs a handler between the
 /// question and the answer is overwritten; no system offers the two as one.
+///
+/// On Apple call it before the first guard of the process. In place of a handler, XNU can take
+/// `SIG_IGN` for an address and jump there, if it delivers a SIGPIPE at that instant.
 pub fn ignore() -> io::Result<Disposition> {
     sys::ignore()
 }

@@ -52,6 +52,8 @@ use crate::sys;
 ///   back at most one. Where a host has SIGPIPE blocked and one pending on the *process*, one that
 ///   foreign code raises under the guard stays beside it;
 /// * keep `errno` on a Unix that this crate does not know;
+/// * keep `pthread_cancel` from ending the thread in the guard's drop, but on Linux and Android:
+///   elsewhere `sigtimedwait` and `sigwait` are cancellation points;
 /// * end in any order while 1,023 other threads are under a guard. There the guards of a thread
 ///   have to end in the reverse order, and a handler (see below) may stay a while longer. So it is
 ///   where a sandbox forbids `tgkill`, and 1,023 threads have ended under a forgotten guard;
@@ -79,20 +81,33 @@ use crate::sys;
 ///
 /// On Apple, NetBSD and RTEMS, which direct SIGPIPE at the *process*, a thread's mask does not
 /// help. There, and where the build refuses `thread_mask`, the first guard of the process puts a
-/// handler that does nothing in place of the default action, and the last one takes it out, by way
-/// of `SIG_IGN`. Another thread that enters waits for that: three system calls, or longer if a
-/// thread of higher priority keeps the other from running. The price:
+/// handler that does nothing in place of the default action, and the last one takes it out: by way
+/// of `SIG_IGN`, if a SIGPIPE may be on its way. Another thread that enters waits for that: three
+/// system calls, or longer if a thread of higher priority keeps the other from running.
+///
+/// On Apple the handler stays, once a guard was around foreign code or a guarded write of this
+/// crate has met a vanished peer: the signal may still be on its way to another thread, and XNU has
+/// no safe way to discard it. From then on a write of the host's own that nothing protects fails
+/// with EPIPE, where it would have ended the process. `exec` resets it, and so does the host's
+/// `signal(SIGPIPE, SIG_DFL)`.
+///
+/// The price:
 /// * a poll, sleep or timed receive of another thread may return EINTR;
 /// * a SIGPIPE of the host's own that is pending is discarded when the handler goes;
-/// * a child that another thread starts in that instant may begin with SIGPIPE ignored (std's
-///   `Command` puts it right);
+/// * a child that another thread starts in the instant of `SIG_IGN` may begin with SIGPIPE ignored
+///   (std's `Command` puts it right);
 /// * a host that changes the disposition in that instant can be overwritten;
 /// * a host's own handler is left in place, and runs. One with `SA_RESETHAND` runs once; the next
 ///   SIGPIPE kills;
 /// * a child that is forked while other threads are under a guard keeps the handler until its first
-///   thread leaves a guard (on NetBSD maybe for good);
-/// * the library must not be unloaded while a guard lives;
-/// * of two copies of this crate in one process, the second relies on the first one's handler.
+///   thread leaves a guard (maybe for good on a BSD other than NetBSD, where the build refuses
+///   `thread_mask`);
+/// * on OpenBSD, where the build refuses `thread_mask`, a SIGPIPE that is pending on another thread
+///   which blocks it is not discarded, and kills when that thread unblocks it;
+/// * the library must not be unloaded while a guard lives, nor while the handler stays (Apple): the
+///   next SIGPIPE would jump to where it was;
+/// * of two copies of this crate in one process, the second relies on the first one's handler, and
+///   is unprotected when that goes.
 ///
 /// Where no SIGPIPE exists it does nothing.
 pub fn guard() -> io::Result<Guard> {

@@ -6,17 +6,13 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::call;
 use super::handle::as_file;
-use super::pipe::{PipeState, write_to_file};
-use super::socket::SocketState;
+use super::{call, pipe, socket};
 
 /// What the adapter remembers of its descriptor.
 #[derive(Default)]
 pub(crate) struct DescriptorState {
     kind: AtomicU8,
-    socket: SocketState,
-    pipe: PipeState,
 }
 
 /// Not asked yet.
@@ -37,16 +33,18 @@ impl DescriptorState {
     #[inline]
     pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
         match self.kind(fd)? {
-            FILE => write_to_file(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0])),
-            SOCKET => match self.socket.write(&fd, buf) {
+            FILE => {
+                pipe::write_to_file(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0]))
+            }
+            SOCKET => match socket::write(&fd, buf) {
                 // Something else is in the socket's place now. Nothing was sent.
                 Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
                     self.kind.store(PIPE, Ordering::Relaxed);
-                    self.pipe.write(fd, buf)
+                    pipe::write(fd, buf)
                 }
                 answer => answer,
             },
-            _ => self.pipe.write(fd, buf),
+            _ => pipe::write(fd, buf),
         }
     }
 
@@ -57,10 +55,10 @@ impl DescriptorState {
         bufs: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         match self.kind(fd)? {
-            FILE => write_to_file(fd, call::cut(bufs), call::write_vectored),
+            FILE => pipe::write_to_file(fd, call::cut(bufs), call::write_vectored),
             // If something else has replaced the socket, each call meets ENOTSOCK and falls back.
-            SOCKET => self.socket.write_vectored(&fd, bufs),
-            _ => self.pipe.write_vectored(fd, bufs),
+            SOCKET => socket::write_vectored(&fd, bufs),
+            _ => pipe::write_vectored(fd, bufs),
         }
     }
 
@@ -85,7 +83,7 @@ impl DescriptorState {
         };
         // Descriptors 0 to 2 are inherited and shared with other processes: no option is set there.
         if kind == SOCKET && fd.as_raw_fd() > 2 {
-            self.socket.adopt(&fd);
+            socket::adopt(&fd);
         }
         self.kind.store(kind, Ordering::Relaxed);
         Ok(kind)

@@ -44,6 +44,11 @@ cfg_if! {
     }
 }
 
+/// Whether an error is EPIPE.
+pub(crate) fn is_epipe(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EPIPE)
+}
+
 /// Puts errno back on drop.
 pub(crate) struct Keep(c_int);
 

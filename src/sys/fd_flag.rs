@@ -2,8 +2,9 @@
 //! it for all that is no socket) and on NetBSD (sys_generic.c looks at it for every file).
 //!
 //! The flag lives in the open file description, which dup, fork and SCM_RIGHTS share: so it
-//! is set at the first write and not before (an end that goes to a child must reach it
-//! untouched), and never on descriptors 0 to 2, which others gave to this process.
+//! is set at a write and not before (an end that goes to a child must reach it untouched), and
+//! never on descriptors 0 to 2, which others gave to this process. It is set at each write: by
+//! dup2 another pipe may have come into the descriptor's place. Of a socket it sets the option.
 
 #![allow(unsafe_code, reason = "fcntl is variadic")]
 

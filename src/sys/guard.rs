@@ -51,5 +51,5 @@ pub(super) fn run(
     len: usize,
     call: impl FnOnce() -> io::Result<usize>,
 ) -> io::Result<io::Result<usize>> {
-    if MASKS_THE_THREAD { thread_mask::run(len, call) } else { process_handler::around(call) }
+    if MASKS_THE_THREAD { thread_mask::run(len, call) } else { process_handler::run(len, call) }
 }

@@ -50,7 +50,7 @@ mod sendfile;
 #[cfg(sigpipe)]
 mod signal;
 #[cfg(sigpipe)]
-mod socket;
+pub(crate) mod socket;
 #[cfg(socket_option)]
 mod socket_option;
 #[cfg(sigpipe)]
@@ -64,22 +64,22 @@ mod write_flag;
 
 #[cfg(not(sigpipe))]
 mod not_needed;
-#[cfg(not(any(sigpipe, has_fd)))]
+#[cfg(not(sigpipe))]
 pub(crate) use not_needed::DescriptorState;
 #[cfg(all(not(sigpipe), has_fd))]
-pub(crate) use not_needed::{PipeState, PipeState as DescriptorState};
+pub(crate) use not_needed::pipe;
 #[cfg(not(sigpipe))]
-pub(crate) use not_needed::{SocketState, disposition, guard, ignore};
+pub(crate) use not_needed::{disposition, guard, ignore, socket};
 
 #[cfg(sigpipe)]
 pub(crate) use {
     descriptor::DescriptorState,
-    pipe::PipeState,
     process_handler::{disposition, ignore},
     sendfile::sendfile,
-    socket::SocketState,
 };
 
+#[cfg(has_sendfile)]
+pub(crate) use sendfile::sendfile_once;
 #[cfg(has_splice)]
 pub(crate) mod copy;
 

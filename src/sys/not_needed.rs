@@ -1,27 +1,22 @@
 //! The system has no SIGPIPE: a vanished peer is already an error, EPIPE or Windows' 10053 and
-//! 10054. Every call is std's or socket2's own, and what a type remembers is nothing.
+//! 10054. Every call is std's or socket2's own.
 
 use std::ffi::c_int;
 use std::io;
 #[cfg(has_fd)]
-use std::{io::Write as _, os::fd::BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use super::Disposition;
 #[cfg(has_fd)]
 use super::handle::as_file;
 
-#[derive(Default)]
-pub(crate) struct SocketState;
+pub(crate) mod socket {
+    use super::{c_int, io};
 
-impl SocketState {
-    #[inline]
-    pub(crate) fn adopted<S>(_: &S) -> SocketState {
-        SocketState
-    }
+    pub(crate) fn adopt<S>(_: &S) {}
 
     #[inline]
     pub(crate) fn send<S>(
-        &self,
         _: &S,
         _: impl Fn() -> usize,
         call: impl Fn(c_int) -> io::Result<usize>,
@@ -30,30 +25,24 @@ impl SocketState {
     }
 
     #[inline]
-    pub(crate) fn run<S>(&self, _: &S, call: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
+    pub(crate) fn run<S>(_: &S, call: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
         call()
     }
 }
 
 /// Of the adapter.
-#[cfg(not(has_fd))]
 #[derive(Default)]
-pub(crate) struct DescriptorState;
-
-/// Of a pipe, or of a descriptor of any kind.
-#[cfg(has_fd)]
-#[derive(Default)]
-pub(crate) struct PipeState;
+pub(crate) struct DescriptorState {}
 
 #[cfg(has_fd)]
-impl PipeState {
+impl DescriptorState {
     /// Any handle will do.
     pub(crate) fn adopt(&self, _: BorrowedFd<'_>) -> io::Result<()> {
         Ok(())
     }
 
     pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-        as_file(fd, |mut file| file.write(buf))
+        pipe::write(fd, buf)
     }
 
     pub(crate) fn write_vectored(
@@ -61,7 +50,24 @@ impl PipeState {
         fd: BorrowedFd<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> io::Result<usize> {
-        as_file(fd, |mut file| file.write_vectored(bufs))
+        pipe::write_vectored(fd, bufs)
+    }
+}
+
+/// Of a pipe, or of a descriptor of any kind.
+#[cfg(has_fd)]
+pub(crate) mod pipe {
+    use super::{BorrowedFd, as_file, io};
+
+    pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+        as_file(fd, |mut file| io::Write::write(&mut file, buf))
+    }
+
+    pub(crate) fn write_vectored(
+        fd: BorrowedFd<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> io::Result<usize> {
+        as_file(fd, |mut file| io::Write::write_vectored(&mut file, bufs))
     }
 }
 

@@ -1,69 +1,49 @@
 //! What this crate writes to a pipe, or to a descriptor of unknown kind, protected: the write flag;
 //! else the descriptor flag; else the guard. THE table says which of these a system has.
 //!
-//! What is written to here may be a socket. Where there is a descriptor flag, a socket gets the
-//! option in its place: on NetBSD the next setsockopt of anybody would erase the flag.
+//! What is written to here may be a socket, and another thing at each call. So nothing is
+//! remembered: the descriptor flag is set each time.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
 use super::{call, guard, total};
 
-/// What one descriptor remembers: whether it carries the option (then it is a socket), or the flag.
-/// Nothing on systems without them.
-#[derive(Default)]
-pub(crate) struct PipeState {
-    #[cfg(fd_flag)]
-    option: super::socket_option::Remembered,
-    #[cfg(fd_flag)]
-    flag: super::socket_option::Remembered,
-}
-
 /// The same write without a flag.
 pub(super) type Plain = fn(BorrowedFd<'_>, &[IoSlice<'_>]) -> io::Result<usize>;
 
-impl PipeState {
-    /// `Write::write`.
-    #[inline]
-    pub(crate) fn write(&self, fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-        self.run(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0]))
-    }
+/// `Write::write`.
+#[inline]
+pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    run(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0]))
+}
 
-    /// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut,
-    /// as std does.
-    #[inline]
-    pub(crate) fn write_vectored(
-        &self,
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> io::Result<usize> {
-        self.run(fd, call::cut(bufs), call::write_vectored)
-    }
+/// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut,
+/// as std does.
+#[inline]
+pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    run(fd, call::cut(bufs), call::write_vectored)
+}
 
-    #[inline]
-    fn run(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
-        by_flag_or(fd, bufs, || self.run_otherwise(fd, bufs, plain))
-    }
+#[inline]
+fn run(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
+    by_flag_or(fd, bufs, || run_otherwise(fd, bufs, plain))
+}
 
-    #[inline(never)]
-    fn run_otherwise(
-        &self,
-        fd: BorrowedFd<'_>,
-        bufs: &[IoSlice<'_>],
-        plain: Plain,
-    ) -> io::Result<usize> {
-        #[cfg(fd_flag)]
-        if self.option.or_set(|| super::socket_option::set_on_borrowed(fd))
-            || self.flag.or_set(|| super::fd_flag::set(fd))
-        {
-            return plain(fd, bufs);
-        }
-        #[cfg(write_flag)]
-        if super::write_flag::is_unproven() && !call::is_empty(bufs) {
-            return unproven(fd, bufs, plain);
-        }
-        guard::run(total(bufs), || plain(fd, bufs))?
+#[inline(never)]
+fn run_otherwise(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
+    #[cfg(fd_flag)]
+    // XNU refuses to set it on a socket that is shut down, but may tell that it is set.
+    if (super::fd_flag::set(fd) || super::socket_option::set_on_borrowed(fd))
+        && super::socket_option::PROTECTS_ALONE
+    {
+        return plain(fd, bufs);
     }
+    #[cfg(write_flag)]
+    if super::write_flag::is_unproven() && !call::is_empty(bufs) {
+        return unproven(fd, bufs, plain);
+    }
+    guard::run(total(bufs), || plain(fd, bufs))?
 }
 
 /// A write with the flag; `otherwise` if that is not in use, or refused. Under a guard too: foreign
@@ -112,15 +92,19 @@ fn unproven(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Resul
     }
 }
 
-/// A write to a regular file, which may be swapped for a pipe. The flag protects it then; the other
-/// techniques cost system calls, too many for what is rare.
+/// A write to a regular file, which may be swapped for a pipe. A flag protects it then; a guard
+/// costs too many system calls for what is rare.
 #[inline]
 pub(super) fn write_to_file(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     plain: Plain,
 ) -> io::Result<usize> {
-    by_flag_or(fd, bufs, || plain(fd, bufs))
+    by_flag_or(fd, bufs, || {
+        #[cfg(fd_flag)]
+        super::fd_flag::set(fd);
+        plain(fd, bufs)
+    })
 }
 
 /// A pipe was just made, so the system allows it: asks about the write flag now, if it is unproven.

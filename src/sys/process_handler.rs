@@ -5,7 +5,13 @@
 //! it cannot be mistaken for what a host has set.
 //!
 //! The way out matters. If `SIG_DFL` directly follows the handler, a signal still in flight to
-//! another thread kills the process. `SIG_IGN` in between discards it.
+//! another thread kills the process. `SIG_IGN` in between discards it (NetBSD kern_sig.c
+//! `sigaction1`: under the lock that delivery holds). XNU has no such lock: `setsigvec` stores the
+//! action while `issignal_locked` and then `postsig_locked` read it (kern_sig.c, the same in
+//! xnu-6153 and xnu-7195). A thread that is between the two takes SIG_IGN, the number 1, for a
+//! handler's address and jumps there. And a signal that is posted just before `p_sigignore` is set
+//! stays marked, to kill under SIG_DFL. So on Apple the handler stays once a SIGPIPE may be in
+//! flight. As long as none is, SIG_DFL may follow at once, on every system.
 //!
 //! No system changes a disposition by compare-and-swap. So one thread of this crate changes it at a
 //! time, and another waits for it: three system calls, in which no signal handler can run. A
@@ -20,8 +26,8 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use libc::{SIG_DFL, SIG_IGN, SIGPIPE, c_int, sighandler_t};
 
@@ -35,6 +41,10 @@ static TURN: AtomicUsize = AtomicUsize::new(0);
 
 /// The guards of threads that found no slot.
 static WITHOUT_SLOT: AtomicUsize = AtomicUsize::new(0);
+
+/// A guarded call may have raised SIGPIPE, which nobody can know to have arrived. On Apple for
+/// good; elsewhere until it is discarded.
+static MAY_BE_IN_FLIGHT: AtomicBool = AtomicBool::new(false);
 
 /// Names TURN so that no linker folds it with a host's empty handler: it is recognised by its
 /// address.
@@ -57,7 +67,14 @@ pub(crate) struct HandlerGuard {
 }
 
 impl HandlerGuard {
+    /// Around foreign code, which may raise.
     pub(super) fn enter() -> io::Result<HandlerGuard> {
+        let held = HandlerGuard::begin()?;
+        MAY_BE_IN_FLIGHT.store(true, SeqCst);
+        Ok(held)
+    }
+
+    fn begin() -> io::Result<HandlerGuard> {
         let held = HandlerGuard::join();
         // This guard counts now, so only a thread that is at it already can still take the handler
         // out.
@@ -114,10 +131,19 @@ impl Drop for HandlerGuard {
 fn leave_last(here: Here, slot: &Slot) -> bool {
     let is_to_be_freed = slot.give_up();
     let is_needed = is_any_guarded(here) || WITHOUT_SLOT.load(SeqCst) > 0;
-    if !is_needed && current().is_ok_and(|found| found == handler()) {
-        // If SIG_IGN is refused, the handler stays: SIG_DFL could kill by a signal in flight.
-        let _ = set(SIG_IGN, 0).and_then(|()| set(SIG_DFL, 0));
+    if is_needed || current().ok() != Some(handler()) {
+        return is_to_be_freed;
     }
+    // What cannot be done leaves the handler where it is: SIG_DFL could kill by a signal in flight.
+    let _ = match MAY_BE_IN_FLIGHT.load(SeqCst) {
+        // Not by SIG_IGN, which a child that is forked in between would keep through exec.
+        false => set(SIG_DFL, 0),
+        true if cfg!(kernel = "apple") => Ok(()),
+        true => set(SIG_IGN, 0).and_then(|()| {
+            MAY_BE_IN_FLIGHT.store(false, SeqCst);
+            set(SIG_DFL, 0)
+        }),
+    };
     is_to_be_freed
 }
 
@@ -125,6 +151,20 @@ fn leave_last(here: Here, slot: &Slot) -> bool {
 pub(super) fn around<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     let _held = HandlerGuard::enter()?;
     Ok(f())
+}
+
+/// The same around one call of our own, which offers `len` bytes.
+pub(super) fn run(
+    len: usize,
+    call: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<io::Result<usize>> {
+    let _held = HandlerGuard::begin()?;
+    let answer = call();
+    // A short count may hide a SIGPIPE.
+    if answer.as_ref().map_or_else(errno::is_epipe, |done| *done < len) {
+        MAY_BE_IN_FLIGHT.store(true, SeqCst);
+    }
+    Ok(answer)
 }
 
 /// Waits while another thread has the turn. Returns whether this one has it, which the handler of a
@@ -209,10 +249,14 @@ fn current() -> io::Result<sighandler_t> {
 }
 
 fn set(disposition: sighandler_t, flags: c_int) -> io::Result<()> {
-    // SAFETY: all zeros is a valid sigaction: the default action, no flags, no mask.
+    // SAFETY: all zeros is a valid sigaction: the default action, no flags.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = disposition;
     action.sa_flags = flags as _;
+    // No other handler interrupts ours, which may stand on a small alternate stack: one without
+    // SA_ONSTACK would run there too.
+    // SAFETY: the set is valid for the call.
+    unsafe { libc::sigfillset(&mut action.sa_mask) };
     // SAFETY: `action` is valid for the call. Its disposition is SIG_DFL, SIG_IGN, or a function
     // that lives as long as this code is loaded.
     if unsafe { libc::sigaction(SIGPIPE, &action, ptr::null_mut()) } == -1 {

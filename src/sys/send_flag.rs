@@ -13,10 +13,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::call::{self, Address};
+use super::constant::MSG_NOSIGNAL;
 use super::guard;
 use super::probe::{self, BYTE};
 use super::technique::Call;

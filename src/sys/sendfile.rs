@@ -8,6 +8,8 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+#[cfg(has_sendfile)]
+use std::num::NonZeroUsize;
 use std::ops::{Bound, RangeBounds};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
@@ -16,7 +18,7 @@ use std::os::unix::net::UnixStream;
 use cfg_if::cfg_if;
 
 use super::handle::SocketHandle;
-use super::socket::SocketState;
+use super::socket;
 use super::trust::is_refusal_of_call;
 
 /// What is read at once where the system does not move the bytes by itself; for `io::copy` too.
@@ -26,7 +28,6 @@ pub(super) const BUFFER: usize = 128 << 10;
 pub(super) const MAX_RW_COUNT: u64 = 0x7fff_f000;
 
 pub(crate) fn sendfile(
-    state: &SocketState,
     stream: &impl SocketHandle,
     file: &File,
     range: impl RangeBounds<u64>,
@@ -48,12 +49,12 @@ pub(crate) fn sendfile(
     let mut buffer = Vec::new(); // while it is empty, the system sends
     while at < end {
         let sent = if buffer.is_empty() {
-            state.run(stream, || send(stream.fd(), file, at, end - at))
+            socket::run(stream, || send(stream.fd(), file.as_fd(), at, end - at))
         } else {
             let len = (end - at).min(buffer.len() as u64) as usize;
             file.read_at(&mut buffer[..len], at).and_then(|read| match read {
                 0 => Ok(0),
-                read => state.write(stream, &buffer[..read]),
+                read => socket::write(stream, &buffer[..read]),
             })
         };
         match sent {
@@ -74,59 +75,105 @@ pub(crate) fn sendfile(
     Ok(at - start)
 }
 
+#[cfg(forced)]
+use {
+    libc::off_t,
+    std::ffi::{c_int, c_void},
+};
+
+/// One call, as socket2 makes it. `None`: as much as that takes.
+#[cfg(has_sendfile)]
+pub(crate) fn sendfile_once(
+    stream: &impl SocketHandle,
+    file: BorrowedFd<'_>,
+    offset: usize,
+    length: Option<NonZeroUsize>,
+) -> io::Result<usize> {
+    let len = length.map_or(u64::MAX, |length| length.get() as u64);
+    socket::run(stream, || send(stream.fd(), file, offset as u64, len))
+}
+
 cfg_if! {
-    if #[cfg(any(target_os = "android", target_os = "linux"))] {
+    if #[cfg(any(kernel = "android", kernel = "linux", kernel = "x32"))] {
         // Elsewhere the name without a number has the wide offset (std does the same).
         #[cfg(not(any(target_os = "android", target_env = "gnu")))]
         use libc::sendfile as sendfile64;
         #[cfg(any(target_os = "android", target_env = "gnu"))]
         use libc::sendfile64;
 
-        fn send(socket: BorrowedFd<'_>, file: &File, at: u64, len: u64) -> io::Result<usize> {
-            let mut at = at.try_into().map_err(|_| refused())?;
+        fn send(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, at: u64, len: u64) -> io::Result<usize> {
+            let mut at = at.try_into().map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
             let len = len.min(MAX_RW_COUNT) as usize;
             // SAFETY: the offset is valid for the call, which writes there how far it came.
             let sent = unsafe { sendfile64(socket.as_raw_fd(), file.as_raw_fd(), &mut at, len) };
             usize::try_from(sent).map_err(|_| io::Error::last_os_error())
         }
-    } else if #[cfg(any(target_os = "freebsd", target_vendor = "apple"))] {
+    } else if #[cfg(any(kernel = "freebsd", kernel = "apple"))] {
         /// One that fails on the way has sent something all the same.
-        fn send(socket: BorrowedFd<'_>, file: &File, at: u64, len: u64) -> io::Result<usize> {
-            let at = at.try_into().map_err(|_| refused())?;
+        fn send(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, at: u64, len: u64) -> io::Result<usize> {
+            let at = at.try_into().map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
             let len = len.min(1 << 30); // a length of 0 would mean all
+            #[cfg(not(forced))]
+            let call = libc::sendfile;
+            #[cfg(forced)]
+            let call = by_model()?;
             let (file, socket) = (file.as_raw_fd(), socket.as_raw_fd());
-            #[cfg(target_vendor = "apple")]
+            #[cfg(kernel = "apple")]
             let (answer, sent) = {
-                let mut len = len as libc::off_t;
+                let mut sent = len as libc::off_t;
                 let no_header = std::ptr::null_mut();
                 // SAFETY: the length is valid for the call, which writes there what it has sent.
-                (unsafe { libc::sendfile(file, socket, at, &mut len, no_header, 0) }, len)
+                let answer = unsafe { call(file, socket, at, &mut sent, no_header, 0) };
+                // What is refused before it begins (by a sandbox) leaves the length as it was.
+                // After other errors all may be sent (uipc_syscalls.c `sendfile`: EAGAIN, EPIPE).
+                let may_be_unsent = answer == -1 && sent as u64 == len;
+                if may_be_unsent && is_refusal_of_call(&io::Error::last_os_error()) {
+                    sent = 0;
+                }
+                (answer, sent)
             };
-            #[cfg(target_os = "freebsd")]
+            #[cfg(kernel = "freebsd")]
             let (answer, sent) = {
                 let mut sent: libc::off_t = 0;
                 let no_header = std::ptr::null_mut();
                 let len = len as usize;
                 // SAFETY: the count is valid for the call, which writes there what it has sent.
-                (unsafe { libc::sendfile(file, socket, at, len, no_header, &mut sent, 0) }, sent)
+                (unsafe { call(file, socket, at, len, no_header, &mut sent, 0) }, sent)
             };
             if answer == -1 && sent == 0 {
                 return Err(io::Error::last_os_error());
             }
             Ok(sent as usize)
         }
+
+        #[cfg(all(forced, kernel = "apple"))]
+        type Call = unsafe extern "C" fn(
+            c_int, c_int, off_t, *mut off_t, *mut c_void, c_int
+        ) -> c_int;
+        #[cfg(all(forced, kernel = "freebsd"))]
+        type Call = unsafe extern "C" fn(
+            c_int, c_int, off_t, usize, *mut c_void, *mut off_t, c_int
+        ) -> c_int;
+
+        /// The call of a model that is loaded before libc.
+        #[cfg(forced)]
+        fn by_model() -> io::Result<Call> {
+            let is_apple = cfg!(kernel = "apple");
+            let name = if is_apple { c"model_sendfile_apple" } else { c"model_sendfile_freebsd" };
+            // SAFETY: the name is a C string, and the model defines such a function by it.
+            unsafe {
+                let found = libc::dlsym(std::ptr::null_mut(), name.as_ptr()); // RTLD_DEFAULT
+                if found.is_null() { Err(io::Error::from_raw_os_error(libc::ENOSYS)) } else { Ok(std::mem::transmute::<*mut c_void, Call>(found)) }
+            }
+        }
     } else {
-        fn send(_: BorrowedFd<'_>, _: &File, _: u64, _: u64) -> io::Result<usize> {
-            Err(refused())
+        fn send(_: BorrowedFd<'_>, _: BorrowedFd<'_>, _: u64, _: u64) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(libc::ENOSYS))
         }
     }
 }
 
 /// Whether the call takes this file, to a socket of our own. (At its end there is nothing to send.)
 fn can_be_sent(file: &File, at: u64) -> bool {
-    UnixStream::pair().and_then(|(socket, _peer)| send(socket.as_fd(), file, at, 1)).is_ok()
-}
-
-fn refused() -> io::Error {
-    io::Error::from_raw_os_error(libc::ENOSYS)
+    UnixStream::pair().and_then(|(socket, _peer)| send(socket.as_fd(), file.as_fd(), at, 1)).is_ok()
 }

@@ -7,14 +7,14 @@ use std::io;
 
 use libc::{SIG_BLOCK, SIG_UNBLOCK, SIGPIPE, c_int};
 
-#[cfg(any(target_os = "android", target_os = "linux"))]
+#[cfg(all(any(target_os = "android", target_os = "linux"), not(forced)))]
 mod kernel_set;
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
+#[cfg(any(forced, not(any(target_os = "android", target_os = "linux"))))]
 mod libc_set;
 
-#[cfg(any(target_os = "android", target_os = "linux"))]
+#[cfg(all(any(target_os = "android", target_os = "linux"), not(forced)))]
 use kernel_set::{change_mask, contains_sigpipe, nothing, sigpending, sigpipe};
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
+#[cfg(any(forced, not(any(target_os = "android", target_os = "linux"))))]
 use libc_set::{change_mask, contains_sigpipe, nothing, sigpending, sigpipe};
 
 /// Blocks SIGPIPE on this thread. Returns whether it was blocked before.
@@ -94,7 +94,7 @@ fn checked(answer: impl Into<i64>) -> io::Result<c_int> {
 /// The raw call, which does not wait. libc's is a point where pthread_cancel may unwind, on glibc
 /// out of a guard's drop; bionic has it only from API 23 (signal.h), and a program that asks for it
 /// would not load on older ones.
-#[cfg(any(target_os = "android", target_os = "linux"))]
+#[cfg(all(any(target_os = "android", target_os = "linux"), not(forced)))]
 fn sigtimedwait() -> io::Result<c_int> {
     #[cfg(not(all(target_arch = "riscv32", target_env = "gnu")))]
     const NUMBER: libc::c_long = libc::SYS_rt_sigtimedwait;
@@ -131,7 +131,10 @@ fn sigtimedwait() -> io::Result<c_int> {
 /// even if another thread takes a signal of the process's. No signal handler may take it in
 /// between, or fork. The build script, which has none of its own cfgs, takes this way on every
 /// system but Linux.
-#[cfg(not(any(target_os = "android", target_os = "linux", has_sigtimedwait)))]
+#[cfg(all(
+    not(has_sigtimedwait),
+    any(forced, not(any(target_os = "android", target_os = "linux")))
+))]
 fn sigtimedwait() -> io::Result<c_int> {
     with_signals_blocked(|| {
         if !pending()? {

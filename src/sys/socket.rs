@@ -1,160 +1,132 @@
 //! What this crate sends on a socket, protected: the flag, if it protects alone; else the option,
-//! if it was set; else the guard. THE table says which of these a system has.
+//! if it was set and protects alone; else the guard. THE table says which of these a system has.
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
-#[cfg(send_flag_alone)]
-use libc::MSG_NOSIGNAL;
-
 use socket2::{SockAddr, SockRef};
 
+#[cfg(send_flag_alone)]
+use super::constant::MSG_NOSIGNAL;
 use super::handle::SocketHandle;
 use super::{UNKNOWN_LENGTH, call, guard, total};
 
-/// What one socket remembers: whether it carries the option. Nothing on systems without it.
-#[derive(Default)]
-pub(crate) struct SocketState {
+/// A socket is adopted, whichever way it came. Never fails: what is refused here falls back to the
+/// next technique at each write.
+///
+/// What protects is asked for again at each call: something else may be in the descriptor's place,
+/// or somebody may have cleared the option.
+#[inline]
+pub(crate) fn adopt(socket: &impl SocketHandle) {
     #[cfg(socket_option)]
-    option: super::socket_option::Remembered,
+    super::socket_option::set(socket.fd());
+    #[cfg(not(socket_option))]
+    let _ = socket;
 }
 
-impl SocketState {
-    /// A socket is adopted, whichever way it came. Never fails: what is refused here falls back to
-    /// the next technique at each write.
-    #[inline]
-    pub(crate) fn adopted(socket: &impl SocketHandle) -> SocketState {
-        let state = SocketState::default();
-        state.adopt(socket);
-        state
-    }
+/// `Write::write` of a stream, and `send`.
+#[inline]
+pub(crate) fn write(socket: &impl SocketHandle, buf: &[u8]) -> io::Result<usize> {
+    send(socket, || buf.len(), |flags| call::send(socket.fd(), buf, flags))
+}
 
-    #[inline]
-    pub(crate) fn adopt(&self, socket: &impl SocketHandle) {
-        #[cfg(socket_option)]
-        self.option.or_set(|| super::socket_option::set(socket.fd()));
-        #[cfg(not(socket_option))]
-        let _ = socket;
+/// `Write::write_vectored` of a stream.
+#[inline]
+pub(crate) fn write_vectored(
+    stream: &impl SocketHandle,
+    bufs: &[IoSlice<'_>],
+) -> io::Result<usize> {
+    let bufs = call::cut(bufs);
+    // std's writev answers for an empty write without asking the peer.
+    if call::is_empty(bufs) {
+        return run(stream, || call::write_vectored(stream.fd(), bufs));
     }
+    let call = |flags| call::sendmsg(stream.fd(), bufs, None, flags);
+    let plain = || call::write_vectored(stream.fd(), bufs);
+    let answer = send(stream, || total(bufs), call);
+    answer.or_else(|error| if_no_socket(error, plain))
+}
 
-    /// `Write::write` of a stream, and `send`.
-    #[inline]
-    pub(crate) fn write(&self, socket: &impl SocketHandle, buf: &[u8]) -> io::Result<usize> {
-        self.send(socket, || buf.len(), |flags| call::send(socket.fd(), buf, flags))
+/// `send` of a Unix datagram socket.
+#[inline]
+pub(crate) fn write_datagram(socket: &impl SocketHandle, buf: &[u8]) -> io::Result<usize> {
+    let plain = || call::write(socket.fd(), buf);
+    write(socket, buf).or_else(|error| if_no_socket(error, plain))
+}
+
+/// `send_to` of a datagram socket.
+pub(crate) fn send_to<S: SocketHandle + AsFd>(
+    socket: &S,
+    buf: &[u8],
+    address: &SockAddr,
+) -> io::Result<usize> {
+    let borrowed = SockRef::from(socket);
+    send(socket, || buf.len(), |flags| borrowed.send_to_with_flags(buf, address, flags))
+}
+
+/// std makes some of these calls as write or writev, which also accept a descriptor that is no
+/// socket (a file adopted as a `UnixDatagram`). So does this crate.
+#[cold]
+#[inline(never)]
+fn if_no_socket(error: io::Error, plain: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
+    // Something else may have taken the socket's place: then no option protects it.
+    if error.raw_os_error() == Some(libc::ENOTSOCK) {
+        return guard::run(UNKNOWN_LENGTH, plain)?;
     }
+    Err(error)
+}
 
-    /// `Write::write_vectored` of a stream.
-    #[inline]
-    pub(crate) fn write_vectored(
-        &self,
-        stream: &impl SocketHandle,
-        bufs: &[IoSlice<'_>],
-    ) -> io::Result<usize> {
-        let bufs = call::cut(bufs);
-        // std's writev answers for an empty write without asking the peer.
-        if call::is_empty(bufs) {
-            return self.run(stream, || call::write_vectored(stream.fd(), bufs));
+/// One call of the send family that offers `len` bytes; `call(flags)` makes it with `flags`
+/// added to the caller's.
+#[inline]
+pub(crate) fn send(
+    socket: &impl SocketHandle,
+    len: impl Fn() -> usize,
+    call: impl Fn(c_int) -> io::Result<usize>,
+) -> io::Result<usize> {
+    #[cfg(send_flag_alone)]
+    if super::send_flag::is_in_use() {
+        match call(MSG_NOSIGNAL) {
+            Ok(sent) => return Ok(sent),
+            Err(error) => super::send_flag::unless_refused(socket.fd(), error)?,
         }
-        let call = |flags| call::sendmsg(stream.fd(), bufs, None, flags);
-        let plain = || call::write_vectored(stream.fd(), bufs);
-        let answer = self.send(stream, || total(bufs), call);
-        answer.or_else(|error| self.if_no_socket(error, plain))
     }
+    send_otherwise(socket.fd(), len(), call)
+}
 
-    /// `send` of a Unix datagram socket.
-    #[inline]
-    pub(crate) fn write_datagram(
-        &self,
-        socket: &impl SocketHandle,
-        buf: &[u8],
-    ) -> io::Result<usize> {
-        let plain = || call::write(socket.fd(), buf);
-        self.write(socket, buf).or_else(|error| self.if_no_socket(error, plain))
-    }
+/// Without the flag; or with it as a second belt, where it does not protect alone.
+#[inline(never)]
+fn send_otherwise(
+    socket: BorrowedFd<'_>,
+    len: usize,
+    call: impl Fn(c_int) -> io::Result<usize>,
+) -> io::Result<usize> {
+    #[cfg(all(send_flag, not(send_flag_alone)))]
+    let call = || super::send_flag::offer(socket, &call);
+    #[cfg(not(all(send_flag, not(send_flag_alone))))]
+    let call = || call(0);
+    run_otherwise(socket, len, call)
+}
 
-    /// `send_to` of a datagram socket.
-    pub(crate) fn send_to<S: SocketHandle + AsFd>(
-        &self,
-        socket: &S,
-        buf: &[u8],
-        address: &SockAddr,
-    ) -> io::Result<usize> {
-        let borrowed = SockRef::from(socket);
-        self.send(socket, || buf.len(), |flags| borrowed.send_to_with_flags(buf, address, flags))
-    }
+/// A call on a socket that takes no flags and may raise (`sendfile`, an empty writev).
+pub(crate) fn run(
+    socket: &impl SocketHandle,
+    call: impl Fn() -> io::Result<usize>,
+) -> io::Result<usize> {
+    run_otherwise(socket.fd(), UNKNOWN_LENGTH, call)
+}
 
-    /// std makes some of these calls as write or writev, which also accept a descriptor that is no
-    /// socket (a file adopted as a `UnixDatagram`). So does this crate.
-    #[cold]
-    #[inline(never)]
-    fn if_no_socket(
-        &self,
-        error: io::Error,
-        plain: impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        // Something else may have taken the socket's place: then no option protects it.
-        if error.raw_os_error() == Some(libc::ENOTSOCK) {
-            return guard::run(UNKNOWN_LENGTH, plain)?;
-        }
-        Err(error)
+fn run_otherwise(
+    socket: BorrowedFd<'_>,
+    len: usize,
+    call: impl Fn() -> io::Result<usize>,
+) -> io::Result<usize> {
+    #[cfg(socket_option)]
+    if super::socket_option::set_on_borrowed(socket) && super::socket_option::PROTECTS_ALONE {
+        return call();
     }
-
-    /// One call of the send family that offers `len` bytes; `call(flags)` makes it with `flags`
-    /// added to the caller's.
-    #[inline]
-    pub(crate) fn send(
-        &self,
-        socket: &impl SocketHandle,
-        len: impl Fn() -> usize,
-        call: impl Fn(c_int) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        #[cfg(send_flag_alone)]
-        if super::send_flag::is_in_use() {
-            match call(MSG_NOSIGNAL) {
-                Ok(sent) => return Ok(sent),
-                Err(error) => super::send_flag::unless_refused(socket.fd(), error)?,
-            }
-        }
-        self.send_otherwise(socket.fd(), len(), call)
-    }
-
-    /// Without the flag; or with it as a second belt, where it does not protect alone.
-    #[inline(never)]
-    fn send_otherwise(
-        &self,
-        socket: BorrowedFd<'_>,
-        len: usize,
-        call: impl Fn(c_int) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        #[cfg(all(send_flag, not(send_flag_alone)))]
-        let call = || super::send_flag::offer(socket, &call);
-        #[cfg(not(all(send_flag, not(send_flag_alone))))]
-        let call = || call(0);
-        self.run_otherwise(socket, len, call)
-    }
-
-    /// A call on a socket that takes no flags and may raise (`sendfile`, an empty writev).
-    pub(crate) fn run(
-        &self,
-        socket: &impl SocketHandle,
-        call: impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        self.run_otherwise(socket.fd(), UNKNOWN_LENGTH, call)
-    }
-
-    fn run_otherwise(
-        &self,
-        socket: BorrowedFd<'_>,
-        len: usize,
-        call: impl Fn() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        #[cfg(socket_option)]
-        if self.option.or_set(|| super::socket_option::set_on_borrowed(socket)) {
-            return call();
-        }
-        #[cfg(not(socket_option))]
-        let _ = socket;
-        guard::run(len, call)?
-    }
+    #[cfg(not(socket_option))]
+    let _ = socket;
+    guard::run(len, call)?
 }

@@ -1,4 +1,4 @@
-//! `socket_option`: SO_NOSIGPIPE, set once for the life of a socket.
+//! `socket_option`: SO_NOSIGPIPE, set when a socket is adopted.
 //!
 //! Apple since 10.2 (xnu uipc_socket.c, sys_socket.c `soo_write`), FreeBSD (`soo_write`,
 //! `sousrsend`), DragonFly (`kern_sendmsg`, `soo_write`) and NetBSD (`sys_setsockopt` copies it
@@ -10,40 +10,16 @@
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
 
-use libc::{SO_NOSIGPIPE, SOL_SOCKET};
+use libc::SOL_SOCKET;
 
+use super::constant::SO_NOSIGPIPE;
 use super::option;
 
-/// What one handle remembers of an option or flag that is set once: not tried yet, set, or refused.
-///
-/// On NetBSD "set" is not remembered: `F_SETFL` of anybody who does not ask for the old flags first
-/// takes it away again (sys/fcntl.h, FNOSIGPIPE is one of FCNTLFLAGS).
-#[derive(Default)]
-pub(super) struct Remembered(AtomicU8);
-
-const SET: u8 = 1;
-const REFUSED: u8 = 2;
-
-impl Remembered {
-    /// Sets by `set` what was not tried yet; whether it is set now.
-    pub(super) fn or_set(&self, set: impl FnOnce() -> bool) -> bool {
-        match self.0.load(Ordering::Relaxed) {
-            SET => true,
-            REFUSED => false,
-            _ => {
-                let is_set = set();
-                if !is_set {
-                    self.0.store(REFUSED, Ordering::Relaxed);
-                } else if !cfg!(kernel = "netbsd") {
-                    self.0.store(SET, Ordering::Relaxed);
-                }
-                is_set
-            }
-        }
-    }
-}
+/// Not on NetBSD, where what protects is a flag of the file, and `F_SETFL` of anybody takes it away
+/// again (sys/fcntl.h, FNOSIGPIPE is one of FCNTLFLAGS): also between its setting and the write. So
+/// the guard protects, and the flag spares a host its own handler.
+pub(super) const PROTECTS_ALONE: bool = !cfg!(kernel = "netbsd");
 
 /// Of a borrowed descriptor. The option belongs to the socket and is shared with other processes,
 /// so the inherited ones (0 to 2) stay untouched.

@@ -121,11 +121,16 @@ pub struct Target {
     pub arch: String,
     pub pointer_width: String,
     pub is_unix: bool,
+    /// The kernel whose row it gets in place of its own: for tests under a model of that kernel.
+    pub forced: Option<String>,
 }
 
 impl Target {
     /// The word by which the table calls its kernel.
     pub fn kernel(&self) -> &str {
+        if let Some(forced) = &self.forced {
+            return forced;
+        }
         match self.os.as_str() {
             _ if self.vendor == "apple" => "apple",
             "linux" if self.arch == "x86_64" && self.pointer_width == "32" => "x32",
@@ -145,10 +150,11 @@ impl Target {
 
     /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std, libc,
     /// socket2 and the optional crates have on this target.
-    pub fn cfgs(&self) -> [(&'static str, bool); 24] {
+    pub fn cfgs(&self) -> [(&'static str, bool); 25] {
         let row = self.row();
         // One of these systems.
         let os = |names: &str| names.split(' ').any(|name| name == self.os);
+        let kernel = |names: &str| names.split(' ').any(|name| name == self.kernel());
         let (is_unix, is_windows) = (self.is_unix, self.os == "windows");
         let is_wasi = self.os == "wasi";
         let is_wasi_with_sockets = is_wasi && self.env != "p1";
@@ -173,7 +179,7 @@ impl Target {
             ("has_out_of_band", !is_wasi),
             ("has_sendmsg", !is_wasi && !os("redox horizon")),
             ("has_recvmsg", is_unix && !os("redox horizon")),
-            ("has_sendfile", is_apple || os("aix android freebsd linux")),
+            ("has_sendfile", kernel("android apple freebsd linux x32")),
             // The slices that one call takes, if limits.h names a number.
             (
                 "iov_max_1024",
@@ -182,7 +188,7 @@ impl Target {
             // libc's, called as it is: Linux and Android have theirs in `signal.rs`.
             (
                 "has_sigtimedwait",
-                os("aix cygwin dragonfly freebsd haiku hurd illumos netbsd nto redox solaris"),
+                kernel("aix cygwin dragonfly freebsd haiku hurd illumos netbsd nto redox solaris"),
             ),
             // Where the optional crates compile. `Cargo.toml` says the same.
             ("has_reactor", has_reactor),
@@ -195,7 +201,8 @@ impl Target {
             ("has_mark", os("freebsd linux openbsd")),
             ("has_udp_connreset", is_windows),
             // Where std, too, copies inside the kernel.
-            ("has_splice", os("android linux")),
+            ("has_splice", kernel("android linux x32")),
+            ("forced", self.forced.is_some()),
         ]
     }
 }

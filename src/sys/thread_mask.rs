@@ -130,7 +130,7 @@ impl Before {
     fn take_back(self, len: usize, answer: &io::Result<usize>) -> io::Result<()> {
         match answer {
             // A stream or a pipe has raised with it.
-            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
+            Err(error) if errno::is_epipe(error) => {
                 if self.had_pending() {
                     // A Unix datagram socket has not raised: what is taken then is given back.
                     self.take_ours_and_leave_the_hosts()

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code, reason = "pthread_self, getpid and gettid are libc's")]
 
-#[cfg(any(target_os = "android", target_os = "linux"))]
+#[cfg(all(any(target_os = "android", target_os = "linux"), not(forced)))]
 use std::io::Error;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -97,9 +97,17 @@ impl Here {
     /// the one that has forked, and none of the table's others exists.
     fn is_first_thread(self) -> Option<bool> {
         cfg_if::cfg_if! {
-            if #[cfg(target_vendor = "apple")] {
+            if #[cfg(all(forced, raised_at_process))] {
+                // SAFETY: gettid(2): it takes nothing and cannot fail.
+                Some(unsafe { libc::syscall(libc::SYS_gettid) as usize } == self.process)
+            } else if #[cfg(target_vendor = "apple")] {
                 // SAFETY: pthread_main_np(3): it takes nothing and cannot fail.
                 Some(unsafe { libc::pthread_main_np() } == 1)
+            } else if #[cfg(target_os = "netbsd")] {
+                // Its number is the process's (since 10: kern_proc.c `proc_alloc_lwpid`), or 1.
+                // SAFETY: _lwp_self(2): it takes nothing and cannot fail.
+                let number = unsafe { libc::_lwp_self() as usize };
+                Some(number == 1 || number == self.process)
             } else {
                 thread_number().map(|number| number == self.process)
             }
@@ -118,10 +126,10 @@ pub(super) fn this_process() -> usize {
 }
 
 fn thread_number() -> Option<usize> {
-    #[cfg(any(target_os = "android", target_os = "linux"))]
+    #[cfg(all(any(target_os = "android", target_os = "linux"), not(forced)))]
     // SAFETY: gettid(2): it takes nothing and cannot fail.
     return Some(unsafe { libc::syscall(libc::SYS_gettid) as usize });
-    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    #[cfg(any(forced, not(any(target_os = "android", target_os = "linux"))))]
     None
 }
 
@@ -242,7 +250,7 @@ impl Slot {
     /// Whether its thread has ended, under a guard that was forgotten. Not asked of a slot that a
     /// forked child has inherited: its thread may be the one that has forked, under its old number.
     fn has_ended(&self, here: Here) -> bool {
-        #[cfg(any(target_os = "android", target_os = "linux"))]
+        #[cfg(all(any(target_os = "android", target_os = "linux"), not(forced)))]
         if MASKS_THE_THREAD && self.process.load(SeqCst) == here.process {
             let (process, number) = (here.process, self.number.load(SeqCst));
             // SAFETY: tgkill(2): no signal is sent; it asks for the thread of that number.

@@ -23,7 +23,10 @@ impl Protection {
     }
 
     /// A write that foreign code makes to a socket of this crate. Where this is empty nothing
-    /// protects it but [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it.
+    /// protects it but [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it. On NetBSD it
+    /// is empty: there the option protects until anybody sets other flags by `F_SETFL`. Apple
+    /// refuses the option on a socket that is shut down both ways before it is adopted, as the
+    /// close of a Unix peer does: a foreign write to that one is not protected.
     pub fn foreign_write(&self) -> &[Technique] {
         &self.foreign_write
     }
@@ -93,9 +96,11 @@ pub(crate) fn protection() -> Protection {
     let has_write_flag = false;
     let send_flag = (has_send_flag, Technique::SendFlag);
     let write_flag = (has_write_flag, Technique::WriteFlag);
-    let has_fd_flag = cfg!(all(fd_flag, not(epipe_refused = "fd_flag")));
+    // On NetBSD anybody's F_SETFL takes away what was set: there these go with the guard.
+    let stays_set = cfg!(not(kernel = "netbsd"));
+    let has_fd_flag = stays_set && cfg!(all(fd_flag, not(epipe_refused = "fd_flag")));
     let fd_flag = (has_fd_flag, Technique::FdFlag);
-    let has_option = cfg!(all(socket_option, not(epipe_refused = "socket_option")));
+    let has_option = stays_set && cfg!(all(socket_option, not(epipe_refused = "socket_option")));
     let option = (has_option, Technique::SocketOption);
     let guard = (true, super::guard::TECHNIQUE);
     Protection {

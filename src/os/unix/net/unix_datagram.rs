@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror};
-use crate::sys::{SocketState, handle, unix_socket};
+use crate::sys::{handle, socket, unix_socket};
 
 /// A Unix datagram socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -17,14 +17,13 @@ use crate::sys::{SocketState, handle, unix_socket};
 /// unstable methods for ancillary data are out of reach on stable Rust.
 pub struct UnixDatagram {
     inner: std::os::unix::net::UnixDatagram,
-    state: SocketState,
 }
 
 impl UnixDatagram {
     #[inline]
     fn adopt(inner: std::os::unix::net::UnixDatagram) -> UnixDatagram {
-        let state = SocketState::adopted(&inner);
-        UnixDatagram { inner, state }
+        socket::adopt(&inner);
+        UnixDatagram { inner }
     }
 
     /// Mirrors [`std::os::unix::net::UnixDatagram::bind`].
@@ -56,7 +55,7 @@ impl UnixDatagram {
     #[inline]
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
         #[cfg(sigpipe)]
-        return self.state.write_datagram(&self.inner, buf);
+        return socket::write_datagram(&self.inner, buf);
         #[cfg(not(sigpipe))]
         self.inner.send(buf)
     }
@@ -69,7 +68,7 @@ impl UnixDatagram {
     /// Mirrors [`std::os::unix::net::UnixDatagram::send_to_addr`].
     pub fn send_to_addr(&self, buf: &[u8], socket_addr: &SocketAddr) -> io::Result<usize> {
         #[cfg(sigpipe)]
-        return self.state.send_to(&self.inner, buf, &unix_socket::to_socket2(socket_addr)?);
+        return socket::send_to(&self.inner, buf, &unix_socket::to_socket2(socket_addr)?);
         #[cfg(not(sigpipe))]
         self.inner.send_to_addr(buf, socket_addr)
     }

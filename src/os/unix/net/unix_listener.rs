@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::macros::{debug_by_inner, mirror};
 use crate::os::unix::net::UnixStream;
-use crate::sys::{SocketState, handle};
+use crate::sys::{handle, socket};
 
 /// A Unix listener whose accepted streams report a vanished peer as an error, never as a
 /// signal.
@@ -23,7 +23,7 @@ impl UnixListener {
     #[inline]
     fn adopt(inner: std::os::unix::net::UnixListener) -> UnixListener {
         // It writes nothing; the sockets that it accepts inherit its option.
-        SocketState::adopted(&inner);
+        socket::adopt(&inner);
         UnixListener { inner }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, stream_writes};
-use crate::sys::{SocketState, handle, unix_socket};
+use crate::sys::{handle, socket, unix_socket};
 
 /// A Unix stream socket that reports a vanished peer as an error, never as a signal.
 ///
@@ -18,14 +18,13 @@ use crate::sys::{SocketState, handle, unix_socket};
 /// unstable methods for ancillary data are out of reach on stable Rust.
 pub struct UnixStream {
     inner: std::os::unix::net::UnixStream,
-    state: SocketState,
 }
 
 impl UnixStream {
     #[inline]
     fn adopt(inner: std::os::unix::net::UnixStream) -> UnixStream {
-        let state = SocketState::adopted(&inner);
-        UnixStream { inner, state }
+        socket::adopt(&inner);
+        UnixStream { inner }
     }
 
     /// Mirrors [`std::os::unix::net::UnixStream::connect`].
