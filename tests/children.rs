@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "pre_exec is unsafe, and the signals are libc's")]
-#![cfg(target_os = "linux")]
+#![cfg(sigpipe)]
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};

@@ -4,12 +4,12 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "sections, and the pipe of libc")]
 
-#[cfg(target_os = "linux")]
+#[cfg(all(sigpipe, not(target_vendor = "apple")))]
 #[path = "support/early.rs"]
 mod early;
 
 fn main() {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(sigpipe, not(target_vendor = "apple")))]
     {
         epipe::sigpipe::ignore().unwrap();
         early::main("a_handler_that_main_installs_is_late", false);

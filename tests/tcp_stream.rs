@@ -1,6 +1,7 @@
 //! `epipe::net::TcpStream`, beyond what `tests/sigpipe` and `tests/mirror.rs` show.
 
 #![allow(missing_docs, reason = "a test")]
+#![cfg(not(target_os = "wasi"))] // `tests/wasm.rs` is about it
 
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 

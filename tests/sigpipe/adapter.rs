@@ -11,13 +11,11 @@ use epipe::{Adopt, Guarded, NoSigpipe};
 
 use crate::Scene;
 use crate::bad_input::same;
-use crate::liars::{has_send_flag, has_write_flag};
+use crate::guards::{GOES_BACK, HANDLER_STAYS};
 use crate::pipes::broken_fifo;
 use crate::rows::{DATA, Row, broken_child, call, pairs, play_rows};
-use crate::seccomp::{DEADLY, Which, can_be_filtered, filter, refusing};
 use crate::support::{
-    Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, slices, spell, tcp_pair,
-    unix_pair,
+    Break, assert_epipe, broken_pipe, file, foreign_write, slices, spell, tcp_pair, unix_pair,
 };
 
 fn adopt<T: Adopt>(handle: T) -> NoSigpipe<T> {
@@ -279,17 +277,33 @@ fn user_rows() -> Vec<Row> {
 
 pub fn scenes() -> Vec<Scene> {
     let tcp4 = || tcp_pair("127.0.0.1:0");
-    let mut scenes = play_rows(tcp4, "tcp", &Break::TCP, &rows_of_any_stream());
-    scenes.extend(play_rows(tcp4, "tcp", &Break::TCP, &stream_rows!(std::net::TcpStream)));
-    scenes.extend(play_rows(tcp4, "tcp", &Break::TCP, &user_rows()));
-    scenes.extend(play_rows(unix_pair, "unix", &Break::UNIX, &rows_of_any_stream()));
+    let mut scenes = play_rows(tcp4, "tcp", Break::TCP, &rows_of_any_stream());
+    scenes.extend(play_rows(tcp4, "tcp", Break::TCP, &stream_rows!(std::net::TcpStream)));
+    scenes.extend(play_rows(tcp4, "tcp", Break::TCP, &user_rows()));
+    scenes.extend(play_rows(unix_pair, "unix", Break::UNIX, &rows_of_any_stream()));
     scenes.extend(play_rows(
         unix_pair,
         "unix",
-        &Break::UNIX,
+        Break::UNIX,
         &stream_rows!(std::os::unix::net::UnixStream),
     ));
     scenes.extend(pipes());
+    // With a write flag: `refusals.rs`.
+    #[cfg(all(fd_flag, not(epipe_refused = "fd_flag")))]
+    scenes.extend(pairs! {
+        "a file that a pipe replaces": {
+            let mut file = NoSigpipe::new(file(0)).unwrap();
+            assert_eq!(file.write(b"x").unwrap(), 1);
+            crate::support::close_the_reader_of(file.as_raw_fd());
+            assert_epipe(file.write_vectored(&[IoSlice::new(b"x")]));
+            file.write(b"x")
+        },
+            control {
+                let file = file(0);
+                crate::support::close_the_reader_of(file.as_raw_fd());
+                foreign_write(&file, b"x")
+            };
+    });
     scenes.extend(standard_output());
     scenes.extend(files());
     scenes.extend(adoption());
@@ -430,7 +444,8 @@ fn standard_output() -> Vec<Scene> {
             assert_epipe(writeln!(out, "a line"));
             assert_epipe((&out).write(b"a line\n"));
             keep_guarded_to_the_end();
-        }),
+        })
+        .alone(),
         Scene::dies("standard output: write and flush: control", || {
             to_nobody();
             let _ = writeln!(stdout(), "a line");
@@ -439,7 +454,8 @@ fn standard_output() -> Vec<Scene> {
             to_nobody();
             assert_epipe(Guarded::new(stdout().lock()).write_all(b"a line\n"));
             keep_guarded_to_the_end();
-        }),
+        })
+        .alone(),
         Scene::dies("standard output, locked: write: control", || {
             to_nobody();
             let _ = stdout().lock().write_all(b"a line\n");
@@ -456,7 +472,8 @@ fn standard_output() -> Vec<Scene> {
                 out.write_all(b"no line yet").unwrap();
                 assert_epipe(out.flush());
             },
-        ),
+        )
+        .only_where(GOES_BACK, HANDLER_STAYS),
         Scene::survives("standard output keeps the order of print!", || {
             let (mut reader, writer) = io::pipe().unwrap();
             redirect(&writer.into(), 1);
@@ -514,25 +531,15 @@ fn files() -> Vec<Scene> {
             adapter.read_to_string(&mut rest).unwrap();
             assert_eq!(rest, "twoheaderbody");
         }),
-        // Nothing round its write: not even what is forbidden here.
-        Scene::survives("adapter: a regular file is written to without a guard or a flag", || {
-            let mut adapter = adopt(file(0));
-            filter(libc::SYS_pwritev2, Which::All, refusing(libc::EPERM));
-            filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
-            assert_eq!(adapter.write(b"x").unwrap(), 1);
-            assert_eq!(adapter.write_vectored(&slices()).unwrap(), 10);
-            // There is no guard to be had, if it is the mask.
-            let answer = adopt(io::pipe().unwrap().1).write(b"x");
-            assert_eq!(answer.is_err(), cfg!(not(epipe_refused = "thread_mask")));
-        })
-        .only_if(can_be_filtered()),
         Scene::survives("adapter: other descriptors answer as they do by themselves", || {
-            let kinds: [fn() -> File; 5] = [
+            let kinds: &[fn() -> File] = &[
                 || File::options().write(true).open("/dev/null").unwrap(),
-                || File::options().write(true).open("/dev/full").unwrap(),
                 || File::open("/dev/null").unwrap(),
                 || File::open("/").unwrap(),
-                || eventfd().into(),
+                #[cfg(target_os = "linux")]
+                || File::options().write(true).open("/dev/full").unwrap(),
+                #[cfg(target_os = "linux")]
+                || crate::support::eventfd().into(),
             ];
             for kind in kinds {
                 for data in [&[1_u8; 8][..], &[1; 3], &[]] {
@@ -572,33 +579,6 @@ fn adoption() -> Vec<Scene> {
                 assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::EBADF));
             }
         }),
-        Scene::survives("adapter: a sandbox that forbids to ask what a descriptor is", || {
-            for number in [libc::SYS_statx, libc::SYS_fstat] {
-                filter(number, Which::All, refusing(libc::EACCES));
-            }
-            assert_epipe(adopt(File::from(broken_pipe())).write(b"x"));
-            let (ours, theirs) = unix_pair().unwrap();
-            Break::Closed.apply(ours.as_fd(), theirs).unwrap();
-            assert_epipe(adopt(ours).write_vectored(&slices()));
-            assert_eq!(adopt(file(0)).write(b"x").unwrap(), 1);
-        })
-        .only_if(can_be_filtered()),
-        Scene::survives("adapter: the kernel is asked once, and a pipe takes one call", || {
-            let (_reader, writer) = io::pipe().unwrap();
-            let mut pipe = adopt(writer);
-            let (_peer, socket) = unix_pair().unwrap();
-            let mut socket = adopt(socket);
-            pipe.write_all(b"x").unwrap(); // a technique may ask its own question
-            filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
-            for number in [libc::SYS_statx, libc::SYS_fstat] {
-                filter(number, Which::All, DEADLY);
-            }
-            pipe.write_all(b"x").unwrap();
-            assert_eq!(pipe.write_vectored(&slices()).unwrap(), 10);
-            socket.write_all(b"x").unwrap();
-            assert_eq!(socket.write_vectored(&slices()).unwrap(), 10);
-        })
-        .only_if(can_be_filtered() && has_write_flag() && has_send_flag()),
         Scene::survives("adapter: a child is fed, and its end told", || {
             let mut child =
                 Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -619,4 +599,54 @@ fn adoption() -> Vec<Scene> {
             assert_eq!(spell(&adopt(broken_pipe()).write(b"x")), "EPIPE");
         }),
     ]
+}
+
+/// What is seen by a seccomp filter.
+#[cfg(kernel = "linux")]
+pub fn of_linux() -> Vec<Scene> {
+    use crate::guards::MASKS_THE_THREAD;
+    use crate::liars::{has_send_flag, has_write_flag};
+    use crate::seccomp::{DEADLY, NO_FILTERS, Which, can_be_filtered, filter, refusing};
+
+    let scenes = [
+        // Nothing round its write: not even what is forbidden here.
+        Scene::survives("adapter: a regular file is written to without a guard or a flag", || {
+            let mut adapter = adopt(file(0));
+            filter(libc::SYS_pwritev2, Which::All, refusing(libc::EPERM));
+            filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
+            assert_eq!(adapter.write(b"x").unwrap(), 1);
+            assert_eq!(adapter.write_vectored(&slices()).unwrap(), 10);
+            // There is no guard to be had, if it is the mask.
+            let answer = adopt(io::pipe().unwrap().1).write(b"x");
+            assert_eq!(answer.is_err(), MASKS_THE_THREAD);
+        }),
+        Scene::survives("adapter: a sandbox that forbids to ask what a descriptor is", || {
+            for number in [libc::SYS_statx, libc::SYS_fstat] {
+                filter(number, Which::All, refusing(libc::EACCES));
+            }
+            assert_epipe(adopt(File::from(broken_pipe())).write(b"x"));
+            let (ours, theirs) = unix_pair().unwrap();
+            Break::Closed.apply(ours.as_fd(), theirs).unwrap();
+            assert_epipe(adopt(ours).write_vectored(&slices()));
+            assert_eq!(adopt(file(0)).write(b"x").unwrap(), 1);
+        }),
+        Scene::survives("adapter: the kernel is asked once, and a pipe takes one call", || {
+            let (_reader, writer) = io::pipe().unwrap();
+            let mut pipe = adopt(writer);
+            let (_peer, socket) = unix_pair().unwrap();
+            let mut socket = adopt(socket);
+            pipe.write_all(b"x").unwrap(); // a technique may ask its own question
+            filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
+            for number in [libc::SYS_statx, libc::SYS_fstat] {
+                filter(number, Which::All, DEADLY);
+            }
+            pipe.write_all(b"x").unwrap();
+            assert_eq!(pipe.write_vectored(&slices()).unwrap(), 10);
+            socket.write_all(b"x").unwrap();
+            assert_eq!(socket.write_vectored(&slices()).unwrap(), 10);
+        })
+        .only_where(has_write_flag() && has_send_flag(), "a flag is missing here"),
+    ];
+    let can = can_be_filtered();
+    scenes.into_iter().map(|scene| scene.only_where(can, NO_FILTERS)).collect()
 }

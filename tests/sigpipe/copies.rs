@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
@@ -13,11 +13,9 @@ use socket2::SockRef;
 
 use crate::Scene;
 use crate::c_calls::splice_raises;
-use crate::refusals::{broken_stream, without_descriptors};
 use crate::rows::socket_raises;
-use crate::seccomp::{DEADLY, Which, can_be_filtered, filter, refusing};
 use crate::support::{
-    assert_epipe, broken_pipe, file, is_blocked, is_pending, tcp_pair, unix_pair,
+    assert_epipe, file, is_blocked, is_pending, tcp_pair, unix_pair, without_descriptors,
 };
 
 /// More than every buffer on the way.
@@ -26,6 +24,7 @@ const LONG: usize = 8 << 20;
 /// A socket that gives zeros without end, as long as somebody reads them.
 fn endless_socket() -> OwnedFd {
     let (ours, theirs) = unix_pair().unwrap();
+    std::mem::forget(ours.try_clone());
     thread::spawn(move || pour(theirs));
     ours
 }
@@ -33,13 +32,15 @@ fn endless_socket() -> OwnedFd {
 /// The same of a pipe.
 fn endless_pipe() -> io::PipeReader {
     let (ours, theirs) = io::pipe().unwrap();
+    std::mem::forget(ours.try_clone());
     thread::spawn(move || pour(theirs.into()));
     ours
 }
 
-/// Writes by plain calls, which no liar and no filter of the scenes is about.
+/// Writes by plain calls, which no liar and no filter of the scenes is about. Its reader stays to
+/// the end of the process: this thread is not what is tried, and what it raised might go to
+/// another one.
 fn pour(to: OwnedFd) {
-    crate::support::mask(libc::SIG_BLOCK); // this thread is not what is tried
     let mut to = File::from(to);
     while to.write_all(&[0; 10_000]).is_ok() {}
 }
@@ -69,12 +70,23 @@ fn until_it_breaks(mut copy: impl FnMut() -> io::Result<u64>) {
     assert!(!is_blocked() && !is_pending());
 }
 
+fn long_content() -> Vec<u8> {
+    (0..100_000_u32).map(|n| (n % 251) as u8).collect()
+}
+
 /// The content of a source of 100,000 bytes that were sent already.
 fn long_socket() -> (OwnedFd, Vec<u8>) {
-    let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    let content = long_content();
     let (ours, theirs) = unix_pair().unwrap();
     File::from(theirs).write_all(&content).unwrap();
     (ours, content)
+}
+
+/// The same of a file.
+fn long_file() -> (File, Vec<u8>) {
+    let (mut file, content) = (file(0), long_content());
+    file.write_all(&content).unwrap();
+    (file, content)
 }
 
 fn arrived(theirs: OwnedFd) -> Vec<u8> {
@@ -83,20 +95,9 @@ fn arrived(theirs: OwnedFd) -> Vec<u8> {
     content
 }
 
-/// A copy between two sockets brings every byte, by whichever way.
-fn every_byte_arrives() {
-    let (from, content) = long_socket();
-    let (to, theirs) = unix_pair().unwrap();
-    let mut from = epipe::os::unix::net::UnixStream::from(from);
-    let mut to = epipe::os::unix::net::UnixStream::from(to);
-    assert_eq!(epipe::io::copy(&mut from, &mut to).unwrap(), 100_000);
-    drop(to);
-    assert!(arrived(theirs) == content);
-}
-
 pub fn scenes() -> Vec<Scene> {
     let tcp_raises = socket_raises(|| tcp_pair("127.0.0.1:0"));
-    let mut scenes = vec![
+    vec![
         Scene::survives("copy: a sink resets in the middle: from a socket", || {
             let mut from = epipe::os::unix::net::UnixStream::from(endless_socket());
             let mut to = TcpStream::from(resets_after(LONG));
@@ -114,10 +115,10 @@ pub fn scenes() -> Vec<Scene> {
             until_it_breaks(|| epipe::io::copy(&mut from, &mut to));
         })
         // gVisor's splice reports the end of a pipe that is only empty.
-        .only_if(splice_raises()),
+        .only_where(splice_raises(), "splice differs here"),
         Scene::dies("copy: a sink resets in the middle: from a pipe: control", || {
             let mut from = endless_pipe();
-            let mut to = std::net::TcpStream::from(resets_after(LONG));
+            let mut to = File::from(resets_after(LONG));
             until_it_breaks(|| io::copy(&mut from, &mut to));
         })
         .control_only_if(tcp_raises),
@@ -125,23 +126,35 @@ pub fn scenes() -> Vec<Scene> {
             let file = file(2 * LONG as u64 + 100);
             let to = TcpStream::from(resets_after(LONG));
             until_it_breaks(|| to.sendfile(&file, ..));
-        }),
+        })
+        .only_where(cfg!(not(kernel = "apple")), "sendfile answers ENOTCONN here"),
         Scene::dies("copy: a sink resets in the middle: sendfile: control", || {
             let file = file(2 * LONG as u64 + 100);
-            let to = socket2::Socket::from(resets_after(LONG));
-            let mut left = 2;
-            until_it_breaks(|| {
-                loop {
-                    // It returns what was sent before the reset.
-                    let answer = to.sendfile(&file, 0, None);
-                    left -= 1;
-                    if answer.is_err() || left < 0 {
-                        break answer.map(|sent| sent as u64);
-                    }
-                }
-            });
+            // It raises only on Linux; elsewhere std's copy writes.
+            let mut to = File::from(resets_after(LONG));
+            until_it_breaks(|| io::copy(&mut &file, &mut to));
         })
         .control_only_if(tcp_raises),
+        Scene::survives("sendfile: a range arrives, and the file's end", || {
+            let (file, content) = long_file();
+            let (to, theirs) = unix_pair().unwrap();
+            let reading = thread::spawn(|| arrived(theirs));
+            let to = epipe::os::unix::net::UnixStream::from(to);
+            assert_eq!(to.sendfile(&file, 5..70_000).unwrap(), 69_995);
+            assert_eq!(to.sendfile(&file, 70_000..).unwrap(), 30_000);
+            assert_eq!(to.sendfile(&file, 100_000..).unwrap(), 0);
+            drop(to);
+            assert!(reading.join().unwrap() == content[5..]);
+        }),
+        Scene::survives("sendfile: a stream that would block has taken what is reported", || {
+            let file = file(LONG as u64);
+            let (to, theirs) = unix_pair().unwrap();
+            let to = epipe::os::unix::net::UnixStream::from(to);
+            to.set_nonblocking(true).unwrap();
+            let sent = to.sendfile(&file, ..).unwrap();
+            drop(to);
+            assert_eq!(arrived(theirs).len() as u64, sent);
+        }),
         Scene::survives("copy: the reader of a pipe leaves in the middle", || {
             let mut from = epipe::os::unix::net::UnixStream::from(endless_socket());
             let (mut theirs, to) = epipe::io::pipe().unwrap();
@@ -167,8 +180,30 @@ pub fn scenes() -> Vec<Scene> {
             drop(to);
             assert!(arrived(theirs) == content);
         }),
-    ];
-    let can = can_be_filtered();
+    ]
+}
+
+/// Where splice or sendfile is refused, and where nothing else may be called.
+#[cfg(kernel = "linux")]
+pub fn of_linux() -> Vec<Scene> {
+    use std::os::fd::AsRawFd;
+
+    use crate::seccomp::{DEADLY, NO_FILTERS, Which, can_filter_sockets, filter, refusing};
+    use crate::support::{broken_pipe, broken_stream};
+
+    /// A copy between two sockets brings every byte, by whichever way.
+    fn every_byte_arrives() {
+        let (from, content) = long_socket();
+        let (to, theirs) = unix_pair().unwrap();
+        let mut from = epipe::os::unix::net::UnixStream::from(from);
+        let mut to = epipe::os::unix::net::UnixStream::from(to);
+        assert_eq!(epipe::io::copy(&mut from, &mut to).unwrap(), 100_000);
+        drop(to);
+        assert!(arrived(theirs) == content);
+    }
+
+    let mut scenes = Vec::new();
+    let can = can_filter_sockets();
     for (name, error) in [
         ("EPERM", libc::EPERM),
         ("EACCES", libc::EACCES),
@@ -187,7 +222,7 @@ pub fn scenes() -> Vec<Scene> {
                 assert_epipe(epipe::io::copy(&mut from, &mut to));
                 assert!(!is_blocked() && !is_pending());
             })
-            .only_if(can),
+            .only_where(can, NO_FILTERS),
         );
         scenes.push(
             Scene::survives(format!("copy: sendfile answers {name}"), move || {
@@ -199,7 +234,7 @@ pub fn scenes() -> Vec<Scene> {
                 assert!(arrived(theirs) == [0; 99_990]);
                 assert_epipe(TcpStream::from(broken_stream()).sendfile(&file(10), ..));
             })
-            .only_if(can),
+            .only_where(can, NO_FILTERS),
         );
     }
     scenes.extend([
@@ -223,7 +258,7 @@ pub fn scenes() -> Vec<Scene> {
             drop(high);
             assert!(arrived(theirs) == content);
         })
-        .only_if(can),
+        .only_where(can, NO_FILTERS),
         Scene::survives("copy: the same, and the sink would block", || {
             // All is there at once: more than one buffer of the way that is left.
             const ALL: usize = 300_000;
@@ -248,7 +283,7 @@ pub fn scenes() -> Vec<Scene> {
             drop(high);
             assert_eq!(reader.join().unwrap().len(), ALL);
         })
-        .only_if(can),
+        .only_where(can, NO_FILTERS),
         Scene::survives("copy: between sockets nothing is read and nothing written", || {
             type Ours = epipe::os::unix::net::UnixStream;
             let [one, two, three, four] = [(); 4].map(|()| {
@@ -287,7 +322,7 @@ pub fn scenes() -> Vec<Scene> {
                 assert_eq!(copied.unwrap(), 100_000);
             }
         })
-        .only_if(can),
+        .only_where(can, NO_FILTERS),
         Scene::survives("copy: sendfile neither reads nor writes", || {
             let (to, _theirs) = unix_pair().unwrap();
             let to = epipe::os::unix::net::UnixStream::from(to);
@@ -297,7 +332,7 @@ pub fn scenes() -> Vec<Scene> {
             }
             assert_eq!(to.sendfile(&file, ..).unwrap(), 1000);
         })
-        .only_if(can),
+        .only_where(can, NO_FILTERS),
     ]);
     scenes
 }

@@ -14,6 +14,7 @@ pub struct Differences(Vec<String>);
 
 impl Differences {
     /// Makes both calls, std's under a guard, and notes what is not the same.
+    #[allow(dead_code, reason = "the tables of Linux's errors do")]
     pub fn compare(&mut self, what: impl Display, ours: &mut Call, std: &mut Call) {
         let ours = ours();
         self.note_left(&what);

@@ -18,7 +18,7 @@ use crate::Scene;
 use crate::differences::{Differences, said};
 use crate::rows::socket_raises;
 use crate::scene::is_child;
-use crate::support::{broken_pipe, file, tcp_pair, unix_pair};
+use crate::support::{broken_pipe, tcp_pair, unix_pair};
 
 /// A descriptor to write to.
 struct Made {
@@ -64,10 +64,6 @@ fn writable(path: &str) -> io::Result<Made> {
     open(path, libc::O_WRONLY)
 }
 
-fn socket(domain: c_int, ty: c_int, protocol: c_int) -> io::Result<Socket> {
-    Socket::new(domain.into(), ty.into(), Some(protocol.into()))
-}
-
 fn pair(ty: Type) -> io::Result<(OwnedFd, OwnedFd)> {
     Socket::pair(Domain::UNIX, ty, None).map(|(ours, theirs)| (ours.into(), theirs.into()))
 }
@@ -86,31 +82,14 @@ fn shut(made: io::Result<(OwnedFd, OwnedFd)>, ours: bool, how: Shutdown) -> io::
     Ok(made.into())
 }
 
-/// The same file, opened once more.
-fn with_itself(ours: OwnedFd) -> io::Result<Made> {
-    let theirs = File::open(format!("/proc/self/fd/{}", ours.as_raw_fd()))?;
-    Ok((ours, theirs.into()).into())
-}
-
-fn sealed(seals: c_int) -> io::Result<Made> {
-    // SAFETY: the name is a C string, the command takes an integer.
-    unsafe {
-        let memfd = owned(libc::memfd_create(c"sealed".as_ptr(), libc::MFD_ALLOW_SEALING))?;
-        assert_eq!(libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals), 0);
-        with_itself(memfd)
-    }
-}
-
-/// What a system call of two integers makes.
-fn new(number: libc::c_long, [one, two]: [c_int; 2]) -> io::Result<Made> {
-    // SAFETY: it takes integers, and makes a descriptor.
-    Ok(owned(unsafe { libc::syscall(number, one, two) } as c_int)?.into())
-}
-
-fn eventfd(value: u64) -> io::Result<Made> {
-    let Made { ours, .. } = new(libc::SYS_eventfd2, [0, 0])?;
-    File::from(ours.try_clone()?).write_all(&value.to_ne_bytes())?;
-    Ok((ours.try_clone()?, ours).into())
+/// A file, opened twice.
+fn file_twice(content: &str, options: &mut OpenOptions) -> io::Result<Made> {
+    let path = std::env::temp_dir().join(format!("epipe-twice-{}", std::process::id()));
+    std::fs::write(&path, content)?;
+    let made = options.open(&path).and_then(|ours| Ok((ours, File::open(&path)?)));
+    std::fs::remove_file(&path)?;
+    let (ours, theirs) = made?;
+    Ok((OwnedFd::from(ours), OwnedFd::from(theirs)).into())
 }
 
 /// The two sides of a terminal that passes all bytes on.
@@ -130,43 +109,10 @@ fn pty() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((owned(master)?, owned(slave)?))
 }
 
-/// A hash of the kernel's, which is written to and then read.
-fn hash() -> io::Result<Made> {
-    let socket = socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0)?;
-    // SAFETY: all zeros is a valid address; it is valid for the call.
-    let accepted = unsafe {
-        let mut address: libc::sockaddr_alg = std::mem::zeroed();
-        address.salg_family = libc::AF_ALG as u16;
-        address.salg_type[..4].copy_from_slice(b"hash");
-        address.salg_name[..6].copy_from_slice(b"sha256");
-        let (at, len) = ((&raw const address).cast(), size_of_val(&address) as libc::socklen_t);
-        if libc::bind(socket.as_raw_fd(), at, len) == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        owned(libc::accept(socket.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut()))?
-    };
-    let theirs = accepted.try_clone()?;
-    Ok(Made { ours: accepted, theirs: Some(theirs), _kept: Some(socket.into()) })
-}
-
-/// A packet socket on the loopback interface, whose packets no protocol takes.
-fn packet(is_bound: bool) -> io::Result<Made> {
-    let socket = socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)?;
-    if is_bound {
-        // SAFETY: all zeros is a valid address; it is valid for the call, and so is the name.
-        unsafe {
-            let mut address: libc::sockaddr_ll = std::mem::zeroed();
-            address.sll_family = libc::AF_PACKET as u16;
-            address.sll_ifindex = libc::if_nametoindex(c"lo".as_ptr()) as c_int;
-            let (at, len) = ((&raw const address).cast(), size_of_val(&address) as libc::socklen_t);
-            assert_eq!(libc::bind(socket.as_raw_fd(), at, len), 0);
-        }
-    }
-    Ok(OwnedFd::from(socket).into())
-}
-
 /// Each kind, and whether what is written to it arrives as records.
-fn kinds() -> Vec<(&'static str, bool, Make)> {
+type Kind = (&'static str, bool, Make);
+
+fn kinds() -> Vec<Kind> {
     use Shutdown::{Both, Read, Write};
     vec![
         ("a Unix stream", false, || Ok(unix_pair()?.into())),
@@ -203,26 +149,18 @@ fn kinds() -> Vec<(&'static str, bool, Make)> {
         }),
         ("a Unix listener", false, || {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-            socket.bind(&SockAddr::unix("")?)?; // any name of the abstract ones
+            let path = std::env::temp_dir().join(format!("epipe-listen-{}", std::process::id()));
+            socket.bind(&SockAddr::unix(&path)?)?;
+            std::fs::remove_file(path)?;
             socket.listen(1)?;
             Ok(OwnedFd::from(socket).into())
         }),
-        ("netlink, the kernel's", true, || netlink(libc::NETLINK_ROUTE)),
-        ("netlink, between users", true, || netlink(libc::NETLINK_USERSOCK)),
-        ("vsock seqpacket", true, vsock),
-        ("a packet socket", true, || packet(true)),
-        ("a packet socket that is not bound", true, || packet(false)),
         ("a raw socket", true, || raw_ip(true)),
         ("a raw socket that is not connected", true, || raw_ip(false)),
-        ("vsock that is not connected", false, || {
-            Ok(OwnedFd::from(socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0)?).into())
+        ("a pipe", false, || {
+            let (reader, writer) = io::pipe()?;
+            Ok((OwnedFd::from(writer), OwnedFd::from(reader)).into())
         }),
-        ("vsock seqpacket that is not connected", true, || {
-            Ok(OwnedFd::from(socket(libc::AF_VSOCK, libc::SOCK_SEQPACKET, 0)?).into())
-        }),
-        ("a hash of the kernel's", true, hash),
-        ("a pipe", false, || pipe(0)),
-        ("a pipe of packets", true, || pipe(libc::O_DIRECT)),
         ("a pipe whose reader is gone", false, || Ok(broken_pipe().into())),
         ("the reading end of a pipe", false, || {
             let (reader, writer) = io::pipe()?;
@@ -232,38 +170,14 @@ fn kinds() -> Vec<(&'static str, bool, Make)> {
         ("a terminal's slave", false, || pty().map(|(master, slave)| (slave, master).into())),
         ("a terminal whose master is gone", false, || Ok(pty()?.1.into())),
         ("a terminal whose slave is gone", false, || Ok(pty()?.0.into())),
-        ("an eventfd", true, || eventfd(1)),
-        ("an eventfd that would overflow", true, || eventfd(u64::MAX - 1)),
-        ("a memfd", false, || sealed(0)),
-        ("a memfd sealed against writes", false, || sealed(libc::F_SEAL_WRITE)),
-        ("a memfd sealed against growth", false, || sealed(libc::F_SEAL_GROW)),
-        ("a file", false, || with_itself(file(0).into())),
-        ("a file to append to", false, || {
-            let made = with_itself(file(3).into())?;
-            let path = format!("/proc/self/fd/{}", made.ours.as_raw_fd());
-            let ours = OpenOptions::new().append(true).open(path)?;
-            Ok(Made { ours: ours.into(), ..made })
+        ("a file", false, || file_twice("", OpenOptions::new().write(true))),
+        ("a file to append to", false, || file_twice("old", OpenOptions::new().append(true))),
+        ("a file to read", false, || {
+            Ok(OwnedFd::from(File::open(std::env::current_exe()?)?).into())
         }),
-        ("a file to read", false, || open("/proc/self/exe", libc::O_RDONLY)),
-        ("a file without access", false, || open("/proc/self/exe", libc::O_PATH)),
         ("a directory", false, || open("/", libc::O_RDONLY)),
-        ("a directory without access", false, || open("/", libc::O_PATH)),
         ("/dev/null", false, || writable("/dev/null")),
-        ("/dev/full", false, || writable("/dev/full")),
         ("/dev/zero", false, || writable("/dev/zero")),
-        ("/dev/net/tun", false, || open("/dev/net/tun", libc::O_RDWR)),
-        ("a file of /proc", false, || writable("/proc/self/comm")),
-        ("a file of /proc that wants a number", false, || writable("/proc/self/oom_score_adj")),
-        ("a file of /proc to read", false, || open("/proc/self/stat", libc::O_RDONLY)),
-        ("a timerfd", true, || new(libc::SYS_timerfd_create, [libc::CLOCK_MONOTONIC, 0])),
-        ("an epoll", true, || new(libc::SYS_epoll_create1, [0, 0])),
-        ("an inotify", true, || new(libc::SYS_inotify_init1, [0, 0])),
-        ("a pidfd", true, || new(libc::SYS_pidfd_open, [std::process::id() as c_int, 0])),
-        ("a signalfd", true, || {
-            // SAFETY: all zeros is an empty set here, valid for the call.
-            let fd = unsafe { libc::signalfd(-1, &std::mem::zeroed(), 0) };
-            Ok(owned(fd)?.into())
-        }),
     ]
 }
 
@@ -275,23 +189,6 @@ fn unconnected(ty: Type) -> io::Result<Made> {
     Ok(OwnedFd::from(Socket::new(Domain::UNIX, ty, None)?).into())
 }
 
-fn netlink(family: c_int) -> io::Result<Made> {
-    Ok(OwnedFd::from(socket(libc::AF_NETLINK, libc::SOCK_RAW, family)?).into())
-}
-
-/// A connection of the machine with itself, where the kernel has that. Its records have an end that
-/// the reader sees.
-fn vsock() -> io::Result<Made> {
-    const ANY: u32 = libc::VMADDR_PORT_ANY;
-    let new = || Socket::new(Domain::VSOCK, Type::SEQPACKET, None);
-    let (listener, ours) = (new()?, new()?);
-    listener.bind(&SockAddr::vsock(libc::VMADDR_CID_LOCAL, ANY))?;
-    listener.listen(1)?;
-    ours.connect(&listener.local_addr()?)?;
-    let (theirs, _) = listener.accept()?;
-    Ok((OwnedFd::from(ours), OwnedFd::from(theirs)).into())
-}
-
 /// Of a protocol that is for experiments. What arrives is not looked at: every such socket of the
 /// machine gets it.
 fn raw_ip(is_connected: bool) -> io::Result<Made> {
@@ -300,14 +197,6 @@ fn raw_ip(is_connected: bool) -> io::Result<Made> {
         socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     }
     Ok(OwnedFd::from(socket).into())
-}
-
-fn pipe(flags: c_int) -> io::Result<Made> {
-    let mut ends = [-1; 2];
-    // SAFETY: it writes both descriptors.
-    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), flags | libc::O_CLOEXEC) };
-    let [reader, writer] = if made == 0 { ends } else { [-1; 2] };
-    Ok((owned(writer)?, owned(reader)?).into())
 }
 
 pub type Slices<'a, 'b> = &'a [IoSlice<'b>];
@@ -427,7 +316,7 @@ fn receive_message(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, c_
         message.msg_iovlen = 1;
         match libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_DONTWAIT) {
             -1 => Err(io::Error::last_os_error()),
-            len => Ok((len as usize, message.msg_flags & !libc::MSG_CMSG_CLOEXEC)),
+            len => Ok((len as usize, message.msg_flags & (libc::MSG_EOR | libc::MSG_TRUNC))),
         }
     }
 }
@@ -451,13 +340,164 @@ fn play(make: Make, are_records: bool) {
 }
 
 pub fn scenes() -> Vec<Scene> {
+    scenes_of(kinds())
+}
+
+fn scenes_of(kinds: Vec<Kind>) -> Vec<Scene> {
     // In gVisor a send differs from a write in more than the signal: of an empty datagram, or where
     // there is no connection. As its sockets raise nothing, it is known by that.
     let is_played = socket_raises(unix_pair);
-    let scene = |(name, are_records, make): (&str, bool, Make)| {
-        let can_be_played = is_child() || make().is_ok();
+    let scene = |(name, are_records, make): Kind| {
+        // Under a model the parent can make what a scene cannot.
+        let is_offered = cfg!(not(kernel = "apple")) || !name.contains("seqpacket");
+        let can_be_played = is_offered && (is_child() || make().is_ok());
         Scene::survives(format!("exotic: {name}"), move || play(make, are_records))
-            .only_if(is_played && can_be_played)
+            .only_where(is_played, "a send and a write differ here")
+            .only_where(can_be_played, "no such descriptor can be made here")
     };
-    kinds().into_iter().map(scene).collect()
+    kinds.into_iter().map(scene).collect()
+}
+
+#[cfg(kernel = "linux")]
+pub use linux::scenes as of_linux;
+
+/// What only Linux has.
+#[cfg(kernel = "linux")]
+mod linux {
+    use super::*;
+
+    pub fn scenes() -> Vec<Scene> {
+        scenes_of(kinds())
+    }
+
+    fn kinds() -> Vec<Kind> {
+        vec![
+            ("netlink, the kernel's", true, || netlink(libc::NETLINK_ROUTE)),
+            ("netlink, between users", true, || netlink(libc::NETLINK_USERSOCK)),
+            ("vsock seqpacket", true, vsock),
+            ("a packet socket", true, || packet(true)),
+            ("a packet socket that is not bound", true, || packet(false)),
+            ("vsock that is not connected", false, || {
+                Ok(OwnedFd::from(socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0)?).into())
+            }),
+            ("vsock seqpacket that is not connected", true, || {
+                Ok(OwnedFd::from(socket(libc::AF_VSOCK, libc::SOCK_SEQPACKET, 0)?).into())
+            }),
+            ("a hash of the kernel's", true, hash),
+            ("a pipe of packets", true, || pipe(libc::O_DIRECT)),
+            ("an eventfd", true, || eventfd(1)),
+            ("an eventfd that would overflow", true, || eventfd(u64::MAX - 1)),
+            ("a memfd", false, || sealed(0)),
+            ("a memfd sealed against writes", false, || sealed(libc::F_SEAL_WRITE)),
+            ("a memfd sealed against growth", false, || sealed(libc::F_SEAL_GROW)),
+            ("a file without access", false, || open("/proc/self/exe", libc::O_PATH)),
+            ("a directory without access", false, || open("/", libc::O_PATH)),
+            ("/dev/full", false, || writable("/dev/full")),
+            ("/dev/net/tun", false, || open("/dev/net/tun", libc::O_RDWR)),
+            ("a file of /proc", false, || writable("/proc/self/comm")),
+            ("a file of /proc that wants a number", false, || writable("/proc/self/oom_score_adj")),
+            ("a file of /proc to read", false, || open("/proc/self/stat", libc::O_RDONLY)),
+            ("a timerfd", true, || new(libc::SYS_timerfd_create, [libc::CLOCK_MONOTONIC, 0])),
+            ("an epoll", true, || new(libc::SYS_epoll_create1, [0, 0])),
+            ("an inotify", true, || new(libc::SYS_inotify_init1, [0, 0])),
+            ("a pidfd", true, || new(libc::SYS_pidfd_open, [std::process::id() as c_int, 0])),
+            ("a signalfd", true, || {
+                // SAFETY: all zeros is an empty set here, valid for the call.
+                let fd = unsafe { libc::signalfd(-1, &std::mem::zeroed(), 0) };
+                Ok(owned(fd)?.into())
+            }),
+        ]
+    }
+
+    fn socket(domain: c_int, ty: c_int, protocol: c_int) -> io::Result<Socket> {
+        Socket::new(domain.into(), ty.into(), Some(protocol.into()))
+    }
+
+    /// The same file, opened once more.
+    fn with_itself(ours: OwnedFd) -> io::Result<Made> {
+        let theirs = File::open(format!("/proc/self/fd/{}", ours.as_raw_fd()))?;
+        Ok((ours, theirs.into()).into())
+    }
+
+    fn sealed(seals: c_int) -> io::Result<Made> {
+        // SAFETY: the name is a C string, the command takes an integer.
+        unsafe {
+            let memfd = owned(libc::memfd_create(c"sealed".as_ptr(), libc::MFD_ALLOW_SEALING))?;
+            assert_eq!(libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals), 0);
+            with_itself(memfd)
+        }
+    }
+
+    /// What a system call of two integers makes.
+    fn new(number: libc::c_long, [one, two]: [c_int; 2]) -> io::Result<Made> {
+        // SAFETY: it takes integers, and makes a descriptor.
+        Ok(owned(unsafe { libc::syscall(number, one, two) } as c_int)?.into())
+    }
+
+    fn eventfd(value: u64) -> io::Result<Made> {
+        let Made { ours, .. } = new(libc::SYS_eventfd2, [0, 0])?;
+        File::from(ours.try_clone()?).write_all(&value.to_ne_bytes())?;
+        Ok((ours.try_clone()?, ours).into())
+    }
+
+    /// A hash of the kernel's, which is written to and then read.
+    fn hash() -> io::Result<Made> {
+        let socket = socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0)?;
+        // SAFETY: all zeros is a valid address; it is valid for the call.
+        let accepted = unsafe {
+            let mut address: libc::sockaddr_alg = std::mem::zeroed();
+            address.salg_family = libc::AF_ALG as u16;
+            address.salg_type[..4].copy_from_slice(b"hash");
+            address.salg_name[..6].copy_from_slice(b"sha256");
+            let (at, len) = ((&raw const address).cast(), size_of_val(&address) as libc::socklen_t);
+            if libc::bind(socket.as_raw_fd(), at, len) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            owned(libc::accept(socket.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut()))?
+        };
+        let theirs = accepted.try_clone()?;
+        Ok(Made { ours: accepted, theirs: Some(theirs), _kept: Some(socket.into()) })
+    }
+
+    /// A packet socket on the loopback interface, whose packets no protocol takes.
+    fn packet(is_bound: bool) -> io::Result<Made> {
+        let socket = socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)?;
+        if is_bound {
+            // SAFETY: all zeros is a valid address; it is valid for the call, and so is the name.
+            unsafe {
+                let mut address: libc::sockaddr_ll = std::mem::zeroed();
+                address.sll_family = libc::AF_PACKET as u16;
+                address.sll_ifindex = libc::if_nametoindex(c"lo".as_ptr()) as c_int;
+                let (at, len) =
+                    ((&raw const address).cast(), size_of_val(&address) as libc::socklen_t);
+                assert_eq!(libc::bind(socket.as_raw_fd(), at, len), 0);
+            }
+        }
+        Ok(OwnedFd::from(socket).into())
+    }
+
+    fn netlink(family: c_int) -> io::Result<Made> {
+        Ok(OwnedFd::from(socket(libc::AF_NETLINK, libc::SOCK_RAW, family)?).into())
+    }
+
+    /// A connection of the machine with itself, where the kernel has that. Its records have an end
+    /// that the reader sees.
+    fn vsock() -> io::Result<Made> {
+        const ANY: u32 = libc::VMADDR_PORT_ANY;
+        let new = || Socket::new(Domain::VSOCK, Type::SEQPACKET, None);
+        let (listener, ours) = (new()?, new()?);
+        listener.bind(&SockAddr::vsock(libc::VMADDR_CID_LOCAL, ANY))?;
+        listener.listen(1)?;
+        ours.connect(&listener.local_addr()?)?;
+        let (theirs, _) = listener.accept()?;
+        Ok((OwnedFd::from(ours), OwnedFd::from(theirs)).into())
+    }
+
+    fn pipe(flags: c_int) -> io::Result<Made> {
+        let mut ends = [-1; 2];
+        // SAFETY: it writes both descriptors.
+        let made = unsafe { libc::pipe2(ends.as_mut_ptr(), flags | libc::O_CLOEXEC) };
+        let [reader, writer] = if made == 0 { ends } else { [-1; 2] };
+        Ok((owned(writer)?, owned(reader)?).into())
+    }
 }

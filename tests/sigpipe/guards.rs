@@ -10,13 +10,18 @@ use std::time::Duration;
 use epipe::io::PipeWriter;
 use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
 
-use socket2::{Domain, Type};
-
 use crate::Scene;
-use crate::seccomp::{Which, can_be_filtered, filter, refusing};
 use crate::support::{
-    self, broken_pipe, dispose, foreign_write, hosts_handler, is_blocked, is_pending, mask, spell,
+    self, broken_pipe, dispose, foreign_write, hosts_handler, is_blocked, is_pending, mask,
+    raise_at_process, raise_at_thread, spell, take_pending,
 };
+
+/// Whether the guard is a mask; else it is the handler of the process.
+pub const MASKS_THE_THREAD: bool = cfg!(not(any(raised_at_process, epipe_refused = "thread_mask")));
+
+/// Whether a guard that is a mask sees that a thread has ended, and another one has its place.
+const KNOWS_THREADS: bool = cfg!(any(kernel = "android", kernel = "linux")) || !MASKS_THE_THREAD;
+const NO_NUMBERS: &str = "a guard knows no thread numbers here";
 
 /// Somebody else's write, which raises.
 #[track_caller]
@@ -24,19 +29,32 @@ fn foreign_epipe() {
     assert_eq!(spell(&foreign_write(broken_pipe(), b"x")), "EPIPE");
 }
 
+/// Whether the end of a guard puts the default back.
+pub const GOES_BACK: bool = cfg!(not(kernel = "apple"));
+pub const HANDLER_STAYS: &str = "a handler may stay here";
+
+/// The default action is in force. On Apple a handler may stay in its place.
+#[track_caller]
+pub fn assert_default() {
+    match cfg!(kernel = "apple") {
+        true => assert_eq!(disposition().unwrap(), Disposition::Default),
+        false => assert_eq!(support::disposition(), libc::SIG_DFL),
+    }
+}
+
 /// Nothing is left behind, and the default would kill again.
 #[track_caller]
 fn assert_restored() {
     assert!(!is_blocked(), "SIGPIPE is still blocked");
     assert!(!is_pending(), "a SIGPIPE is still pending");
-    assert_eq!(support::disposition(), libc::SIG_DFL);
+    assert_default();
 }
 
 /// What takes the protection of a guard away, whatever its technique: `unblock`, or the default
 /// action of the process.
 fn lose_the_guard(unblock: fn()) {
     unblock();
-    if cfg!(epipe_refused = "thread_mask") {
+    if !MASKS_THE_THREAD {
         dispose(libc::SIG_DFL);
     }
 }
@@ -50,8 +68,6 @@ fn our_writes_after(unblock: fn()) {
         assert_eq!(spell(&epipe::raw::write(broken_pipe(), b"x")), "EPIPE");
     }
 }
-
-const MASK_IS_NOT_THE_GUARD: bool = cfg!(epipe_refused = "thread_mask");
 
 fn reset_mask() {
     // SAFETY: sigemptyset initialises the set.
@@ -83,7 +99,7 @@ fn in_a_fork(play: impl FnOnce()) {
 }
 
 /// Runs `f` on a new thread in the place of one that forgot its guard. glibc and musl give it the
-/// same stack, and with it the same pthread_self.
+/// same stack, and with it the same pthread_self; elsewhere it may have another.
 fn in_the_place_of_one_that_forgot(f: impl FnOnce() + Send + 'static) {
     // SAFETY: it has no condition.
     let this_thread = || unsafe { libc::pthread_self() as usize };
@@ -96,7 +112,8 @@ fn in_the_place_of_one_that_forgot(f: impl FnOnce() + Send + 'static) {
         f();
         this_thread()
     });
-    assert_eq!(new.join().unwrap(), old);
+    let new = new.join().unwrap();
+    assert!(new == old || cfg!(not(target_os = "linux")));
 }
 
 /// Threads that forget their guards, more than there are slots, and then two guards of this one
@@ -118,7 +135,7 @@ fn forgotten_guards() {
     let first = guard().unwrap();
     let second = guard().unwrap();
     drop(first);
-    assert!(is_blocked() || MASK_IS_NOT_THE_GUARD);
+    assert!(is_blocked() || !MASKS_THE_THREAD);
     foreign_epipe();
     drop(second);
     assert!(!is_blocked());
@@ -153,14 +170,9 @@ fn many_guarded_threads() {
     assert_restored();
 }
 
-/// From here on no thread can be asked for, and none can raise a signal at itself.
-fn forbid_tgkill() {
-    filter(libc::SYS_tgkill, Which::All, refusing(libc::EPERM));
-}
-
 /// What a binding exports to C: nothing may unwind out of it. Its thread is cancelled, and drops a
 /// guard that has a signal to take back, before it comes to a cancellation point.
-#[cfg(target_env = "gnu")]
+#[cfg(all(kernel = "linux", target_env = "gnu"))]
 extern "C" fn cancelled(_: *mut libc::c_void) -> *mut libc::c_void {
     let _local = std::hint::black_box(vec![0_u8]);
     // SAFETY: the thread is this one.
@@ -179,7 +191,8 @@ pub fn scenes() -> Vec<Scene> {
         Scene::dies("after the guard the default is back", || {
             drop(guard().unwrap());
             foreign_epipe();
-        }),
+        })
+        .only_where(GOES_BACK, HANDLER_STAYS),
         Scene::survives("nested guards", || {
             let outer = guard().unwrap();
             let inner = guard().unwrap();
@@ -197,7 +210,8 @@ pub fn scenes() -> Vec<Scene> {
             drop(guard().unwrap());
             drop(outer);
             foreign_epipe();
-        }),
+        })
+        .only_where(GOES_BACK, HANDLER_STAYS),
         Scene::survives("interleaved guards", || {
             let first = guard().unwrap();
             let second = guard().unwrap();
@@ -260,7 +274,7 @@ pub fn scenes() -> Vec<Scene> {
             mask(libc::SIG_BLOCK);
             suppressed(foreign_epipe).unwrap();
             assert_eq!(support::disposition(), libc::SIG_IGN);
-            if cfg!(not(epipe_refused = "thread_mask")) {
+            if MASKS_THE_THREAD {
                 // Blocked and ignored is queued on Linux: this is where it would strike.
                 dispose(libc::SIG_DFL);
                 mask(libc::SIG_UNBLOCK);
@@ -272,7 +286,8 @@ pub fn scenes() -> Vec<Scene> {
             foreign_epipe();
             dispose(libc::SIG_DFL);
             mask(libc::SIG_UNBLOCK);
-        }),
+        })
+        .control_only_if(cfg!(kernel = "linux")), // the others queue no ignored signal
         Scene::survives("SIG_IGN set inside the guard stays", || {
             suppressed(|| dispose(libc::SIG_IGN)).unwrap();
             assert_eq!(support::disposition(), libc::SIG_IGN);
@@ -281,12 +296,12 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("errno is left as the guarded code left it", || {
             let left = suppressed(|| {
                 foreign_epipe();
-                // SAFETY: this thread's errno.
-                unsafe { *libc::__errno_location() = libc::EDOM };
+                // SAFETY: no such descriptor.
+                unsafe { libc::close(-1) };
             });
             let errno = io::Error::last_os_error().raw_os_error();
             left.unwrap();
-            assert_eq!(errno, Some(libc::EDOM));
+            assert_eq!(errno, Some(libc::EBADF));
         }),
         Scene::survives("foreign code unblocks inside: the next guard protects", || {
             let outer = guard().unwrap();
@@ -298,7 +313,8 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("foreign code unblocks inside: our own pipe writes", || {
             let _guard = guard().unwrap();
             our_writes_after(|| mask(libc::SIG_UNBLOCK));
-        }),
+        })
+        .alone(), // the signal of one write must not meet the default of the next
         Scene::dies("foreign code unblocks inside: control", || {
             let _guard = guard().unwrap();
             lose_the_guard(|| mask(libc::SIG_UNBLOCK));
@@ -333,7 +349,7 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("a new thread in the place of one that forgot its guard", || {
             in_the_place_of_one_that_forgot(|| {
                 drop(guard().unwrap());
-                assert!(!is_blocked() || MASK_IS_NOT_THE_GUARD);
+                assert!(!is_blocked() || !MASKS_THE_THREAD);
                 std::mem::forget(guard().unwrap());
             });
             let host = thread::spawn(|| {
@@ -342,7 +358,8 @@ pub fn scenes() -> Vec<Scene> {
                 assert!(is_blocked());
             });
             host.join().unwrap();
-        }),
+        })
+        .only_where(KNOWS_THREADS, NO_NUMBERS),
         Scene::survives("a fork of a new thread in the place of one that forgot its guard", || {
             in_the_place_of_one_that_forgot(|| {
                 in_a_fork(|| {
@@ -350,14 +367,17 @@ pub fn scenes() -> Vec<Scene> {
                     assert!(!is_blocked());
                 });
             });
-        }),
+        })
+        .only_where(KNOWS_THREADS, NO_NUMBERS),
         Scene::survives("the places of threads that have ended are taken over", forgotten_guards)
-            .within(Duration::from_secs(120)),
+            .within(Duration::from_secs(120))
+            .only_where(KNOWS_THREADS, NO_NUMBERS),
         Scene::survives("the places of threads that have ended are taken over in a fork", || {
             drop(guard().unwrap());
             in_a_fork(forgotten_guards);
         })
-        .within(Duration::from_secs(120)),
+        .within(Duration::from_secs(120))
+        .only_where(KNOWS_THREADS, NO_NUMBERS),
         Scene::survives(
             "a thread that writes to closed streams, while the first write asks",
             || {
@@ -385,16 +405,7 @@ pub fn scenes() -> Vec<Scene> {
         ),
         Scene::survives("more threads under a guard than there are slots", many_guarded_threads)
             .within(Duration::from_secs(120)),
-        Scene::survives(
-            "more threads under a guard than there are slots, tgkill forbidden",
-            || {
-                forbid_tgkill();
-                many_guarded_threads();
-            },
-        )
-        .within(Duration::from_secs(120))
-        .only_if(can_be_filtered()),
-        #[cfg(target_env = "gnu")]
+        #[cfg(all(kernel = "linux", target_env = "gnu"))]
         Scene::survives("a guard's end is no cancellation point", || {
             let none: *mut libc::c_void = std::ptr::null_mut();
             let (mut thread, mut answer) = (0, none);
@@ -413,10 +424,10 @@ pub fn scenes() -> Vec<Scene> {
             drop(guard);
             assert_restored();
         }),
-        Scene::survives("ppoll with an empty mask after our own EPIPE under a guard", || {
+        Scene::survives("pselect with an empty mask after our own EPIPE under a guard", || {
             let _guard = guard().unwrap();
             assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-            ppoll_with_empty_mask();
+            pselect_with_empty_mask();
         }),
         Scene::survives("a forgotten guard leaves the thread protected", || {
             std::mem::forget(guard().unwrap());
@@ -449,26 +460,44 @@ pub fn scenes() -> Vec<Scene> {
             assert_eq!(support::disposition(), hosts_handler());
         }),
     ];
-    if cfg!(not(epipe_refused = "thread_mask")) {
+    if MASKS_THE_THREAD {
         scenes.extend(masks());
     }
     scenes
 }
 
-fn ppoll_with_empty_mask() {
+fn pselect_with_empty_mask() {
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let none = std::ptr::null_mut();
     // SAFETY: no descriptors; timeout and mask are valid.
     unsafe {
         let mut empty = std::mem::zeroed();
         libc::sigemptyset(&mut empty);
-        libc::ppoll(std::ptr::null_mut(), 0, &zero, &empty);
+        libc::pselect(0, none, none, none, &zero, &empty);
     }
+}
+
+/// The same for a call of our own, which knows that it has raised: one is left, not two.
+fn pending_before_our_own(raise: fn()) {
+    mask(libc::SIG_BLOCK);
+    raise();
+    #[cfg(has_sendfile)]
+    {
+        let (socket, peer) =
+            epipe::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        drop(peer);
+        // No flag covers it: on Linux it raises.
+        let sent = socket.sendfile(&support::file(10), 0, None);
+        assert_eq!(spell(&sent), "EPIPE");
+    }
+    assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
+    assert!(is_blocked() && take_pending(), "the host's");
+    assert!(!take_pending(), "ours");
+    mask(libc::SIG_UNBLOCK);
 }
 
 /// What only a thread's mask can keep, and what it cannot.
 fn masks() -> Vec<Scene> {
-    use crate::support::{raise_at_process, raise_at_thread, take_pending};
-
     /// A host that has blocked SIGPIPE and has one pending keeps exactly that one.
     fn pending_before(raise: fn()) {
         mask(libc::SIG_BLOCK);
@@ -483,21 +512,6 @@ fn masks() -> Vec<Scene> {
         assert!(take_pending());
     }
 
-    /// The same for a call of our own, which knows that it has raised: one is left, not two.
-    fn pending_before_our_own(raise: fn()) {
-        mask(libc::SIG_BLOCK);
-        raise();
-        let (socket, peer) = epipe::Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
-        drop(peer);
-        // No flag covers sendfile: it raises.
-        let sent = socket.sendfile(&crate::support::file(10), 0, None);
-        assert_eq!(spell(&sent), "EPIPE");
-        assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-        assert!(is_blocked() && take_pending(), "the host's");
-        assert!(!take_pending(), "ours");
-        mask(libc::SIG_UNBLOCK);
-    }
-
     vec![
         Scene::survives("pending before, on the thread: stays pending", || {
             pending_before(raise_at_thread);
@@ -505,20 +519,15 @@ fn masks() -> Vec<Scene> {
         }),
         Scene::survives("pending before, on the process: stays pending", || {
             pending_before(raise_at_process);
-        }),
+        })
+        .alone(),
         Scene::survives("pending before, on the thread: our own is not added", || {
             pending_before_our_own(raise_at_thread);
         }),
-        Scene::survives("pending before, on the thread: tgkill is forbidden", || {
-            pending_before_our_own(|| {
-                raise_at_thread();
-                forbid_tgkill();
-            });
-        })
-        .only_if(can_be_filtered()),
         Scene::survives("pending before, on the process: our own is not added", || {
             pending_before_our_own(raise_at_process);
-        }),
+        })
+        .alone(),
         Scene::dies("pending before, on the process: our own is not added: control", || {
             mask(libc::SIG_BLOCK);
             raise_at_process();
@@ -551,16 +560,17 @@ fn masks() -> Vec<Scene> {
             drop(guard);
             assert!(take_pending(), "the host's own");
             assert!(!take_pending());
-        }),
+        })
+        .alone(),
         Scene::dies("foreign code unblocks inside: without a new guard it kills", || {
             let _guard = guard().unwrap();
             mask(libc::SIG_UNBLOCK);
             foreign_epipe();
         }),
-        Scene::dies("ppoll with an empty mask: a foreign EPIPE under a guard kills", || {
+        Scene::dies("pselect with an empty mask: a foreign EPIPE under a guard kills", || {
             let _guard = guard().unwrap();
             foreign_epipe();
-            ppoll_with_empty_mask();
+            pselect_with_empty_mask();
         }),
         Scene::survives("a guard blocks the signal on its own thread alone", || {
             let (ask, asked) = mpsc::channel::<()>();
@@ -574,4 +584,35 @@ fn masks() -> Vec<Scene> {
             assert!(!other.join().unwrap());
         }),
     ]
+}
+
+/// Where tgkill is forbidden.
+#[cfg(kernel = "linux")]
+pub fn of_linux() -> Vec<Scene> {
+    use crate::seccomp::{NO_FILTERS, Which, can_be_filtered, filter, refusing};
+
+    /// From here on no thread can be asked for, and none can raise a signal at itself.
+    fn forbid_tgkill() {
+        filter(libc::SYS_tgkill, Which::All, refusing(libc::EPERM));
+    }
+
+    let scenes = [
+        Scene::survives(
+            "more threads under a guard than there are slots, tgkill forbidden",
+            || {
+                forbid_tgkill();
+                many_guarded_threads();
+            },
+        )
+        .within(Duration::from_secs(120)),
+        Scene::survives("pending before, on the thread: tgkill is forbidden", || {
+            pending_before_our_own(|| {
+                raise_at_thread();
+                forbid_tgkill();
+            });
+        })
+        .only_where(MASKS_THE_THREAD, "the guard is no mask"),
+    ];
+    let can = can_be_filtered();
+    scenes.into_iter().map(|scene| scene.only_where(can, NO_FILTERS)).collect()
 }

@@ -1,19 +1,24 @@
-//! `process_handler`, forced: for systems that direct SIGPIPE at the process.
+//! `process_handler`: for systems that direct SIGPIPE at the process, and where it is forced.
 //!
 //! Linux directs it at the thread, so these scenes raise it at the process themselves, while
 //! another thread is busy and takes it.
 
 use std::hint::spin_loop;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::thread::JoinHandleExt;
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use epipe::raw;
 use epipe::sigpipe::{Disposition, disposition, guard, ignore};
 
 use crate::Scene;
+use crate::guards::{GOES_BACK, HANDLER_STAYS, MASKS_THE_THREAD, assert_default};
 use crate::support::{
-    self, broken_pipe, dispose, foreign_write, hosts_handler, is_pending, mask, raise_at_process,
+    self, assert_epipe, broken_pipe, dispose, foreign_write, hosts_handler, is_pending, mask,
+    raise_at_process, set_handler,
 };
 
 const ROUNDS: usize = 200;
@@ -67,8 +72,67 @@ fn ignore_stays(ignore_it: fn(&JoinHandle<()>)) {
     other.join().unwrap();
 }
 
+/// Puts a descriptor in the place of standard input.
+fn put_in_the_place_of_stdin(fd: OwnedFd) {
+    // SAFETY: both are descriptors; what stood there is closed.
+    assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), 0) }, 0);
+}
+
+/// A host with a small alternate stack, above memory that nobody may touch. SIGPIPE and SIGALRM
+/// come at once, and its handler of SIGALRM is made for the thread's own stack.
+fn on_a_small_stack() {
+    extern "C" fn needs_a_stack(_: libc::c_int) {
+        std::hint::black_box([0_u8; 64 << 10]);
+    }
+
+    const FORBIDDEN: usize = 1 << 20;
+    const SMALL: usize = 32 << 10;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+    // SAFETY: the mapping is new, and stays to the end of the process; sets and stack are valid for
+    // the calls.
+    unsafe {
+        let low = libc::mmap(null_mut(), FORBIDDEN + SMALL, libc::PROT_NONE, flags, -1, 0);
+        assert_ne!(low, libc::MAP_FAILED);
+        let mut stack: libc::stack_t = std::mem::zeroed();
+        stack.ss_sp = low.byte_add(FORBIDDEN).cast();
+        stack.ss_size = SMALL;
+        assert_eq!(
+            libc::mprotect(stack.ss_sp.cast(), SMALL, libc::PROT_READ | libc::PROT_WRITE),
+            0
+        );
+        assert_eq!(libc::sigaltstack(&stack, null_mut()), 0);
+        set_handler(libc::SIGALRM, needs_a_stack as extern "C" fn(libc::c_int) as usize, 0);
+        let mut both: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut both);
+        for signal in [libc::SIGPIPE, libc::SIGALRM] {
+            libc::sigaddset(&mut both, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &both, null_mut());
+        for signal in [libc::SIGPIPE, libc::SIGALRM] {
+            libc::pthread_kill(libc::pthread_self(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &both, null_mut());
+    }
+}
+
+/// The same beside a handler of SIGPIPE that lets others interrupt it.
+fn dies_on_a_small_stack() {
+    // SAFETY: the child ends at once.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            set_handler(libc::SIGPIPE, hosts_handler(), libc::SA_ONSTACK);
+            on_a_small_stack();
+            libc::_exit(0);
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        assert!(libc::WIFSIGNALED(status), "{status}");
+    }
+}
+
 pub fn scenes() -> Vec<Scene> {
-    if cfg!(not(epipe_refused = "thread_mask")) {
+    if MASKS_THE_THREAD {
         return Vec::new();
     }
     let mut scenes: Vec<Scene> = (1..=100)
@@ -81,7 +145,7 @@ pub fn scenes() -> Vec<Scene> {
                         raise_at_process();
                         drop(guard);
                     });
-                    assert_eq!(support::disposition(), libc::SIG_DFL);
+                    assert_default();
                 },
             )
         })
@@ -102,6 +166,26 @@ pub fn scenes() -> Vec<Scene> {
             drop(guard);
             assert!(!is_pending());
             mask(libc::SIG_UNBLOCK);
+        })
+        .only_where(GOES_BACK, HANDLER_STAYS)
+        .alone(),
+        Scene::survives("process_handler: healthy writes never ignore the signal", || {
+            static DONE: AtomicBool = AtomicBool::new(false);
+            let (_reader, writer) = std::io::pipe().unwrap();
+            // There each row that has a handler writes under a guard.
+            put_in_the_place_of_stdin(writer.into());
+            let busy = thread::spawn(|| {
+                for _ in 0..10_000 {
+                    raw::write(std::io::stdin(), b"x").unwrap();
+                }
+                DONE.store(true, Ordering::Release);
+            });
+            // A child that is forked now would inherit it, and pass it on through exec.
+            while !DONE.load(Ordering::Acquire) {
+                assert_ne!(support::disposition(), libc::SIG_IGN);
+            }
+            busy.join().unwrap();
+            assert_default();
         }),
         Scene::survives("process_handler: it restarts calls, on the alternate stack", || {
             let _guard = guard().unwrap();
@@ -113,7 +197,9 @@ pub fn scenes() -> Vec<Scene> {
             assert_ne!(support::disposition(), libc::SIG_DFL);
             assert_eq!(disposition().unwrap(), Disposition::Default);
             drop(guard);
-            assert_eq!(support::disposition(), libc::SIG_DFL);
+            assert_default();
+            // What was under it may have raised.
+            assert_eq!(support::disposition() == libc::SIG_DFL, GOES_BACK);
         }),
         Scene::survives("process_handler: ignore under a guard stays", || {
             let guard = guard().unwrap();
@@ -185,7 +271,33 @@ pub fn scenes() -> Vec<Scene> {
             drop(first);
             assert_ne!(support::disposition(), libc::SIG_DFL);
             drop(second);
+            assert_default();
+        }),
+        Scene::survives("process_handler: it stays for a guard of another thread", || {
+            let guard = guard().unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| drop(epipe::sigpipe::guard().unwrap()));
+            });
+            foreign_write(broken_pipe(), b"x").unwrap_err();
+            drop(guard);
+            assert_default();
+        }),
+        Scene::survives("process_handler: it goes unless a SIGPIPE may be in flight", || {
+            // The guard protects descriptor 0, which is never changed.
+            let write = || raw::write(std::io::stdin(), b"x");
+            let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
+            put_in_the_place_of_stdin(null.into());
+            write().unwrap();
             assert_eq!(support::disposition(), libc::SIG_DFL);
+            put_in_the_place_of_stdin(broken_pipe());
+            assert_epipe(write());
+            assert_default();
+            assert_eq!(support::disposition() == libc::SIG_DFL, GOES_BACK);
+        }),
+        Scene::survives("process_handler: no other handler runs on its alternate stack", || {
+            dies_on_a_small_stack();
+            let _guard = guard().unwrap();
+            on_a_small_stack();
         }),
         Scene::survives("process_handler: the default is replaced again under a guard", || {
             let outer = guard().unwrap();
@@ -193,7 +305,7 @@ pub fn scenes() -> Vec<Scene> {
             let inner = guard().unwrap();
             foreign_write(broken_pipe(), b"x").unwrap_err();
             drop((outer, inner));
-            assert_eq!(support::disposition(), libc::SIG_DFL);
+            assert_default();
         }),
     ]);
     scenes

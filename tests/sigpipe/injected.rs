@@ -21,9 +21,8 @@ use crate::differences::{Differences, said};
 use crate::refusals::refuse_send_flag;
 use crate::reports::writes;
 use crate::rows::{Call, Pair, Row};
-use crate::seccomp::{can_be_supervised, fail_next, has_failed, refuse_write_flag, supervise};
-use crate::suites::is_lied_to;
-use crate::suites::rejected;
+use crate::seccomp::{can_be_supervised, can_filter_sockets, fail_next, has_failed, refuse_write_flag, supervise};
+use crate::suites::{is_lied_to, rejected};
 use crate::support::{tcp_pair, wait};
 
 /// Each error, and whether it may mean that a flag or a call is refused.
@@ -138,7 +137,7 @@ fn play(pair: Pair, may_repeat: bool, is_refused: bool, rows: Vec<Row>) {
 }
 
 pub fn scenes() -> Vec<Scene> {
-    let can_be_played = can_be_supervised();
+    let can_be_played = can_be_supervised() && can_filter_sockets();
     // It goes on by itself where the call is refused or interrupted (`copies.rs`).
     let sends = || writes().into_iter().filter(|row| row.name != "TcpStream::sendfile").collect();
     let of_pipes = ["raw::write", "PipeWriter::", "NoSigpipe::"];

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Barrier, OnceLock};
 
@@ -21,15 +21,15 @@ use socket2::SockAddr;
 use crate::Scene;
 use crate::liar::Liar;
 use crate::pipes::reader_leaves_midway;
-use crate::refusals::{broken_stream, socket_writes, without_descriptors};
 use crate::rows::broken_child;
 use crate::seccomp::{Which, can_be_filtered, filter, refusing};
+use crate::sockets::socket_writes;
 use crate::suites::{
     self, ERRORS, ON_TCP, PWRITEV2, asked_once, can_preload, rejected, rejecters, technique_of,
 };
 use crate::support::{
-    Break, assert_epipe, broken_pipe, eventfd, foreign_write, is_blocked, is_pending, spell,
-    tcp_pair,
+    Break, assert_epipe, broken_pipe, broken_stream, descriptors, eventfd, foreign_write,
+    is_blocked, is_pending, spell, tcp_pair, without_descriptors,
 };
 use crate::sys::constant::RWF_NOSIGNAL;
 use crate::sys::{call, probe};
@@ -171,8 +171,10 @@ fn nonblocking_write() {
 }
 
 fn accepted_write() {
-    let (theirs, ours) = tcp_pair("127.0.0.1:0").unwrap();
-    Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    Break::RstRead.apply(ours.as_fd(), theirs.into()).unwrap();
     let _ = TcpStream::from(ours).write(b"x");
 }
 
@@ -456,11 +458,6 @@ fn provoke_refusals() {
     let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
     raw::write(eventfd(), &1_u64.to_ne_bytes()).unwrap();
-}
-
-/// The descriptors of this process.
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Under a liar that rejects the flag of sends with an address by ENOPROTOOPT: each datagram

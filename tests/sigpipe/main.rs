@@ -4,98 +4,137 @@
 //! Each scene is played by a child process that is a foreign host (see `support`); the parent
 //! judges it by its exit status. What depends on the techniques is told by `cfg(epipe_refused)`:
 //! `ci/refused` runs the same table with each technique taken away.
+//!
+//! It is played on every Unix that has SIGPIPE. What only Linux has or does (liars, seccomp,
+//! splice) asks for `cfg(kernel = "linux")`; what type-checks only there asks for `cfg(target_os)`.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "signals, FIFOs and borrowed descriptors have no safe form")]
 
 cfg_if::cfg_if! {
-    if #[cfg(target_os = "linux")] {
+    // Redox has no sendmsg.
+    if #[cfg(all(sigpipe, not(target_os = "redox")))] {
         mod adapter;
         mod bad_input;
         mod c_calls;
         mod copies;
+        #[cfg(forced)]
+        mod counted;
         mod creations;
         mod differences;
         mod exotic;
-        #[path = "../support/guide.rs"]
-        mod guide;
         mod guards;
         mod handler;
-        mod injected;
-        #[cfg(target_arch = "x86_64")]
-        #[path = "../support/handlers.rs"]
-        mod handlers;
-        #[cfg(target_arch = "x86_64")]
-        mod interrupted;
+        #[cfg_attr(not(kernel = "linux"), allow(dead_code, reason = "none is loaded there"))]
         #[path = "../support/liar.rs"]
         mod liar;
-        mod liars;
         mod pipes;
-        mod refusals;
-        mod reports;
         mod rows;
         mod scene;
+        #[cfg(target_os = "linux")]
         #[path = "../support/seccomp.rs"]
         mod seccomp;
-        #[cfg(target_arch = "x86_64")]
-        #[path = "../support/single_step.rs"]
-        mod single_step;
         mod sockets;
+        #[cfg_attr(not(kernel = "linux"), allow(dead_code, reason = "no liar is loaded there"))]
         mod suites;
         #[path = "../support/mod.rs"]
         mod support;
         mod surroundings;
-        /// The questions of the library and of its build script.
-        #[allow(dead_code, reason = "the library's own")]
-        #[path = "../../src/sys"]
-        mod sys {
-            pub mod call;
-            pub mod constant;
-            pub mod probe;
-            pub mod technique;
-            pub mod signal;
-        }
-
         mod verify;
 
+        use scene::harness::Trial;
         use scene::{Group, Scene};
+
+        const GROUPS: &[Group] = &[
+            sockets::scenes,
+            creations::scenes,
+            pipes::scenes,
+            adapter::scenes,
+            c_calls::scenes,
+            copies::scenes,
+            guards::scenes,
+            handler::scenes,
+            bad_input::scenes,
+            exotic::scenes,
+            surroundings::scenes,
+            verify::scenes,
+            #[cfg(forced)]
+            counted::scenes,
+        ];
+
+        cfg_if::cfg_if! {
+            if #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {
+                #[path = "../support/handlers.rs"]
+                mod handlers;
+                mod interrupted;
+                #[path = "../support/single_step.rs"]
+                mod single_step;
+
+                const STEPPED: &[Group] = &[interrupted::scenes];
+            } else {
+                const STEPPED: &[Group] = &[];
+            }
+        }
+
+        cfg_if::cfg_if! {
+            if #[cfg(kernel = "linux")] {
+                #[path = "../support/guide.rs"]
+                mod guide;
+                mod injected;
+                mod liars;
+                mod refusals;
+                mod reports;
+                /// The questions of the library and of its build script.
+                #[allow(dead_code, reason = "the library's own")]
+                #[path = "../../src/sys"]
+                mod sys {
+                    pub mod call;
+                    pub mod constant;
+                    pub mod probe;
+                    pub mod signal;
+                    pub mod technique;
+                }
+
+                const OF_LINUX: &[Group] = &[
+                    adapter::of_linux,
+                    c_calls::of_linux,
+                    copies::of_linux,
+                    exotic::of_linux,
+                    guards::of_linux,
+                    surroundings::of_linux,
+                    verify::of_linux,
+                    reports::scenes,
+                    injected::scenes,
+                    refusals::scenes,
+                    liars::scenes,
+                ];
+
+                fn more(scenes: &[String]) -> Vec<Trial> {
+                    if suites::is_lied_to() {
+                        return Vec::new();
+                    }
+                    let guide = guide::trial(scenes, guide::is_of_the_root);
+                    suites::suites(liars::has, 800).into_iter().chain([guide]).collect()
+                }
+            } else {
+                const OF_LINUX: &[Group] = &[];
+
+                fn more(_: &[String]) -> Vec<Trial> {
+                    Vec::new()
+                }
+            }
+        }
 
         fn main() -> std::process::ExitCode {
             if let Some(code) = suites::begin() {
                 return code;
             }
-            let groups: &[Group] = &[
-                sockets::scenes,
-                creations::scenes,
-                pipes::scenes,
-                adapter::scenes,
-                c_calls::scenes,
-                copies::scenes,
-                guards::scenes,
-                handler::scenes,
-                #[cfg(target_arch = "x86_64")]
-                interrupted::scenes,
-                bad_input::scenes,
-                reports::scenes,
-                injected::scenes,
-                exotic::scenes,
-                surroundings::scenes,
-                refusals::scenes,
-                liars::scenes,
-                verify::scenes,
-            ];
-            let lied_to = suites::is_lied_to();
-            scene::run(groups, suites::verify_if_told, lied_to, |scenes| {
-                if lied_to {
-                    return Vec::new();
-                }
-                let guide = guide::trial(scenes, guide::is_of_the_root);
-                suites::suites(liars::has, 800).into_iter().chain([guide]).collect()
-            })
+            let groups = [GROUPS, STEPPED, OF_LINUX].concat();
+            scene::run(&groups, suites::verify_if_told, suites::is_lied_to(), more)
         }
     } else {
         fn main() {
-            println!("The scenes break connections as Linux does: nothing was played here.");
+            println!("This system has no SIGPIPE, or is Redox: nothing was played here.");
         }
     }
 }

@@ -14,14 +14,16 @@ use epipe::verify::Technique;
 use crate::Scene;
 use crate::exotic::WAYS;
 use crate::liars::{has_send_flag, has_write_flag};
+use crate::guards::MASKS_THE_THREAD;
 use crate::rows::socket_raises;
 use crate::seccomp::{
-    Bit, DEADLY, Which, allow_only, can_be_filtered, filter, refuse_write_flag, refusing,
+    Bit, DEADLY, NO_FILTERS, Which, allow_only, can_filter_sockets, filter, refuse_write_flag, refusing,
 };
+use crate::sockets::socket_writes;
 use crate::suites::is_told_to_verify;
 use crate::support::{
-    Break, assert_epipe, broken_pipe, eventfd, file, foreign_write, is_pending, mask,
-    raise_at_thread, spell, take_pending, tcp_pair,
+    assert_epipe, broken_pipe, broken_stream, eventfd, file, foreign_write, is_pending, mask,
+    raise_at_thread, spell, take_pending, tcp_pair, without_descriptors,
 };
 
 /// Both calls of the send family that this crate makes, `With` or `Without` MSG_NOSIGNAL.
@@ -34,41 +36,12 @@ pub fn refuse_send_flag(error: libc::c_int) {
     filter_sends(Which::With, refusing(error));
 }
 
-pub fn broken_stream() -> OwnedFd {
-    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
-    Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
-    ours
-}
-
 fn pipe_writes() {
     for _ in 0..3 {
         assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
         assert_epipe(PipeWriter::from(broken_pipe()).write_vectored(&[IoSlice::new(b"x")]));
         assert_epipe(raw::write(broken_pipe(), b"x"));
     }
-}
-
-pub fn socket_writes() {
-    for _ in 0..3 {
-        let mut stream = TcpStream::from(broken_stream());
-        assert_epipe(stream.write(b"x"));
-        assert_epipe(stream.write_vectored(&[IoSlice::new(b"x"), IoSlice::new(b"y")]));
-        assert_epipe(raw::send(&stream, b"x"));
-    }
-}
-
-/// Runs `f` where no descriptor can be opened.
-pub fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the limit is valid for both calls.
-    unsafe { assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0) };
-    let none = libc::rlimit { rlim_cur: 0, ..limit };
-    // SAFETY: as above.
-    unsafe { assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &none), 0) };
-    let answer = f();
-    // SAFETY: as above.
-    unsafe { assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0) };
-    answer
 }
 
 pub fn scenes() -> Vec<Scene> {
@@ -176,8 +149,8 @@ pub fn scenes() -> Vec<Scene> {
     scenes.extend(late());
     scenes.extend(remembered());
     scenes.extend(with_the_technique());
-    let can_be_played = can_be_filtered();
-    scenes.into_iter().map(|scene| scene.only_if(can_be_played)).collect()
+    let can_be_played = can_filter_sockets();
+    scenes.into_iter().map(|scene| scene.only_where(can_be_played, NO_FILTERS)).collect()
 }
 
 /// A filter that comes when the flags have worked, and were asked for.
@@ -296,7 +269,7 @@ fn with_the_technique() -> Vec<Scene> {
                 socket_writes();
             }),
         ];
-        scenes.extend(with_the_flag.map(|scene| scene.only_if(has_send_flag())));
+        scenes.extend(with_the_flag.map(|scene| scene.only_where(has_send_flag(), "there is no send flag here")));
     }
     {
         let with_the_flag = [
@@ -351,7 +324,7 @@ fn with_the_technique() -> Vec<Scene> {
                 assert_epipe(raw::write(broken_pipe(), b"x"));
                 plain_writes_are_deadly_and_not_made();
             })
-            .only_if(cfg!(not(epipe_refused = "thread_mask"))),
+            .only_if(MASKS_THE_THREAD),
             Scene::survives("unproven: verify proves it before a sandbox", || {
                 let pipe = broken_pipe();
                 let _ = epipe::verify(); // which may find that another flag is ignored
@@ -371,9 +344,9 @@ fn with_the_technique() -> Vec<Scene> {
                 assert_epipe(file.write_vectored(&[IoSlice::new(b"x")]));
             }),
         ];
-        scenes.extend(with_the_flag.map(|scene| scene.only_if(has_write_flag())));
+        scenes.extend(with_the_flag.map(|scene| scene.only_where(has_write_flag(), "there is no write flag here")));
     }
-    if cfg!(not(epipe_refused = "thread_mask")) {
+    if MASKS_THE_THREAD {
         scenes.extend([Scene::survives(
             "errno is left alone by a guard whose own calls fail",
             || {

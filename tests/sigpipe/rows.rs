@@ -9,7 +9,7 @@ use socket2::SockRef;
 
 use crate::Scene;
 use crate::scene::is_child;
-use crate::support::{Break, foreign_write, raises, spell, wait};
+use crate::support::{Break, foreign_write, raises, spell, wait_for_reset};
 
 /// A call that can be made again and again.
 pub type Call = Box<dyn FnMut() -> io::Result<u64>>;
@@ -58,7 +58,7 @@ pub fn break_under(
     while answers.last().is_none_or(|last| last != "EPIPE") && answers.len() < 3 {
         let answer = call();
         if answer.is_ok() {
-            wait(ours.as_raw_fd(), 0); // what was written draws the reset
+            wait_for_reset(ours); // what was written draws it
         }
         answers.push(spell(&answer));
     }

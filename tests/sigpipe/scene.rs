@@ -5,9 +5,11 @@
 //! cargo prints: `strace -f target/debug/deps/sigpipe-… --scene "pipe: write: control"`. The child
 //! is the same command with `EPIPE_FATE` set.
 
-use std::env;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use std::{env, panic, thread};
 
 use epipe_testing::{Fate, Rerun, assert_killed, assert_survives};
 
@@ -34,8 +36,9 @@ pub struct Scene {
     ending: Ending,
     play: Box<dyn Fn() + Send + Sync>,
     liar: Option<Liar>,
-    can_be_played: bool,
-    can_die: bool,
+    /// Why it is not played here; it may be nothing.
+    ignored: Option<&'static str>,
+    is_alone: bool,
     timeout: Duration,
 }
 
@@ -46,8 +49,8 @@ impl Scene {
             ending: Ending::Survives,
             play: Box::new(play),
             liar: None,
-            can_be_played: true,
-            can_die: true,
+            ignored: None,
+            is_alone: false,
             timeout: Duration::from_secs(20),
         }
     }
@@ -64,6 +67,7 @@ impl Scene {
     }
 
     /// The scene is played with a liar loaded before libc.
+    #[allow(dead_code, reason = "Linux's liars are")]
     pub fn under(mut self, liar: &Liar) -> Scene {
         self.liar = Some(liar.clone());
         self
@@ -75,6 +79,14 @@ impl Scene {
         self.within(Duration::from_secs(1500))
     }
 
+    /// A scene that must have no other threads, under a model too: it is about the process's
+    /// signals.
+    #[allow(dead_code, reason = "the root has some")]
+    pub fn alone(mut self) -> Scene {
+        self.is_alone = true;
+        self
+    }
+
     /// A scene that may take so long.
     #[allow(dead_code, reason = "the root has some")]
     pub fn within(mut self, timeout: Duration) -> Scene {
@@ -83,37 +95,37 @@ impl Scene {
     }
 
     /// A scene that this machine cannot play counts as ignored, not as passed.
-    pub fn only_if(mut self, can_be_played: bool) -> Scene {
-        self.can_be_played &= can_be_played;
+    #[allow(dead_code, reason = "Linux's scenes do")]
+    pub fn only_if(self, can_be_played: bool) -> Scene {
+        self.only_where(can_be_played, "")
+    }
+
+    /// The same, and says why.
+    pub fn only_where(mut self, can_be_played: bool, why_not: &'static str) -> Scene {
+        if !can_be_played {
+            self.ignored.get_or_insert(why_not);
+        }
         self
     }
 
     /// A control whose call raises no SIGPIPE on this system counts as ignored, and says why. What
     /// it stands beside is played.
-    pub fn control_only_if(mut self, can_die: bool) -> Scene {
-        self.can_die &= can_die || self.ending != Ending::Dies;
-        self
-    }
-
-    /// Why it is not played here.
-    fn ignored(&self, lied_to: bool) -> Option<&'static str> {
-        match self {
-            _ if !self.can_be_played || lied_to && self.liar.is_some() => Some(""),
-            _ if !self.can_die => Some("this system raises no SIGPIPE there"),
-            _ => None,
-        }
+    pub fn control_only_if(self, can_die: bool) -> Scene {
+        let is_played = can_die || self.ending != Ending::Dies;
+        self.only_where(is_played, "this system raises no SIGPIPE there")
     }
 
     /// Plays it in a child, after `begin`, and judges how that ends. The child comes here too.
     /// Returns what a scene that returned has printed.
     fn judge(&self, group: Option<&str>, begin: fn()) -> Result<String, Failed> {
         let args = [SCENE, &self.name].into_iter().chain(group);
+        let model = model();
         // `ci/liars` loads one into the parent.
         let is_loaded = is_child() && env::var_os(PRELOAD).is_some();
-        let run = match &self.liar {
-            Some(liar) if !is_loaded => {
+        let run = match self.liar.as_ref().or(model.as_ref()) {
+            Some(library) if !is_loaded => {
                 let mut command: Command = support::this_program();
-                command.args(args).env(PRELOAD, liar.build()?);
+                command.args(args).env(PRELOAD, library.build()?);
                 Rerun::from(command)
             }
             // In the child it is loaded.
@@ -122,7 +134,10 @@ impl Scene {
         let run = run.timeout(self.timeout);
         let play = || {
             begin();
-            (self.play)();
+            match &model {
+                Some(_) if !self.is_alone => beside_other_threads(&self.play),
+                _ => (self.play)(),
+            }
         };
         match self.ending {
             Ending::Survives => return Ok(assert_survives!(run, play)),
@@ -133,6 +148,29 @@ impl Scene {
             Ending::Dies => assert_killed!(run, play),
         }
         Ok(String::new())
+    }
+}
+
+/// The model of another kernel under which all scenes are played: `EPIPE_MODEL=xnu_7195`.
+pub fn model() -> Option<Liar> {
+    env::var("EPIPE_MODEL").ok().map(|kernel| Liar::model(&kernel))
+}
+
+/// Plays a scene on a thread of its own. A SIGPIPE of the process goes to its first thread, which
+/// blocks nothing, and which would hide by this that a scene's own thread does.
+fn beside_other_threads(play: &(dyn Fn() + Send + Sync)) {
+    static ENDS: AtomicBool = AtomicBool::new(false);
+    for _ in 0..2 {
+        thread::spawn(|| {
+            while !ENDS.load(Relaxed) {
+                thread::yield_now()
+            }
+        });
+    }
+    let played = thread::scope(|scope| scope.spawn(play).join());
+    ENDS.store(true, Relaxed);
+    if let Err(panic) = played {
+        panic::resume_unwind(panic);
     }
 }
 
@@ -186,7 +224,8 @@ pub fn run(
     let mut names = Vec::new();
     for (number, group) in groups.iter().enumerate() {
         for scene in group() {
-            let ignored = scene.ignored(lied_to);
+            let is_lied_to_twice = lied_to && scene.liar.is_some();
+            let ignored = scene.ignored.or(is_lied_to_twice.then_some("a liar is loaded"));
             names.push(scene.name.clone());
             let name = scene.name.clone();
             let trial =

@@ -11,7 +11,6 @@ use epipe::verify::{Call, Technique};
 use crate::liar::Liar;
 use crate::scene::harness::{Failed, Trial};
 use crate::scene::is_child;
-use crate::seccomp::refuse_write_flag;
 use crate::support::{self, is_blocked, is_pending};
 
 /// Tells a suite that it is played under a liar.
@@ -46,9 +45,10 @@ pub fn begin() -> Option<ExitCode> {
     if env::var_os(IS_LOADED).is_some() {
         return Some(ExitCode::from(u8::from(counter().is_none())));
     }
+    #[cfg(target_os = "linux")]
     if !is_child() {
         if let Ok(error) = env::var(REFUSE) {
-            refuse_write_flag(error.parse().expect("a number"));
+            crate::seccomp::refuse_write_flag(error.parse().expect("a number"));
         }
     }
     None

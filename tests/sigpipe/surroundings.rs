@@ -2,36 +2,32 @@
 //! before, small stacks and files, sandboxes. A broken pipe or socket is EPIPE all the same, a
 //! healthy one takes its bytes, and the thread's signals are left as they were found.
 
-use std::env;
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
-use std::ptr::null;
-use std::sync::OnceLock;
 use std::thread;
 
 use epipe::io::PipeWriter;
 use epipe::net::TcpStream;
 use epipe::{NoSigpipe, raw};
-use libc::{c_int, c_long};
+use libc::c_int;
 
 use crate::Scene;
 use crate::differences::{Differences, said};
 use crate::exotic::{WAYS, plain};
-use crate::liars::keeps_write_flag;
-use crate::refusals::{broken_stream, refuse_send_flag, without_descriptors};
+use crate::guards::MASKS_THE_THREAD;
 use crate::rows::{Call, call};
-use crate::seccomp::{Which, can_be_filtered, filter, refuse_write_flag, refusing};
-use crate::suites::asked_once;
 use crate::support::{
-    broken_pipe, dispose, file, foreign_write, mask, mask_signal, raise_at_thread, spell,
-    take_pending_signal, tcp_pair,
+    broken_pipe, broken_stream, dispose, file, foreign_write, mask, mask_signal, raise_at_thread,
+    spell, take_pending_signal, tcp_pair, without_descriptors,
 };
+#[cfg(not(kernel = "linux"))]
+use crate::support::{is_blocked, is_pending};
+
+#[cfg(kernel = "linux")]
+use linux::can_be_asked;
+#[cfg(kernel = "linux")]
+pub use linux::scenes as of_linux;
 
 // ----------------------------------------------------------------------------- what is played ----
 
@@ -54,9 +50,10 @@ const OF_PIPES: [Row; 7] = [
     ("copy", |fd| copy_to(PipeWriter::from(fd))),
 ];
 
-const OF_SOCKETS: [Row; 7] = [
+const OF_SOCKETS: &[Row] = &[
     ("TcpStream::write", call!(TcpStream: it => it.write(EIGHT))),
     ("TcpStream::write_vectored", call!(TcpStream: it => it.write_vectored(&halves()))),
+    #[cfg(not(kernel = "apple"))] // ENOTCONN
     ("TcpStream::sendfile", |fd| {
         let (stream, file) = (TcpStream::from(fd), file(8));
         Box::new(move || stream.sendfile(&file, ..))
@@ -113,7 +110,7 @@ impl Calls {
     }
 
     fn all() -> Calls {
-        Calls::new(&OF_PIPES, &OF_SOCKETS)
+        Calls::new(&OF_PIPES, OF_SOCKETS)
     }
 
     /// Plays all. Returns what went wrong, for a scene that has no stderr meanwhile.
@@ -146,31 +143,27 @@ impl Calls {
     }
 }
 
-/// What /proc says of a thread: no signal call is needed, and no descriptor any more.
-struct Thread(File);
-
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Signals {
     is_blocked: bool,
     is_pending: bool,
 }
 
+#[cfg(kernel = "linux")]
+use linux::Thread;
+
+/// What the system says of this thread.
+#[cfg(not(kernel = "linux"))]
+struct Thread;
+
+#[cfg(not(kernel = "linux"))]
 impl Thread {
     fn this() -> Thread {
-        Thread(File::open("/proc/thread-self/status").unwrap())
+        Thread
     }
 
     fn signals(&self) -> Signals {
-        let mut status = [0; 4096];
-        let len = self.0.read_at(&mut status, 0).unwrap();
-        let status = String::from_utf8_lossy(&status[..len]);
-        let has = |name: &str| {
-            let mut lines = status.lines();
-            let mask = lines.find_map(|line| line.strip_prefix(name)).unwrap().trim();
-            u64::from_str_radix(mask, 16).unwrap() & (1 << (libc::SIGPIPE - 1)) != 0
-        };
-        let is_pending = has("SigPnd:") || has("ShdPnd:");
-        Signals { is_blocked: has("SigBlk:"), is_pending }
+        Signals { is_blocked: is_blocked(), is_pending: is_pending() }
     }
 }
 
@@ -247,7 +240,7 @@ fn surroundings() -> Vec<(&'static str, Play)> {
             Box::new(|| in_a_small_thread(|| Calls::all().play(Expected::default()))),
         ),
     ];
-    let shown = if cfg!(epipe_refused = "thread_mask") { 2 } else { SIGNALS.len() };
+    let shown = if MASKS_THE_THREAD { SIGNALS.len() } else { 2 };
     for (name, begin) in SIGNALS.into_iter().take(shown) {
         plays.push((
             name,
@@ -258,65 +251,6 @@ fn surroundings() -> Vec<(&'static str, Play)> {
         ));
     }
     plays
-}
-
-// ---------------------------------------------------------------------------- the sandboxes ----
-
-const FORBIDDEN: [(&str, c_long); 5] = [
-    ("pipe2", libc::SYS_pipe2),
-    ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
-    ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait),
-    ("rt_sigpending", libc::SYS_rt_sigpending),
-    ("pwritev2", libc::SYS_pwritev2),
-];
-
-/// A sandbox that forbids these, before the first write. A write fails only where neither the flag
-/// nor the guard is left.
-fn sandbox(forbidden: &[c_long], broken_first: bool) {
-    let is_there = |number| !forbidden.contains(&number);
-    let has_flag = cfg!(not(epipe_refused = "write_flag"))
-        && keeps_write_flag()
-        && is_there(libc::SYS_pwritev2);
-    // The other guard makes none of these calls.
-    let masks = cfg!(not(epipe_refused = "thread_mask"));
-    let has_guard = !masks || is_there(libc::SYS_rt_sigprocmask);
-    let takes_back = !masks || is_there(libc::SYS_rt_sigtimedwait);
-    let of_sockets = OF_SOCKETS.into_iter().filter(|(name, _)| name.starts_with("raw::write"));
-    // The last is the copy, which needs a guard.
-    let mut calls = Calls::new(&OF_PIPES[..6], &of_sockets.collect::<Vec<_>>());
-    if broken_first {
-        calls.calls.reverse();
-    }
-    for number in forbidden {
-        filter(*number, Which::All, refusing(libc::EPERM));
-    }
-    assert_none(calls.play(Expected {
-        error: (!has_flag && !has_guard).then_some(libc::EPERM),
-        leaves_signal: !has_flag && !takes_back,
-    }));
-}
-
-fn sandboxes() -> Vec<Scene> {
-    let mut scenes = Vec::new();
-    let mut add = |what: String, forbidden: &[c_long]| {
-        for (order, broken_first) in [("", false), (", the first write breaks", true)] {
-            let forbidden = forbidden.to_vec();
-            let play = move || sandbox(&forbidden, broken_first);
-            scenes.push(Scene::survives(format!("sandbox: {what} forbidden{order}"), play));
-        }
-    };
-    for (at, (first, one)) in FORBIDDEN.into_iter().enumerate() {
-        add(format!("{first} is"), &[one]);
-        for (second, other) in &FORBIDDEN[at + 1..] {
-            add(format!("{first} and {second} are"), &[one, *other]);
-        }
-    }
-    scenes.push(Scene::dies("sandbox: control", || {
-        filter(libc::SYS_pwritev2, Which::All, refusing(libc::EPERM));
-        filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
-        let _ = foreign_write(broken_pipe(), b"x");
-    }));
-    scenes
 }
 
 // ------------------------------------------------------------------------------- small files ----
@@ -340,7 +274,8 @@ fn fill(signal: Option<c_int>) {
         let ours = twice(&|fd| way(fd, bufs));
         differences.note_left(name);
         differences.same(name, &ours, &twice(&|fd| plain(fd, is_vectored, bufs)));
-        assert!(ours[0].0.as_ref().is_ok_and(|count| *count < 90_000), "it is small: {ours:?}");
+        // Not every system writes what fits.
+        assert!(!matches!(ours[0].0, Ok(90_000..)), "it is small: {ours:?}");
     }
     differences.assert_none();
 }
@@ -349,31 +284,6 @@ fn limit_files() {
     let limit = libc::rlimit { rlim_cur: 50_000, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit is valid for the call.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) }, 0);
-}
-
-/// From here on this process sees a small disk in place of the folder for what is temporary.
-fn small_disk() -> io::Result<()> {
-    let folder = CString::new(env::temp_dir().into_os_string().into_vec())?;
-    let (root, none, tmpfs) = (c"/".as_ptr(), c"none".as_ptr(), c"tmpfs".as_ptr());
-    // SAFETY: all strings are C strings, valid for the calls. The mounts are seen only in the
-    // namespace that is made here.
-    let is_mounted = unsafe {
-        libc::unshare(libc::CLONE_NEWNS) == 0
-            && libc::mount(none, root, none, libc::MS_REC | libc::MS_PRIVATE, null()) == 0
-            && libc::mount(none, folder.as_ptr(), tmpfs, 0, c"size=64k".as_ptr().cast()) == 0
-    };
-    if is_mounted { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Asked of a child, for the answer would change this process.
-fn can_mount() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    asked_once(&ANSWER, || {
-        let mut child = Command::new("true");
-        // SAFETY: between fork and exec it makes system calls, and allocates a short string.
-        unsafe { child.pre_exec(small_disk) };
-        child.status().is_ok_and(|status| status.success())
-    })
 }
 
 fn small_files() -> Vec<Scene> {
@@ -389,35 +299,175 @@ fn small_files() -> Vec<Scene> {
             limit_files();
             fill(Some(libc::SIGXFSZ));
         }),
-        Scene::survives("small files: a full disk", || {
-            small_disk().unwrap();
-            fill(None);
-        })
-        .only_if(can_mount()),
     ]
 }
 
 pub fn scenes() -> Vec<Scene> {
-    // A thread's mask is read from there, as a sandbox may forbid to ask. gVisor does not tell it.
-    let tells = std::fs::read_to_string("/proc/thread-self/status");
-    let can_be_read = tells.is_ok_and(|status| status.contains("SigBlk:"));
-    let can_filter = can_be_filtered();
-    let mut scenes = Vec::new();
-    for is_refused in [false, true] {
-        for (name, play) in surroundings() {
-            let end = if is_refused { ", every flag is refused" } else { "" };
-            let scene = Scene::survives(format!("surroundings: {name}{end}"), move || {
-                if is_refused {
-                    refuse_write_flag(libc::EOPNOTSUPP);
-                    refuse_send_flag(libc::EINVAL);
-                }
-                assert_none(play());
-            });
-            scenes.push(scene.only_if(can_filter || !is_refused));
+    let scene = |(name, play): (&str, Play)| {
+        Scene::survives(format!("surroundings: {name}"), move || assert_none(play()))
+            .only_where(can_be_asked(), "a thread's mask is not told here")
+    };
+    surroundings().into_iter().map(scene).chain(small_files()).collect()
+}
+
+/// Elsewhere nothing forbids to ask for a thread's mask.
+#[cfg(not(kernel = "linux"))]
+fn can_be_asked() -> bool {
+    true
+}
+
+/// What takes a filter, a mount or /proc.
+#[cfg(kernel = "linux")]
+mod linux {
+    use std::env;
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::FileExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    use std::ptr::null;
+    use std::sync::OnceLock;
+
+    use libc::c_long;
+
+    use super::*;
+    use crate::liars::keeps_write_flag;
+    use crate::refusals::refuse_send_flag;
+    use crate::seccomp::{NO_FILTERS, Which, can_be_filtered, filter, refuse_write_flag, refusing};
+    use crate::suites::asked_once;
+
+    /// What /proc says of a thread: no signal call is needed, and no descriptor any more.
+    pub struct Thread(File);
+
+    impl Thread {
+        pub fn this() -> Thread {
+            Thread(File::open("/proc/thread-self/status").unwrap())
+        }
+
+        pub fn signals(&self) -> Signals {
+            let mut status = [0; 4096];
+            let len = self.0.read_at(&mut status, 0).unwrap();
+            let status = String::from_utf8_lossy(&status[..len]);
+            let has = |name: &str| {
+                let mut lines = status.lines();
+                let mask = lines.find_map(|line| line.strip_prefix(name)).unwrap().trim();
+                u64::from_str_radix(mask, 16).unwrap() & (1 << (libc::SIGPIPE - 1)) != 0
+            };
+            let is_pending = has("SigPnd:") || has("ShdPnd:");
+            Signals { is_blocked: has("SigBlk:"), is_pending }
         }
     }
-    scenes.extend(sandboxes().into_iter().map(|scene| scene.only_if(can_filter)));
-    scenes = scenes.into_iter().map(|scene| scene.only_if(can_be_read)).collect();
-    scenes.extend(small_files());
-    scenes
+
+    /// A thread's mask is read from there, as a sandbox may forbid to ask. gVisor does not tell it.
+    pub fn can_be_asked() -> bool {
+        let tells = std::fs::read_to_string("/proc/thread-self/status");
+        tells.is_ok_and(|status| status.contains("SigBlk:"))
+    }
+
+    const FORBIDDEN: [(&str, c_long); 5] = [
+        ("pipe2", libc::SYS_pipe2),
+        ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+        ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait),
+        ("rt_sigpending", libc::SYS_rt_sigpending),
+        ("pwritev2", libc::SYS_pwritev2),
+    ];
+
+    /// A sandbox that forbids these, before the first write. A write fails only where neither the
+    /// flag nor the guard is left.
+    fn sandbox(forbidden: &[c_long], broken_first: bool) {
+        let is_there = |number| !forbidden.contains(&number);
+        let has_flag = cfg!(not(epipe_refused = "write_flag"))
+            && keeps_write_flag()
+            && is_there(libc::SYS_pwritev2);
+        // The other guard makes none of these calls.
+        let masks = MASKS_THE_THREAD;
+        let has_guard = !masks || is_there(libc::SYS_rt_sigprocmask);
+        let takes_back = !masks || is_there(libc::SYS_rt_sigtimedwait);
+        let of_sockets =
+            OF_SOCKETS.iter().copied().filter(|(name, _)| name.starts_with("raw::write"));
+        // The last is the copy, which needs a guard.
+        let mut calls = Calls::new(&OF_PIPES[..6], &of_sockets.collect::<Vec<_>>());
+        if broken_first {
+            calls.calls.reverse();
+        }
+        for number in forbidden {
+            filter(*number, Which::All, refusing(libc::EPERM));
+        }
+        assert_none(calls.play(Expected {
+            error: (!has_flag && !has_guard).then_some(libc::EPERM),
+            leaves_signal: !has_flag && !takes_back,
+        }));
+    }
+
+    fn sandboxes() -> Vec<Scene> {
+        let mut scenes = Vec::new();
+        let mut add = |what: String, forbidden: &[c_long]| {
+            for (order, broken_first) in [("", false), (", the first write breaks", true)] {
+                let forbidden = forbidden.to_vec();
+                let play = move || sandbox(&forbidden, broken_first);
+                scenes.push(Scene::survives(format!("sandbox: {what} forbidden{order}"), play));
+            }
+        };
+        for (at, (first, one)) in FORBIDDEN.into_iter().enumerate() {
+            add(format!("{first} is"), &[one]);
+            for (second, other) in &FORBIDDEN[at + 1..] {
+                add(format!("{first} and {second} are"), &[one, *other]);
+            }
+        }
+        scenes.push(Scene::dies("sandbox: control", || {
+            filter(libc::SYS_pwritev2, Which::All, refusing(libc::EPERM));
+            filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
+            let _ = foreign_write(broken_pipe(), b"x");
+        }));
+        scenes
+    }
+
+    /// From here on this process sees a small disk in place of the folder for what is temporary.
+    fn small_disk() -> io::Result<()> {
+        let folder = CString::new(env::temp_dir().into_os_string().into_vec())?;
+        let (root, none, tmpfs) = (c"/".as_ptr(), c"none".as_ptr(), c"tmpfs".as_ptr());
+        // SAFETY: all strings are C strings, valid for the calls. The mounts are seen only in the
+        // namespace that is made here.
+        let is_mounted = unsafe {
+            libc::unshare(libc::CLONE_NEWNS) == 0
+                && libc::mount(none, root, none, libc::MS_REC | libc::MS_PRIVATE, null()) == 0
+                && libc::mount(none, folder.as_ptr(), tmpfs, 0, c"size=64k".as_ptr().cast()) == 0
+        };
+        if is_mounted { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Asked of a child, for the answer would change this process.
+    fn can_mount() -> bool {
+        static ANSWER: OnceLock<bool> = OnceLock::new();
+        asked_once(&ANSWER, || {
+            let mut child = Command::new("true");
+            // SAFETY: between fork and exec it makes system calls, and allocates a short string.
+            unsafe { child.pre_exec(small_disk) };
+            child.status().is_ok_and(|status| status.success())
+        })
+    }
+
+    pub fn scenes() -> Vec<Scene> {
+        let can_be_played = can_be_filtered() && can_be_asked();
+        let mut scenes = Vec::new();
+        for (name, play) in surroundings() {
+            let name = format!("surroundings: {name}, every flag is refused");
+            scenes.push(Scene::survives(name, move || {
+                refuse_write_flag(libc::EOPNOTSUPP);
+                refuse_send_flag(libc::EINVAL);
+                assert_none(play());
+            }));
+        }
+        scenes.extend(sandboxes());
+        scenes =
+            scenes.into_iter().map(|scene| scene.only_where(can_be_played, NO_FILTERS)).collect();
+        scenes.push(
+            Scene::survives("small files: a full disk", || {
+                small_disk().unwrap();
+                fill(None);
+            })
+            .only_where(can_mount(), "no disk can be mounted here"),
+        );
+        scenes
+    }
 }

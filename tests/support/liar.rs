@@ -1,14 +1,18 @@
-//! Builds the liars of `tests/liars/`: libraries that are loaded before libc.
+//! Builds the libraries that are loaded before libc: the liars of `tests/liars/`, and the models of
+//! `tests/kernels/`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// One liar: how its trials call it, and what it is built with.
+#[path = "cc.rs"]
+mod cc;
+
+/// One library: how its trials call it, and what it is built of and with.
 #[derive(Clone, Debug)]
 pub struct Liar {
     pub name: String,
+    source: &'static str,
     definitions: Vec<String>,
 }
 
@@ -17,6 +21,7 @@ impl Liar {
     pub fn strips(what: &str, definitions: &[&str]) -> Liar {
         Liar {
             name: format!("strips {what}"),
+            source: "tests/liars/preload.c",
             definitions: definitions.iter().map(|&word| word.into()).collect(),
         }
     }
@@ -29,6 +34,16 @@ impl Liar {
         liar
     }
 
+    /// The model of a kernel, by its name in the source.
+    #[allow(dead_code, reason = "tests/build_script.rs needs none")]
+    pub fn model(kernel: &str) -> Liar {
+        Liar {
+            name: format!("model of {kernel}"),
+            source: "tests/kernels/model.c",
+            definitions: vec![format!("KERNEL={kernel}")],
+        }
+    }
+
     /// The library's path, or why there is no C compiler here. Built once in each run of the tests.
     pub fn build(&self) -> Result<PathBuf, String> {
         static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
@@ -36,29 +51,10 @@ impl Liar {
         if let Some(library) = built.get(&self.name) {
             return Ok(library.clone());
         }
-        // Other packages of this workspace use this file too.
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .map(|folder| folder.join("tests/liars/preload.c"))
-            .find(|source| source.exists())
-            .ok_or("the library's source is not here")?;
-        let name = self.name.replace(' ', "-");
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
-        // Another process may have the old one loaded, or make the same.
-        let new = library.with_extension(std::process::id().to_string());
-        let output = Command::new("cc")
-            .args(["-shared", "-fPIC", "-o"])
-            .arg(&new)
-            .args(self.definitions.iter().map(|word| format!("-D{word}")))
-            .arg(source)
-            .arg("-ldl")
-            // The compiler itself must not be lied to.
-            .env_remove("LD_PRELOAD")
-            .output()
-            .map_err(|error| format!("cc: {error}"))?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
-        std::fs::rename(&new, &library).unwrap();
+        let definitions = self.definitions.iter().map(|word| format!("-D{word}"));
+        let options = ["-shared", "-fPIC", "-ldl"].map(String::from).into_iter().chain(definitions);
+        let name = format!("{}.so", self.name.replace(' ', "-"));
+        let library = cc::build(self.source, &name, options)?;
         built.insert(self.name.clone(), library.clone());
         Ok(library)
     }

@@ -7,14 +7,14 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::mem;
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// What starts a child whose program the kernel cannot run: an emulator and its arguments,
 /// separated by spaces.
@@ -93,21 +93,30 @@ pub fn mask_signal(how: libc::c_int, signal: libc::c_int) {
 
 /// Whether SIGPIPE is blocked on this thread.
 pub fn is_blocked() -> bool {
+    is_signal_blocked(libc::SIGPIPE)
+}
+
+/// The same of any signal.
+pub fn is_signal_blocked(signal: libc::c_int) -> bool {
     // SAFETY: both sets are valid; a null set changes nothing.
     unsafe {
         let mut set = mem::zeroed();
         libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut set);
-        libc::sigismember(&set, libc::SIGPIPE) == 1
+        libc::sigismember(&set, signal) == 1
     }
 }
 
 /// Whether a SIGPIPE is pending on this thread or its process.
 pub fn is_pending() -> bool {
+    is_pending_signal(libc::SIGPIPE)
+}
+
+fn is_pending_signal(signal: libc::c_int) -> bool {
     // SAFETY: sigpending writes the set.
     unsafe {
         let mut set = mem::zeroed();
         libc::sigpending(&mut set);
-        libc::sigismember(&set, libc::SIGPIPE) == 1
+        libc::sigismember(&set, signal) == 1
     }
 }
 
@@ -116,11 +125,11 @@ pub fn take_pending() -> bool {
     take_pending_signal(libc::SIGPIPE)
 }
 
-/// The same of any signal.
+/// The same of any signal. Not every system has sigtimedwait, so no other thread may take it.
 pub fn take_pending_signal(signal: libc::c_int) -> bool {
-    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: set and timeout are valid.
-    unsafe { libc::sigtimedwait(&only(signal), std::ptr::null_mut(), &zero) == signal }
+    let mut taken = 0;
+    // SAFETY: the set and the number are valid for the call.
+    is_pending_signal(signal) && unsafe { libc::sigwait(&only(signal), &mut taken) } == 0
 }
 
 /// Whether a call raises SIGPIPE here: asked with the signal blocked on this thread.
@@ -171,36 +180,68 @@ pub fn load(
 
 // ------------------------------------------------------------------------ connections ----
 
-/// Waits, 10 seconds at most, until the kernel has seen one of `events`, or the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether the kernel of this system is Linux, and no model of another one stands before it.
+const IS_LINUX: bool =
+    cfg!(any(target_os = "android", target_os = "linux")) && option_env!("EPIPE_SYSTEM").is_none();
+
+/// Waits until the kernel has seen one of `events`, or the end.
 pub fn wait(fd: RawFd, events: libc::c_short) {
     let mut poll = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: one pollfd, valid for the call.
-    let answer = unsafe { libc::poll(&mut poll, 1, 10_000) };
+    let answer = unsafe { libc::poll(&mut poll, 1, PATIENCE.as_millis() as libc::c_int) };
     assert_eq!(answer, 1, "the break has not arrived");
 }
 
-/// What poll(2) reports of a FIN. Where it knows no POLLRDHUP (gVisor), the end is something to
-/// read, like all that was sent before it.
+/// Waits until the kernel has seen that the peer has reset the connection. It has no peer then. Not
+/// every poll(2) reports it: NetBSD's does not, and XNU's only if it is asked for something.
+pub fn wait_for_reset(socket: BorrowedFd<'_>) {
+    let begun = Instant::now();
+    while SockRef::from(&socket).peer_addr().is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "the reset has not arrived");
+        thread::yield_now();
+    }
+}
+
+/// What poll(2) reports of a FIN. Where it knows no POLLRDHUP, the end is something to read, like
+/// all that was sent before it.
 fn fin() -> libc::c_short {
-    let (ours, _) = unix_pair().unwrap();
-    let mut poll = libc::pollfd { fd: ours.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
-    // SAFETY: one pollfd, valid for the call.
-    unsafe { libc::poll(&mut poll, 1, 0) };
-    if poll.revents & libc::POLLRDHUP == 0 { libc::POLLIN } else { libc::POLLRDHUP }
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    {
+        let (ours, _) = unix_pair().unwrap();
+        let mut poll = libc::pollfd { fd: ours.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: one pollfd, valid for the call.
+        unsafe { libc::poll(&mut poll, 1, 0) };
+        if poll.revents & libc::POLLRDHUP != 0 {
+            return libc::POLLRDHUP; // gVisor has none
+        }
+    }
+    libc::POLLIN
 }
 
-/// The two ends of a TCP connection over loopback.
+/// A socket that no option protects: std's and socket2's own have one on some systems.
+fn unprotected(socket: Socket) -> io::Result<Socket> {
+    socket.set_cloexec(true)?;
+    Ok(socket)
+}
+
+/// The two ends of a TCP connection over loopback, as a C program makes them.
 pub fn tcp_pair(address: &str) -> io::Result<(OwnedFd, OwnedFd)> {
-    let listener = TcpListener::bind(address)?;
-    let ours = TcpStream::connect(listener.local_addr()?)?;
-    let (theirs, _) = listener.accept()?;
+    let address: SocketAddr = address.parse().expect("an address");
+    let new = || unprotected(Socket::new_raw(Domain::for_address(address), Type::STREAM, None)?);
+    let (listener, ours) = (new()?, new()?);
+    listener.bind(&address.into())?;
+    listener.listen(1)?;
+    ours.connect(&listener.local_addr()?)?;
+    let theirs = unprotected(listener.accept_raw()?.0)?;
     Ok((ours.into(), theirs.into()))
 }
 
-/// The two ends of a Unix stream connection.
+/// The two ends of a Unix stream connection, made so too.
 pub fn unix_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    Ok((ours.into(), theirs.into()))
+    let (ours, theirs) = Socket::pair_raw(Domain::UNIX, Type::STREAM, None)?;
+    Ok((unprotected(ours)?.into(), unprotected(theirs)?.into()))
 }
 
 /// How a connection breaks.
@@ -210,7 +251,7 @@ pub enum Break {
     Rst,
     /// The same, and a read has taken the ECONNRESET.
     RstRead,
-    /// The peer closes with unread data, which resets.
+    /// The peer closes with unread data, which resets on Linux.
     Unread,
     /// The peer closes cleanly; the first write draws the reset.
     Fin,
@@ -224,15 +265,26 @@ pub enum Break {
     ClosedUnread,
 }
 
+/// What writes to a connection report that was reset. Only Linux reports the reset; elsewhere the
+/// socket cannot be sent to, which is seen first (XNU, NetBSD and FreeBSD uipc_socket.c `sosend`).
+pub const RESET: &[&str] = if IS_LINUX { &["ECONNRESET", "EPIPE"] } else { &["EPIPE"] };
+
 impl Break {
-    pub const TCP: [Break; 6] =
-        [Break::Rst, Break::RstRead, Break::Unread, Break::Fin, Break::FinRst, Break::OwnShutdown];
-    pub const UNIX: [Break; 3] = [Break::Closed, Break::ClosedUnread, Break::OwnShutdown];
+    pub const TCP: &[Break] = &[
+        Break::Rst,
+        Break::RstRead,
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        Break::Unread,
+        Break::Fin,
+        Break::FinRst,
+        Break::OwnShutdown,
+    ];
+    pub const UNIX: &[Break] = &[Break::Closed, Break::ClosedUnread, Break::OwnShutdown];
 
     /// What writes report, in order.
     pub fn answers(self) -> &'static [&'static str] {
         match self {
-            Break::Rst | Break::Unread => &["ECONNRESET", "EPIPE"],
+            Break::Rst | Break::Unread => RESET,
             Break::Fin => &["ok", "EPIPE"],
             _ => &["EPIPE"],
         }
@@ -240,13 +292,12 @@ impl Break {
 
     /// Breaks the connection of `ours`, and waits until the kernel has seen it.
     pub fn apply(self, ours: BorrowedFd<'_>, theirs: OwnedFd) -> io::Result<()> {
-        const SEEN_RESET: libc::c_short = 0; // POLLHUP and POLLERR are always told
         let fd = ours.as_raw_fd();
         match self {
             Break::Rst => {
                 SockRef::from(&theirs).set_linger(Some(Duration::ZERO))?;
                 drop(theirs);
-                wait(fd, SEEN_RESET);
+                wait_for_reset(ours);
             }
             Break::RstRead => {
                 Break::Rst.apply(ours, theirs)?;
@@ -257,7 +308,7 @@ impl Break {
                 SockRef::from(&ours).send(b"unread")?; // not broken yet
                 wait(theirs.as_raw_fd(), libc::POLLIN);
                 drop(theirs);
-                wait(fd, SEEN_RESET);
+                wait_for_reset(ours);
             }
             Break::Fin => {
                 drop(theirs);
@@ -268,7 +319,7 @@ impl Break {
                 wait(fd, fin());
                 SockRef::from(&theirs).set_linger(Some(Duration::ZERO))?;
                 drop(theirs);
-                wait(fd, SEEN_RESET);
+                wait_for_reset(ours);
             }
             Break::OwnShutdown => {
                 SockRef::from(&ours).shutdown(Shutdown::Write)?;
@@ -305,8 +356,38 @@ pub fn close_the_reader_of(fd: RawFd) {
     assert_eq!(unsafe { libc::dup2(pipe.as_raw_fd(), fd) }, fd);
 }
 
+/// How many descriptors are open.
+pub fn descriptors() -> usize {
+    // SAFETY: F_GETFD changes nothing.
+    (0..64).filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1).count()
+}
+
+/// Runs `f` where no descriptor can be opened.
+pub fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is valid for both calls.
+    unsafe { assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0) };
+    let none = libc::rlimit { rlim_cur: 0, ..limit };
+    // SAFETY: as above.
+    unsafe { assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &none), 0) };
+    let answer = f();
+    // SAFETY: as above.
+    unsafe { assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0) };
+    answer
+}
+
+/// A TCP connection that is broken, and says so at the first write.
+pub fn broken_stream() -> OwnedFd {
+    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+    Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
+    ours
+}
+
 /// A descriptor that is written to and is no pipe.
+#[cfg(any(target_os = "android", target_os = "linux"))]
 pub fn eventfd() -> OwnedFd {
+    use std::os::fd::FromRawFd;
+
     // SAFETY: eventfd makes a descriptor that nobody else owns.
     unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) }
 }

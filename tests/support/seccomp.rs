@@ -40,6 +40,9 @@ fn install(mut program: Vec<libc::sock_filter>) {
     }
 }
 
+/// Why a scene is not played where they cannot be installed.
+pub const NO_FILTERS: &str = "no seccomp filter can be installed here";
+
 /// Whether filters can be installed here: the question is asked with no program, and EFAULT comes
 /// from a kernel that looked for one. Emulators of a processor answer EINVAL.
 pub fn can_be_filtered() -> bool {
@@ -47,6 +50,12 @@ pub fn can_be_filtered() -> bool {
     // SAFETY: the kernel checks the address.
     let answer = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, none) };
     answer == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+}
+
+/// The same of the calls of sockets. On 32-bit x86 glibc makes all of them by one, `socketcall`,
+/// whose arguments a filter cannot see.
+pub fn can_filter_sockets() -> bool {
+    can_be_filtered() && cfg!(not(target_arch = "x86"))
 }
 
 /// From here on those calls of that number end with a seccomp `action`.
@@ -152,7 +161,7 @@ fn answer(listener: OwnedFd) {
             continue; // interrupted
         }
         let error = NEXT.swap(0, Ordering::AcqRel);
-        let flags = if error == 0 { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 } else { 0 };
+        let flags = if error == 0 { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as _ } else { 0 };
         let response = libc::seccomp_notif_resp { id: call.id, val: 0, error: -error, flags };
         // SAFETY: the response is valid for the call, which reads it.
         let sent =

@@ -1,7 +1,6 @@
 //! The testing kit, tried on itself: what it says will happen, happens, at the byte that it says.
 
-// Broken connections are made as Linux breaks them.
-#![cfg(target_os = "linux")]
+#![cfg(all(unix, not(any(target_os = "redox", target_os = "fuchsia", target_os = "emscripten"))))]
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 

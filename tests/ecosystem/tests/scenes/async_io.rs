@@ -54,8 +54,8 @@ pub fn scenes() -> Vec<Scene> {
     ];
     let unix =
         [row!("UnixStream", UnixStream, control StdUnixStream), adapter_row::<StdUnixStream>()];
-    let mut scenes = play_rows(tcp4, "async-io tcp", &Break::TCP, &tcp);
-    scenes.extend(play_rows(unix_pair, "async-io unix", &Break::UNIX, &unix));
+    let mut scenes = play_rows(tcp4, "async-io tcp", Break::TCP, &tcp);
+    scenes.extend(play_rows(unix_pair, "async-io unix", Break::UNIX, &unix));
     scenes.extend(pairs! {
         "async-io: Async<PipeWriter>: write":
             block_on(Async::new(epipe::io::PipeWriter::from(broken_pipe())).unwrap().write(b"x")),

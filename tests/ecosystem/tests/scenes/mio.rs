@@ -67,8 +67,8 @@ fn sender() -> Sender {
 
 pub fn scenes() -> Vec<Scene> {
     let tcp4 = || tcp_pair("127.0.0.1:0");
-    let mut scenes = play_rows(tcp4, "mio tcp", &Break::TCP, &rows!(TcpStream));
-    scenes.extend(play_rows(unix_pair, "mio unix", &Break::UNIX, &rows!(UnixStream)));
+    let mut scenes = play_rows(tcp4, "mio tcp", Break::TCP, &rows!(TcpStream));
+    scenes.extend(play_rows(unix_pair, "mio unix", Break::UNIX, &rows!(UnixStream)));
     scenes.extend(pairs! {
         "mio pipe: write":
             NoSigpipe::new(sender()).unwrap().write(b"x"),

@@ -30,6 +30,7 @@ fn rows() -> Vec<Row> {
             ours: call!(OwnedFd: s => raw::write_vectored(&s, &slices())),
             control: call!(OwnedFd: s => io_of(rustix::io::writev(&s, &slices()))),
         },
+        #[cfg(has_sendfile)]
         Row {
             name: "rustix::fs::sendfile, by raw::sendfile",
             ours: call!(OwnedFd: s => raw::sendfile(&s, file(100), 0, None)),
@@ -54,6 +55,7 @@ fn rows() -> Vec<Row> {
             ours: call!(OwnedFd: s => raw::write_vectored(&s, &slices())),
             control: call!(OwnedFd: s => io_of(uio::writev(&s, &slices()))),
         },
+        #[cfg(has_sendfile)]
         Row {
             name: "nix sendfile, by raw::sendfile",
             ours: call!(OwnedFd: s => raw::sendfile(&s, file(100), 0, None)),

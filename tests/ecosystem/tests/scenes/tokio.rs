@@ -551,8 +551,8 @@ fn tokio_rustls() -> Vec<Scene> {
 
 pub fn scenes() -> Vec<Scene> {
     let tcp4 = || tcp_pair("127.0.0.1:0");
-    let mut scenes = play_rows(tcp4, "tokio tcp", &Break::TCP, &stream_rows!(TcpStream));
-    scenes.extend(play_rows(unix_pair, "tokio unix", &Break::UNIX, &stream_rows!(UnixStream)));
+    let mut scenes = play_rows(tcp4, "tokio tcp", Break::TCP, &stream_rows!(TcpStream));
+    scenes.extend(play_rows(unix_pair, "tokio unix", Break::UNIX, &stream_rows!(UnixStream)));
     scenes.extend(pipes());
     scenes.extend(healthy());
     scenes.extend(threads());
