@@ -103,8 +103,8 @@ fn row(os: &str, is_unix: bool) -> (String, String) {
     ];
     let pipes = [(row.write_flag, "write_flag"), (row.fd_flag, "fd_flag"), (true, guard)];
     let (sockets, pipes) = (list(sockets).join(", "), list(pipes).join(", "));
-    if os == "netbsd" {
-        // There anybody may take away what was set: these go with the guard.
+    if !row.stays_set {
+        // These go with the guard.
         let with_the_guard = |set: &str, techniques: String| {
             let (set, guard) = (format!("`{set}`"), format!("`{guard}`"));
             techniques.replace(&format!("{set}, {guard}"), &format!("{guard} with {set}"))

@@ -33,10 +33,9 @@ fn run(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usi
 #[inline(never)]
 fn run_otherwise(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
     #[cfg(fd_flag)]
-    // XNU refuses to set it on a socket that is shut down, but may tell that it is set.
-    if (super::fd_flag::set(fd) || super::socket_option::set_on_borrowed(fd))
-        && super::socket_option::PROTECTS_ALONE
-    {
+    // XNU refuses to set it on a socket that is shut down, but may tell that it is set. What does
+    // not stay set spares a host its own handler; there the guard protects.
+    if (super::fd_flag::set(fd) || super::socket_option::set_on_borrowed(fd)) && cfg!(stays_set) {
         return plain(fd, bufs);
     }
     #[cfg(write_flag)]

@@ -123,7 +123,7 @@ fn run_otherwise(
     call: impl Fn() -> io::Result<usize>,
 ) -> io::Result<usize> {
     #[cfg(socket_option)]
-    if super::socket_option::set_on_borrowed(socket) && super::socket_option::PROTECTS_ALONE {
+    if super::socket_option::set_on_borrowed(socket) && cfg!(stays_set) {
         return call();
     }
     #[cfg(not(socket_option))]

@@ -16,11 +16,6 @@ use libc::SOL_SOCKET;
 use super::constant::SO_NOSIGPIPE;
 use super::option;
 
-/// Not on NetBSD, where what protects is a flag of the file, and `F_SETFL` of anybody takes it away
-/// again (sys/fcntl.h, FNOSIGPIPE is one of FCNTLFLAGS): also between its setting and the write. So
-/// the guard protects, and the flag spares a host its own handler.
-pub(super) const PROTECTS_ALONE: bool = !cfg!(kernel = "netbsd");
-
 /// Of a borrowed descriptor. The option belongs to the socket and is shared with other processes,
 /// so the inherited ones (0 to 2) stay untouched.
 pub(super) fn set_on_borrowed(fd: BorrowedFd<'_>) -> bool {
@@ -29,16 +24,15 @@ pub(super) fn set_on_borrowed(fd: BorrowedFd<'_>) -> bool {
 
 /// Asks before it sets: an accepted socket has inherited the option, and XNU refuses to set
 /// it (EINVAL) once both directions are shut down, which the close of a Unix peer does at
-/// once (uipc_socket.c); reading has no such check. Not on NetBSD, where the answer is about
-/// the socket, what protects is a flag of the file, and setting the one sets the other
-/// (uipc_syscalls.c `sys_setsockopt`).
+/// once (uipc_socket.c); reading has no such check. Not where it may have been taken away: NetBSD
+/// answers of the socket, and setting that sets the file's flag (uipc_syscalls.c `sys_setsockopt`).
 pub(super) fn set(socket: BorrowedFd<'_>) -> bool {
     if cfg!(epipe_refused = "socket_option") {
         return false;
     }
     // SAFETY: the option's value is an int, here and below.
     let found = || unsafe { option::get::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE) };
-    (!cfg!(kernel = "netbsd") && found().is_ok_and(|value| value != 0))
+    (cfg!(stays_set) && found().is_ok_and(|value| value != 0))
         // SAFETY: as above.
         || unsafe { option::set::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE, &1) }.is_ok()
 }

@@ -41,6 +41,8 @@ pub struct Row {
     pub socket_option: bool,
     /// `F_SETNOSIGPIPE`.
     pub fd_flag: bool,
+    /// Option and flag stay set until somebody clears just these.
+    pub stays_set: bool,
     /// `RWF_NOSIGNAL`.
     pub write_flag: bool,
 }
@@ -53,6 +55,7 @@ const ANY_OTHER_UNIX: Row = Row {
     send_flag: SendFlag::Absent,
     socket_option: false,
     fd_flag: false,
+    stays_set: true,
     write_flag: false,
 };
 
@@ -75,16 +78,19 @@ pub const TABLE: [Row; 8] = [
         send_flag: SendFlag::SecondBelt,
         socket_option: true,
         fd_flag: true,
-        write_flag: false,
+        ..ANY_OTHER_UNIX
     },
     Row {
-        // The signal goes to the process: uipc_syscalls.c `psignal`.
+        // The signal goes to the process: uipc_syscalls.c `psignal`. What protects, on sockets too,
+        // is a flag of the file, which `F_SETFL` of anybody takes away (sys/fcntl.h, FNOSIGPIPE is
+        // one of FCNTLFLAGS).
         kernels: &["netbsd"],
         raised_at: RaisedAt::Process,
         send_flag: SendFlag::Alone,
         socket_option: true,
         fd_flag: true,
-        write_flag: false,
+        stays_set: false,
+        ..ANY_OTHER_UNIX
     },
     Row {
         kernels: &["dragonfly", "freebsd"],
@@ -150,7 +156,7 @@ impl Target {
 
     /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std, libc,
     /// socket2 and the optional crates have on this target.
-    pub fn cfgs(&self) -> [(&'static str, bool); 25] {
+    pub fn cfgs(&self) -> [(&'static str, bool); 26] {
         let row = self.row();
         // One of these systems.
         let os = |names: &str| names.split(' ').any(|name| name == self.os);
@@ -168,6 +174,7 @@ impl Target {
             ("send_flag_alone", row.send_flag == SendFlag::Alone),
             ("socket_option", row.socket_option),
             ("fd_flag", row.fd_flag),
+            ("stays_set", row.stays_set),
             ("write_flag", row.write_flag),
             // Handles: descriptors, or anything that can be borrowed.
             ("has_fd", is_unix || is_wasi),

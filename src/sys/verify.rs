@@ -96,11 +96,10 @@ pub(crate) fn protection() -> Protection {
     let has_write_flag = false;
     let send_flag = (has_send_flag, Technique::SendFlag);
     let write_flag = (has_write_flag, Technique::WriteFlag);
-    // On NetBSD anybody's F_SETFL takes away what was set: there these go with the guard.
-    let stays_set = cfg!(not(kernel = "netbsd"));
-    let has_fd_flag = stays_set && cfg!(all(fd_flag, not(epipe_refused = "fd_flag")));
+    // What does not stay set goes with the guard.
+    let has_fd_flag = cfg!(all(fd_flag, stays_set, not(epipe_refused = "fd_flag")));
     let fd_flag = (has_fd_flag, Technique::FdFlag);
-    let has_option = stays_set && cfg!(all(socket_option, not(epipe_refused = "socket_option")));
+    let has_option = cfg!(all(socket_option, stays_set, not(epipe_refused = "socket_option")));
     let option = (has_option, Technique::SocketOption);
     let guard = (true, super::guard::TECHNIQUE);
     Protection {
