@@ -116,7 +116,9 @@ mod unix {
             peer: "socket2",
             dies: WITHOUT_OPTION,
             theirs: || count(Socket::from(broken_stream()?).write(b"record")),
-            ours: || count(epipe::Socket::from(Socket::from(broken_stream()?)).write(b"record")),
+            ours: || {
+                count(epipe::socket2::Socket::from(Socket::from(broken_stream()?)).write(b"record"))
+            },
         },
     ];
 

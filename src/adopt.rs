@@ -10,11 +10,11 @@ use thiserror::Error;
 
 use crate::sys::handle::Handle;
 
-/// A handle that [`NoSigpipe`](crate::NoSigpipe) can adopt: the bytes of each write may go straight
-/// to its descriptor.
+/// A handle that [`NoSigpipe`](crate::NoSigpipe) can adopt: the bytes of each write may go to its
+/// descriptor without the type's own `write`.
 ///
 /// It is implemented for each type by itself, never for all that have a descriptor: only the type's
-/// author knows whether bytes may pass its own `write` by. It is there for std's streams, pipes,
+/// author knows whether bytes may do that. It is there for std's streams, pipes,
 /// files and pipes of children, for socket2's and this crate's types, for `OwnedFd` and
 /// `BorrowedFd`, and for `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these.
 ///
@@ -45,15 +45,15 @@ use crate::sys::handle::Handle;
 /// writes to. Windows has none: there it asks for nothing, and every write is the type's own.
 pub trait Adopt: Handle {}
 
-/// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with their
-/// features the handles of tokio and mio, which are written to inside these crates' own calls.
+/// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with the
+/// feature `mio` the handles of mio, which are written to inside that crate's own calls.
 #[diagnostic::on_unimplemented(
     message = "`NoSigpipe` cannot adopt a `{Self}`",
-    note = "whatever writes by itself goes into `Guarded::new(…)`: stdout, boxed and foreign writers",
-    note = "a handle of tokio's goes in by itself: a `Box`, `Arc` or reference would be no `AsyncWrite`",
-    note = "handles of tokio and mio need the feature of that name (and the same major version)",
+    note = "whatever writes by itself goes into `Guarded::new(…)`: boxed, foreign, async writers",
+    note = "for tokio's handles there is `epipe::tokio` (feature `tokio`): `TcpStream::from(theirs)`",
+    note = "handles of mio need the feature of that name (and the same major version)",
     note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
-    note = "what is only read from needs nothing"
+    note = "a foreign pipe or socket goes in as `OwnedFd::from(handle)`; a reader needs nothing"
 )]
 pub trait Adoptable: Handle {}
 
@@ -81,7 +81,7 @@ impl Adopt for crate::io::PipeWriter {}
 #[cfg(unix)]
 impl Adopt for crate::os::unix::net::UnixStream {}
 #[cfg(has_socket2)]
-impl Adopt for crate::Socket {}
+impl Adopt for crate::socket2::Socket {}
 
 impl<T: Adopt> Adopt for &T {}
 impl<T: Adopt> Adopt for &mut T {}
@@ -112,7 +112,7 @@ impl<T> AdoptError<T> {
         &self.error
     }
 
-    /// The handle, as it was given.
+    /// The handle, as it was given: not protected.
     pub fn into_inner(self) -> T {
         self.handle
     }

@@ -9,6 +9,8 @@ mod sys;
 
 #[doc = include_str!("../docs/bindings.md")]
 pub mod bindings {}
+#[doc = include_str!("../docs/migration.md")]
+pub mod migration {}
 pub mod io;
 pub mod net;
 pub mod os;
@@ -23,12 +25,10 @@ pub use sigpipe::guarded::Guarded;
 pub use verify::{protection, verify};
 
 #[cfg(has_socket2)]
-mod socket;
-#[cfg(has_socket2)]
-pub use {self::socket::Socket, socket2};
+pub mod socket2;
 
 #[cfg(all(feature = "async-io", has_reactor))]
-mod async_io;
+pub mod async_io;
 #[cfg(all(feature = "mio", has_reactor))]
 mod mio;
 #[cfg(all(feature = "tokio", has_tokio))]

@@ -12,9 +12,9 @@ use crate::sys::handle::adapter_traits;
 /// signal.
 ///
 /// For what other code gives you: a child's stdin, a `File` that is a FIFO, a descriptor, a socket
-/// of mio or tokio. Where you create the handle yourself, the types of [`net`](crate::net),
-/// [`io`](crate::io) and [`Socket`](crate::Socket) are the ones to take. What `T` can do besides,
-/// [`get_ref`](NoSigpipe::get_ref) shows: `stream.get_ref().set_nodelay(true)?`.
+/// of mio. If you create the handle yourself, take a type of [`net`](crate::net),
+/// [`io`](crate::io) or [`socket2`](crate::socket2). What else `T` can do is called on
+/// [`get_ref`](NoSigpipe::get_ref): `stream.get_ref().set_nodelay(true)?`.
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -35,9 +35,9 @@ use crate::sys::handle::adapter_traits;
 /// # fn main() {}
 /// ```
 ///
-/// `NoSigpipe<T>` and `&NoSigpipe<T>` are `Write` for every `T` that is [`Adopt`]: the bytes go
-/// straight to the descriptor. It reads, seeks and is borrowed as `T` is. What writes by itself,
-/// such as stdout or a boxed writer, goes into [`Guarded`](crate::Guarded).
+/// `NoSigpipe<T>` and `&NoSigpipe<T>` are `Write` for every `T` that is [`Adopt`]: the bytes go to
+/// the descriptor, not to the `write` of `T`. It reads, seeks and is borrowed as `T` is. What
+/// writes by itself, such as a boxed writer, goes into [`Guarded`](crate::Guarded).
 ///
 /// # Cost
 ///
@@ -49,7 +49,8 @@ use crate::sys::handle::adapter_traits;
 /// # Limits
 ///
 /// * [`get_ref`](NoSigpipe::get_ref) and the borrowed handles show `T` itself: what is written
-///   through them is not protected.
+///   through them is not protected. [`into_inner`](NoSigpipe::into_inner), `into_raw_fd` and
+///   `Into<OwnedFd>` end the protection.
 /// * The descriptor is asked once. A pipe or a socket may take the place of a *regular file*
 ///   (`dup2`, as programs do that reopen their log). With `write_flag` (Linux 6.18) a write to it
 ///   is protected; with `fd_flag` (Apple, NetBSD) one to a pipe, if the descriptor is none of 0 to

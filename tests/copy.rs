@@ -184,10 +184,10 @@ fn every_byte_arrives_between_all_types() {
             "tcp" TcpStream, "unix" UnixStream, "pipe" epipe::io::PipeReader, "file" File,
             "tcp" std::net::TcpStream, "unix" std::os::unix::net::UnixStream,
             "pipe" io::PipeReader, "pipe" std::process::ChildStdout, "pipe" File,
-            "tcp" epipe::Socket, "file" epipe::io::PipeReader;
+            "tcp" epipe::socket2::Socket, "file" epipe::io::PipeReader;
             ["tcp" TcpStream, "unix" UnixStream, "pipe" epipe::io::PipeWriter, "file" File,
              "tcp" std::net::TcpStream, "unix" std::os::unix::net::UnixStream,
-             "pipe" io::PipeWriter, "pipe" std::process::ChildStdin, "unix" epipe::Socket,
+             "pipe" io::PipeWriter, "pipe" std::process::ChildStdin, "unix" epipe::socket2::Socket,
              "file" epipe::io::PipeWriter]
         );
     }
@@ -971,7 +971,9 @@ fn messages_keep_their_borders() {
             theirs.send(message).unwrap();
         }
         let copied = match ty {
-            Type::DGRAM => copy(&mut epipe::Socket::from(from), &mut epipe::Socket::from(to)),
+            Type::DGRAM => {
+                copy(&mut epipe::socket2::Socket::from(from), &mut epipe::socket2::Socket::from(to))
+            }
             // Somebody has taken them for streams.
             _ => copy(
                 &mut UnixStream::from(OwnedFd::from(from)),
@@ -998,7 +1000,7 @@ fn messages_keep_their_borders() {
     // What goes out as datagrams is cut as std cuts it.
     let (to, mut out) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
     let mut from = epipe::io::PipeReader::from(source("pipe", &long[..20_000]));
-    assert_eq!(copy(&mut from, &mut epipe::Socket::from(to)).unwrap(), 20_000);
+    assert_eq!(copy(&mut from, &mut epipe::socket2::Socket::from(to)).unwrap(), 20_000);
     assert!(out.read(&mut vec![0; 200_000]).unwrap() <= 8192);
 }
 

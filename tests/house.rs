@@ -13,8 +13,11 @@ use std::path::{Path, PathBuf};
 /// that signal handlers and forked children may take (`threads.rs`, `process_handler.rs`: 280), a
 /// flag that proves itself (`write_flag.rs`, `trust.rs`, `pipe.rs`: 180), and errors that a socket
 /// reports once (`send_flag.rs`, `copy.rs`, `sendfile.rs`: 60). 17 more are what is left of the
-/// rows that a test can force (50), after what a handle remembered of itself was deleted.
-const BUDGET: [(&str, usize); 3] = [("code lines", 4528), ("traits", 10), ("macros", 16)];
+/// rows that a test can force (50), after what a handle remembered of itself was deleted. 250 more
+/// are for names that looked protected and were not: socket2's, standard output, foreign writers.
+/// 41 of these and two macros stand in `sys/handle.rs` for the types of `tokio`: a handle that is
+/// lent, and the one cast by which a half lends its stream.
+const BUDGET: [(&str, usize); 3] = [("code lines", 4778), ("traits", 10), ("macros", 18)];
 
 /// Every Rust file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -160,14 +163,200 @@ fn sys_imports_nothing_from_above_it() {
     assert!(upwards.is_empty(), "src/sys looks upwards:\n{}", upwards.join("\n"));
 }
 
+/// Whoever takes the original type, or the descriptor, out of one of ours reads what that means.
+#[test]
+fn the_end_of_protection_says_so() {
+    const ENDS: [&str; 9] = [
+        "into_unprotected",
+        "into_inner",
+        "$into_raw_fn",
+        "into_owned_fd",
+        "into_blocking_fd",
+        "into_nonblocking_fd",
+        "as_std_mut",
+        "get_ref",
+        "get_mut",
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut ends, mut silent) = (0, Vec::new());
+    for file in files(&root) {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(name) = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("fn ") else {
+                continue;
+            };
+            if !ENDS.iter().any(|end| name.starts_with(&format!("{end}("))) {
+                continue;
+            }
+            ends += 1;
+            let above = lines[..at].iter().rev();
+            let mut docs =
+                above.take_while(|line| line.starts_with("///") || line.starts_with("#["));
+            if !docs.any(|line| line.contains("protect")) {
+                silent.push(format!("{}:{}: {line}", file.display(), at + 1));
+            }
+        }
+    }
+    assert!(ends > 12, "only {ends} are found");
+    assert!(silent.is_empty(), "protection ends in silence:\n{}", silent.join("\n"));
+}
+
+/// What the public modules take from other crates, by name: `std::io::{BufRead, …}` gives
+/// `BufRead` and so on.
+fn foreign_names(code: &[String]) -> Vec<String> {
+    let mut names = Vec::new();
+    let text = code.join(" ");
+    for statement in text.split("pub use ").skip(1) {
+        let path = statement.split(';').next().unwrap().replace(' ', "");
+        let first = path.trim_start_matches("::").split("::").next().unwrap();
+        let is_own = ["crate", "self", "super"].contains(&first) || !path.contains("::");
+        let is_mine = first.chars().all(|c| c.is_lowercase() || c == '_')
+            && ["std", "socket2", "tokio", "mio", "async_io"].contains(&first);
+        if is_own || !is_mine {
+            continue;
+        }
+        let list = path.split_once('{').map_or(&path[path.rfind("::").unwrap() + 2..], |it| it.1);
+        let list = list.trim_end_matches('}').split(',').filter(|name| !name.is_empty());
+        names.extend(list.map(|name| name.rsplit("::").next().unwrap().to_owned()));
+    }
+    names
+}
+
+/// A name under `epipe::` that writes is protected: whatever is re-exported does not write by
+/// itself. A name that is missing here was added without this question.
+#[test]
+fn no_public_name_writes_unprotected() {
+    /// A list of types, and which of them lend a descriptor: what writes to one does.
+    macro_rules! lend_descriptors {
+        ($($ty:ty,)+) => {{
+            use std::marker::PhantomData;
+            trait No {
+                fn lends(&self) -> bool {
+                    false
+                }
+            }
+            impl<T> No for &PhantomData<T> {}
+            trait Yes {
+                fn lends(&self) -> bool {
+                    true
+                }
+            }
+            #[cfg(unix)]
+            impl<T: std::os::fd::AsFd> Yes for PhantomData<T> {}
+            [$((stringify!($ty), (&PhantomData::<$ty>).lends())),+]
+        }};
+    }
+    use std::io::*;
+    use std::net::*;
+    // A buffer or a chain writes to what it was given, and that is the user's choice.
+    let [control, types @ ..] = lend_descriptors![
+        std::net::TcpStream,
+        BufReader<&[u8]>, BufWriter<Vec<u8>>, Bytes<&[u8]>, Chain<Empty, Empty>, Cursor<Vec<u8>>,
+        Empty, Error, ErrorKind, IntoInnerError<Vec<u8>>, IoSlice<'static>, IoSliceMut<'static>,
+        LineWriter<Vec<u8>>, Lines<&[u8]>, Repeat, Result<()>, SeekFrom, Sink, Split<&[u8]>,
+        Take<Empty>, AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr,
+        SocketAddrV4, SocketAddrV6, socket2::Domain, socket2::Protocol, socket2::SockAddr,
+        socket2::SockAddrStorage, socket2::TcpKeepalive, socket2::Type, socket2::sa_family_t,
+        socket2::socklen_t, socket2::MaybeUninitSlice<'static>,
+        socket2::MsgHdr<'static, 'static, 'static>,
+        socket2::MsgHdrMut<'static, 'static, 'static>, socket2::RecvFlags,
+        socket2::InterfaceIndexOrAddress,
+    ];
+    let others = [
+        // They read.
+        "Stdin",
+        "StdinLock",
+        "stdin",
+        // Traits, and modules of traits and of plain descriptors.
+        "BufRead",
+        "IsTerminal",
+        "Read",
+        "Seek",
+        "SocketAddrExt",
+        "ToSocketAddrs",
+        "Write",
+        "fd",
+        "ffi",
+        "fs",
+        "io",
+        "prelude",
+        "process",
+        "raw",
+        "thread",
+        "windows",
+        // tokio's: they read; traits and numbers; memory, and what writes to its own argument.
+        "ChildStderr",
+        "ChildStdout",
+        "Receiver",
+        "AsyncBufRead",
+        "AsyncBufReadExt",
+        "AsyncRead",
+        "AsyncReadExt",
+        "AsyncSeek",
+        "AsyncSeekExt",
+        "AsyncWrite",
+        "AsyncWriteExt",
+        "Interest",
+        "Ready",
+        // The peer of a UDP socket raises nothing, and tokio's has no `shutdown`.
+        "UdpSocket",
+        "UCred",
+        "gid_t",
+        "lookup_host",
+        "pid_t",
+        "uid_t",
+        "BufStream",
+        "DuplexStream",
+        "Join",
+        "ReadBuf",
+        "ReadHalf",
+        "SimplexStream",
+        "WriteHalf",
+        "copy",
+        "copy_bidirectional",
+        "copy_bidirectional_with_sizes",
+        "copy_buf",
+        "duplex",
+        "join",
+        "simplex",
+        "split",
+        // Memory and options; the last two are Linux's.
+        "empty",
+        "read_to_string",
+        "repeat",
+        "sink",
+        "CcidEndpoints",
+        "SockFilter",
+    ];
+    assert_eq!(control.1, cfg!(unix), "the question works");
+    let mut known = Vec::from(others);
+    for (ty, lends) in &types {
+        assert!(!lends, "{ty} lends a descriptor: it has to be ours");
+        known.push(ty.split('<').next().unwrap().rsplit(' ').next().unwrap());
+    }
+    let known: Vec<_> = known.iter().map(|name| name.rsplit("::").next().unwrap()).collect();
+    let mut unknown = Vec::new();
+    for (file, code) in source().filter(|(file, _)| !file.starts_with("sys/")) {
+        for name in foreign_names(&code) {
+            if !known.contains(&name.as_str()) {
+                unknown.push(format!("src/{file}: {name}"));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "does this write?\n{}", unknown.join("\n"));
+    let found = foreign_names(&["pub use std::io::*; pub use ::tokio::net::{A, b::C};".into()]);
+    assert_eq!(found, ["*", "A", "C"], "a glob has no name of its own");
+}
+
 #[test]
 fn the_budget_is_kept() {
-    const FEATURES: [&str; 3] = ["async_io.rs", "mio.rs", "tokio.rs"];
+    const FEATURES: [&str; 3] = ["async_io.rs", "mio.rs", "tokio/"];
     let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs");
     let build = ("build.rs".to_owned(), code(&fs::read_to_string(build).unwrap()));
     let mut counts = [0; 3];
     for (file, code) in source().chain([build]) {
-        if FEATURES.contains(&file.as_str()) {
+        if FEATURES.iter().any(|feature| file.starts_with(feature)) {
             continue;
         }
         for line in code.iter().filter(|line| !line.trim().is_empty()) {

@@ -176,10 +176,10 @@ fn every_method_has_its_twins_signature() {
 /// The traits of std's types, ours.
 #[test]
 fn every_trait_of_the_twin_is_there() {
-    use epipe::Socket;
     use epipe::io::{PipeReader, PipeWriter};
     use epipe::net::{Incoming, IntoIncoming, TcpListener, TcpStream, UdpSocket};
     use epipe::os::unix::net::{self as unix, UnixDatagram, UnixListener, UnixStream};
+    use epipe::socket2::Socket;
     use std::io::{Read, Write};
     use std::iter::FusedIterator;
     use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -293,7 +293,7 @@ fn every_type_is_as_large_as_its_twin() {
         epipe::os::unix::net::UnixDatagram, std::os::unix::net::UnixDatagram;
         epipe::io::PipeReader, std::io::PipeReader;
         epipe::io::PipeWriter, std::io::PipeWriter;
-        epipe::Socket, socket2::Socket;
+        epipe::socket2::Socket, socket2::Socket;
     }
 }
 
@@ -303,6 +303,7 @@ macro_rules! program {
         fn $name() -> std::io::Result<Vec<String>> {
             use ::$root::io::prelude::*;
             use ::$root::io::{self, BufReader, BufWriter, IoSlice, PipeReader, PipeWriter};
+            use ::$root::io::{Stdout, StdoutLock, stderr, stdout};
             use ::$root::net::*;
             use ::$root::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
             use std::process::{Command, Stdio};
@@ -368,6 +369,19 @@ macro_rules! program {
             seen.push(io::read_to_string(child.stdout.take().unwrap())?);
             child.wait()?;
 
+            let out: Stdout = stdout();
+            let mut lock: StdoutLock<'static> = out.lock();
+            seen.push(format!("{:?}", lock.write_all(b"").and(lock.flush())));
+            drop(lock);
+            let outs: [Box<dyn Write + Send>; 2] =
+                [Box::new(out), Box::new(BufWriter::new(stderr()))];
+            for mut out in outs {
+                write!(out, "")?;
+                out.flush()?;
+            }
+            let status = Command::new("true").stdout(stderr()).stderr(stdout()).status()?;
+            seen.push(status.to_string());
+
             let refused = TcpStream::connect(address).unwrap_err();
             seen.push(format!("{:?} {refused}", refused.kind()));
             let nowhere = UnixStream::connect("/nowhere").unwrap_err();
@@ -421,7 +435,7 @@ fn every_type_prints_as_its_twin() {
         datagram => std::os::unix::net::UnixDatagram;
         reader => std::io::PipeReader;
         writer => std::io::PipeWriter;
-        epipe::Socket::from(epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+        epipe::socket2::Socket::from(epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap())
             => socket2::Socket;
     }
 }

@@ -1,4 +1,4 @@
-//! `epipe::Socket` and `epipe::raw`, beyond what `tests/sigpipe` shows.
+//! `epipe::socket2::Socket` and `epipe::raw`, beyond what `tests/sigpipe` shows.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(all(unix, not(target_os = "redox")))] // it has no sendmsg
@@ -7,8 +7,8 @@ use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 
-use epipe::socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, SockRef, Type};
-use epipe::{Socket, raw};
+use epipe::raw;
+use epipe::socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, SockRef, Socket, Type};
 
 fn pair() -> (Socket, Socket) {
     Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap()

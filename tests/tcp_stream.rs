@@ -42,7 +42,7 @@ fn a_handle_keeps_its_number_through_every_conversion() {
     let ours = TcpStream::from(std::net::TcpStream::from(ours));
     let ours = TcpStream::from(OwnedFd::from(ours));
     let ours = TcpStream::from(socket2::Socket::from(ours));
-    let mut ours = TcpStream::from(epipe::Socket::from(ours));
+    let mut ours = TcpStream::from(epipe::socket2::Socket::from(ours));
     assert_eq!(ours.as_raw_fd(), number);
     ours.write_all(b"x").unwrap();
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 1);

@@ -89,22 +89,22 @@ macro_rules! stream_rows {
 
 fn socket_rows() -> Vec<Row> {
     rows! {
-        "Socket::send": epipe::Socket: s => s.send(DATA), twin Socket: s => s.send(DATA);
+        "Socket::send": epipe::socket2::Socket: s => s.send(DATA), twin Socket: s => s.send(DATA);
         "Socket::send_with_flags":
-            epipe::Socket: s => s.send_with_flags(DATA, 0),
+            epipe::socket2::Socket: s => s.send_with_flags(DATA, 0),
             twin Socket: s => s.send_with_flags(DATA, 0);
         "Socket::send_vectored":
-            epipe::Socket: s => s.send_vectored(&slices()),
+            epipe::socket2::Socket: s => s.send_vectored(&slices()),
             twin Socket: s => s.send_vectored(&slices());
         "Socket::sendmsg":
-            epipe::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0),
+            epipe::socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0),
             twin Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0);
-        "Socket::write": epipe::Socket: s => s.write(DATA), twin Socket: s => s.write(DATA);
+        "Socket::write": epipe::socket2::Socket: s => s.write(DATA), twin Socket: s => s.write(DATA);
         "Socket::write_vectored by reference":
-            epipe::Socket: s => (&s).write_vectored(&slices()),
+            epipe::socket2::Socket: s => (&s).write_vectored(&slices()),
             twin Socket: s => (&s).write_vectored(&slices());
         "a cloned Socket's send":
-            epipe::Socket: s => s.try_clone().unwrap().send(DATA),
+            epipe::socket2::Socket: s => s.try_clone().unwrap().send(DATA),
             twin Socket: s => s.try_clone().unwrap().send(DATA);
         "raw::send": Socket: s => raw::send(&s, DATA), twin Socket: s => s.send(DATA);
         "raw::send_with_flags":
@@ -295,12 +295,15 @@ fn a_pipe_without_a_reader() {
 /// A system without the signal: what asks about it answers, and what shields from it is nothing.
 #[cfg(windows)]
 mod without_the_signal {
-    use epipe::sigpipe::{Disposition, Guard, disposition, guard, ignore, suppressed};
+    use epipe::sigpipe::{
+        Disposition, Guard, catch_unwind, disposition, guard, ignore, restore_default, suppressed,
+    };
 
     #[test]
     fn it_counts_as_ignored() {
         assert_eq!(disposition().unwrap(), Disposition::Ignored);
         assert_eq!(ignore().unwrap(), Disposition::Ignored);
+        assert_eq!(restore_default().unwrap(), Disposition::Ignored);
     }
 
     #[test]
@@ -318,6 +321,7 @@ mod without_the_signal {
         drop(guard().unwrap());
         drop(outer);
         assert_eq!(suppressed(|| 7).unwrap(), 7);
+        assert_eq!(catch_unwind(|| 7).unwrap().unwrap(), 7);
     }
 
     #[test]
@@ -330,7 +334,7 @@ mod without_the_signal {
                 size_of::<net::UdpSocket>(),
                 size_of::<io::PipeReader>(),
                 size_of::<io::PipeWriter>(),
-                size_of::<epipe::Socket>(),
+                size_of::<epipe::socket2::Socket>(),
             ],
             [
                 size_of::<std::net::TcpStream>(),

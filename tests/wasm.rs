@@ -47,7 +47,8 @@ mod sockets {
     use std::io::{self, ErrorKind, IoSlice, Read, Write};
     use std::net::{TcpListener, TcpStream, UdpSocket};
 
-    use epipe::{NoSigpipe, Socket, raw};
+    use epipe::socket2::Socket;
+    use epipe::{NoSigpipe, raw};
 
     /// A connection whose peer is gone, and has shown it.
     fn broken() -> TcpStream {

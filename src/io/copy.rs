@@ -29,7 +29,7 @@ use crate::sigpipe;
 ///
 /// On Linux and Android these types are known, and references to them:
 ///
-/// * the sockets and pipes of this crate and of std, and [`Socket`](crate::Socket)
+/// * the sockets and pipes of this crate and of std, and [`Socket`](crate::socket2::Socket)
 /// * [`File`](std::fs::File), and the pipes of a child process
 /// * [`NoSigpipe`](crate::NoSigpipe) of std's streams and pipe ends, `ChildStdin` and `File`
 ///
@@ -51,8 +51,8 @@ use crate::sigpipe;
 ///
 /// # Limits
 ///
-/// * A writer that buffers (`Stdout`, a `BufWriter` over std's type) may write what it has kept
-///   later, outside the guard.
+/// * A writer that buffers (std's `Stdout`, a `BufWriter` over std's type) may write what it has
+///   kept later, outside the guard.
 /// * The guard protects this thread. A thread or a process that `reader` or `writer` starts
 ///   inherits the blocked SIGPIPE (see [`sigpipe`]).
 /// * From a pipe to a full socket: while splice waits, every other user of the pipe waits too, in a

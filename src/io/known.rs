@@ -24,5 +24,5 @@ pub(super) static KNOWN: [Known; 18] = [
     Known::new::<NoSigpipe<ChildStdin>>(Some(Kind::Pipe)),
     Known::new::<File>(None),
     Known::new::<NoSigpipe<File>>(None),
-    Known::new::<crate::Socket>(None),
+    Known::new::<crate::socket2::Socket>(None),
 ];

@@ -1,14 +1,20 @@
-//! Mirrors [`std::io`]: pipes and [`copy()`] are ours, the rest is re-exported.
-//!
-//! [`stdout`] and [`stderr`] are std's, and a write to a closed one raises: write to
-//! [`Guarded::new(stdout())`](crate::Guarded).
+//! Like [`std::io`]: pipes, [`copy()`], [`stdout`] and [`stderr`] are ours, the rest is
+//! re-exported.
 
+mod best_effort;
 mod copy;
 #[cfg(has_splice)]
 mod known;
 mod pipe;
+mod stdio;
 
-pub use std::io::*;
+pub use std::io::{
+    BufRead, BufReader, BufWriter, Bytes, Chain, Cursor, Empty, Error, ErrorKind, IntoInnerError,
+    IoSlice, IoSliceMut, IsTerminal, LineWriter, Lines, Read, Repeat, Result, Seek, SeekFrom, Sink,
+    Split, Stdin, StdinLock, Take, Write, empty, prelude, read_to_string, repeat, sink, stdin,
+};
 
+pub use best_effort::BestEffort;
 pub use copy::copy;
 pub use pipe::{PipeReader, PipeWriter, pipe};
+pub use stdio::{Stderr, StderrLock, Stdout, StdoutLock, stderr, stdout};

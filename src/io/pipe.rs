@@ -61,9 +61,9 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 ///
 /// # Limits
 ///
-/// `Into` std's type, `Into<OwnedFd>`, `Into<Stdio>` and `into_raw_fd` end the protection.
-/// `From<ChildStdin>` is Unix's alone: Windows opens that end for overlapped I/O, which std's pipe
-/// type cannot do from two threads at once.
+/// `into_unprotected`, `Into` std's type, `Into<OwnedFd>`, `Into<Stdio>` and `into_raw_fd` end the
+/// protection. `From<ChildStdin>` is Unix's alone: Windows opens that end for overlapped I/O, which
+/// std's pipe type cannot do from two threads at once.
 pub struct PipeWriter {
     inner: std::io::PipeWriter,
 }

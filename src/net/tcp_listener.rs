@@ -13,8 +13,8 @@ use crate::sys::{handle, socket};
 ///
 /// # Limits
 ///
-/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection of what it
-/// accepts.
+/// `into_unprotected`, `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the
+/// protection of what it accepts.
 pub struct TcpListener {
     inner: std::net::TcpListener,
 }

@@ -17,9 +17,9 @@ use crate::sys::{handle, socket};
 ///
 /// # Limits
 ///
-/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection. On stable
-/// Rust `is_write_vectored` cannot be forwarded: `BufWriter::write_vectored` copies into its
-/// buffer where std's type passes the slices on.
+/// `into_unprotected`, `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the
+/// protection. On stable Rust `is_write_vectored` cannot be forwarded: `BufWriter::write_vectored`
+/// copies into its buffer where std's type passes the slices on.
 ///
 /// [`ErrorKind::BrokenPipe`]: std::io::ErrorKind::BrokenPipe
 /// [`ErrorKind::ConnectionReset`]: std::io::ErrorKind::ConnectionReset

@@ -21,7 +21,8 @@ use crate::sys::{handle, socket};
 ///
 /// # Limits
 ///
-/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection.
+/// `into_unprotected`, `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the
+/// protection.
 pub struct UdpSocket {
     inner: std::net::UdpSocket,
 }

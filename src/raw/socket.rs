@@ -1,11 +1,8 @@
 use std::ffi::c_int;
 use std::io;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
-
-use crate::Socket;
+use crate::socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use crate::sys::handle::{AsSocket, OwnedSocket};
-use crate::sys::socket as protected;
 
 /// `socket(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
 pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<OwnedSocket> {
@@ -24,8 +21,7 @@ pub fn socket_pair(
 
 /// `accept(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
 pub fn accept(listener: impl AsSocket) -> io::Result<(OwnedSocket, SockAddr)> {
-    let (socket, addr) = SockRef::from(&listener).accept()?;
-    Ok((Socket::from(socket).into(), addr))
+    SockRef::from(&listener).accept().map(|(socket, addr)| (socket.into(), addr))
 }
 
 /// `send(2)`.
@@ -35,8 +31,7 @@ pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
 
 /// `send(2)` with flags of the caller's.
 pub fn send_with_flags(socket: impl AsSocket, buf: &[u8], flags: c_int) -> io::Result<usize> {
-    let borrowed = SockRef::from(&socket);
-    call(&borrowed, || buf.len(), |added| borrowed.send_with_flags(buf, flags | added))
+    SockRef::from(&socket).send_with_flags(buf, flags)
 }
 
 /// `sendto(2)`.
@@ -51,8 +46,7 @@ pub fn send_to_with_flags(
     addr: &SockAddr,
     flags: c_int,
 ) -> io::Result<usize> {
-    let borrowed = SockRef::from(&socket);
-    call(&borrowed, || buf.len(), |added| borrowed.send_to_with_flags(buf, addr, flags | added))
+    SockRef::from(&socket).send_to_with_flags(buf, addr, flags)
 }
 
 /// `send(2)` with `MSG_OOB`.
@@ -78,12 +72,7 @@ pub fn send_vectored_with_flags(
     bufs: &[io::IoSlice<'_>],
     flags: c_int,
 ) -> io::Result<usize> {
-    let borrowed = SockRef::from(&socket);
-    call(
-        &borrowed,
-        || crate::sys::total(bufs),
-        |added| borrowed.send_vectored_with_flags(bufs, flags | added),
-    )
+    SockRef::from(&socket).send_vectored_with_flags(bufs, flags)
 }
 
 /// [`send_vectored`] to an address.
@@ -104,23 +93,17 @@ pub fn send_to_vectored_with_flags(
     addr: &SockAddr,
     flags: c_int,
 ) -> io::Result<usize> {
-    let borrowed = SockRef::from(&socket);
-    call(
-        &borrowed,
-        || crate::sys::total(bufs),
-        |added| borrowed.send_to_vectored_with_flags(bufs, addr, flags | added),
-    )
+    SockRef::from(&socket).send_to_vectored_with_flags(bufs, addr, flags)
 }
 
 /// `sendmsg(2)`.
 #[cfg(has_sendmsg)]
 pub fn sendmsg(
     socket: impl AsSocket,
-    msg: &socket2::MsgHdr<'_, '_, '_>,
+    msg: &crate::socket2::MsgHdr<'_, '_, '_>,
     flags: c_int,
 ) -> io::Result<usize> {
-    let borrowed = SockRef::from(&socket);
-    call(&borrowed, || crate::sys::UNKNOWN_LENGTH, |added| borrowed.sendmsg(msg, flags | added))
+    SockRef::from(&socket).sendmsg(msg, flags)
 }
 
 /// `sendfile(2)` from a file to a socket, from `offset` on, `length` bytes or (`None`) all
@@ -137,14 +120,5 @@ pub fn sendfile(
     offset: usize,
     length: Option<std::num::NonZeroUsize>,
 ) -> io::Result<usize> {
-    crate::sys::sendfile_once(&*SockRef::from(&socket), file.as_fd(), offset, length)
-}
-
-/// One call on a borrowed socket.
-fn call(
-    socket: &SockRef<'_>,
-    len: impl Fn() -> usize,
-    call: impl Fn(c_int) -> io::Result<usize>,
-) -> io::Result<usize> {
-    protected::send(&**socket, len, call)
+    SockRef::from(&socket).sendfile(&file, offset, length)
 }

@@ -1,3 +1,4 @@
+use std::io;
 use std::process::Command;
 
 use crate::sys;
@@ -46,7 +47,7 @@ pub use crate::__ignore_before_main as ignore_before_main;
 /// A child inherits an ignored signal and the mask of the thread that starts it, through `exec`
 /// too. std's `Command` resets the ignored SIGPIPE (not in a program that is built with
 /// `-Zon-broken-pipe`), but a thread under a [`guard`](super::guard()) passes its mask on: the
-/// child's `yes | head` would not end. Programs that you start by other means inherit both.
+/// child's `yes | head` would not end. Code that forks by itself calls [`default_in_this_child`].
 ///
 /// ```
 /// use std::process::Command;
@@ -65,4 +66,39 @@ pub use crate::__ignore_before_main as ignore_before_main;
 pub fn default_in_child(command: &mut Command) -> &mut Command {
     sys::before_main::default_in_child(command);
     command
+}
+
+/// Gives this process the default disposition of SIGPIPE and an empty signal mask: for a child that
+/// your own code has forked, before it executes a program.
+///
+/// Like [`default_in_child`], which calls it, for code that does not use std's `Command`.
+///
+/// It is async-signal-safe: it allocates nothing and takes no lock, so the child of a process with
+/// threads may call it.
+///
+/// ```no_run
+/// # unsafe fn fork() -> i32 { 0 }
+/// # unsafe fn exec() {}
+/// # unsafe fn exit_at_once(_: i32) {}
+/// // SAFETY: the child calls only what is async-signal-safe.
+/// unsafe {
+///     if fork() == 0 {
+///         if epipe::sigpipe::default_in_this_child().is_ok() {
+///             exec(); // returns only if it fails
+///         }
+///         exit_at_once(127);
+///     }
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Those of `signal` and `sigprocmask`, which have none here unless a sandbox forbids them.
+///
+/// # Limits
+///
+/// It ends the protection of this process: a [`guard`](super::guard()) that was inherited protects
+/// no more. After `vfork` it may not be called, for POSIX allows `exec` and `_exit` alone there.
+pub fn default_in_this_child() -> io::Result<()> {
+    sys::before_main::default_in_this_child()
 }

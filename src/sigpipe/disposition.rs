@@ -54,3 +54,40 @@ pub fn disposition() -> io::Result<Disposition> {
 pub fn ignore() -> io::Result<Disposition> {
     sys::ignore()
 }
+
+/// Lets SIGPIPE end the process again where it was ignored, for a program of yours that `| head`
+/// should end without a word; reports what it found.
+///
+/// Like `signal(SIGPIPE, SIG_DFL)` at the top of `main`, before the first line is printed. Rust's
+/// start-up code has ignored the signal, and `println!` panics where its reader is gone. What this
+/// crate writes is still protected: its sockets, its pipes and the input of children give `EPIPE`.
+/// `examples/head.rs` is such a program.
+///
+/// ```
+/// use epipe::sigpipe::{self, Disposition};
+///
+/// if sigpipe::restore_default()? == Disposition::Handled {
+///     eprintln!("a handler is installed, and stays");
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Where [`Disposition::Handled`] is returned nothing was changed, and a SIGPIPE still runs that
+/// handler. Where no SIGPIPE exists it does nothing, and returns [`Disposition::Ignored`].
+///
+/// # Errors
+///
+/// Those of `sigaction`, which has none for a valid signal unless a sandbox forbids it.
+///
+/// # Limits
+///
+/// This is the whole process's business: not for a library. From then on every write kills that
+/// nothing protects, such as std's `TcpStream::write_vectored`. What std still holds of standard
+/// output is written when `main` returns, and kills there too.
+///
+/// A guard that is alive goes on to protect. On Apple call it before the first guard. After one its
+/// handler may stay, and a write to standard output still fails with `EPIPE`. A program that was
+/// started with SIGPIPE blocked keeps it blocked.
+pub fn restore_default() -> io::Result<Disposition> {
+    sys::restore_default()
+}

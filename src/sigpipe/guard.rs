@@ -1,6 +1,8 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::panic::{self, UnwindSafe};
+use std::thread;
 
 use crate::sys;
 
@@ -41,8 +43,9 @@ use crate::sys;
 ///   that *foreign* code raised is pending (this crate's own calls take theirs back at once).
 ///
 /// What it cannot do:
-/// * protect another thread: one that the guarded code starts inherits the blocked mask, but
-///   nobody takes back what it raises;
+/// * protect a thread that runs already. One that the guarded code starts inherits the blocked
+///   mask, which [protects it](crate::bindings#threads-that-a-library-starts); what it raises stays
+///   pending there;
 /// * follow a task that wakes up on another thread after an `.await`. [`Guard`] is not `Send`, so
 ///   the compiler refuses one that is held across an `.await` in a spawned task;
 /// * keep children out of it: a process that is started inside inherits the blocked mask
@@ -67,11 +70,11 @@ use crate::sys;
 ///
 /// # Signal handlers and forked children
 ///
-/// `guard`, [`suppressed`], [`ignore`](super::ignore) and [`disposition`](super::disposition) are
-/// async-signal-safe: a signal handler may call them, whatever it interrupts, and so may a forked
-/// child. They wait for nothing that the interrupted code holds, allocate nothing and use no
-/// thread-local (but for `errno` on a Unix that this crate does not know), also in a library that
-/// was loaded by `dlopen`. `errno` is kept.
+/// `guard`, [`suppressed`], [`ignore`](super::ignore), [`disposition`](super::disposition) and
+/// [`restore_default`](super::restore_default) are async-signal-safe: a signal handler may call
+/// them, whatever it interrupts, and so may a forked child. They wait for nothing that the
+/// interrupted code holds, allocate nothing and use no thread-local (but for `errno` on a Unix that
+/// this crate does not know), also in a library that was loaded by `dlopen`. `errno` is kept.
 ///
 /// A child that is forked under a guard goes on under it, and its guards end there as they do in
 /// the parent. A child that never uses this crate keeps the mask or the handler that it was forked
@@ -145,4 +148,38 @@ impl fmt::Debug for Guard {
 /// As [`guard`]; `f` was not run then.
 pub fn suppressed<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     sys::guard::around(f)
+}
+
+/// Runs `f` under a [`guard`] and catches its panic: the entry of a function that C calls.
+///
+/// Like [`std::panic::catch_unwind`], and safe where standard error has lost its reader. There the
+/// message of a panic is itself a write that kills, before the panic can be caught.
+///
+/// ```
+/// use std::ffi::c_int;
+///
+/// fn answer() -> c_int {
+///     42 // may panic
+/// }
+///
+/// pub extern "C" fn library_answer() -> c_int {
+///     match epipe::sigpipe::catch_unwind(answer) {
+///         Ok(Ok(answer)) => answer,
+///         Ok(Err(_panic)) => -1,
+///         Err(_no_guard) => -2,
+///     }
+/// }
+/// # assert_eq!(library_answer(), 42);
+/// ```
+///
+/// # Errors
+///
+/// The outer one is [`guard`]'s: `f` was not run. The inner one is what `f` has panicked with.
+///
+/// # Limits
+///
+/// A value that the panic carries is dropped outside the guard. A panic on a thread that runs
+/// already is under no guard: give that thread its own.
+pub fn catch_unwind<R>(f: impl FnOnce() -> R + UnwindSafe) -> io::Result<thread::Result<R>> {
+    suppressed(|| panic::catch_unwind(f))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, needs_drop};
 
 use super::{guard, suppressed};
 use crate::shared::SharedWrite;
@@ -10,16 +10,19 @@ use crate::sys::handle::adapter_traits;
 
 /// Anything that writes by itself, made to report a vanished peer as an error, never as a signal.
 ///
-/// For what must not be passed by: standard output and error, which buffer; boxed and foreign
-/// writers; a type of your own that counts or encodes. Each call of `Write`, `Read` and `Seek`, and
-/// the drop, runs under a [`guard`](guard()), three system calls. Where bytes may go straight to a
-/// descriptor, [`NoSigpipe`](crate::NoSigpipe) is cheaper.
+/// For what must not be passed by: boxed and foreign writers; a type of your own that buffers,
+/// counts or encodes. [`io::stdout`](crate::io::stdout) and [`stderr`](crate::io::stderr) are in
+/// it. Each call of `Write`, `Read` and `Seek`, and the drop, runs under a [`guard`](guard()),
+/// three system calls. So does each poll of an asynchronous writer: of tokio's traits with the
+/// feature `tokio`, of futures-io's with `async-io`. Where bytes may go to a descriptor by
+/// themselves, [`NoSigpipe`](crate::NoSigpipe) is cheaper.
 ///
 /// ```
 /// use std::io::Write;
 ///
-/// let mut out = epipe::Guarded::new(std::io::stdout());
-/// writeln!(out, "a line")?; // one guard for the whole line
+/// let writer: Box<dyn Write> = Box::new(std::io::stderr()); // of another crate
+/// let mut writer = epipe::Guarded::new(writer);
+/// writeln!(writer, "a line")?; // one guard for the whole line
 /// # std::io::Result::Ok(())
 /// ```
 ///
@@ -31,12 +34,14 @@ use crate::sys::handle::adapter_traits;
 /// # Limits
 ///
 /// * [`get_ref`](Guarded::get_ref), [`get_mut`](Guarded::get_mut) and the borrowed handles show `T`
-///   itself: what is written through them is not protected.
+///   itself: what is written through them is not protected. [`into_inner`](Guarded::into_inner),
+///   `into_raw_fd` and `Into<OwnedFd>` end the protection.
 /// * What [`Stdout`](io::Stdout) still holds when `main` ends, std writes outside the guard: flush
 ///   before. After a failed flush std still holds those bytes, and tries once more when a Rust
 ///   `main` returns. Where that can kill, end `main` under a [`guard`](guard()) that is forgotten
 ///   (`std::mem::forget`).
 /// * A thread that `T` hands its bytes to is not protected: a guard is its own thread's.
+///   tokio's own `stdout()`, `tokio::fs::File` and `blocking::Unblock` have such threads.
 pub struct Guarded<T> {
     inner: ManuallyDrop<T>,
 }
@@ -65,9 +70,18 @@ impl<T> Guarded<T> {
     }
 }
 
+impl<T: io::IsTerminal> Guarded<T> {
+    /// Whether the writer is a terminal. std's trait of this method is sealed: where a function asks
+    /// for it, pass [`get_ref`](Guarded::get_ref).
+    pub fn is_terminal(&self) -> bool {
+        self.inner.is_terminal()
+    }
+}
+
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        let _guard = guard();
+        // `Stdout` has nothing to drop, and each temporary of it would pay for a guard.
+        let _guard = needs_drop::<T>().then(guard);
         // SAFETY: it is dropped once: `into_inner`, which takes it, does not come here.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
     }

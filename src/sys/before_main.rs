@@ -48,10 +48,11 @@ macro_rules! __ignore_before_main {
 pub(crate) fn default_in_child(command: &mut Command) {
     // SAFETY: the closure calls only what a signal handler may call (POSIX: signal, sigemptyset,
     // sigprocmask).
-    unsafe { command.pre_exec(begin_afresh) };
+    unsafe { command.pre_exec(default_in_this_child) };
 }
 
-fn begin_afresh() -> io::Result<()> {
+/// The default disposition, and nothing blocked, in a process that was forked.
+pub(crate) fn default_in_this_child() -> io::Result<()> {
     #[cfg(target_os = "espidf")] // it starts no processes
     let is_done = true;
     #[cfg(not(target_os = "espidf"))]

@@ -36,8 +36,8 @@ pub(crate) trait SocketHandle {
 impl<T: AsSocket + AsRawFd> SocketHandle for T {
     #[inline]
     fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: this crate asks only std's handles and socket2's, which show the same descriptor
-        // by both traits, open for as long as they are borrowed.
+        // SAFETY: this crate asks only std's handles, socket2's and tokio's, which show the same
+        // descriptor by both traits, open for as long as they are borrowed.
         unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
     }
 }
@@ -50,6 +50,65 @@ pub(crate) fn as_file<T>(fd: BorrowedFd<'_>, call: impl FnOnce(&File) -> T) -> T
     let file = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(fd.as_raw_fd()) });
     call(&file)
 }
+
+#[allow(unused_macros, reason = "not every system has handles")]
+/// `AsFd` and `AsRawFd`, or Windows' of sockets, for a type `{ inner }`.
+macro_rules! lent_handle {
+    ($ours:ident) => {
+        #[cfg(has_fd)]
+        $crate::sys::handle::lent_handle! { $ours, std::os::fd,
+            AsFd as_fd BorrowedFd, AsRawFd as_raw_fd RawFd
+        }
+        #[cfg(windows)]
+        $crate::sys::handle::lent_handle! { $ours, std::os::windows::io,
+            AsSocket as_socket BorrowedSocket, AsRawSocket as_raw_socket RawSocket
+        }
+    };
+    ($ours:ident, $($io:ident)::+,
+        $as:ident $as_fn:ident $borrowed:ident, $as_raw:ident $as_raw_fn:ident $raw:ident
+    ) => {
+        impl $($io)::+::$as for $ours {
+            #[inline]
+            fn $as_fn(&self) -> $($io)::+::$borrowed<'_> {
+                self.inner.$as_fn()
+            }
+        }
+
+        impl $($io)::+::$as_raw for $ours {
+            #[inline]
+            fn $as_raw_fn(&self) -> $($io)::+::$raw {
+                self.inner.$as_raw_fn()
+            }
+        }
+    };
+}
+pub(crate) use lent_handle;
+
+#[allow(unused_macros, reason = "not every system has sockets")]
+/// A `struct $ours { inner }` as which a borrowed `$inner` can be lent.
+macro_rules! transparent {
+    ($(#[$meta:meta])* $ours:ident $(<$a:lifetime>)?, $inner:ty) => {
+        $(#[$meta])*
+        #[repr(transparent)]
+        pub struct $ours $(<$a>)? {
+            pub(crate) inner: $inner,
+        }
+
+        impl $(<$a>)? $ours $(<$a>)? {
+            #[allow(dead_code, reason = "only streams are lent")]
+            #[allow(clippy::needless_lifetimes, reason = "a type with its own lifetime needs it")]
+            #[allow(unsafe_code)] // a reference changes its type
+            #[inline]
+            pub(crate) fn from_ref<'r>(inner: &'r $inner) -> &'r Self {
+                // SAFETY: by `repr(transparent)` above the layout is that of `inner`, and any
+                // `inner` makes a valid `Self`.
+                unsafe { &*std::ptr::from_ref(inner).cast() }
+            }
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use transparent;
 
 #[allow(unused_macros, reason = "not every system has handles")]
 /// `AsFd` and its kin, or Windows' of sockets or of other handles, for a type `{ inner }`.
@@ -76,21 +135,12 @@ macro_rules! handle_traits {
         $as:ident $as_fn:ident $borrowed:ident, $as_raw:ident $as_raw_fn:ident $raw:ident,
         $into_raw:ident $into_raw_fn:ident, $from_raw:ident $from_raw_fn:ident, $owned:ident
     ) => {
-        impl $($io)::+::$as for $ours {
-            #[inline]
-            fn $as_fn(&self) -> $($io)::+::$borrowed<'_> {
-                self.inner.$as_fn()
-            }
-        }
-
-        impl $($io)::+::$as_raw for $ours {
-            #[inline]
-            fn $as_raw_fn(&self) -> $($io)::+::$raw {
-                self.inner.$as_raw_fn()
-            }
+        $crate::sys::handle::lent_handle! { $ours, $($io)::+,
+            $as $as_fn $borrowed, $as_raw $as_raw_fn $raw
         }
 
         impl $($io)::+::$into_raw for $ours {
+            /// Gives the bare handle. **The protection ends here.**
             fn $into_raw_fn(self) -> $($io)::+::$raw {
                 self.inner.$into_raw_fn()
             }
@@ -112,6 +162,7 @@ macro_rules! handle_traits {
         }
 
         impl From<$ours> for $($io)::+::$owned {
+            /// Gives the bare handle. **The protection ends here.**
             fn from(ours: $ours) -> Self {
                 ours.inner.into()
             }
@@ -157,6 +208,7 @@ macro_rules! adapter_traits {
         }
 
         impl<T: $($io)::+::$into_raw> $($io)::+::$into_raw for $ours<T> {
+            /// Gives the bare handle. **The protection ends here.**
             fn $into_raw_fn(self) -> $($io)::+::$raw {
                 self.into_inner().$into_raw_fn()
             }
@@ -166,6 +218,7 @@ macro_rules! adapter_traits {
         where
             $($io)::+::$owned: From<T>,
         {
+            /// Gives the bare handle. **The protection ends here.**
             fn from(ours: $ours<T>) -> Self {
                 ours.into_inner().into()
             }
@@ -187,10 +240,19 @@ macro_rules! conversions {
         }
 
         impl From<$ours> for $inner {
-            /// Gives the type that this one mirrors. **The protection ends here.**
+            /// Gives the original type. **The protection ends here.**
             #[inline]
             fn from(ours: $ours) -> Self {
                 ours.inner
+            }
+        }
+
+        impl $ours {
+            /// Gives the original type. **The protection ends here**: a search for this name finds
+            /// where.
+            #[inline]
+            pub fn into_unprotected(self) -> $inner {
+                self.inner
             }
         }
 
@@ -211,11 +273,11 @@ macro_rules! net_conversions {
                 "Adopts the socket: from here on its writes are protected.";
             $ours => socket2::Socket, $inner,
                 "Gives socket2's own type. **The protection ends here.**";
-            $crate::Socket => $ours, socket2::Socket, "Keeps the protection.";
-            $ours => $crate::Socket, socket2::Socket, "Keeps the protection.";
-            $inner => $crate::Socket, socket2::Socket,
+            $crate::socket2::Socket => $ours, socket2::Socket, "Keeps the protection.";
+            $ours => $crate::socket2::Socket, socket2::Socket, "Keeps the protection.";
+            $inner => $crate::socket2::Socket, socket2::Socket,
                 "Adopts the socket: from here on its writes are protected.";
-            $crate::Socket => $inner, socket2::Socket,
+            $crate::socket2::Socket => $inner, socket2::Socket,
                 "Gives std's own type. **The protection ends here.**";
         }
     };
@@ -240,6 +302,7 @@ macro_rules! pipe_conversions {
         $crate::sys::handle::conversions!(handle $ours, $inner);
 
         impl From<$ours> for std::process::Stdio {
+            /// **The protection ends here**: what the child writes is its own.
             fn from(ours: $ours) -> Self {
                 ours.inner.into()
             }

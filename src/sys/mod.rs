@@ -69,12 +69,12 @@ pub(crate) use not_needed::DescriptorState;
 #[cfg(all(not(sigpipe), has_fd))]
 pub(crate) use not_needed::pipe;
 #[cfg(not(sigpipe))]
-pub(crate) use not_needed::{disposition, guard, ignore, socket};
+pub(crate) use not_needed::{disposition, guard, ignore, restore_default, socket};
 
 #[cfg(sigpipe)]
 pub(crate) use {
     descriptor::DescriptorState,
-    process_handler::{disposition, ignore},
+    process_handler::{disposition, ignore, restore_default},
     sendfile::sendfile,
 };
 

@@ -90,3 +90,7 @@ pub(crate) fn disposition() -> io::Result<Disposition> {
 pub(crate) fn ignore() -> io::Result<Disposition> {
     Ok(Disposition::Ignored)
 }
+
+pub(crate) fn restore_default() -> io::Result<Disposition> {
+    Ok(Disposition::Ignored)
+}

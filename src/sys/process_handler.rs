@@ -18,8 +18,8 @@
 //! handler of a fault (or of a debugger's trap) does not wait for its own thread, and a forked
 //! child does not wait for a thread that it does not have.
 //!
-//! What `sigpipe::ignore` and `sigpipe::disposition` do stands here too: they report this handler
-//! as the default, and wait for their turn.
+//! What `sigpipe::ignore`, `restore_default` and `disposition` do stands here too: they report this
+//! handler as the default, and wait for their turn.
 
 #![allow(unsafe_code, reason = "sigaction takes pointers and a handler's address")]
 
@@ -212,6 +212,22 @@ pub(crate) fn ignore() -> io::Result<Disposition> {
         let found = find()?;
         if found == Disposition::Default {
             set(SIG_IGN, 0)?;
+        }
+        Ok(found)
+    })
+}
+
+/// Puts the default back where SIGPIPE was ignored, and returns what was found.
+pub(crate) fn restore_default() -> io::Result<Disposition> {
+    while_none_changes_it(|| {
+        let found = find()?;
+        if found == Disposition::Ignored {
+            match guard::MASKS_THE_THREAD {
+                true => set(SIG_DFL, 0)?,
+                // Guards of other threads have relied on SIG_IGN. The last guard, which may be that
+                // of this call, takes the handler out.
+                false => set(handler(), FLAGS)?,
+            }
         }
         Ok(found)
     })

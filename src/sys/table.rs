@@ -156,7 +156,7 @@ impl Target {
 
     /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std, libc,
     /// socket2 and the optional crates have on this target.
-    pub fn cfgs(&self) -> [(&'static str, bool); 26] {
+    pub fn cfgs(&self) -> [(&'static str, bool); 31] {
         let row = self.row();
         // One of these systems.
         let os = |names: &str| names.split(' ').any(|name| name == self.os);
@@ -186,6 +186,13 @@ impl Target {
             ("has_out_of_band", !is_wasi),
             ("has_sendmsg", !is_wasi && !os("redox horizon")),
             ("has_recvmsg", is_unix && !os("redox horizon")),
+            (
+                "has_accept4",
+                os("android cygwin dragonfly freebsd fuchsia illumos linux netbsd openbsd"),
+            ),
+            ("has_interface_address", !is_wasi && !os("haiku illumos netbsd redox solaris")),
+            ("has_sock_filter", os("android linux")),
+            ("has_ccid", os("linux")),
             ("has_sendfile", kernel("android apple freebsd linux x32")),
             // The slices that one call takes, if limits.h names a number.
             (
@@ -200,6 +207,8 @@ impl Target {
             // Where the optional crates compile. `Cargo.toml` says the same.
             ("has_reactor", has_reactor),
             ("has_tokio", has_reactor && !os("espidf")),
+            // What tokio's `pipe::OpenOptions` can do there.
+            ("has_read_write_fifo", os("android linux")),
             // What std has as unstable, or this crate adds.
             (
                 "has_peer_cred",

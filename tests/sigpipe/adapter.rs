@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write, stderr, stdout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::process::{Command, Stdio};
+use std::process::{Command, Stdio, Termination as _};
 use std::sync::Arc;
 
-use epipe::sigpipe::guard;
+use epipe::io::{BestEffort, PipeWriter};
+use epipe::sigpipe::{guard, suppressed};
 use epipe::{Adopt, Guarded, NoSigpipe};
 
 use crate::Scene;
@@ -15,7 +16,8 @@ use crate::guards::{GOES_BACK, HANDLER_STAYS};
 use crate::pipes::broken_fifo;
 use crate::rows::{DATA, Row, broken_child, call, pairs, play_rows};
 use crate::support::{
-    Break, assert_epipe, broken_pipe, file, foreign_write, slices, spell, tcp_pair, unix_pair,
+    Break, assert_epipe, broken_pipe, file, foreign_write, is_blocked, slices, spell, tcp_pair,
+    unix_pair,
 };
 
 fn adopt<T: Adopt>(handle: T) -> NoSigpipe<T> {
@@ -438,7 +440,7 @@ fn standard_output() -> Vec<Scene> {
     let mut scenes = vec![
         Scene::survives("standard output: write and flush", || {
             to_nobody();
-            let mut out = Guarded::new(stdout());
+            let mut out = epipe::io::stdout();
             out.write_all(b"no line yet").unwrap();
             assert_epipe(out.flush());
             assert_epipe(writeln!(out, "a line"));
@@ -452,7 +454,7 @@ fn standard_output() -> Vec<Scene> {
         }),
         Scene::survives("standard output, locked: write", || {
             to_nobody();
-            assert_epipe(Guarded::new(stdout().lock()).write_all(b"a line\n"));
+            assert_epipe(epipe::io::stdout().lock().write_all(b"a line\n"));
             keep_guarded_to_the_end();
         })
         .alone(),
@@ -468,31 +470,103 @@ fn standard_output() -> Vec<Scene> {
             "standard output: what is kept is written when main returns: the limit",
             || {
                 to_nobody();
-                let mut out = Guarded::new(stdout());
+                let mut out = epipe::io::stdout();
                 out.write_all(b"no line yet").unwrap();
                 assert_epipe(out.flush());
             },
         )
         .only_where(GOES_BACK, HANDLER_STAYS),
+        Scene::survives("BestEffort: what a vanished reader cannot get", || {
+            let mut log = BestEffort(PipeWriter::from(broken_pipe()));
+            assert_eq!(log.write(b"four").unwrap(), 4);
+            log.write_all(b"x").unwrap();
+            writeln!(log, "a line").unwrap();
+            to_nobody();
+            let mut log = BestEffort(epipe::io::stdout());
+            log.write_all(b"no line yet").unwrap();
+            log.flush().unwrap();
+            keep_guarded_to_the_end();
+        })
+        .alone(),
+        Scene::dies("BestEffort: what a vanished reader cannot get: control", || {
+            BestEffort(io::PipeWriter::from(broken_pipe())).write_all(b"x").unwrap();
+        }),
+        Scene::survives("BestEffort: a socket reports its reset first", || {
+            let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+            Break::Rst.apply(ours.as_fd(), theirs).unwrap();
+            let mut log = BestEffort(epipe::net::TcpStream::from(ours));
+            (0..3).for_each(|_| log.write_all(b"x").unwrap());
+        }),
+        Scene::survives("BestEffort: other errors pass", || {
+            let (reader, _writer) = io::pipe().unwrap();
+            let mut log = BestEffort(File::from(OwnedFd::from(reader)));
+            let error = log.write_all(b"x").unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+        }),
+        Scene::survives("end of main: a forgotten guard, print!", || {
+            to_nobody();
+            print!("no line yet");
+            keep_guarded_to_the_end();
+        })
+        .alone(),
+        Scene::dies("end of main: a forgotten guard, print!: control", || {
+            to_nobody();
+            print!("no line yet");
+        }),
+        Scene::survives("end of main: suppressed exit, print!", || {
+            to_nobody();
+            print!("no line yet");
+            suppressed(|| std::process::exit(0)).unwrap()
+        })
+        .exits()
+        // std unmaps the signal stack of the main thread, which may be about to run the handler.
+        .alone(),
+        Scene::dies("end of main: suppressed exit, print!: control", || {
+            to_nobody();
+            print!("no line yet");
+            std::process::exit(0);
+        }),
+        Scene::survives("end of main: a forgotten guard, an error returned", || {
+            to_nobody();
+            let answer = writeln!(epipe::io::stdout(), "a line");
+            keep_guarded_to_the_end();
+            answer.report();
+        })
+        .alone(),
+        Scene::dies("end of main: a forgotten guard, an error returned: control", || {
+            to_nobody();
+            // `main` does this with what it returns: it writes to standard error.
+            Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).report();
+        }),
         Scene::survives("standard output keeps the order of print!", || {
             let (mut reader, writer) = io::pipe().unwrap();
             redirect(&writer.into(), 1);
-            let mut out = Guarded::new(stdout());
+            let mut out = epipe::io::stdout();
             print!("1");
             write!(out, "2").unwrap();
             print!("3");
             writeln!(&out, "4").unwrap();
-            write!(Guarded::new(stdout().lock()), "5").unwrap();
+            write!(epipe::io::stdout().lock(), "5").unwrap();
             println!("6");
             let mut said = [0; 8];
             reader.read_exact(&mut said).unwrap();
             assert_eq!(&said, b"1234\n56\n");
         }),
+        Scene::survives("standard output: a lock holds no guard", || {
+            let (reader, writer) = io::pipe().unwrap();
+            redirect(&writer.into(), 1);
+            let mut lock = epipe::io::stdout().lock();
+            writeln!(lock, "a line").unwrap();
+            assert!(!is_blocked(), "a child would inherit the mask");
+            drop(lock);
+            assert!(!epipe::io::stdout().is_terminal());
+            drop(reader);
+        }),
     ];
     scenes.extend(pairs! {
         "standard error: write": {
             to_nobody();
-            Guarded::new(stderr()).write(b"x")
+            epipe::io::stderr().write(b"x")
         },
             control {
                 to_nobody();
@@ -500,7 +574,7 @@ fn standard_output() -> Vec<Scene> {
             };
         "standard error, locked: write_fmt": {
             to_nobody();
-            write!(Guarded::new(stderr().lock()), "{}", 1)
+            write!(epipe::io::stderr().lock(), "{}", 1)
         },
             control {
                 to_nobody();

@@ -233,7 +233,7 @@ pub fn scenes() -> Vec<Scene> {
             same(raw::write_vectored(&ours, &byte), || std.write_vectored(&byte));
 
             // A datagram is not cut: socket2's answer.
-            let socket = epipe::Socket::from(one_end());
+            let socket = epipe::socket2::Socket::from(one_end());
             assert_eq!(
                 socket.send_vectored(&byte).unwrap_err().raw_os_error(),
                 Some(libc::EMSGSIZE)
@@ -287,7 +287,7 @@ pub fn scenes() -> Vec<Scene> {
                 }
             }
             #[cfg(has_sendfile)]
-            let socket = epipe::Socket::from(one_end());
+            let socket = epipe::socket2::Socket::from(one_end());
             let calls: &[&dyn Fn() -> io::Result<usize>] = &[
                 &|| raw::write(Panics, b"x"),
                 &|| raw::write_vectored(Panics, &[]),

@@ -8,7 +8,7 @@ use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use epipe::raw;
+use epipe::{raw, socket2::SockRef as OurSockRef};
 use socket2::{Domain, SockRef, Type};
 
 use crate::Scene;
@@ -49,7 +49,7 @@ fn control(name: &'static str, play: fn()) -> Scene {
 
 /// The same ways for two crates: ours, and the twins.
 macro_rules! ways {
-    ($scene:path, $suffix:literal, $root:ident, $socket:ty) => {{
+    ($scene:path, $suffix:literal, $root:ident, $socket:ty, $sock_ref:ident) => {{
         use ::$root::net::{TcpListener, TcpStream};
         use ::$root::os::unix::net::{UnixListener, UnixStream};
         type Socket = $socket;
@@ -114,6 +114,22 @@ macro_rules! ways {
                 let peer = TcpStream::connect(address).unwrap();
                 write_to_the_gone(Socket::from(listener).accept().unwrap().0, peer);
             }),
+            $scene(concat!("Socket::accept_raw", $suffix), || {
+                let (listener, address) = listening();
+                let peer = TcpStream::connect(address).unwrap();
+                write_to_the_gone(Socket::from(listener).accept_raw().unwrap().0, peer);
+            }),
+            #[cfg(target_os = "linux")]
+            $scene(concat!("Socket::accept4", $suffix), || {
+                let (listener, address) = listening();
+                let peer = TcpStream::connect(address).unwrap();
+                write_to_the_gone(Socket::from(listener).accept4(0).unwrap().0, peer);
+            }),
+            $scene(concat!("SockRef::accept", $suffix), || {
+                let (listener, address) = listening();
+                let peer = TcpStream::connect(address).unwrap();
+                write_to_the_gone($sock_ref::from(&listener).accept().unwrap().0, peer);
+            }),
             $scene(concat!("Socket::pair", $suffix), || {
                 let (stream, peer) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
                 write_to_the_gone(stream, peer);
@@ -147,9 +163,9 @@ fn ours_alone() -> Vec<Scene> {
 }
 
 pub fn scenes() -> Vec<Scene> {
-    let mut scenes = ways!(Scene::survives, "", epipe, epipe::Socket);
+    let mut scenes = ways!(Scene::survives, "", epipe, epipe::socket2::Socket, OurSockRef);
     let can_die = socket_raises(unix_pair) && socket_raises(|| tcp_pair("127.0.0.1:0"));
-    let controls = ways!(control, ": control", std, socket2::Socket);
+    let controls = ways!(control, ": control", std, socket2::Socket, SockRef);
     scenes.extend(controls.into_iter().map(|scene| scene.control_only_if(can_die)));
     scenes.extend(ours_alone());
     scenes

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use epipe::io::PipeWriter;
-use epipe::sigpipe::{Disposition, disposition, guard, ignore, suppressed};
+use epipe::sigpipe::{
+    Disposition, default_in_this_child, disposition, guard, ignore, restore_default, suppressed,
+};
 
 use crate::Scene;
 use crate::support::{
@@ -44,7 +46,7 @@ pub fn assert_default() {
 
 /// Nothing is left behind, and the default would kill again.
 #[track_caller]
-fn assert_restored() {
+pub fn assert_restored() {
     assert!(!is_blocked(), "SIGPIPE is still blocked");
     assert!(!is_pending(), "a SIGPIPE is still pending");
     assert_default();
@@ -96,6 +98,21 @@ fn in_a_fork(play: impl FnOnce()) {
         }
         assert_eq!(status, 0);
     }
+}
+
+/// Runs `prepare` in a child that is forked with SIGPIPE ignored, under a guard, and executes a
+/// shell that sends itself the signal.
+fn execute_in_a_fork(prepare: fn()) {
+    dispose(libc::SIG_IGN);
+    let _guard = guard().unwrap();
+    in_a_fork(|| {
+        prepare();
+        let shell = [c"sh", c"-c", c"kill -PIPE $$"].map(|word| word.as_ptr());
+        let words = [shell[0], shell[1], shell[2], std::ptr::null()];
+        // SAFETY: the words end with zero, and the list with null.
+        unsafe { libc::execvp(words[0], words.as_ptr()) };
+        panic!("it was not executed");
+    });
 }
 
 /// Runs `f` on a new thread in the place of one that forgot its guard. glibc and musl give it the
@@ -459,6 +476,49 @@ pub fn scenes() -> Vec<Scene> {
             assert_eq!(ignore().unwrap(), Disposition::Handled);
             assert_eq!(support::disposition(), hosts_handler());
         }),
+        Scene::survives("restore_default: over the ignored signal", || {
+            dispose(libc::SIG_IGN);
+            assert_eq!(restore_default().unwrap(), Disposition::Ignored);
+            assert_eq!(support::disposition(), libc::SIG_DFL);
+            assert_eq!(restore_default().unwrap(), Disposition::Default);
+            assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
+            assert_restored();
+        }),
+        Scene::dies("restore_default: what nothing protects kills", || {
+            dispose(libc::SIG_IGN);
+            restore_default().unwrap();
+            foreign_epipe();
+        }),
+        Scene::survives("restore_default: what nothing protects kills: control", || {
+            dispose(libc::SIG_IGN);
+            foreign_epipe();
+        }),
+        Scene::survives("restore_default: a host's handler stays", || {
+            dispose(hosts_handler());
+            assert_eq!(restore_default().unwrap(), Disposition::Handled);
+            assert_eq!(support::disposition(), hosts_handler());
+        }),
+        Scene::survives("restore_default: a guard that is alive protects", || {
+            dispose(libc::SIG_IGN);
+            let guard = guard().unwrap();
+            restore_default().unwrap();
+            foreign_epipe();
+            drop(guard);
+            assert_restored();
+        }),
+        Scene::dies("restore_default: a guard that is alive protects: control", || {
+            dispose(libc::SIG_IGN);
+            drop(guard().unwrap());
+            restore_default().unwrap();
+            foreign_epipe();
+        })
+        .only_where(GOES_BACK, HANDLER_STAYS),
+        Scene::dies("default_in_this_child: a program that a fork executes", || {
+            execute_in_a_fork(|| default_in_this_child().unwrap());
+        }),
+        Scene::survives("default_in_this_child: a program that a fork executes: control", || {
+            execute_in_a_fork(|| ());
+        }),
     ];
     if MASKS_THE_THREAD {
         scenes.extend(masks());
@@ -484,7 +544,8 @@ fn pending_before_our_own(raise: fn()) {
     #[cfg(has_sendfile)]
     {
         let (socket, peer) =
-            epipe::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+            epipe::socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)
+                .unwrap();
         drop(peer);
         // No flag covers it: on Linux it raises.
         let sent = socket.sendfile(&support::file(10), 0, None);

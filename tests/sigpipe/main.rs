@@ -23,6 +23,7 @@ cfg_if::cfg_if! {
         mod creations;
         mod differences;
         mod exotic;
+        mod foreign;
         mod guards;
         mod handler;
         #[cfg_attr(not(kernel = "linux"), allow(dead_code, reason = "none is loaded there"))]
@@ -53,6 +54,7 @@ cfg_if::cfg_if! {
             c_calls::scenes,
             copies::scenes,
             guards::scenes,
+            foreign::scenes,
             handler::scenes,
             bad_input::scenes,
             exotic::scenes,

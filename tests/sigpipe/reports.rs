@@ -200,11 +200,11 @@ macro_rules! rows {
 pub fn writes() -> Vec<Row> {
     use epipe::os::unix::net::UnixDatagram as OurDatagram;
     rows! {
-        "write": epipe::Socket, s => s.write(DATA); Socket, s => s.write(DATA);
-        "write_vectored": epipe::Socket, s => s.write_vectored(&slices());
+        "write": epipe::socket2::Socket, s => s.write(DATA); Socket, s => s.write(DATA);
+        "write_vectored": epipe::socket2::Socket, s => s.write_vectored(&slices());
             Socket, s => s.write_vectored(&slices());
-        "send": epipe::Socket, s => s.send(DATA); Socket, s => s.send(DATA);
-        "send_vectored": epipe::Socket, s => s.send_vectored(&slices());
+        "send": epipe::socket2::Socket, s => s.send(DATA); Socket, s => s.send(DATA);
+        "send_vectored": epipe::socket2::Socket, s => s.send_vectored(&slices());
             Socket, s => s.send_vectored(&slices());
         "TcpStream::write": epipe::net::TcpStream, s => s.write(DATA);
             TcpStream, s => s.write(DATA);

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{ChildStdout, Command, Stdio};
 
 use epipe::raw;
+use epipe::socket2::SockRef;
 use socket2::{MsgHdr, SockAddr};
 
 use crate::Scene;
@@ -130,7 +131,7 @@ macro_rules! stream_rows {
             Row {
                 name: "write_vectored after From<Socket>",
                 ours: |fd| {
-                    let mut s = <$ours>::from(epipe::Socket::from(fd));
+                    let mut s = <$ours>::from(epipe::socket2::Socket::from(fd));
                     Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
                 },
                 control: call!($std: s => s.write_vectored(&slices())),
@@ -184,53 +185,71 @@ fn socket_rows() -> Vec<Row> {
     vec![
         Row {
             name: "Socket::send",
-            ours: call!(epipe::Socket: s => s.send(DATA)),
+            ours: call!(epipe::socket2::Socket: s => s.send(DATA)),
             control: call!(socket2::Socket: s => s.send(DATA)),
         },
         Row {
             name: "Socket::send_with_flags",
-            ours: call!(epipe::Socket: s => s.send_with_flags(DATA, libc::MSG_DONTWAIT)),
+            ours: call!(epipe::socket2::Socket: s => s.send_with_flags(DATA, libc::MSG_DONTWAIT)),
             control: call!(socket2::Socket: s => s.send_with_flags(DATA, libc::MSG_DONTWAIT)),
         },
         Row {
             name: "Socket::send_vectored",
-            ours: call!(epipe::Socket: s => s.send_vectored(&slices())),
+            ours: call!(epipe::socket2::Socket: s => s.send_vectored(&slices())),
             control: call!(socket2::Socket: s => s.send_vectored(&slices())),
         },
         Row {
             name: "Socket::send_vectored_with_flags",
-            ours: call!(epipe::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
+            ours: call!(epipe::socket2::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
             control: call!(socket2::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
         },
         Row {
             name: "Socket::sendmsg",
-            ours: call!(epipe::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+            ours: call!(epipe::socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
             control: call!(socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
         },
         #[cfg(all(has_sendfile, not(kernel = "apple")))] // which answers ENOTCONN
         Row {
             name: "Socket::sendfile",
-            ours: call!(epipe::Socket: s => s.sendfile(&file(), 0, None)),
+            ours: call!(epipe::socket2::Socket: s => s.sendfile(&file(), 0, None)),
             control: call!(File: s => io::copy(&mut file(), &mut s)),
         },
         Row {
             name: "Socket::write",
-            ours: call!(epipe::Socket: s => s.write(DATA)),
+            ours: call!(epipe::socket2::Socket: s => s.write(DATA)),
             control: call!(socket2::Socket: s => s.write(DATA)),
         },
         Row {
+            name: "SockRef::send",
+            ours: call!(std::net::TcpStream: s => SockRef::from(&s).send(DATA)),
+            control: call!(std::net::TcpStream: s => socket2::SockRef::from(&s).send(DATA)),
+        },
+        Row {
+            name: "SockRef::send_vectored of ours",
+            ours: call!(epipe::net::TcpStream: s => SockRef::from(&s).send_vectored(&slices())),
+            // Not of ours: there may be an option on it, which protects any send.
+            control: call!(std::net::TcpStream: s => {
+                socket2::SockRef::from(&s).send_vectored(&slices())
+            }),
+        },
+        Row {
+            name: "SockRef::write",
+            ours: call!(OwnedFd: s => (&*SockRef::from(&s)).write(DATA)),
+            control: call!(OwnedFd: s => (&*socket2::SockRef::from(&s)).write(DATA)),
+        },
+        Row {
             name: "Socket::write_vectored by reference",
-            ours: call!(epipe::Socket: s => (&s).write_vectored(&slices())),
+            ours: call!(epipe::socket2::Socket: s => (&s).write_vectored(&slices())),
             control: call!(socket2::Socket: s => (&s).write_vectored(&slices())),
         },
         Row {
             name: "a cloned Socket's send",
-            ours: call!(epipe::Socket: s => s.try_clone()?.send(DATA)),
+            ours: call!(epipe::socket2::Socket: s => s.try_clone()?.send(DATA)),
             control: call!(socket2::Socket: s => s.try_clone()?.send(DATA)),
         },
         Row {
             name: "io::copy into a Socket",
-            ours: call!(epipe::Socket: s => epipe::io::copy(&mut file(), &mut s)),
+            ours: call!(epipe::socket2::Socket: s => epipe::io::copy(&mut file(), &mut s)),
             control: call!(socket2::Socket: s => io::copy(&mut file(), &mut s)),
         },
         Row {
@@ -285,17 +304,17 @@ fn tcp_rows() -> Vec<Row> {
     vec![
         Row {
             name: "Socket::send_out_of_band",
-            ours: call!(epipe::Socket: s => s.send_out_of_band(DATA)),
+            ours: call!(epipe::socket2::Socket: s => s.send_out_of_band(DATA)),
             control: call!(socket2::Socket: s => s.send_out_of_band(DATA)),
         },
         Row {
             name: "Socket::send_to",
-            ours: call!(epipe::Socket: s => s.send_to(DATA, &nowhere())),
+            ours: call!(epipe::socket2::Socket: s => s.send_to(DATA, &nowhere())),
             control: call!(socket2::Socket: s => s.send_to(DATA, &nowhere())),
         },
         Row {
             name: "Socket::send_to_vectored",
-            ours: call!(epipe::Socket: s => s.send_to_vectored(&slices(), &nowhere())),
+            ours: call!(epipe::socket2::Socket: s => s.send_to_vectored(&slices(), &nowhere())),
             control: call!(socket2::Socket: s => s.send_to_vectored(&slices(), &nowhere())),
         },
         Row {

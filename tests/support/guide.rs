@@ -18,8 +18,11 @@ fn named() -> Vec<&'static str> {
 }
 
 /// What the names of those scenes begin with that `tests/ecosystem` plays; some follow a break.
-const ECOSYSTEM: [&str; 8] =
-    ["async-io ", "hyper ", "mio ", "nix ", "rustix::", "rustls ", "tokio ", "tokio-rustls "];
+#[rustfmt::skip]
+const ECOSYSTEM: [&str; 15] = [
+    "async-io ", "async-process ", "env_logger ", "foreign ", "hyper ", "io_uring", "mio ", "nix ",
+    "os_pipe ", "rustix::", "rustls ", "smol ", "tokio ", "tokio-rustls ", "tracing ",
+];
 
 /// Whether `tests/ecosystem` plays a scene of this name.
 pub fn is_of_the_ecosystem(name: &str) -> bool {

@@ -1,5 +1,5 @@
-//! Mirrors [`std::os::linux`]: [`net`] is ours, the rest is re-exported.
+//! Like [`std::os::linux`]: [`net`] is ours, the rest is re-exported.
 
-pub use std::os::linux::*;
+pub use std::os::linux::fs;
 
 pub mod net;

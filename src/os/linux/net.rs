@@ -1,4 +1,4 @@
-//! Mirrors [`std::os::linux::net`].
+//! Like [`std::os::linux::net`].
 
 use std::io;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::net::TcpStream;
 use crate::sys::option;
 
-pub use std::os::linux::net::*;
+pub use std::os::linux::net::SocketAddrExt;
 
 mod sealed {
     pub trait Sealed {}

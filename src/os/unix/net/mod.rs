@@ -1,10 +1,10 @@
-//! Mirrors [`std::os::unix::net`]: the socket types are ours, the rest is re-exported.
+//! Like [`std::os::unix::net`]: the socket types are ours, the rest is re-exported.
 
 mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
 
-pub use std::os::unix::net::*;
+pub use std::os::unix::net::SocketAddr;
 
 pub use unix_datagram::UnixDatagram;
 pub use unix_listener::{Incoming, UnixListener};

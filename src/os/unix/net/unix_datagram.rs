@@ -13,8 +13,8 @@ use crate::sys::{handle, socket, unix_socket};
 ///
 /// # Limits
 ///
-/// `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the protection. std's
-/// unstable methods for ancillary data are out of reach on stable Rust.
+/// `into_unprotected`, `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the
+/// protection. std's unstable methods for ancillary data are out of reach on stable Rust.
 pub struct UnixDatagram {
     inner: std::os::unix::net::UnixDatagram,
 }

@@ -1,54 +1,75 @@
-use std::ffi::c_int;
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::net::Shutdown;
-use std::time::Duration;
+//! Like the crate [`socket2`]: [`Socket`] and [`SockRef`] are ours, the rest is re-exported.
+//!
+//! Both borrow socket2's own `Socket` by `Deref`: options, `bind`, `connect`, everything that
+//! receives. They replace every method that sends, or that gives another socket.
 
-use socket2::{Domain, Protocol, SockAddr, Type};
+use std::ffi::c_int;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::ops::Deref;
+
+#[cfg(has_ccid)]
+pub use ::socket2::CcidEndpoints;
+#[cfg(has_interface_address)]
+pub use ::socket2::InterfaceIndexOrAddress;
+#[cfg(has_sock_filter)]
+pub use ::socket2::SockFilter;
+pub use ::socket2::{
+    Domain, Protocol, SockAddr, SockAddrStorage, TcpKeepalive, Type, sa_family_t, socklen_t,
+};
 #[cfg(has_sendmsg)]
-use socket2::{MaybeUninitSlice, RecvFlags};
+pub use ::socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, RecvFlags};
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, write_by_own};
-use crate::sys::{handle, socket};
+use crate::sys::handle::{self, AsSocket, transparent};
+use crate::sys::socket;
 
-/// A socket of any family that reports a vanished peer as an error, never as a signal.
-///
-/// Mirrors the life and the calls of [`socket2::Socket`]: creation, accept, and everything
-/// that sends or receives. Options are set through [`socket2::SockRef`], which takes any type
-/// of this crate:
-///
-/// ```
-/// use epipe::Socket;
-/// use epipe::socket2::{Domain, SockRef, Type};
-///
-/// let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-/// SockRef::from(&socket).set_reuse_address(true)?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-///
-/// # Limits
-///
-/// `Into` socket2's or std's types, `Into<OwnedFd>` and `into_raw_fd` end the protection, and the
-/// sending methods of a `SockRef` are not protected.
-pub struct Socket {
-    inner: socket2::Socket,
+transparent! {
+    /// A socket of any family that reports a vanished peer as an error, never as a signal.
+    ///
+    /// Like [`socket2::Socket`], which it borrows by `Deref`: every method of it can be called, and
+    /// those that send are protected.
+    ///
+    /// ```
+    /// use epipe::socket2::{Domain, Socket, Type};
+    ///
+    /// let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    /// socket.set_reuse_address(true)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Limits
+    ///
+    /// [`into_unprotected`](Socket::into_unprotected), `Into` socket2's or std's types,
+    /// `Into<OwnedFd>` and `into_raw_fd` end the protection. So does `&*socket`: a function that
+    /// takes `&socket2::Socket` accepts `&ours`, and what it sends is not protected.
+    Socket, ::socket2::Socket
+}
+
+impl Deref for Socket {
+    type Target = ::socket2::Socket;
+
+    #[inline]
+    fn deref(&self) -> &::socket2::Socket {
+        &self.inner
+    }
 }
 
 impl Socket {
     #[inline]
-    fn adopt(inner: socket2::Socket) -> Socket {
+    fn adopt(inner: ::socket2::Socket) -> Socket {
         socket::adopt(&inner);
         Socket { inner }
     }
 
     /// Mirrors [`socket2::Socket::new`].
     pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
-        socket2::Socket::new(domain, ty, protocol).map(Socket::from)
+        ::socket2::Socket::new(domain, ty, protocol).map(Socket::from)
     }
 
     /// Mirrors [`socket2::Socket::new_raw`]: not close-on-exec, but protected.
     pub fn new_raw(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
-        socket2::Socket::new_raw(domain, ty, protocol).map(Socket::from)
+        ::socket2::Socket::new_raw(domain, ty, protocol).map(Socket::from)
     }
 
     /// Mirrors [`socket2::Socket::pair`].
@@ -58,7 +79,7 @@ impl Socket {
         ty: Type,
         protocol: Option<Protocol>,
     ) -> io::Result<(Socket, Socket)> {
-        socket2::Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
+        ::socket2::Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`socket2::Socket::pair_raw`]: not close-on-exec, but protected.
@@ -68,7 +89,7 @@ impl Socket {
         ty: Type,
         protocol: Option<Protocol>,
     ) -> io::Result<(Socket, Socket)> {
-        socket2::Socket::pair_raw(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
+        ::socket2::Socket::pair_raw(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
     }
 
     /// Mirrors [`socket2::Socket::accept`].
@@ -88,46 +109,22 @@ impl Socket {
         self.inner.try_clone().map(Socket::from)
     }
 
+    /// Accepts a connection, like `socket2::Socket::accept4`: with flags for the new socket.
+    #[cfg(has_accept4)]
+    pub fn accept4(&self, flags: c_int) -> io::Result<(Socket, SockAddr)> {
+        self.inner.accept4(flags).map(|(socket, addr)| (socket.into(), addr))
+    }
+
+    // A trait of the user's with a method of this name would call itself: a name that is reached by
+    // `Deref` alone comes after it.
     mirror! { "socket2::Socket":
         fn bind(&self, address: &SockAddr) -> io::Result<()>;
         fn connect(&self, address: &SockAddr) -> io::Result<()>;
-        fn connect_timeout(&self, addr: &SockAddr, timeout: Duration) -> io::Result<()>;
         fn listen(&self, backlog: c_int) -> io::Result<()>;
         fn local_addr(&self) -> io::Result<SockAddr>;
         fn peer_addr(&self) -> io::Result<SockAddr>;
-        fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+        fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()>;
         fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
-        fn take_error(&self) -> io::Result<Option<io::Error>>;
-        fn recv(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
-        fn recv_with_flags(&self, buf: &mut [MaybeUninit<u8>], flags: c_int) -> io::Result<usize>;
-        fn recv_from(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<(usize, SockAddr)>;
-        fn recv_from_with_flags(&self, buf: &mut [MaybeUninit<u8>], flags: c_int)
-            -> io::Result<(usize, SockAddr)>;
-        fn peek(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
-        fn peek_from(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<(usize, SockAddr)>;
-        fn peek_sender(&self) -> io::Result<SockAddr>;
-        ///
-        /// [`socket2::Socket::r#type`]: socket2::Socket::type
-        fn r#type(&self) -> io::Result<Type>;
-        #[cfg(has_nonblocking)]
-        fn nonblocking(&self) -> io::Result<bool>;
-        #[cfg(has_out_of_band)]
-        fn recv_out_of_band(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
-        #[cfg(has_sendmsg)]
-        fn recv_vectored(&self, bufs: &mut [MaybeUninitSlice<'_>])
-            -> io::Result<(usize, RecvFlags)>;
-        #[cfg(has_sendmsg)]
-        fn recv_vectored_with_flags(&self, bufs: &mut [MaybeUninitSlice<'_>], flags: c_int)
-            -> io::Result<(usize, RecvFlags)>;
-        #[cfg(has_sendmsg)]
-        fn recv_from_vectored(&self, bufs: &mut [MaybeUninitSlice<'_>])
-            -> io::Result<(usize, RecvFlags, SockAddr)>;
-        #[cfg(has_sendmsg)]
-        fn recv_from_vectored_with_flags(&self, bufs: &mut [MaybeUninitSlice<'_>], flags: c_int)
-            -> io::Result<(usize, RecvFlags, SockAddr)>;
-        #[cfg(has_recvmsg)]
-        fn recvmsg(&self, msg: &mut socket2::MsgHdrMut<'_, '_, '_>, flags: c_int)
-            -> io::Result<usize>;
     }
 
     #[inline]
@@ -189,7 +186,7 @@ impl Socket {
     /// number that it does not own.
     ///
     /// ```compile_fail,E0277
-    /// # fn f(socket: epipe::Socket) -> std::io::Result<()> {
+    /// # fn f(socket: epipe::socket2::Socket) -> std::io::Result<()> {
     /// socket.sendfile(&3, 0, None)?;
     /// # Ok(()) }
     /// ```
@@ -245,7 +242,7 @@ impl Socket {
     }
 
     /// Mirrors [`socket2::Socket::sendmsg`].
-    pub fn sendmsg(&self, msg: &socket2::MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
+    pub fn sendmsg(&self, msg: &MsgHdr<'_, '_, '_>, flags: c_int) -> io::Result<usize> {
         let call = |added| self.inner.sendmsg(msg, flags | added);
         socket::send(&self.inner, || crate::sys::UNKNOWN_LENGTH, call)
     }
@@ -254,4 +251,48 @@ impl Socket {
 read_by_inner!(Socket);
 write_by_own!(Socket);
 debug_by_inner!(Socket);
-handle::conversions!(socket Socket, socket2::Socket);
+handle::conversions!(socket Socket, ::socket2::Socket);
+
+/// A borrowed socket, of whatever type, that reports a vanished peer as an error, never as a
+/// signal.
+///
+/// Like [`socket2::SockRef`]. It sets nothing on the socket before it sends.
+///
+/// # Limits
+///
+/// It borrows socket2's `Socket` by `Deref`, as [`Socket`] does: what is sent through `&**sock_ref`
+/// is not protected.
+///
+/// ```
+/// use epipe::socket2::SockRef;
+///
+/// # fn f(stream: &std::net::TcpStream) -> std::io::Result<()> {
+/// SockRef::from(stream).send(b"a record")?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct SockRef<'s> {
+    inner: ::socket2::SockRef<'s>,
+}
+
+impl Deref for SockRef<'_> {
+    type Target = Socket;
+
+    #[inline]
+    fn deref(&self) -> &Socket {
+        Socket::from_ref(&self.inner)
+    }
+}
+
+impl<'s, S: AsSocket> From<&'s S> for SockRef<'s> {
+    #[inline]
+    fn from(socket: &'s S) -> SockRef<'s> {
+        SockRef { inner: socket.into() }
+    }
+}
+
+impl fmt::Debug for SockRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
