@@ -13,6 +13,9 @@ fn main() {
 
     // Where socket2 compiles; `Cargo.toml` has the same words.
     alias("has_socket2", unix || windows || os == "wasi" && !wasi_p1);
+    // tungstenite's errors; `Cargo.toml` has the same words.
+    let with_tungstenite = env::var_os("CARGO_FEATURE_TUNGSTENITE").is_some();
+    alias("has_tungstenite", with_tungstenite && (unix || windows));
     // `std::os::unix::net`, and flock(2).
     alias("has_unix_sockets", unix && os != "espidf");
     let small = ["emscripten", "espidf", "fuchsia", "horizon", "nuttx", "vita", "vxworks"];

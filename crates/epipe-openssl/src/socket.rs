@@ -1,4 +1,5 @@
-//! The socket BIO: OpenSSL's `crypto/bio/bss_sock.c` in behaviour, sending by [`epipe::Socket`].
+//! The socket BIO: OpenSSL's `crypto/bio/bss_sock.c` in behaviour, sending by
+//! [`epipe::socket2::Socket`].
 //!
 //! A method table of our own and not the built-in one with another `write`: its getters
 //! (`BIO_meth_get_*`) are deprecated since OpenSSL 3.5 as unsafe (openssl/openssl#26056).
@@ -13,7 +14,7 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
-use epipe::Socket;
+use epipe::socket2::Socket;
 use openssl_sys::{
     BIO, BIO_CTRL_EOF, BIO_CTRL_FLUSH, BIO_METHOD, BIO_clear_retry_flags, BIO_ctrl, BIO_get_data,
     BIO_meth_free, BIO_meth_new, BIO_meth_set_create__fixed_rust, BIO_meth_set_ctrl__fixed_rust,

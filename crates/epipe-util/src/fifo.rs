@@ -79,7 +79,7 @@ pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Res
     let path = path.as_ref();
     let mut pause = Duration::from_millis(1);
     loop {
-        match (open(path, true), deadline) {
+        match (open(path, false, true), deadline) {
             (Ok(fifo), _) => return Ok(PipeWriter::from(OwnedFd::from(fifo))),
             (Err(error), Some(deadline)) if sys::is_no_reader(&error) => {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -99,13 +99,59 @@ pub fn open_write<P: AsRef<Path>>(path: P, deadline: Option<Instant>) -> io::Res
 ///
 /// # Errors
 ///
-/// `TimedOut` if `deadline` comes first. A writer that has come at that very moment is told
-/// `EPIPE`, or loses what it has written: nobody reads it. `InvalidInput` if there is no FIFO, but
-/// something else; those of `open`.
+/// `TimedOut` if `deadline` comes first. A writer that has come at that very moment gets `EPIPE`,
+/// or loses what it has written: nobody reads it. `InvalidInput` if there is no FIFO, but something
+/// else; those of `open`.
+///
+/// # Limits
+///
+/// The end comes when the last writer closes, also if another one is about to come. **In a loop
+/// that opens again after each end, that other one loses its lines**: they are in the FIFO when the
+/// reader closes. For one writer after another take [`open_read_endless`].
 pub fn open_read<P: AsRef<Path>>(path: P, deadline: Instant) -> io::Result<PipeReader> {
-    let fifo = open(path.as_ref(), false)?;
+    let fifo = open(path.as_ref(), true, false)?;
     sys::wait_readable(&fifo, deadline)?;
     Ok(PipeReader::from(OwnedFd::from(fifo)))
+}
+
+/// Opens the reading end, non-blocking, for any number of writers that come and go: no read returns
+/// an end of file. The handle is a writing end as well, so that there is always one.
+///
+/// It waits for nothing. A read without a writer is `WouldBlock`, or waits after
+/// `set_nonblocking(false)`. With tokio, `pipe::Receiver::from_owned_fd` takes it.
+///
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::time::{Duration, Instant};
+///
+/// use epipe_util::fifo;
+///
+/// # let path = std::env::temp_dir().join(format!("epipe-doc-endless-{}", std::process::id()));
+/// fifo::create(&path, 0o600)?;
+/// let reader = fifo::open_read_endless(&path)?;
+/// reader.set_nonblocking(false)?;
+/// let mut lines = BufReader::new(reader).lines();
+/// for line in ["the first writer's", "the second one's"] {
+///     let mut writer = fifo::open_write(&path, None)?;
+///     writeln!(writer, "{line}")?;
+///     drop(writer);
+///     assert_eq!(lines.next().unwrap()?, line);
+/// }
+/// # std::fs::remove_file(path)?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Errors
+///
+/// `InvalidInput` if there is no FIFO, but something else; those of `open`. It takes the right to
+/// write to the FIFO too.
+///
+/// # Platforms
+///
+/// POSIX leaves it open what `O_RDWR` does with a FIFO. Linux documents this use (fifo(7)). Apple
+/// and the BSDs do the same.
+pub fn open_read_endless<P: AsRef<Path>>(path: P) -> io::Result<PipeReader> {
+    open(path.as_ref(), true, true).map(|fifo| PipeReader::from(OwnedFd::from(fifo)))
 }
 
 /// What is there, if it is a FIFO.
@@ -116,9 +162,9 @@ fn look(path: &Path) -> io::Result<()> {
     }
 }
 
-fn open(path: &Path, writes: bool) -> io::Result<File> {
+fn open(path: &Path, reads: bool, writes: bool) -> io::Result<File> {
     look(path)?;
-    let fifo = sys::open_fifo(path, writes)?;
+    let fifo = sys::open_fifo(path, reads, writes)?;
     match fifo.metadata()?.file_type().is_fifo() {
         true => Ok(fifo),
         false => Err(error_at(ErrorKind::InvalidInput, path, "was replaced while it was opened")),

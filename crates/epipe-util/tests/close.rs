@@ -77,7 +77,6 @@ fn an_answer_is_not_destroyed_by_a_request_that_was_not_read() {
 #[test]
 fn what_the_peer_still_sends_is_thrown_away() {
     let (mut client, server) = tcp();
-    server.set_nonblocking(true).unwrap();
     thread::scope(|threads| {
         let writes = threads.spawn(move || {
             for _ in 0..100 {
@@ -259,6 +258,19 @@ fn unix_streams_end_so_too() {
     if cfg!(target_os = "linux") {
         assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Reset);
     }
+}
+
+#[test]
+fn a_non_blocking_stream_is_refused_and_left_as_it_is() {
+    let (client, server) = tcp();
+    server.set_nonblocking(true).unwrap();
+    let error = close_gracefully(&server, soon()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("close_gracefully_async"), "{error}");
+    (&server).write_all(b"not shut down").unwrap();
+    server.set_nonblocking(false).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Clean);
 }
 
 #[test]

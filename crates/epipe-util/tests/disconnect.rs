@@ -138,6 +138,23 @@ fn what_is_wrapped_is_found() {
 }
 
 #[test]
+fn any_error_is_asked_along_its_chain() {
+    let boxed: Box<dyn Error + Send + Sync> =
+        Wrapped(io::Error::from(ErrorKind::ConnectionReset).into()).into();
+    assert_eq!(Disconnect::in_chain(&*boxed), Some(Disconnect::Reset));
+    let own = Wrapped(Disconnect::Truncated.into());
+    assert_eq!(Disconnect::in_chain(&own), Some(Disconnect::Truncated));
+    assert_eq!(Disconnect::in_chain(&Wrapped("nothing".into())), None);
+    // No deeper than 16.
+    let mut deep: Box<dyn Error + Send + Sync> = io::Error::from(ErrorKind::BrokenPipe).into();
+    for depth in 1..20 {
+        deep = Wrapped(deep).into();
+        let found = Disconnect::in_chain(&*deep);
+        assert_eq!(found, (depth < 16).then_some(Disconnect::BrokenPipe), "{depth}");
+    }
+}
+
+#[test]
 fn a_result_is_asked_too() {
     let fine: io::Result<usize> = Ok(0);
     assert!(!fine.is_disconnect());
@@ -182,6 +199,73 @@ mod connections {
         drop(listener);
         let refused = TcpStream::connect(nobody).unwrap_err();
         assert_eq!(refused.disconnect(), Some(Disconnect::Refused));
+    }
+
+    /// What `peer_addr` says of a stream that was reset before it was accepted, and that the error
+    /// of the connection stays for the read.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_accepted_stream_that_was_reset_before_is_not_connected() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        epipe_util::close::reset(client).unwrap();
+        let (mut stream, from) = listener.accept().unwrap();
+        assert!(from.ip().is_loopback(), "accept itself reports the address");
+        for error in
+            [stream.peer_addr().unwrap_err(), stream.shutdown(Shutdown::Write).unwrap_err()]
+        {
+            assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN));
+            assert_eq!(Disconnect::from_connected(&error), Some(Disconnect::Reset));
+            assert_eq!(Disconnect::from_error(&error), None);
+        }
+        assert_eq!(stream.read(&mut [0]).disconnect(), Some(Disconnect::Reset));
+
+        // One that was never connected, and one that both sides have ended, say the same.
+        let never = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        assert_eq!(never.unwrap().peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+        let (client, server) = tcp();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.shutdown(Shutdown::Write).unwrap();
+        assert_eq!((&client).read(&mut [0]).unwrap(), 0);
+        assert_eq!(client.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+        // Other errors are those of `from_error`.
+        let gone = io::Error::from(ErrorKind::BrokenPipe);
+        assert_eq!(Disconnect::from_connected(&gone), Some(Disconnect::BrokenPipe));
+        assert_eq!(Disconnect::from_connected(&ErrorKind::WouldBlock.into()), None);
+    }
+
+    #[test]
+    fn a_connected_datagram_socket_that_was_refused_goes_on() {
+        let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = gone.local_addr().unwrap();
+        drop(gone);
+        let connected = UdpSocket::bind("127.0.0.1:0").unwrap();
+        connected.connect(address).unwrap();
+        connected.send(b"x").unwrap();
+        let refused = connected.recv(&mut [0]).disconnect().unwrap();
+        assert!(refused.is_transient_for_datagrams(), "{refused:?}");
+        // The receiver comes back, and the same socket reaches it.
+        let back = UdpSocket::bind(address).unwrap();
+        connected.send(b"y").unwrap();
+        let mut said = [0];
+        back.recv(&mut said).unwrap();
+        assert_eq!(&said, b"y");
+        // Of a stream each is the end.
+        assert!(!Disconnect::BrokenPipe.is_transient_for_datagrams());
+        assert!(!Disconnect::Truncated.is_transient_for_datagrams());
+    }
+
+    /// A Unix socket reports it once, and is then not connected.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_unix_datagram_socket_is_disconnected_by_its_receiver() {
+        use epipe::os::unix::net::UnixDatagram;
+
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        drop(theirs);
+        let told = ours.send(b"x").disconnect().unwrap();
+        assert!(told.is_transient_for_datagrams(), "{told:?}");
+        assert_eq!(ours.send(b"x").unwrap_err().kind(), ErrorKind::NotConnected);
     }
 
     #[test]

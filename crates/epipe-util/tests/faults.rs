@@ -73,6 +73,11 @@ mod faults {
         fs::read_dir("/proc/self/fd").unwrap().count()
     }
 
+    fn is_root() -> bool {
+        // SAFETY: it has no condition.
+        unsafe { libc::geteuid() == 0 }
+    }
+
     fn tcp() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -101,6 +106,30 @@ mod faults {
                     let folder = folder.to_path_buf();
                     drop(std_net::UnixListener::bind(folder.join("socket")).unwrap());
                     Box::new(move || bind(&folder, true))
+                },
+            },
+            Scene {
+                name: "PrivateAddress in a shared directory",
+                // It belongs to another group: only root may give it away.
+                calls: if is_root() { &["chown", "chmod"] } else { &["chmod"] },
+                passed_over: &[],
+                prepare: |folder| {
+                    let path = folder.join("socket");
+                    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+                    // SAFETY: it takes an integer.
+                    unsafe { libc::umask(0o777) };
+                    let address = private::PrivateAddress::new(&path).shared_directory(true);
+                    let address = if is_root() { address.group(4201) } else { address };
+                    Box::new(move || {
+                        let bound = address.bind_datagram();
+                        let outcome = bound.as_ref().map(drop).map_err(again);
+                        let look = Box::new(move |is_done: bool| {
+                            assert_eq!(path.exists(), is_done);
+                            drop(bound);
+                            drop(address.bind_datagram().unwrap());
+                        });
+                        (outcome, look)
+                    })
                 },
             },
             Scene {
@@ -180,7 +209,15 @@ mod faults {
             },
             Scene {
                 name: "close_gracefully",
-                calls: &["setsockopt", "shutdown", "recvfrom", "poll", "getsockopt", "ioctl"],
+                calls: &[
+                    "fcntl",
+                    "setsockopt",
+                    "shutdown",
+                    "recvfrom",
+                    "poll",
+                    "getsockopt",
+                    "ioctl",
+                ],
                 // Whether it is gone.
                 passed_over: &[("getsockopt", 2)],
                 prepare: |_| {

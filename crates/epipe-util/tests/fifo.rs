@@ -205,6 +205,67 @@ fn a_reader_waits_for_its_first_writer_and_std_sees_an_end() {
     assert_eq!(reader.read(&mut byte).unwrap(), 0);
 }
 
+/// Two writers, one after the other, while the reader is at the end of the first.
+#[test]
+fn a_second_writer_loses_its_lines_by_open_read_and_not_by_open_read_endless() {
+    let folder = Folder::new();
+    let path = folder.fifo();
+    let writes = |line: &str| {
+        fifo::open_write(&path, Some(soon())).unwrap().write_all(line.as_bytes()).unwrap();
+    };
+    let mut said = [0; 16];
+
+    // The control.
+    let mut reader = thread::scope(|threads| {
+        threads.spawn(|| writes("first"));
+        fifo::open_read(&path, soon()).unwrap()
+    });
+    assert_eq!(reader.read(&mut said).unwrap(), 5);
+    assert_eq!(reader.read(&mut said).unwrap(), 0, "the end of the first");
+    writes("second");
+    drop(reader); // to open it again
+    let error = fifo::open_read(&path, in_(50)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "the second is lost");
+
+    let mut reader = fifo::open_read_endless(&path).unwrap();
+    for line in ["first", "second"] {
+        assert_eq!(reader.read(&mut said).unwrap_err().kind(), ErrorKind::WouldBlock);
+        writes(line);
+        let count = reader.read(&mut said).unwrap();
+        assert_eq!(&said[..count], line.as_bytes());
+    }
+}
+
+/// Each writer opens the FIFO for each line.
+#[test]
+fn no_line_of_two_writers_is_lost() {
+    const EACH: usize = 150;
+    let folder = Folder::new();
+    let path = folder.fifo();
+    for _ in 0..5 {
+        let reader = fifo::open_read_endless(&path).unwrap();
+        reader.set_nonblocking(false).unwrap();
+        thread::scope(|threads| {
+            for name in ["a", "b"] {
+                let path = &path;
+                threads.spawn(move || {
+                    for number in 0..EACH {
+                        let mut writer = fifo::open_write(path, None).unwrap();
+                        writer.write_all(format!("{name} {number:03}\n").as_bytes()).unwrap();
+                    }
+                });
+            }
+            let mut all = vec![0; 2 * EACH * "a 000\n".len()];
+            (&reader).read_exact(&mut all).unwrap();
+            let all = String::from_utf8(all).unwrap();
+            let mut lines: Vec<_> = all.lines().collect();
+            lines.sort_unstable();
+            lines.dedup();
+            assert_eq!(lines.len(), 2 * EACH);
+        });
+    }
+}
+
 #[test]
 fn handles_are_non_blocking_until_told_otherwise() {
     let folder = Folder::new();
@@ -273,6 +334,7 @@ fn what_is_no_fifo_is_not_opened() {
             fifo::open_write(other, None).unwrap_err(),
             fifo::open_write(other, Some(soon())).unwrap_err(),
             fifo::open_read(other, soon()).unwrap_err(),
+            fifo::open_read_endless(other).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{other:?}: {error}");
             assert!(error.to_string().contains("is no FIFO"), "{error}");

@@ -114,6 +114,7 @@ fn nothing_is_acknowledged_before_the_handshake_is_done() {
     let connecting: Vec<_> = connecting.collect();
     thread::sleep(Duration::from_millis(50));
     let waits = connecting.last().unwrap();
+    waits.set_nonblocking(false).unwrap();
     assert_eq!(tcp_info(waits).unwrap().state, TcpState::SynSent);
     for error in [
         unacknowledged(waits).unwrap_err(),

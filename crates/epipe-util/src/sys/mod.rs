@@ -17,16 +17,17 @@ pub(crate) mod tcp_info;
 
 pub(crate) use disconnect::kind_of_code;
 #[cfg(has_fifo)]
-pub(crate) use fifo::{is_no_reader, make_fifo, open_fifo};
+pub(crate) use fifo::{is_no_reader, make_fifo, open_fifo, set_rights};
 #[cfg(has_unix_sockets)]
-pub(crate) use path::{check_mode, error_at, set_rights};
-#[cfg(has_socket2)]
-pub(crate) use receive::receive_by;
+pub(crate) use path::{check_mode, error_at};
 #[cfg(has_poll)]
 pub(crate) use receive::wait_readable;
+#[cfg(has_socket2)]
+pub(crate) use receive::{receive_by, refuse_nonblocking};
 #[cfg(has_unix_sockets)]
 pub(crate) use socket_file::{
-    effective_user, is_alive, pin, set_mode_before_bind, try_lock, unlock,
+    effective_group, effective_user, is_alive, path_of_pin, pin, set_mode_before_bind, try_lock,
+    unlock,
 };
 
 /// What a socket is borrowed from.

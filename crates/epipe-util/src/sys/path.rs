@@ -1,8 +1,6 @@
-//! Files by their paths, and their rights.
+//! What is said of files by their paths.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 pub(crate) fn error_at(kind: io::ErrorKind, path: &Path, reason: &str) -> io::Error {
@@ -15,12 +13,4 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> io::Result<()> {
         return Err(error_at(io::ErrorKind::InvalidInput, path, reason));
     }
     Ok(())
-}
-
-/// Gives a file its rights, if the umask has made others of them.
-pub(crate) fn set_rights(path: &Path, mode: u32) -> io::Result<()> {
-    match fs::symlink_metadata(path)?.mode() & 0o7777 == mode {
-        true => Ok(()),
-        false => fs::set_permissions(path, Permissions::from_mode(mode)),
-    }
 }

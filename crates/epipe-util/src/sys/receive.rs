@@ -66,6 +66,19 @@ fn wait_readable(_: &impl AsSocket, deadline: Instant) -> io::Result<()> {
     Ok(())
 }
 
+/// An error of a non-blocking socket, which has its place in a runtime: it names the function to
+/// call there.
+pub(crate) fn refuse_nonblocking(socket: &impl AsSocket, instead: &str) -> io::Result<()> {
+    #[cfg(not(windows))] // which does not report it
+    if SockRef::from(socket).nonblocking()? {
+        let reason = format!("the socket is non-blocking: call {instead}, or make it blocking");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    #[cfg(windows)]
+    let _ = (socket, instead);
+    Ok(())
+}
+
 /// One receive that waits until the deadline, as above, whatever the socket's mode. Without
 /// MSG_DONTWAIT the socket is non-blocking from here on.
 pub(crate) fn receive_by(

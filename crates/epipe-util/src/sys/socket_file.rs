@@ -1,10 +1,10 @@
 //! The file of a Unix socket's address, and the lock of its folder.
 
-#![allow(unsafe_code, reason = "flock, geteuid and O_PATH are libc's")]
+#![allow(unsafe_code, reason = "flock, geteuid, getegid and O_PATH are libc's")]
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use socket2::Socket;
 
@@ -13,6 +13,20 @@ pub(crate) fn effective_user() -> u32 {
     // SAFETY: it has no condition.
     let user = unsafe { libc::geteuid() };
     user as u32 // signed on QNX
+}
+
+/// The group of files that this process makes.
+pub(crate) fn effective_group() -> u32 {
+    // SAFETY: it has no condition.
+    let group = unsafe { libc::getegid() };
+    group as u32 // signed on QNX
+}
+
+/// A path that leads to what was pinned, whatever has its name by now.
+pub(crate) fn path_of_pin(pin: &File) -> PathBuf {
+    use std::os::fd::AsRawFd;
+
+    PathBuf::from(format!("/proc/self/fd/{}", pin.as_raw_fd()))
 }
 
 /// Gives a socket the rights that `bind` gives the file, less the umask's (Linux net/unix/af_unix.c
