@@ -133,3 +133,45 @@ fn a_handle_that_tokio_watches() {
         assert_eq!(first(AsyncFd::new(ours).unwrap()).await.unwrap(), 5);
     });
 }
+
+/// A trait with names of tokio's, as axum and tokio-util have: what is reached by `Deref` alone
+/// would call the trait's method again, and never end.
+#[test]
+fn a_trait_with_names_of_tokio() {
+    use epipe::tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+    macro_rules! own {
+        ($trait:ident, $ty:ident: $($name:ident -> $ret:ty),+) => {
+            trait $trait {
+                $(fn $name(&self) -> io::Result<$ret>;)+
+            }
+            #[deny(unconditional_recursion)]
+            impl $trait for $ty {
+                $(fn $name(&self) -> io::Result<$ret> {
+                    self.$name()
+                })+
+            }
+        };
+    }
+    own!(Listens, TcpListener: local_addr -> std::net::SocketAddr);
+    own!(Speaks, TcpStream:
+        local_addr -> std::net::SocketAddr, peer_addr -> std::net::SocketAddr, nodelay -> bool);
+    own!(UnixSpeaks, UnixStream:
+        local_addr -> tokio::net::unix::SocketAddr, peer_addr -> tokio::net::unix::SocketAddr);
+    own!(UnixListens, UnixListener: local_addr -> tokio::net::unix::SocketAddr);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Listens::local_addr(&listener).unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(Speaks::peer_addr(&stream).unwrap(), address);
+        assert_ne!(Speaks::local_addr(&stream).unwrap(), address);
+        assert!(!Speaks::nodelay(&stream).unwrap());
+        let (unix, _peer) = UnixStream::pair().unwrap();
+        assert!(UnixSpeaks::local_addr(&unix).unwrap().is_unnamed());
+        assert!(UnixSpeaks::peer_addr(&unix).unwrap().is_unnamed());
+        let _: fn(&UnixListener) -> io::Result<tokio::net::unix::SocketAddr> =
+            UnixListens::local_addr;
+    });
+}

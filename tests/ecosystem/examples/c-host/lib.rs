@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Both return an `errno`, 0 if all went well. The host has touched no signal: the second call does
-//! not return.
+//! not return. `ci/hosts` calls them in other hosts, and `ci/libraries` puts C libraries under
+//! `suppressed`.
 
 #![cfg(all(
     target_os = "linux",
@@ -26,6 +27,7 @@ use std::ffi::c_int;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
+use epipe::sigpipe::Disposition;
 use rustls::{ClientConnection, StreamOwned};
 
 /// On `std::net::TcpStream`.
@@ -38,6 +40,23 @@ pub extern "C" fn exchange_on_std() -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn exchange_on_epipe() -> c_int {
     errno(exchange(epipe::net::TcpStream::connect::<SocketAddr>))
+}
+
+/// What SIGPIPE does in the host: 0 ends it, 1 nothing, 2 runs a handler. -1 for an error.
+#[unsafe(no_mangle)]
+pub extern "C" fn disposition() -> c_int {
+    match epipe::sigpipe::disposition() {
+        Ok(Disposition::Default) => 0,
+        Ok(Disposition::Ignored) => 1,
+        Ok(Disposition::Handled) => 2,
+        _ => -1,
+    }
+}
+
+/// Runs C code that writes by itself under a guard; 0 if there was one.
+#[unsafe(no_mangle)]
+pub extern "C" fn suppressed(function: extern "C" fn()) -> c_int {
+    errno(epipe::sigpipe::suppressed(|| function()).map_err(Failure::from))
 }
 
 type Failure = Box<dyn Error + Send + Sync>;

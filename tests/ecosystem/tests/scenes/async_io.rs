@@ -1,9 +1,17 @@
-//! async-io: what `Async` writes by, the type that it holds decides.
+//! async-io: an `Async` writes as the type that it holds. Also what is built on it: async-net and
+//! async-process, which are smol's.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener as StdUnixListener};
 
 use async_io::{Async, IoSafe, block_on};
-use epipe::NoSigpipe;
+use async_process::{ChildStdin, Command, Stdio};
+use epipe::async_io::{accept, accept_unix, connect, connect_unix};
+use epipe::net::{TcpListener, TcpStream};
+use epipe::os::unix::net::{UnixListener, UnixStream};
+use epipe::{Guarded, NoSigpipe};
 use futures_lite::AsyncWriteExt;
 
 use crate::Scene;
@@ -41,20 +49,152 @@ where
     }
 }
 
+// ------------------------------------------------------------------ connect and accept ----
+
+/// Both ends of a connection that this crate's functions make: the one that connected first.
+async fn tcp() -> (Async<TcpStream>, Async<TcpStream>) {
+    let listener = Async::new(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+    let ours = connect(listener.get_ref().local_addr().unwrap()).await.unwrap();
+    (ours, accept(&listener).await.unwrap().0)
+}
+
+/// The same by async-io's own.
+async fn std_tcp() -> (Async<std::net::TcpStream>, Async<std::net::TcpStream>) {
+    let listener = Async::<std::net::TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+    let address = listener.get_ref().local_addr().unwrap();
+    let ours = Async::<std::net::TcpStream>::connect(address).await.unwrap();
+    (ours, listener.accept().await.unwrap().0)
+}
+
+/// A listener that leaves no file, and how async-io spells its address.
+fn unix_listener() -> (StdUnixListener, String) {
+    let name = format!("epipe {}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    (StdUnixListener::bind_addr(&address).unwrap(), format!("\0{name}"))
+}
+
+async fn unix() -> (Async<UnixStream>, Async<UnixStream>) {
+    let (listener, address) = unix_listener();
+    let listener = Async::new(UnixListener::from(listener)).unwrap();
+    let ours = connect_unix(address).await.unwrap();
+    (ours, accept_unix(&listener).await.unwrap().0)
+}
+
+async fn std_unix() -> (Async<StdUnixStream>, Async<StdUnixStream>) {
+    let (listener, address) = unix_listener();
+    let listener = Async::new(listener).unwrap();
+    let ours = Async::<StdUnixStream>::connect(address).await.unwrap();
+    (ours, listener.accept().await.unwrap().0)
+}
+
+/// Breaks a connection, then writes to it.
+async fn write<T>((mut ours, theirs): (Async<T>, Async<T>), broken: Break) -> io::Result<usize>
+where
+    T: AsFd + io::Write + IoSafe + Into<OwnedFd>,
+{
+    broken.apply(ours.as_fd(), theirs.into_inner()?.into())?;
+    ours.write_vectored(&slices()).await
+}
+
+fn turned<T>((ours, theirs): (T, T)) -> (T, T) {
+    (theirs, ours)
+}
+
+fn connections() -> Vec<Scene> {
+    pairs! {
+        "async-io connect: write_vectored":
+            block_on(async { write(tcp().await, Break::RstRead).await }),
+            control block_on(async { write(std_tcp().await, Break::RstRead).await });
+        "async-io accept: write_vectored":
+            block_on(async { write(turned(tcp().await), Break::RstRead).await }),
+            control block_on(async { write(turned(std_tcp().await), Break::RstRead).await });
+        "async-io connect_unix: write_vectored":
+            block_on(async { write(unix().await, Break::Closed).await }),
+            control block_on(async { write(std_unix().await, Break::Closed).await });
+        "async-io accept_unix: write_vectored":
+            block_on(async { write(turned(unix().await), Break::Closed).await }),
+            control block_on(async { write(turned(std_unix().await), Break::Closed).await });
+    }
+}
+
+/// Where nothing listens, it is an error.
+fn refused() -> Vec<Scene> {
+    vec![Scene::survives("async-io connect, connect_unix: refused", || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = block_on(connect(address)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = block_on(connect_unix("/does/not/exist")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    })]
+}
+
+// ------------------------------------------------------------------------------- smol ----
+
+/// Writes two slices again and again to async-net's stream, as `wrap` has it.
+macro_rules! async_net {
+    ($wrap:expr) => {
+        |fd| {
+            let wrap = $wrap;
+            let mut stream = wrap(async_net::TcpStream::try_from(fd).unwrap());
+            Box::new(move || block_on(stream.write_vectored(&slices())).map(|n| n as u64))
+        }
+    };
+}
+
+fn async_net() -> [Row; 2] {
+    [
+        Row {
+            name: "async-net TcpStream in a Guarded: write_vectored",
+            ours: async_net!(Guarded::new),
+            control: async_net!(|stream| stream),
+        },
+        Row {
+            name: "async-net TcpStream, Async<TcpStream> in its place: write_vectored",
+            ours: |fd| writes(TcpStream::from(fd)),
+            control: async_net!(|stream| stream),
+        },
+    ]
+}
+
+/// The stdin of async-process's child that has ended.
+fn smol_child() -> ChildStdin {
+    let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    block_on(child.status()).unwrap();
+    stdin
+}
+
+fn smol_children() -> Vec<Scene> {
+    pairs! {
+        "async-process ChildStdin in a Guarded: write":
+            block_on(Guarded::new(smol_child()).write(b"x")),
+            control block_on(smol_child().write(b"x"));
+        "async-process ChildStdin in a Guarded: write_vectored":
+            block_on(Guarded::new(smol_child()).write_vectored(&slices())),
+            control block_on(smol_child().write_vectored(&slices()));
+        "async-process ChildStdin as an Async<PipeWriter>: write": {
+            let stdin = OwnedFd::try_from(smol_child()).unwrap();
+            block_on(Async::new(epipe::io::PipeWriter::from(stdin)).unwrap().write(b"x"))
+        },
+            control block_on(smol_child().write(b"x"));
+    }
+}
+
+type StdUnixStream = std::os::unix::net::UnixStream;
+
 pub fn scenes() -> Vec<Scene> {
-    use epipe::os::unix::net::UnixStream;
-
-    type StdUnixStream = std::os::unix::net::UnixStream;
-
     let tcp4 = || tcp_pair("127.0.0.1:0");
     let tcp = [
         row!("TcpStream", epipe::net::TcpStream, control std::net::TcpStream),
-        row!("Socket", epipe::Socket, control std::net::TcpStream),
+        row!("Socket", epipe::socket2::Socket, control std::net::TcpStream),
         adapter_row::<std::net::TcpStream>(),
     ];
     let unix =
         [row!("UnixStream", UnixStream, control StdUnixStream), adapter_row::<StdUnixStream>()];
     let mut scenes = play_rows(tcp4, "async-io tcp", Break::TCP, &tcp);
+    scenes.extend(play_rows(tcp4, "smol tcp", Break::TCP, &async_net()));
     scenes.extend(play_rows(unix_pair, "async-io unix", Break::UNIX, &unix));
     scenes.extend(pairs! {
         "async-io: Async<PipeWriter>: write":
@@ -66,5 +206,8 @@ pub fn scenes() -> Vec<Scene> {
         },
             control block_on(Async::new(broken_child()).unwrap().write(b"x"));
     });
+    scenes.extend(connections());
+    scenes.extend(refused());
+    scenes.extend(smol_children());
     scenes
 }

@@ -12,15 +12,20 @@ cfg_if::cfg_if! {
         any(target_arch = "x86_64", target_arch = "aarch64"),
     ))] {
         mod async_io;
+        mod foreign;
         #[path = "../../../support/guide.rs"]
         mod guide;
+        mod io_uring;
         #[path = "../../../support/liar.rs"]
         #[allow(dead_code, reason = "the root has more of them")]
         mod liar;
+        mod logging;
         mod mio;
+        mod process;
         mod programs;
         #[path = "../../../sigpipe/rows.rs"]
         mod rows;
+        mod runtime;
         mod rustls;
         #[path = "../../../sigpipe/scene.rs"]
         #[allow(dead_code, reason = "no single scene has a library loaded here")]
@@ -50,6 +55,11 @@ cfg_if::cfg_if! {
             })
         }
 
+        /// Whether a guard is a mask, which the threads that are started under it inherit.
+        fn masks_the_thread() -> bool {
+            epipe::protection().pipe_write().contains(&Technique::ThreadMask)
+        }
+
         fn main() -> std::process::ExitCode {
             if let Some(code) = suites::begin() {
                 return code;
@@ -59,8 +69,13 @@ cfg_if::cfg_if! {
                 rustls::scenes,
                 programs::scenes,
                 async_io::scenes,
+                foreign::scenes,
                 mio::scenes,
+                process::scenes,
+                runtime::scenes,
                 tokio::scenes,
+                logging::scenes,
+                io_uring::scenes,
             ];
             let lied_to = suites::is_lied_to();
             scene::run(groups, suites::verify_if_told, lied_to, |scenes| {

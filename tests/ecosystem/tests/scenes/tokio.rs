@@ -1,21 +1,29 @@
 //! tokio, and what is built on it: hyper and tokio-rustls.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Mutex;
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
 
-use epipe::NoSigpipe;
-use http_body_util::Full;
+use axum::extract::ConnectInfo;
+use axum::serve::ListenerExt as _;
+use epipe::tokio::net;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::Connection;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use socket2::{Domain, SockRef};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, copy_bidirectional,
+};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::process::{ChildStdin, Command};
@@ -25,8 +33,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::Scene;
 use crate::rows::{DATA, Row, break_under, call, pairs, play_rows};
 use crate::support::{
-    Break, assert_epipe, broken_pipe, foreign_write, is_blocked, is_pending, slices, spell,
-    tcp_pair, unix_pair,
+    Break, assert_epipe, broken_pipe, foreign_write, slices, spell, tcp_pair, unix_pair,
 };
 use crate::tls::{Identity, localhost};
 
@@ -61,8 +68,53 @@ impl OfFd for Sender {
     }
 }
 
-/// `Type: stream => call`: takes the descriptor over as tokio's `Type`, then makes the call.
-macro_rules! bare {
+/// What tokio's handles are here.
+trait Ours: Sized {
+    type Ours: From<Self>;
+}
+
+impl Ours for TcpStream {
+    type Ours = net::TcpStream;
+}
+
+impl Ours for UnixStream {
+    type Ours = net::UnixStream;
+}
+
+impl Ours for tokio::net::tcp::OwnedWriteHalf {
+    type Ours = net::tcp::OwnedWriteHalf;
+}
+
+impl Ours for tokio::net::unix::OwnedWriteHalf {
+    type Ours = net::unix::OwnedWriteHalf;
+}
+
+impl Ours for Sender {
+    type Ours = net::unix::pipe::Sender;
+}
+
+fn adopted<T: Ours>(theirs: T) -> T::Ours {
+    theirs.into()
+}
+
+impl OfFd for net::TcpStream {
+    fn of(fd: OwnedFd) -> net::TcpStream {
+        let std = epipe::net::TcpStream::from(fd);
+        std.set_nonblocking(true).unwrap();
+        net::TcpStream::from_std(std).unwrap()
+    }
+}
+
+impl OfFd for net::UnixStream {
+    fn of(fd: OwnedFd) -> net::UnixStream {
+        let std = epipe::os::unix::net::UnixStream::from(fd);
+        std.set_nonblocking(true).unwrap();
+        net::UnixStream::from_std(std).unwrap()
+    }
+}
+
+/// `Type: stream => call`: makes the handle of a descriptor, then the call.
+macro_rules! on {
     ($type:ty: $stream:ident => $call:expr) => {
         |fd| {
             let runtime = runtime();
@@ -73,158 +125,125 @@ macro_rules! bare {
     };
 }
 
-/// The same in an adapter.
-macro_rules! ours {
-    ($type:ty: $stream:ident => $call:expr) => {
+/// The same of what is made of the stream first, and so takes it.
+macro_rules! made {
+    ($type:ty: $stream:ident => $made:expr, $writer:ident => $call:expr) => {
         |fd| {
             let runtime = runtime();
-            #[allow(unused_mut)]
-            let mut $stream = runtime.block_on(async { NoSigpipe::new(<$type>::of(fd)).unwrap() });
-            Box::new(move || runtime.block_on(async { $call }).map(|n| n as u64))
+            let (_rest, mut $writer) = runtime.block_on(async {
+                #[allow(unused_mut)]
+                let mut $stream = <$type>::of(fd);
+                $made
+            });
+            Box::new(move || {
+                let _ = &_rest;
+                runtime.block_on(async { $call }).map(|n| n as u64)
+            })
         }
     };
 }
 
-/// The calls of a stream. tokio's own writes of one buffer survive: their control is the `send`
-/// without a flag.
-macro_rules! stream_rows {
-    ($type:ty) => {
-        [
-            Row {
-                name: "write_vectored",
-                ours: ours!($type: s => s.write_vectored(&slices()).await),
-                control: bare!($type: s => s.write_vectored(&slices()).await),
-            },
-            Row {
-                name: "write_buf of one slice",
-                ours: ours!($type: s => s.write_buf(&mut &*DATA).await),
-                control: bare!($type: s => s.write_buf(&mut &*DATA).await),
-            },
-            Row {
-                name: "try_write_vectored",
-                ours: ours!($type: s => {
-                    s.get_ref().writable().await?;
-                    s.try_write_vectored(&slices())
-                }),
-                control: bare!($type: s => {
-                    s.writable().await?;
-                    s.try_write_vectored(&slices())
-                }),
-            },
-            Row {
-                name: "try_write",
-                ours: ours!($type: s => {
-                    s.get_ref().writable().await?;
-                    s.try_write(DATA)
-                }),
-                control: call!(socket2::Socket: s => s.write(DATA)),
-            },
-            Row {
-                name: "write_all and flush",
-                ours: ours!($type: s => match s.write_all(DATA).await {
-                    Ok(()) => s.flush().await.map(|()| 0),
-                    Err(error) => Err(error),
-                }),
-                control: call!(socket2::Socket: s => s.write(DATA)),
-            },
-            Row {
-                name: "io::copy",
-                ours: ours!($type: s => tokio::io::copy(&mut &*DATA, &mut s).await),
-                control: call!(socket2::Socket: s => s.write(DATA)),
-            },
-            Row {
-                name: "split: write_vectored",
-                ours: ours!($type: s => s.split().1.write_vectored(&slices()).await),
-                control: bare!($type: s => s.split().1.write_vectored(&slices()).await),
-            },
-            Row {
-                name: "split: try_write_vectored",
-                ours: ours!($type: s => {
-                    let (_, writer) = s.split();
-                    writer.get_ref().writable().await?;
-                    writer.try_write_vectored(&slices())
-                }),
-                control: bare!($type: s => {
-                    let (_, writer) = s.split();
-                    writer.writable().await?;
-                    writer.try_write_vectored(&slices())
-                }),
-            },
-            Row {
-                name: "into_split: write_vectored",
-                ours: |fd| {
-                    let runtime = runtime();
-                    let (reader, mut writer) = runtime
-                        .block_on(async { NoSigpipe::new(<$type>::of(fd)).unwrap() })
-                        .into_split();
-                    Box::new(move || {
-                        let _ = &reader;
-                        runtime.block_on(writer.write_vectored(&slices())).map(|n| n as u64)
-                    })
-                },
-                control: |fd| {
-                    let runtime = runtime();
-                    let (reader, mut writer) =
-                        runtime.block_on(async { <$type>::of(fd) }).into_split();
-                    Box::new(move || {
-                        let _ = &reader;
-                        runtime.block_on(writer.write_vectored(&slices())).map(|n| n as u64)
-                    })
-                },
-            },
-            Row {
-                name: "a half of somebody else's: write_buf",
-                ours: |fd| {
-                    let runtime = runtime();
-                    let (reader, writer) =
-                        runtime.block_on(async { <$type>::of(fd) }).into_split();
-                    let mut writer = NoSigpipe::from(writer);
-                    Box::new(move || {
-                        let _ = &reader;
-                        runtime.block_on(writer.write_buf(&mut &*DATA)).map(|n| n as u64)
-                    })
-                },
-                control: |fd| {
-                    let runtime = runtime();
-                    let (reader, mut writer) =
-                        runtime.block_on(async { <$type>::of(fd) }).into_split();
-                    Box::new(move || {
-                        let _ = &reader;
-                        runtime.block_on(writer.write_buf(&mut &*DATA)).map(|n| n as u64)
-                    })
-                },
-            },
-            Row {
-                name: "reunite: write_vectored",
-                ours: |fd| {
-                    let runtime = runtime();
-                    let (reader, writer) = runtime
-                        .block_on(async { NoSigpipe::new(<$type>::of(fd)).unwrap() })
-                        .into_split();
-                    let mut s = writer.reunite(reader).unwrap();
-                    Box::new(move || runtime.block_on(s.write_vectored(&slices())).map(|n| n as u64))
-                },
-                control: bare!($type: s => s.write_vectored(&slices()).await),
-            },
-            Row {
-                name: "io::split: write_vectored",
-                ours: |fd| {
-                    let runtime = runtime();
-                    let s = runtime.block_on(async { NoSigpipe::new(<$type>::of(fd)).unwrap() });
-                    let (reader, mut writer) = tokio::io::split(s);
-                    Box::new(move || {
-                        let _ = &reader;
-                        runtime.block_on(writer.write_vectored(&slices())).map(|n| n as u64)
-                    })
-                },
-                control: bare!($type: s => s.write_vectored(&slices()).await),
-            },
-        ]
+/// `name, our type, tokio's type: stream => call`: the same call on both.
+macro_rules! row {
+    ($name:literal, $ours:ty, $theirs:ty: $stream:ident => $call:expr) => {
+        Row {
+            name: $name,
+            ours: on!($ours: $stream => $call),
+            control: on!($theirs: $stream => $call),
+        }
+    };
+    ($name:literal, $ours:ty, $theirs:ty:
+        $stream:ident => $made:expr, $writer:ident => $call:expr
+    ) => {
+        Row {
+            name: $name,
+            ours: made!($ours: $stream => $made, $writer => $call),
+            control: made!($theirs: $stream => $made, $writer => $call),
+        }
     };
 }
 
-fn sender() -> Sender {
-    Sender::of(broken_pipe())
+/// tokio's own writes of one buffer survive: their control is the `send` without a flag.
+macro_rules! row_of_one {
+    ($name:literal, $ours:ty: $stream:ident => $call:expr) => {
+        Row {
+            name: $name,
+            ours: on!($ours: $stream => $call),
+            control: call!(socket2::Socket: s => s.write(DATA)),
+        }
+    };
+}
+
+/// The calls of a stream of ours, of tokio's, and of what is made of them.
+macro_rules! stream_rows {
+    ($ours:ty, $theirs:ty) => {
+        [
+            row!("write_vectored", $ours, $theirs: s => s.write_vectored(&slices()).await),
+            row!("write_buf of one slice", $ours, $theirs: s => s.write_buf(&mut &*DATA).await),
+            row!("try_write_vectored", $ours, $theirs: s => {
+                s.writable().await?;
+                s.try_write_vectored(&slices())
+            }),
+            row!("as_ref: try_write_vectored", $ours, $theirs: s => {
+                s.writable().await?;
+                s.as_ref().try_write_vectored(&slices())
+            }),
+            row_of_one!("try_write", $ours: s => {
+                s.writable().await?;
+                s.try_write(DATA)
+            }),
+            row_of_one!("write_all and flush", $ours: s => match s.write_all(DATA).await {
+                Ok(()) => s.flush().await.map(|()| 0),
+                Err(error) => Err(error),
+            }),
+            row_of_one!("io::copy", $ours: s => tokio::io::copy(&mut &*DATA, &mut s).await),
+            row_of_one!("split: try_write", $ours: s => {
+                s.writable().await?;
+                s.split().1.try_write(DATA)
+            }),
+            row!("split: write_vectored", $ours, $theirs: s => {
+                s.split().1.write_vectored(&slices()).await
+            }),
+            row!("split: try_write_vectored", $ours, $theirs: s => {
+                let (_, writer) = s.split();
+                writer.writable().await?;
+                writer.try_write_vectored(&slices())
+            }),
+            row!("split: as_ref: try_write_vectored", $ours, $theirs: s => {
+                let (_, writer) = s.split();
+                writer.writable().await?;
+                writer.as_ref().try_write_vectored(&slices())
+            }),
+            row!("into_split: write_vectored", $ours, $theirs:
+                s => s.into_split(), writer => writer.write_vectored(&slices()).await),
+            Row {
+                name: "a half of somebody else's: write_buf",
+                ours: made!($theirs: s => {
+                    let (reader, writer) = s.into_split();
+                    (reader, adopted(writer))
+                }, writer => writer.write_buf(&mut &*DATA).await),
+                control: made!($theirs: s => s.into_split(),
+                    writer => writer.write_buf(&mut &*DATA).await),
+            },
+            row!("reunite: write_vectored", $ours, $theirs: s => {
+                let (reader, writer) = s.into_split();
+                ((), writer.reunite(reader).unwrap())
+            }, s => s.write_vectored(&slices()).await),
+            row!("a reader's reunite: write_vectored", $ours, $theirs: s => {
+                let (reader, writer) = s.into_split();
+                ((), reader.reunite(writer).unwrap())
+            }, s => s.write_vectored(&slices()).await),
+            row!("io::split: write_vectored", $ours, $theirs:
+                s => tokio::io::split(s), writer => writer.write_vectored(&slices()).await),
+            row!("into_std: write_vectored", $ours, $theirs:
+                s => ((), s.into_std().unwrap()), s => s.write_vectored(&slices())),
+            Row {
+                name: "a stream of somebody else's: write_vectored",
+                ours: made!($theirs: s => ((), adopted(s)), s => s.write_vectored(&slices()).await),
+                control: on!($theirs: s => s.write_vectored(&slices()).await),
+            },
+        ]
+    };
 }
 
 /// The stdin of a child that has ended.
@@ -235,47 +254,261 @@ async fn broken_child() -> ChildStdin {
     stdin
 }
 
-macro_rules! adopt {
-    ($handle:expr) => {
-        NoSigpipe::new($handle).unwrap()
-    };
-}
-
 fn pipes() -> Vec<Scene> {
+    fn ours() -> net::unix::pipe::Sender {
+        Sender::of(broken_pipe()).into()
+    }
+    fn theirs() -> Sender {
+        Sender::of(broken_pipe())
+    }
     pairs! {
         "tokio pipe: write":
-            runtime().block_on(async { adopt!(sender()).write(b"x").await }),
-            control runtime().block_on(async { sender().write(b"x").await });
+            runtime().block_on(async { ours().write(b"x").await }),
+            control runtime().block_on(async { theirs().write(b"x").await });
         "tokio pipe: write_vectored":
-            runtime().block_on(async { adopt!(sender()).write_vectored(&slices()).await }),
-            control runtime().block_on(async { sender().write_vectored(&slices()).await });
+            runtime().block_on(async { ours().write_vectored(&slices()).await }),
+            control runtime().block_on(async { theirs().write_vectored(&slices()).await });
         "tokio pipe: try_write":
             runtime().block_on(async {
-                let sender = adopt!(sender());
-                sender.get_ref().writable().await?;
-                sender.try_write(b"x")
-            }),
-            control runtime().block_on(async {
-                let sender = sender();
+                let sender = ours();
                 sender.writable().await?;
                 sender.try_write(b"x")
-            });
-        "tokio ChildStdin: write":
-            runtime().block_on(async { adopt!(broken_child().await).write(b"x").await }),
-            control runtime().block_on(async { broken_child().await.write(b"x").await });
-        "tokio ChildStdin: write_vectored":
-            runtime().block_on(async {
-                adopt!(broken_child().await).write_vectored(&slices()).await
             }),
             control runtime().block_on(async {
-                broken_child().await.write_vectored(&slices()).await
+                let sender = theirs();
+                sender.writable().await?;
+                sender.try_write(b"x")
             });
         "tokio ChildStdin as a Sender: write":
             runtime().block_on(async {
                 let stdin = broken_child().await.into_owned_fd()?;
-                adopt!(Sender::from_owned_fd(stdin)?).write(b"x").await
+                net::unix::pipe::Sender::from_owned_fd(stdin)?.write(b"x").await
             }),
             control runtime().block_on(async { broken_child().await.write(b"x").await });
+    }
+}
+
+// --------------------------------------------------- programs, and what makes a stream ----
+
+/// `name: future`, where `net` is this crate's `tokio::net`; the control has tokio's own. Only the
+/// `use` line differs.
+macro_rules! migrated {
+    ($($name:literal: $play:expr;)+) => {
+        pairs! {$(
+            $name:
+                {
+                    use epipe::tokio::net;
+                    runtime().block_on($play)
+                },
+                control {
+                    use ::tokio::net;
+                    runtime().block_on($play)
+                };
+        )+}
+    };
+}
+
+/// A connection that has just been made breaks under a write.
+async fn write_broken<S>(mut ours: S, theirs: impl Into<OwnedFd>) -> io::Result<usize>
+where
+    S: AsyncWrite + AsFd + Unpin,
+{
+    let theirs = theirs.into();
+    let broken = match SockRef::from(&theirs).domain()? {
+        Domain::UNIX => Break::Closed,
+        _ => Break::RstRead,
+    };
+    broken.apply(ours.as_fd(), theirs)?;
+    ours.write_vectored(&slices()).await
+}
+
+/// A path in a folder of its own, which is removed in the end: before a control dies.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Place {
+        let folder = std::env::temp_dir().join(format!("epipe-tokio-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder); // of one that was killed, of the same number
+        std::fs::create_dir(&folder).unwrap();
+        Place(folder.join("place"))
+    }
+
+    fn with_fifo() -> Place {
+        let place = Place::new();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &place.0, rustix::fs::Mode::RWXU).unwrap();
+        place
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
+
+fn creations() -> Vec<Scene> {
+    migrated! {
+        "tokio TcpStream::connect: write_vectored": async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+            let ours = net::TcpStream::connect(listener.local_addr()?).await?;
+            write_broken(ours, listener.accept()?.0).await
+        };
+        "tokio TcpListener::accept: write_vectored": async {
+            let listener = net::TcpListener::bind("127.0.0.1:0").await?;
+            let theirs = std::net::TcpStream::connect(listener.local_addr()?)?;
+            write_broken(listener.accept().await?.0, theirs).await
+        };
+        "tokio TcpListener::poll_accept: write_vectored": async {
+            let listener = net::TcpListener::bind("127.0.0.1:0").await?;
+            let theirs = std::net::TcpStream::connect(listener.local_addr()?)?;
+            write_broken(poll_fn(|cx| listener.poll_accept(cx)).await?.0, theirs).await
+        };
+        "tokio TcpListener::from_std: accept: write_vectored": async {
+            let listener = net::TcpListener::bind("127.0.0.1:0").await?.into_std()?;
+            let theirs = std::net::TcpStream::connect(listener.local_addr()?)?;
+            let listener = net::TcpListener::try_from(listener)?;
+            write_broken(listener.accept().await?.0, theirs).await
+        };
+        "tokio TcpSocket::connect: write_vectored": async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+            let socket = net::TcpSocket::new_v4()?;
+            socket.set_keepalive(true)?;
+            let ours = socket.connect(listener.local_addr()?).await?;
+            write_broken(ours, listener.accept()?.0).await
+        };
+        "tokio TcpSocket::listen: write_vectored": async {
+            let socket = net::TcpSocket::new_v4()?;
+            socket.bind("127.0.0.1:0".parse().unwrap())?;
+            let listener = socket.listen(1)?;
+            let theirs = std::net::TcpStream::connect(listener.local_addr()?)?;
+            write_broken(listener.accept().await?.0, theirs).await
+        };
+        "tokio TcpSocket::from_std_stream: connect: write_vectored": async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+            let socket = socket2::Socket::new(Domain::IPV4, socket2::Type::STREAM, None)?;
+            socket.set_nonblocking(true)?;
+            let socket = net::TcpSocket::from_std_stream(socket.into());
+            let ours = socket.connect(listener.local_addr()?).await?;
+            write_broken(ours, listener.accept()?.0).await
+        };
+        "tokio UnixStream::pair: write_vectored": async {
+            let (ours, theirs) = net::UnixStream::pair()?;
+            write_broken(ours, theirs.into_std()?).await
+        };
+        "tokio UnixStream::connect: write_vectored": async {
+            let place = Place::new();
+            let listener = std::os::unix::net::UnixListener::bind(&place.0)?;
+            let ours = net::UnixStream::connect(&place.0).await?;
+            drop(place);
+            write_broken(ours, listener.accept()?.0).await
+        };
+        "tokio UnixListener::accept: write_vectored": async {
+            let place = Place::new();
+            let listener = net::UnixListener::bind(&place.0)?;
+            let theirs = std::os::unix::net::UnixStream::connect(&place.0)?;
+            drop(place);
+            write_broken(listener.accept().await?.0, theirs).await
+        };
+        "tokio UnixListener::poll_accept: write_vectored": async {
+            let place = Place::new();
+            let listener = net::UnixListener::bind(&place.0)?.into_std()?;
+            let listener = net::UnixListener::from_std(listener)?;
+            let theirs = std::os::unix::net::UnixStream::connect(&place.0)?;
+            drop(place);
+            write_broken(poll_fn(|cx| listener.poll_accept(cx)).await?.0, theirs).await
+        };
+        "tokio pipe: of pipe(): write": async {
+            let (mut sender, receiver) = net::unix::pipe::pipe()?;
+            drop(receiver);
+            sender.write(b"x").await
+        };
+        "tokio pipe: of OpenOptions: write": async {
+            let fifo = Place::with_fifo();
+            let options = net::unix::pipe::OpenOptions::new();
+            let receiver = options.open_receiver(&fifo.0)?;
+            let mut sender = options.open_sender(&fifo.0)?;
+            drop((receiver, fifo));
+            sender.write(b"x").await
+        };
+        "tokio pipe: of OpenOptions in a chain: write": async {
+            let fifo = Place::with_fifo();
+            let receiver = net::unix::pipe::OpenOptions::new().open_receiver(&fifo.0)?;
+            let mut options = net::unix::pipe::OpenOptions::new();
+            let mut sender = options.read_write(false).unchecked(true).open_sender(&fifo.0)?;
+            drop((receiver, fifo));
+            sender.write(b"x").await
+        };
+        "tokio pipe: from_file: write": async {
+            let file = std::fs::File::from(broken_pipe());
+            net::unix::pipe::Sender::from_file(file)?.write(b"x").await
+        };
+        "tokio pipe: from_owned_fd_unchecked: write": async {
+            net::unix::pipe::Sender::from_owned_fd_unchecked(broken_pipe())?.write(b"x").await
+        };
+        "tokio program: a TCP proxy": async {
+            use net::TcpStream;
+            use net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+            async fn relay(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<usize> {
+                let mut buf = Vec::new();
+                while from.read_buf(&mut buf).await? > 0 {
+                    let mut rest = &buf[..];
+                    while !rest.is_empty() {
+                        to.write_buf(&mut rest).await?;
+                    }
+                    buf.clear();
+                }
+                Ok(0)
+            }
+            async fn tunnel(mut client: TcpStream, to: SocketAddr) -> io::Result<u64> {
+                let mut server = TcpStream::connect(to).await?;
+                let (sent, received) = copy_bidirectional(&mut client, &mut server).await?;
+                Ok(sent + received)
+            }
+            async fn proxy(client: TcpStream, to: SocketAddr) -> io::Result<usize> {
+                let server = TcpStream::connect(to).await?;
+                server.set_nodelay(true)?;
+                let (client_reader, client_writer) = client.into_split();
+                let (server_reader, server_writer) = server.into_split();
+                let back = tokio::spawn(relay(server_reader, client_writer));
+                let forth = relay(client_reader, server_writer).await;
+                back.await??;
+                forth
+            }
+
+            let listener = net::TcpListener::bind("127.0.0.1:0").await?;
+            let address = listener.local_addr()?;
+            let server = net::TcpListener::bind("127.0.0.1:0").await?;
+            let to = server.local_addr()?;
+            tokio::spawn(async move { while server.accept().await.is_ok() {} }); // and closes
+            drop(TcpStream::connect(address).await?);
+            assert_eq!(tunnel(listener.accept().await?.0, to).await?, 0);
+            let mut client = TcpStream::connect(address).await?;
+            tokio::spawn(async move {
+                // The server has closed; the client does not mind.
+                assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+                while client.write_buf(&mut &*DATA).await.is_ok() {}
+            });
+            proxy(listener.accept().await?.0, to).await
+        };
+        "tokio program: a Unix server": async {
+            use net::{UnixListener, UnixStream};
+
+            async fn answer(mut client: UnixStream) -> io::Result<usize> {
+                let (reader, mut writer) = client.split();
+                let mut request = String::new();
+                BufReader::new(reader).read_to_string(&mut request).await?;
+                let (head, body) = (IoSlice::new(b"200 "), IoSlice::new(request.as_bytes()));
+                writer.write_vectored(&[head, body]).await
+            }
+
+            let place = Place::new();
+            let server = UnixListener::bind(&place.0)?;
+            let mut client = UnixStream::connect(&place.0).await?;
+            client.write_buf(&mut &*DATA).await?;
+            drop((client, place));
+            answer(server.accept().await?.0).await
+        };
     }
 }
 
@@ -308,8 +541,8 @@ fn healthy() -> Vec<Scene> {
         Scene::survives("tokio tcp: much goes through, both ways at once", || {
             let (a, b) = tcp_pair("127.0.0.1:0").unwrap();
             runtime().block_on(async {
-                let (read_a, write_a) = adopt!(TcpStream::of(a)).into_split();
-                let (read_b, write_b) = tokio::io::split(adopt!(TcpStream::of(b)));
+                let (read_a, write_a) = adopted(TcpStream::of(a)).into_split();
+                let (read_b, write_b) = tokio::io::split(adopted(TcpStream::of(b)));
                 assert!(write_a.is_write_vectored() && write_b.is_write_vectored());
                 // A task each: one that waits must be woken by what it waits for.
                 let tasks = [
@@ -326,75 +559,29 @@ fn healthy() -> Vec<Scene> {
         Scene::survives("tokio unix: much goes through", || {
             let (a, b) = unix_pair().unwrap();
             runtime().block_on(async {
-                tokio::join!(write(adopt!(UnixStream::of(a))), read(UnixStream::of(b)));
+                tokio::join!(write(adopted(UnixStream::of(a))), read(UnixStream::of(b)));
             });
+        }),
+        Scene::survives("tokio UdpSocket, which is tokio's own: its peer is gone", || {
+            let broken: io::Result<()> = runtime().block_on(async {
+                let peer = net::UdpSocket::bind("127.0.0.1:0").await?;
+                let socket = net::UdpSocket::bind("127.0.0.1:0").await?;
+                socket.connect(peer.local_addr()?).await?;
+                drop(peer);
+                loop {
+                    socket.send(DATA).await?;
+                }
+            });
+            assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         }),
         Scene::survives("tokio pipe: much goes through", || {
             let (reader, writer) = io::pipe().unwrap();
             runtime().block_on(async {
                 let reader = Receiver::from_owned_fd(reader.into()).unwrap();
-                let writing = tokio::spawn(write(adopt!(Sender::of(writer.into()))));
+                let writing = tokio::spawn(write(adopted(Sender::of(writer.into()))));
                 read(reader).await;
                 writing.await.unwrap();
             });
-        }),
-        Scene::survives("tokio ChildStdin: much goes through", || {
-            runtime().block_on(async {
-                let mut child = Command::new("cat")
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .spawn()
-                    .unwrap();
-                let stdin = adopt!(child.stdin.take().unwrap());
-                let stdout = child.stdout.take().unwrap();
-                tokio::join!(write(stdin), read(stdout));
-            });
-        }),
-        Scene::survives("tokio ChildStdin: no guard is left by a poll that waits", || {
-            runtime().block_on(async {
-                let mut child = Command::new("sleep")
-                    .arg("10")
-                    .stdin(Stdio::piped())
-                    .kill_on_drop(true)
-                    .spawn()
-                    .unwrap();
-                let mut stdin = adopt!(child.stdin.take().unwrap());
-                let mut writing = Box::pin(stdin.write_all(&[0; 1 << 20]));
-                let waits = std::future::poll_fn(|cx| Poll::Ready(writing.as_mut().poll(cx)));
-                assert!(waits.await.is_pending());
-                assert!(!is_blocked() && !is_pending());
-            });
-        }),
-    ]
-}
-
-/// A runtime of one's own: each of its threads stands under a guard, and tokio's own types survive.
-fn threads() -> Vec<Scene> {
-    fn play(on_thread_start: fn()) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .on_thread_start(on_thread_start)
-            .build()
-            .unwrap();
-        let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
-        Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
-        let writing = runtime.spawn(async {
-            let mut stream = TcpStream::of(ours);
-            stream.write_vectored(&slices()).await
-        });
-        let answer = runtime.block_on(writing).unwrap();
-        assert_eq!(spell(&answer), "EPIPE");
-        let writing = runtime.spawn_blocking(|| foreign_write(broken_pipe(), b"x"));
-        let answer = runtime.block_on(writing).unwrap();
-        assert_eq!(spell(&answer), "EPIPE");
-    }
-    vec![
-        Scene::survives("tokio threads under a guard: bare types", || {
-            play(|| std::mem::forget(epipe::sigpipe::guard().unwrap()));
-        }),
-        Scene::dies("tokio threads under a guard: bare types: control", || {
-            play(|| {});
         }),
     ]
 }
@@ -460,15 +647,120 @@ fn hyper() -> Vec<Scene> {
     let mut scenes = Vec::new();
     for broken in [Break::RstRead, Break::FinRst] {
         let name = format!("hyper server {broken:?}: a response");
-        scenes.push(Scene::survives(&name, move || serve(|s| adopt!(s), broken)));
+        scenes.push(Scene::survives(&name, move || serve(adopted::<TcpStream>, broken)));
         scenes.push(Scene::dies(format!("{name}: control"), move || serve(|s| s, broken)));
     }
     for broken in [Break::Rst, Break::RstRead, Break::FinRst] {
         let name = format!("hyper client {broken:?}: a request in the queue");
-        scenes.push(Scene::survives(&name, move || request(|s| adopt!(s), broken)));
+        scenes.push(Scene::survives(&name, move || request(adopted::<TcpStream>, broken)));
         scenes.push(Scene::dies(format!("{name}: control"), move || request(|s| s, broken)));
     }
     scenes
+}
+
+// --------------------------------------------------------------- axum and hyper-util ----
+
+/// axum answers a client that is gone, then another one. It names the first by its address.
+async fn axum<L>(listener: L, address: io::Result<SocketAddr>)
+where
+    L: axum::serve::Listener<Addr = SocketAddr>,
+    L::Io: AsFd,
+{
+    let ours = Arc::new(Mutex::new(None));
+    let of_accept = Arc::clone(&ours);
+    let listener = listener.tap_io(move |stream| {
+        let duplicate = || stream.as_fd().try_clone_to_owned().unwrap();
+        of_accept.lock().unwrap().get_or_insert_with(duplicate); // the first client's
+    });
+    let connect = || {
+        let client = std::net::TcpStream::connect(*address.as_ref().unwrap()).unwrap();
+        foreign_write(&client, b"GET / HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\n\r\n")
+            .unwrap();
+        client
+    };
+    let gone = connect();
+    let expected = gone.local_addr().unwrap();
+    let theirs = Arc::new(Mutex::new(Some(OwnedFd::from(gone))));
+    let answer = move |ConnectInfo(client): ConnectInfo<SocketAddr>| async move {
+        if let Some(theirs) = theirs.lock().unwrap().take() {
+            assert_eq!(client, expected);
+            let ours = ours.lock().unwrap().take().unwrap();
+            Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
+        }
+        DATA
+    };
+    let app = axum::Router::new().route("/", axum::routing::get(answer));
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(axum::serve(listener, app).into_future());
+    let second = connect();
+    second.set_nonblocking(true).unwrap();
+    let mut said = Vec::new();
+    TcpStream::from_std(second).unwrap().read_to_end(&mut said).await.unwrap();
+    assert!(said.ends_with(DATA));
+}
+
+/// A request of hyper-util's pooling client, whose server is gone before the body is sent.
+async fn client<S>(adopt: fn(TcpStream) -> S)
+where
+    S: AsyncRead + AsyncWrite + Connection + AsFd + Unpin + Send + 'static,
+{
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let ours = Arc::new(Mutex::new(None));
+    let of_connect = Arc::clone(&ours);
+    let connector = tower::service_fn(move |_: hyper::Uri| {
+        let ours = Arc::clone(&of_connect);
+        Box::pin(async move {
+            let stream = adopt(TcpStream::connect(address).await?);
+            *ours.lock().unwrap() = Some(stream.as_fd().try_clone_to_owned()?);
+            Ok::<_, io::Error>(TokioIo::new(stream))
+        })
+    });
+    let body = Full::new(Bytes::from_static(DATA)).map_frame(move |data| {
+        let theirs = listener.accept().unwrap().0;
+        let ours = ours.lock().unwrap().take().unwrap();
+        Break::RstRead.apply(ours.as_fd(), theirs.into()).unwrap();
+        data
+    });
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let request = Request::post(format!("http://{address}/")).body(body).unwrap();
+    let error = client.request(request).await.unwrap_err();
+    assert_eq!(spell_cause(&error), "EPIPE");
+}
+
+fn glue() -> Vec<Scene> {
+    async fn serve_ours() {
+        let listener = net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr();
+        axum(listener, address).await;
+    }
+    async fn serve_theirs() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr();
+        axum(listener, address).await;
+    }
+    async fn connect_info() {
+        let listener = net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, address) = listener.accept().await.unwrap();
+        let info = tonic::transport::server::Connected::connect_info(&stream);
+        assert_eq!(info.remote_addr(), Some(address));
+        assert_eq!(info.remote_addr(), client.local_addr().ok());
+        let (a, _b) = net::UnixStream::pair().unwrap();
+        let info = tonic::transport::server::Connected::connect_info(&a);
+        assert_eq!(info.peer_cred.unwrap().pid(), Some(std::process::id() as i32));
+    }
+    vec![
+        Scene::survives("tokio tonic: who is connected", || runtime().block_on(connect_info())),
+        Scene::survives("tokio axum: a response", || runtime().block_on(serve_ours())),
+        Scene::dies("tokio axum: a response: control", || runtime().block_on(serve_theirs())),
+        Scene::survives("hyper client of hyper-util: a body", || {
+            runtime().block_on(client(adopted::<TcpStream>));
+        }),
+        Scene::dies("hyper client of hyper-util: a body: control", || {
+            runtime().block_on(client(|stream| stream));
+        }),
+    ]
 }
 
 // ------------------------------------------------------------------------- tokio-rustls ----
@@ -538,7 +830,7 @@ fn tokio_rustls() -> Vec<Scene> {
                 }
                 let name = format!("tokio-rustls {side} {broken:?}: {name}");
                 scenes.push(Scene::survives(&name, move || {
-                    tls(|s| adopt!(s), as_client, does, broken);
+                    tls(adopted::<TcpStream>, as_client, does, broken);
                 }));
                 scenes.push(Scene::dies(format!("{name}: control"), move || {
                     tls(|s| s, as_client, does, broken);
@@ -551,12 +843,15 @@ fn tokio_rustls() -> Vec<Scene> {
 
 pub fn scenes() -> Vec<Scene> {
     let tcp4 = || tcp_pair("127.0.0.1:0");
-    let mut scenes = play_rows(tcp4, "tokio tcp", Break::TCP, &stream_rows!(TcpStream));
-    scenes.extend(play_rows(unix_pair, "tokio unix", Break::UNIX, &stream_rows!(UnixStream)));
+    let tcp = stream_rows!(net::TcpStream, TcpStream);
+    let unix = stream_rows!(net::UnixStream, UnixStream);
+    let mut scenes = play_rows(tcp4, "tokio tcp", Break::TCP, &tcp);
+    scenes.extend(play_rows(unix_pair, "tokio unix", Break::UNIX, &unix));
     scenes.extend(pipes());
+    scenes.extend(creations());
     scenes.extend(healthy());
-    scenes.extend(threads());
     scenes.extend(hyper());
+    scenes.extend(glue());
     scenes.extend(tokio_rustls());
     scenes
 }

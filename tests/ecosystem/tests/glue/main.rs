@@ -1,0 +1,42 @@
+//! Programs as people write them, on this crate's types and on what they were written for. Each
+//! lives through 200 peers that vanish, beside the same program that is killed.
+//!
+//! They are apart from the other scenes for what they need to build.
+
+#![allow(missing_docs, reason = "a test")]
+#![allow(unsafe_code, reason = "borrowed descriptors have no safe form")]
+
+cfg_if::cfg_if! {
+    // The same words stand in `Cargo.toml`.
+    if #[cfg(all(
+        target_os = "linux",
+        target_env = "gnu",
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+    ))] {
+        #[allow(clippy::duplicate_mod, reason = "the programs are compiled twice")]
+        mod bare;
+        #[path = "../../../support/liar.rs"]
+        #[allow(dead_code, reason = "no library is loaded here")]
+        mod liar;
+        #[allow(clippy::duplicate_mod, reason = "the programs are compiled twice")]
+        mod ours;
+        mod peers;
+        mod recipes;
+        #[path = "../../../sigpipe/scene.rs"]
+        #[allow(dead_code, reason = "the other scenes use more of it")]
+        mod scene;
+        mod scenes;
+        #[path = "../../../support/mod.rs"]
+        mod support;
+        #[allow(clippy::duplicate_mod, reason = "the programs are compiled twice")]
+        mod unflagged;
+
+        fn main() -> std::process::ExitCode {
+            scene::run(&[scenes::scenes], || {}, false, recipes::trials)
+        }
+    } else {
+        fn main() {
+            println!("These crates do not compile by themselves here: nothing was played.");
+        }
+    }
+}
