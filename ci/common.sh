@@ -12,6 +12,26 @@ need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
+# unpack PACKAGE...: unpacks Debian's to the current folder and installs nothing.
+unpack() {
+    local folder=$PWD
+    mkdir -p packages
+    (
+        cd packages
+        apt-get download "$@"
+        for file in *.deb; do dpkg-deb -x "$file" "$folder"; done
+    )
+}
+
+# same_table SECTION ROW...: whether the rows are those that a section of docs/bindings.md knows by
+# a run, whatever the versions; prints the difference. (The folder of the project is in $root.)
+same_table() {
+    local section=$1
+    shift
+    diff <(sed -n "/^## $section\$/,/^## /p" "$root/docs/bindings.md" | sed -n 's/ run (.*//p') \
+        <(printf '%s\n' "$@" | sed 's/ run (.*//')
+}
+
 # How a program is run in gVisor: loopback is the only network there.
 gvisor=(runsc --network=none --platform=ptrace do)
 
