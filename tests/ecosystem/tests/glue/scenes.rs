@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use epipe::verify::Technique;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio_tungstenite::tungstenite;
 use tonic::service::Routes;
@@ -213,6 +214,14 @@ fn http_clients() -> Vec<Scene> {
                 assert_gone(client.post(&url).body(body).send().await);
             }
         }).unwrap();
+    }
+}
+
+/// A client that starts a thread of its own. Where the guard is a handler, it goes back to the
+/// default while that thread lives.
+fn blocking_clients() -> Vec<Scene> {
+    let guard_is_a_mask = epipe::protection().pipe_write().contains(&Technique::ThreadMask);
+    let scenes = both! {
         "reqwest blocking: a request": {
             let url = format!("http://{}/", server(unread_request));
             let builder = reqwest::blocking::Client::builder().no_proxy();
@@ -222,7 +231,9 @@ fn http_clients() -> Vec<Scene> {
                 client.post(&url).body(vec![0; 8 << 20]).send().unwrap_err();
             }
         };
-    }
+    };
+    let scenes = scenes.into_iter();
+    scenes.map(|scene| scene.only_where(guard_is_a_mask, "the guard is no mask")).collect()
 }
 
 /// `stream => call`, on connections whose server has vanished.
@@ -282,6 +293,7 @@ fn given_a_stream() -> Vec<Scene> {
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = servers();
     scenes.extend(http_clients());
+    scenes.extend(blocking_clients());
     scenes.extend(given_a_stream());
     scenes
 }
