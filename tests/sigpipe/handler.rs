@@ -174,6 +174,8 @@ pub fn scenes() -> Vec<Scene> {
             let (_reader, writer) = std::io::pipe().unwrap();
             // There each row that has a handler writes under a guard.
             put_in_the_place_of_stdin(writer.into());
+            // The first one may ask about the write flag, and raises for that.
+            raw::write(std::io::stdin(), b"x").unwrap();
             let busy = thread::spawn(|| {
                 for _ in 0..10_000 {
                     raw::write(std::io::stdin(), b"x").unwrap();
