@@ -186,16 +186,20 @@ fn a_stranger_gets_in_by_chmod_afterwards_and_not_here() {
 
 // ----------------------------------------------------------------------------- stale files ----
 
-/// Binds where a listener of this process has just been closed: a child of another test may hold it
+/// Binds where a socket of this process has just been closed: a child of another test may hold it
 /// until its exec.
-fn bind_again(path: &Path) -> (UnixListener, SocketFile) {
+fn again<T>(bind: impl Fn() -> io::Result<T>) -> T {
     let end = Instant::now() + Duration::from_secs(5);
     loop {
-        match private::bind(path, 0o600) {
+        match bind() {
             Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {}
             bound => return bound.unwrap(),
         }
     }
+}
+
+fn bind_again(path: &Path) -> (UnixListener, SocketFile) {
+    again(|| private::bind(path, 0o600))
 }
 
 /// What a listener leaves that is killed.
@@ -454,7 +458,7 @@ fn a_datagram_address_receives_and_is_replaced_when_stale() {
     let path = folder.socket();
     let address = PrivateAddress::new(&path).nonblocking(true);
     drop(std_net::UnixDatagram::bind(&path).unwrap()); // it leaves its file
-    let (socket, file) = address.bind_datagram().unwrap();
+    let (socket, file) = again(|| address.bind_datagram());
     assert_eq!(mode(&path), 0o600);
     assert_eq!(socket.recv(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     // One that lives is left, also if it is connected to another; it receives nothing of it.
