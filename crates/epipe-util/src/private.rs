@@ -352,7 +352,8 @@ impl PrivateAddress {
         } else if mode & STICKY != 0 || mode & 0o022 == 0 {
             return Ok(false);
         } else if mode & 0o002 != 0 {
-            "others may write to the directory and it has no sticky bit: they could replace the socket"
+            "others may write to the directory and it has no sticky bit: \
+             they could replace the socket"
         } else {
             let group = self.group.unwrap_or_else(|| match mode & SETGID != 0 {
                 true => about.gid(),
@@ -361,8 +362,8 @@ impl PrivateAddress {
             if group == about.gid() && self.mode & 0o020 != 0 {
                 return Ok(true);
             }
-            "the directory's group may write to it and it has no sticky bit: it could replace the socket, \
-             which is not for that group"
+            "the directory's group may write to it and it has no sticky bit: \
+             it could replace the socket, which is not for that group"
         };
         if !self.is_shared {
             let reason = format!("{reason} (see PrivateAddress::shared_directory)");
