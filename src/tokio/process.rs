@@ -44,8 +44,7 @@ use crate::Guarded;
 /// # Limits
 ///
 /// What [`as_std_mut`](Command::as_std_mut) and [`into_std`](Command::into_std) show is std's own:
-/// a child that *it* starts has std's stdin. In place of tokio's unsafe `pre_exec`, call std's on
-/// `as_std_mut()`.
+/// a child that *it* starts has std's stdin.
 #[derive(Debug)]
 pub struct Command {
     pub(crate) inner: process::Command,

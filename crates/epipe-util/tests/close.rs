@@ -18,13 +18,9 @@ use socket2::SockRef;
 /// (net.core.wmem_max, 208 KiB).
 const ANSWER: usize = 200_000;
 
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
-
-fn in_(milliseconds: u64) -> Instant {
-    Instant::now() + Duration::from_millis(milliseconds)
-}
+#[path = "support/deadline.rs"]
+mod deadline;
+use deadline::{in_, soon};
 
 /// A client that takes little at a time, and a server's stream.
 fn tcp() -> (TcpStream, TcpStream) {

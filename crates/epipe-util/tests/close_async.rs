@@ -8,20 +8,16 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use epipe::net::{TcpListener, TcpStream};
 use epipe::os::unix::net::UnixStream;
 use epipe_util::close::{Ending, close_gracefully, close_gracefully_async, reset};
 use epipe_util::queue::{wait_acknowledged, wait_acknowledged_async};
 
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
-
-fn in_(milliseconds: u64) -> Instant {
-    Instant::now() + Duration::from_millis(milliseconds)
-}
+#[path = "support/deadline.rs"]
+mod deadline;
+use deadline::{in_, soon};
 
 fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

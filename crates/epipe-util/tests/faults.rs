@@ -18,6 +18,9 @@ fn main() -> std::process::ExitCode {
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "support/deadline.rs"]
+mod deadline;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[path = "support/folder.rs"]
 mod folder;
 
@@ -30,7 +33,7 @@ mod faults {
     use std::os::unix::net as std_net;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, ExitCode, Stdio};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use epipe::net::{TcpListener, TcpStream};
     use epipe_util::close::{Ending, close_gracefully, reset};
@@ -38,13 +41,10 @@ mod faults {
     use epipe_util::{fifo, private};
     use libtest_mimic::{Arguments, Trial};
 
+    use crate::deadline::soon;
     use crate::folder::Folder;
 
     const SCENE: &str = "EPIPE_FAULT";
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(10)
-    }
 
     /// What a scene plays under the fault, and what it looks at afterwards: whether the work is
     /// done, and whether all of it is undone.

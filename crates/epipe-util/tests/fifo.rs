@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 use epipe_util::fifo;
 
+#[path = "support/deadline.rs"]
+mod deadline;
+use deadline::{in_, soon};
 #[path = "support/folder.rs"]
 mod folder;
 use folder::Folder;
@@ -27,10 +30,6 @@ impl Folder {
         fifo::create(&path, 0o600).unwrap();
         path
     }
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
 }
 
 /// As a `poll` that was asked to wait as long as it can comes to its end.
@@ -82,10 +81,6 @@ fn a_deadline_in_60_days_is_waited_for() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", name]).env(IS_CHILD, "1").env("LD_PRELOAD", library);
     assert!(child.status().unwrap().success());
-}
-
-fn in_(milliseconds: u64) -> Instant {
-    Instant::now() + Duration::from_millis(milliseconds)
 }
 
 #[test]

@@ -14,9 +14,9 @@ use epipe_util::close::reset;
 use epipe_util::queue::{TcpState, tcp_info, unacknowledged, unread, unsent, wait_acknowledged};
 use socket2::SockRef;
 
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
+#[path = "support/deadline.rs"]
+mod deadline;
+use deadline::soon;
 
 fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
