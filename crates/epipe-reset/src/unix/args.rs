@@ -1,0 +1,333 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::{Arg, ValueExt};
+use socket2::SockAddr;
+
+use super::attack::{Attack, Random};
+use super::net::Requests;
+use super::request;
+
+pub const USAGE: &str = "usage: epipe-reset HOST:PORT | unix:PATH [OPTION]... [--spawn COMMAND...]";
+
+pub const HELP: &str = "
+Finds out whether a server survives clients that ask and vanish. It connects, sends a request, and ends the
+connection by a FIN and a reset in one breath, and in ten other ways, until the server dies or the time is over.
+A server that dies has most likely met SIGPIPE.
+
+  epipe-reset localhost:8080                       a server that runs here, seen from outside
+  epipe-reset localhost:8080 --spawn ./server 8080 one that is started for this, with SIGPIPE's default
+  epipe-reset --self-test                          does this program kill, on this machine?
+
+What it asks
+  --request NAME       http (default), tls (a ClientHello), modbus, redis, mqtt, smtp, postgresql
+  --path PATH          of http (default: /); a large answer gives more ways to kill
+  --send FILE          the bytes of a request instead; repeated, they are pipelined
+
+How it sees a death
+  --spawn COMMAND...   starts the server, follows what it forks (on Linux), reports its signal; comes last
+  --pid PID            watches this process too
+  (neither)            refused connections, and connections held open that end
+
+How long, and what
+  --time SECONDS       default: 30
+  --seed NUMBER        the same plan again; the seed of each run is printed
+  --attack LIST        these alone, as a verdict prints them, again and again
+  --polite             no attacks: only the exchanges that serve as the control
+  --keep-going         does not stop at the first death
+  --dry-run            prints each connection that could be made, and makes none
+
+On a network: only addresses of this machine, unless
+  --allow-remote HOST  HOST is the one of the target, written again
+  --gentle             one connection at a time, with a pause and a polite exchange after each attack
+  --rate N             at most N connections a second (remote: 20)
+  --open N             at most N connections at once (remote: 4)
+  --total N            at most N connections in all (remote: 1000)
+
+What it prints
+  --json               one JSON object a line; see the manual page
+  --log FILE           each connection, with the time of day
+  --expect VERDICT     killed or survived: exit 0 if that is the verdict, 1 if it is the other
+  --quiet              the verdict alone
+  --self-test          kills a naive server of its own first; if that survives there is no verdict
+  -h, --help           this text
+  -V, --version
+
+Exit status: 1 killed, 0 survived, 2 no verdict.";
+
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    Killed,
+    Survived,
+}
+
+pub struct Options {
+    /// As it was typed.
+    pub target: String,
+    pub addresses: Vec<SockAddr>,
+    pub is_remote: bool,
+    pub requests: Requests,
+    pub spawn: Vec<OsString>,
+    pub pid: Option<i32>,
+    pub time: Duration,
+    pub seed: u64,
+    pub attacks: Vec<Attack>,
+    pub polite: bool,
+    pub keep_going: bool,
+    pub dry_run: bool,
+    pub gentle: bool,
+    pub rate: Option<u64>,
+    pub open: usize,
+    pub total: u64,
+    pub json: bool,
+    pub quiet: bool,
+    pub log: Option<PathBuf>,
+    pub expect: Option<Expect>,
+    pub self_test: bool,
+    /// The options that a line needs that does the same again, but the attack.
+    pub again: Vec<String>,
+}
+
+impl Options {
+    /// A naive server of this program's own listens there.
+    pub fn of_self_test(address: SocketAddr) -> Options {
+        Options {
+            target: address.to_string(),
+            addresses: vec![address.into()],
+            is_remote: false,
+            requests: Requests { list: vec![b"x".to_vec()] },
+            spawn: Vec::new(),
+            pid: None,
+            time: Duration::from_secs(10),
+            seed: 0,
+            attacks: Vec::new(),
+            polite: false,
+            keep_going: false,
+            dry_run: false,
+            gentle: false,
+            rate: None,
+            open: 64,
+            total: 1_000_000,
+            json: false,
+            quiet: true,
+            log: None,
+            expect: None,
+            self_test: false,
+            again: Vec::new(),
+        }
+    }
+}
+
+/// What to do.
+pub enum Command {
+    Run(Box<Options>),
+    /// The text to print.
+    Print(String),
+    /// Be the naive server of the self-test.
+    NaiveServer,
+}
+
+pub fn parse() -> Result<Command> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut target = None;
+    let (mut request, mut path, mut files) = (None, "/".to_owned(), Vec::new());
+    let (mut spawn, mut pid) = (Vec::new(), None);
+    let (mut time, mut seed, mut attacks) = (30.0, None, Vec::new());
+    let (mut rate, mut open, mut total) = (None, None, None);
+    let (mut allowed, mut log, mut expect): (Option<String>, _, _) = (None, None, None);
+    let [mut polite, mut keep_going, mut dry_run, mut gentle] = [false; 4];
+    let [mut json, mut quiet, mut self_test] = [false; 3];
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("request") => request = Some(parser.value()?.string()?),
+            Arg::Long("path") => path = parser.value()?.string()?,
+            Arg::Long("send") => files.push(PathBuf::from(parser.value()?)),
+            Arg::Long("spawn") => {
+                spawn = parser.raw_args()?.collect();
+                if spawn.is_empty() {
+                    return Err("--spawn needs a command".into());
+                }
+            }
+            Arg::Long("pid") => pid = Some(number("--pid", &parser.value()?, 1.0, 1e9)? as i32),
+            Arg::Long("time") => time = number("--time", &parser.value()?, 0.1, 1e6)?,
+            Arg::Long("seed") => {
+                let text = parser.value()?.string()?;
+                let value = text.parse().map_err(|_| format!("--seed {text}: not a number"))?;
+                seed = Some(value);
+            }
+            Arg::Long("attack") => {
+                for text in parser.value()?.string()?.split(',') {
+                    attacks
+                        .push(Attack::parse(text).map_err(|error| format!("--attack: {error}"))?);
+                }
+            }
+            Arg::Long("allow-remote") => allowed = Some(parser.value()?.string()?),
+            Arg::Long("rate") => rate = Some(number("--rate", &parser.value()?, 1.0, 1e6)? as u64),
+            Arg::Long("open") => {
+                open = Some(number("--open", &parser.value()?, 1.0, 1e4)? as usize)
+            }
+            Arg::Long("total") => {
+                total = Some(number("--total", &parser.value()?, 1.0, 1e9)? as u64)
+            }
+            Arg::Long("log") => log = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("expect") => {
+                expect = Some(match &*parser.value()?.string()? {
+                    "killed" => Expect::Killed,
+                    "survived" => Expect::Survived,
+                    other => return Err(format!("--expect {other}: killed or survived").into()),
+                });
+            }
+            Arg::Long("polite") => polite = true,
+            Arg::Long("keep-going") => keep_going = true,
+            Arg::Long("dry-run") => dry_run = true,
+            Arg::Long("gentle") => gentle = true,
+            Arg::Long("json") => json = true,
+            Arg::Long("quiet") => quiet = true,
+            Arg::Long("self-test") => self_test = true,
+            Arg::Long("naive-server") => return Ok(Command::NaiveServer),
+            Arg::Long("help") | Arg::Short('h') => {
+                return Ok(Command::Print(format!("{USAGE}\n{HELP}")));
+            }
+            Arg::Long("version") | Arg::Short('V') => {
+                let text = concat!("epipe-reset ", env!("CARGO_PKG_VERSION"));
+                return Ok(Command::Print(text.into()));
+            }
+            Arg::Value(value) if target.is_none() => target = Some(value.string()?),
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    let target = match target {
+        Some(target) => target,
+        None if self_test => String::new(),
+        None => return Err(USAGE.into()),
+    };
+    if pid.is_some() && !spawn.is_empty() {
+        return Err("--spawn watches the process that it starts; leave --pid out".into());
+    }
+    let (host, addresses) = match target.is_empty() {
+        true => (String::new(), Vec::new()),
+        false => resolve(&target)?,
+    };
+    let is_remote = check_remote(&target, &host, &addresses, allowed.as_deref())?;
+    let seed = seed.unwrap_or_else(clock_seed);
+    let mut again = Vec::new();
+    let list = match (files.is_empty(), request) {
+        (false, None) => {
+            let read = |file: &PathBuf| {
+                std::fs::read(file).map_err(|error| format!("--send {}: {error}", file.display()))
+            };
+            for file in &files {
+                again.extend(["--send".into(), file.display().to_string()]);
+            }
+            files.iter().map(read).collect::<std::result::Result<_, _>>()?
+        }
+        (false, Some(_)) => return Err("--request or --send, not both".into()),
+        (true, name) => {
+            if let Some(name) = &name {
+                again.extend(["--request".into(), name.clone()]);
+            }
+            if path != "/" {
+                again.extend(["--path".into(), path.clone()]);
+            }
+            let mut random = Random(seed);
+            let name = name.unwrap_or_else(|| "http".into());
+            let host = if host.is_empty() { "localhost" } else { &host };
+            let bytes =
+                request::named(&name, host, &path, &mut || random.next()).ok_or_else(|| {
+                    format!("--request {name}: the requests are {}", request::NAMES.join(", "))
+                })?;
+            vec![bytes]
+        }
+    };
+    if list.iter().any(Vec::is_empty) {
+        return Err("an empty request asks nothing".into());
+    }
+    if let Some(allowed) = allowed.filter(|_| is_remote) {
+        again.extend(["--allow-remote".into(), allowed]);
+    }
+    Ok(Command::Run(Box::new(Options {
+        target,
+        addresses,
+        is_remote,
+        requests: Requests { list },
+        spawn,
+        pid,
+        time: Duration::from_secs_f64(time),
+        seed,
+        attacks,
+        polite,
+        keep_going,
+        dry_run,
+        gentle,
+        rate: rate.or(is_remote.then_some(20)),
+        open: if gentle { 1 } else { open.unwrap_or(if is_remote { 4 } else { 64 }) },
+        total: total.unwrap_or(if is_remote { 1000 } else { 1_000_000 }),
+        json,
+        quiet,
+        log,
+        expect,
+        self_test,
+        again,
+    })))
+}
+
+fn number(option: &str, value: &std::ffi::OsStr, least: f64, most: f64) -> Result<f64> {
+    let text = value.to_string_lossy();
+    match text.parse::<f64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{option} {text}: a number from {least} to {most}").into()),
+    }
+}
+
+/// The host's name, empty for a Unix socket, and its addresses.
+fn resolve(target: &str) -> Result<(String, Vec<SockAddr>)> {
+    if let Some(path) = target.strip_prefix("unix:") {
+        let address = SockAddr::unix(path).map_err(|error| format!("{target}: {error}"))?;
+        return Ok((String::new(), vec![address]));
+    }
+    let Some((host, _)) = target.rsplit_once(':') else {
+        return Err(format!("{target}: it should be HOST:PORT or unix:PATH\n{USAGE}").into());
+    };
+    let addresses: Vec<SocketAddr> =
+        target.to_socket_addrs().map_err(|error| format!("{target}: {error}"))?.collect();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok((host.to_owned(), addresses.into_iter().map(SockAddr::from).collect()))
+}
+
+/// Whether one of the addresses is not of this machine, which only the host's name allows.
+fn check_remote(
+    target: &str,
+    host: &str,
+    found: &[SockAddr],
+    allowed: Option<&str>,
+) -> Result<bool> {
+    let on_loopback = |address: &SockAddr| {
+        address.as_socket().is_none_or(|address| address.ip().to_canonical().is_loopback())
+    };
+    let Some(remote) = found.iter().find(|address| !on_loopback(address)) else {
+        return Ok(false);
+    };
+    let address = remote.as_socket().map(|address| address.to_string()).unwrap_or_default();
+    match allowed {
+        Some(allowed) if allowed == host => Ok(true),
+        Some(allowed) => Err(format!("--allow-remote {allowed}: the target is {host}").into()),
+        None => Err(format!(
+            "{target} is {address}, which is not this machine. This program may crash or hang what it \
+             connects to. If it is yours to crash: --allow-remote {host}"
+        )
+        .into()),
+    }
+}
+
+fn clock_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanoseconds = since.map_or(0, |time| time.as_nanos() as u64);
+    // Short enough to type.
+    Random(nanoseconds ^ u64::from(std::process::id())).next() % 1_000_000
+}

@@ -1,0 +1,223 @@
+//! What can be done to a server: how a client asks, and when and how it vanishes.
+
+use std::fmt;
+use std::time::Duration;
+
+/// One connection that vanishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attack {
+    pub when: When,
+    pub asks: Asks,
+    pub ends: Ends,
+    /// Behind a connection that occupies the server until all attacks have vanished.
+    pub queued: bool,
+}
+
+/// When the client vanishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum When {
+    /// Together with the request, and on Linux in the same segment as its FIN.
+    Breath,
+    /// So long after the request.
+    Late(Duration),
+    /// So long after the first byte of the answer, which meets a small receive buffer.
+    FirstByte(Duration),
+    /// When the server takes no more requests, because it waits for its answers to be read.
+    Full,
+}
+
+/// What the client sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asks {
+    Once,
+    /// All requests, or the only one twice.
+    Pipelined,
+    /// The first byte of the next request too.
+    OneByteMore,
+}
+
+/// How the client vanishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ends {
+    /// A FIN with a reset behind it: already the first write raises SIGPIPE.
+    FinReset,
+    /// The reset alone: the first write reports ECONNRESET, and the second raises SIGPIPE.
+    Reset,
+}
+
+impl Attack {
+    pub const BREATH: Attack =
+        Attack { when: When::Breath, asks: Asks::Once, ends: Ends::FinReset, queued: false };
+
+    pub const fn pipelined(self) -> Attack {
+        Attack { asks: Asks::Pipelined, ..self }
+    }
+
+    /// The kind, under which the verdict counts it.
+    pub fn kind(&self) -> String {
+        let mut kind = match self.when {
+            When::Breath => "breath",
+            When::Late(_) => "late",
+            When::FirstByte(_) => "first-byte",
+            When::Full => "full",
+        }
+        .to_owned();
+        kind.push_str(match self.asks {
+            Asks::Once => "",
+            Asks::Pipelined => "+pipelined",
+            Asks::OneByteMore => "+byte",
+        });
+        if self.ends == Ends::Reset {
+            kind.push_str("+no-fin");
+        }
+        if self.queued {
+            kind.push_str("+queued");
+        }
+        kind
+    }
+
+    /// The inverse of `Display`: `late:3ms+pipelined`.
+    pub fn parse(text: &str) -> Result<Attack, String> {
+        let mut words = text.split('+');
+        let (name, delay) = match words.next().unwrap_or("").split_once(':') {
+            Some((name, delay)) => (name, Some(milliseconds(delay)?)),
+            None => (text.split('+').next().unwrap_or(""), None),
+        };
+        let when = match (name, delay) {
+            ("breath", None) => When::Breath,
+            ("full", None) => When::Full,
+            ("late", Some(delay)) => When::Late(delay),
+            ("first-byte", delay) => When::FirstByte(delay.unwrap_or_default()),
+            ("late", None) => return Err("late needs a delay, as in late:3ms".into()),
+            ("breath" | "full", Some(_)) => return Err(format!("{name} has no delay")),
+            _ => {
+                return Err(format!(
+                    "{name:?} is no attack; the attacks are breath, late:MS, first-byte[:MS], full"
+                ));
+            }
+        };
+        let mut attack = Attack { when, ..Attack::BREATH };
+        for word in words {
+            match word {
+                "pipelined" => attack.asks = Asks::Pipelined,
+                "byte" => attack.asks = Asks::OneByteMore,
+                "no-fin" => attack.ends = Ends::Reset,
+                "queued" => attack.queued = true,
+                _ => {
+                    return Err(format!(
+                        "+{word} is unknown; an attack has +pipelined, +byte, +no-fin, +queued"
+                    ));
+                }
+            }
+        }
+        Ok(attack)
+    }
+}
+
+impl fmt::Display for Attack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
+        let (name, rest) = match kind.find('+') {
+            Some(at) => kind.split_at(at),
+            None => (&*kind, ""),
+        };
+        match self.when {
+            When::Late(delay) | When::FirstByte(delay) => {
+                write!(f, "{name}:{}ms{rest}", delay.as_micros() as f64 / 1000.0)
+            }
+            When::Breath | When::Full => f.write_str(&kind),
+        }
+    }
+}
+
+/// `3ms`, `0.5ms`.
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix("ms").unwrap_or(text).parse::<f64>();
+    match number {
+        Ok(number) if (0.0..=60_000.0).contains(&number) => {
+            Ok(Duration::from_micros((number * 1000.0).round() as u64))
+        }
+        _ => Err(format!("{text:?} is no delay of up to 60000 ms, as in 0.5ms")),
+    }
+}
+
+/// Numbers that a seed determines (SplitMix64).
+#[derive(Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 up to, not including, 1.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn shuffle<T>(&mut self, list: &mut [T]) {
+        for i in (1..list.len()).rev() {
+            list.swap(i, (self.next() % (i as u64 + 1)) as usize);
+        }
+    }
+}
+
+/// The delays of the first grid, in microseconds: finer below 50 ms, where most servers answer.
+const GRID: [u64; 24] = [
+    100, 200, 500, 1_000, 1_500, 2_000, 3_000, 4_500, 6_000, 8_000, 11_000, 15_000, 20_000, 26_000,
+    34_000, 45_000, 65_000, 100_000, 150_000, 250_000, 450_000, 800_000, 1_300_000, 2_000_000,
+];
+
+/// The volleys of one cycle: each is fired at once. The first cycle is in order, from what kills
+/// most to what kills least; later ones are shuffled, and so are their delays.
+pub fn cycle(number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
+    let breath = Attack::BREATH;
+    let byte = Attack { asks: Asks::OneByteMore, ..breath };
+    let no_fin = Attack { ends: Ends::Reset, ..breath };
+    let queued = Attack { queued: true, ..breath };
+    let delays = grid(number, random);
+    let each = |attack: Attack| -> Vec<Attack> {
+        delays.iter().map(|&delay| Attack { when: When::Late(delay), ..attack }).collect()
+    };
+    let first_bytes = [0.0, 0.1, 1.0, 10.0].map(|most| {
+        let part = if number == 0 { 1.0 } else { random.unit() * 5.0 };
+        let delay = Duration::from_micros((most * part * 1000.0) as u64);
+        Attack { when: When::FirstByte(delay), ..breath }
+    });
+    let mut volleys = vec![
+        vec![breath],
+        vec![breath; 8],
+        vec![breath.pipelined(), byte, breath.pipelined(), byte],
+        each(breath),
+        first_bytes.to_vec(),
+        vec![queued; 8],
+        each(breath.pipelined()),
+        vec![no_fin; 4],
+        each(no_fin),
+        vec![Attack { when: When::Full, ..breath }],
+    ];
+    if number > 0 {
+        let last = volleys.pop();
+        random.shuffle(&mut volleys);
+        volleys.extend(last);
+    }
+    volleys
+}
+
+/// In ascending order: a server that takes one client at a time meets the first whose time has not
+/// come yet, and those before it have already gone.
+fn grid(number: u64, random: &mut Random) -> Vec<Duration> {
+    if number == 0 {
+        return GRID.map(Duration::from_micros).to_vec();
+    }
+    let mut delays: Vec<_> = GRID
+        .iter()
+        .map(|&most| Duration::from_micros((most as f64 * (0.6 + 0.8 * random.unit())) as u64))
+        .collect();
+    delays.sort();
+    delays
+}

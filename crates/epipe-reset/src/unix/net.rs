@@ -1,0 +1,385 @@
+//! The connections of this program: one that is polite, and those that vanish.
+#![allow(unsafe_code, reason = "calls poll")]
+
+use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{SockAddr, Socket, Type};
+
+use super::attack::{Asks, Attack, Ends, When};
+
+/// What the clients say.
+pub struct Requests {
+    /// One each; never empty.
+    pub list: Vec<Vec<u8>>,
+}
+
+impl Requests {
+    pub fn first(&self) -> &[u8] {
+        &self.list[0]
+    }
+
+    fn of(&self, asks: Asks) -> Vec<u8> {
+        let first = self.first();
+        let next = self.list.get(1).map_or(first, |next| next);
+        match asks {
+            Asks::Once => first.to_vec(),
+            Asks::Pipelined if self.list.len() == 1 => [first, first].concat(),
+            Asks::Pipelined => self.list.concat(),
+            Asks::OneByteMore => [first, &next[..next.len().min(1)]].concat(),
+        }
+    }
+}
+
+/// Why a connection was not made.
+#[derive(Debug)]
+pub enum NotOpen {
+    /// Nothing listens.
+    Refused,
+    /// Nothing accepts for now: the queue of the listener is full.
+    Busy,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NotOpen {
+    fn from(error: io::Error) -> NotOpen {
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => NotOpen::Refused,
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => NotOpen::Busy,
+            _ => NotOpen::Failed(error),
+        }
+    }
+}
+
+/// What a polite client was answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Answer {
+    Whole {
+        bytes: usize,
+        after: Duration,
+    },
+    /// It was connected, and heard nothing.
+    Silent,
+    /// The connection ended before a byte of the answer.
+    Dropped,
+}
+
+/// A connection that is held open; a FIN ends it.
+pub struct Held {
+    socket: Socket,
+    since: Instant,
+    bytes: usize,
+    last: Duration,
+    over: bool,
+}
+
+impl Held {
+    /// Connects, and says nothing.
+    pub fn open(address: &SockAddr, patience: Duration) -> Result<Held, NotOpen> {
+        let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+        socket.connect_timeout(address, patience)?;
+        socket.set_nonblocking(true)?;
+        Ok(Held { socket, since: Instant::now(), bytes: 0, last: Duration::ZERO, over: false })
+    }
+
+    /// Connects, and asks.
+    pub fn ask(address: &SockAddr, request: &[u8], patience: Duration) -> Result<Held, NotOpen> {
+        let mut held = Held::open(address, patience)?;
+        held.say(request, patience);
+        Ok(held)
+    }
+
+    /// Sends; a connection that ends meanwhile is over, which `answer` reports.
+    pub fn say(&mut self, mut request: &[u8], patience: Duration) {
+        self.since = Instant::now();
+        while !request.is_empty() {
+            match self.socket.send(request) {
+                Ok(sent) => request = &request[sent..],
+                Err(error) if is_again(&error) => {
+                    self.listen();
+                    if self.over || self.since.elapsed() > patience {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(_) => {
+                    self.listen();
+                    self.over = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How long ago it has asked.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Reads what is there.
+    fn listen(&mut self) {
+        let mut buffer = [MaybeUninit::uninit(); 65536];
+        while !self.over {
+            match self.socket.recv(&mut buffer) {
+                Ok(0) => self.over = true,
+                Ok(count) => {
+                    self.bytes += count;
+                    self.last = self.since.elapsed();
+                }
+                Err(error) if is_again(&error) => return,
+                Err(_) => self.over = true,
+            }
+        }
+    }
+
+    /// Whether the server has ended it.
+    pub fn is_over(&mut self) -> bool {
+        self.listen();
+        self.over
+    }
+
+    /// Waits until `enough` bytes have come, until the end, until nothing has come for `quiet`
+    /// since the last byte, or until the patience is over.
+    pub fn answer(&mut self, enough: usize, quiet: Duration, patience: Duration) -> Answer {
+        loop {
+            self.listen();
+            let elapsed = self.since.elapsed();
+            let is_quiet = self.bytes > 0 && elapsed - self.last > quiet;
+            if self.over || self.bytes >= enough || is_quiet || elapsed > patience {
+                break;
+            }
+            wait_for(&self.socket, libc::POLLIN, Duration::from_millis(5));
+        }
+        match (self.bytes, self.over) {
+            (0, true) => Answer::Dropped,
+            (0, false) => Answer::Silent,
+            (bytes, _) => Answer::Whole { bytes, after: self.last },
+        }
+    }
+}
+
+impl Drop for Held {
+    /// A close with unread bytes resets, and that is not polite.
+    fn drop(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+        self.listen();
+    }
+}
+
+/// What became of an attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Vanished,
+    /// The server had answered all before.
+    TooLate,
+    /// No byte of an answer came.
+    NoAnswer,
+    /// It was not connected: nothing listens.
+    Refused,
+    /// It was not connected, or the server ended it before.
+    NotMade,
+}
+
+/// A connection of a volley that has not vanished yet.
+struct Waiting {
+    index: usize,
+    socket: Socket,
+    request: Vec<u8>,
+    /// When it vanishes; of one that waits for the first byte not known yet.
+    due: Option<Instant>,
+    /// When the server last took a byte.
+    taken: Instant,
+}
+
+/// The time that nothing is taken of a connection that is full.
+const FULL: Duration = Duration::from_millis(150);
+
+/// One volley.
+pub struct Volley<'a> {
+    pub address: &'a SockAddr,
+    pub requests: &'a Requests,
+    pub attacks: &'a [Attack],
+    /// How long a connect may take, and after it the first byte.
+    pub patience: Duration,
+    /// How long a polite answer is.
+    pub whole: usize,
+}
+
+impl Volley<'_> {
+    /// Connects and asks with all, in this order, and lets each vanish when it is due. `opened` is
+    /// called before each connect, `fired` when all have asked.
+    pub fn fire(&self, mut opened: impl FnMut(&Attack), fired: impl FnOnce()) -> Vec<Fate> {
+        let mut fates = vec![Fate::NotMade; self.attacks.len()];
+        let mut waiting = Vec::new();
+        for (index, attack) in self.attacks.iter().enumerate() {
+            opened(attack);
+            match self.start(attack) {
+                Ok(None) => fates[index] = Fate::Vanished,
+                Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
+                Err(NotOpen::Refused) => fates[index] = Fate::Refused,
+                Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+            }
+        }
+        fired();
+        let asked = Instant::now();
+        while !waiting.is_empty() {
+            let mut next = Instant::now() + Duration::from_millis(5);
+            let mut index = 0;
+            while index < waiting.len() {
+                let attack = &self.attacks[waiting[index].index];
+                match self.step(attack, &mut waiting[index], asked) {
+                    Some(fate) => {
+                        let ended = waiting.remove(index);
+                        vanish(ended.socket, attack.ends, fate == Fate::Vanished);
+                        fates[ended.index] = fate;
+                    }
+                    None => {
+                        if let Some(due) = waiting[index].due {
+                            next = next.min(due);
+                        }
+                        index += 1;
+                    }
+                }
+            }
+            self.rest(&waiting, next);
+        }
+        fates
+    }
+
+    /// Sleeps until shortly before the next is due, and spins after that: a sleep ends late. Who
+    /// waits for a byte looks again and again.
+    fn rest(&self, waiting: &[Waiting], next: Instant) {
+        let left = next.saturating_duration_since(Instant::now());
+        if left < Duration::from_micros(300) {
+            return;
+        }
+        let left = left - Duration::from_micros(200);
+        match waiting.iter().find(|w| w.due.is_none()) {
+            Some(first) => {
+                wait_for(&first.socket, libc::POLLIN, left.min(Duration::from_millis(1)))
+            }
+            None => thread::sleep(left),
+        }
+    }
+
+    /// `None`: it has vanished already.
+    fn start(&self, attack: &Attack) -> Result<Option<Waiting>, NotOpen> {
+        let is_tcp = self.address.as_socket().is_some();
+        let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
+        if is_tcp {
+            // From now on every end of it resets, that of this process too.
+            socket.set_linger(Some(Duration::ZERO))?;
+        }
+        if matches!(attack.when, When::FirstByte(_) | When::Full) {
+            // The system gives its smallest. Before the connect, which announces it.
+            socket.set_recv_buffer_size(1)?;
+        }
+        if is_tcp && attack.when == When::Breath {
+            one_segment(&socket)?;
+        }
+        socket.connect_timeout(self.address, self.patience)?;
+        let mut request = self.requests.of(attack.asks);
+        socket.set_nonblocking(true)?;
+        let begun = Instant::now();
+        while !request.is_empty() && attack.when != When::Full {
+            match socket.send(&request) {
+                Ok(sent) => drop(request.drain(..sent)),
+                Err(error) if is_again(&error) && begun.elapsed() < self.patience => {
+                    wait_for(&socket, libc::POLLOUT, Duration::from_millis(5));
+                }
+                Err(error) => return Err(NotOpen::Failed(error)),
+            }
+        }
+        let now = Instant::now();
+        let due = match attack.when {
+            When::Breath if attack.ends == Ends::FinReset || !is_tcp => {
+                vanish(socket, attack.ends, true);
+                return Ok(None);
+            }
+            When::Breath => Some(now),
+            When::Late(delay) => Some(now + delay),
+            When::FirstByte(_) | When::Full => None,
+        };
+        Ok(Some(Waiting { index: 0, socket, request, due, taken: now }))
+    }
+
+    /// What has become of it, if anything.
+    fn step(&self, attack: &Attack, it: &mut Waiting, asked: Instant) -> Option<Fate> {
+        let now = Instant::now();
+        match (attack.when, it.due) {
+            (_, Some(due)) if now >= due => {
+                let came = unread(&it.socket);
+                // Of a whole answer nothing is left that could raise a signal.
+                let is_over = matches!(attack.when, When::Late(_)) && came >= self.whole;
+                Some(if is_over { Fate::TooLate } else { Fate::Vanished })
+            }
+            (When::FirstByte(delay), None) => {
+                if unread(&it.socket) > 0 {
+                    it.due = Some(now + delay);
+                } else if now - asked > self.patience {
+                    return Some(Fate::NoAnswer);
+                }
+                None
+            }
+            (When::Full, None) => {
+                if it.request.is_empty() {
+                    it.request = self.requests.of(attack.asks);
+                }
+                match it.socket.send(&it.request) {
+                    Ok(sent) => {
+                        it.request.drain(..sent);
+                        it.taken = now;
+                    }
+                    Err(error) if is_again(&error) => {}
+                    Err(_) => return Some(Fate::NotMade),
+                }
+                let is_full = now - it.taken > FULL || now - asked > self.patience;
+                is_full.then_some(Fate::Vanished)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The handshake's acknowledgement, the request and the FIN leave in one segment: a quick server has
+/// no time between them.
+fn one_segment(socket: &Socket) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        socket.set_tcp_quickack(false)?;
+        socket.set_tcp_cork(true)?;
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    socket.set_tcp_nodelay(true)?;
+    Ok(())
+}
+
+/// Its linger is 0: the close resets.
+fn vanish(socket: Socket, ends: Ends, with_fin: bool) {
+    if with_fin && ends == Ends::FinReset {
+        let _ = socket.shutdown(Shutdown::Write);
+    }
+    drop(socket);
+}
+
+/// The bytes that have come.
+fn unread(socket: &Socket) -> usize {
+    let mut buffer = [MaybeUninit::uninit(); 65536];
+    socket.peek(&mut buffer).unwrap_or(0)
+}
+
+fn is_again(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Waits for this, the end, or so long.
+fn wait_for(socket: &Socket, event: i16, most: Duration) {
+    use std::os::fd::AsRawFd;
+    let mut watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
+    let most = i32::try_from(most.as_millis()).unwrap_or(i32::MAX).max(1);
+    // SAFETY: one `pollfd`, which outlives the call, of a socket that is open.
+    unsafe { libc::poll(&raw mut watched, 1, most) };
+}

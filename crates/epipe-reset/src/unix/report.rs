@@ -1,0 +1,303 @@
+//! What this program prints: for people, for programs, and the log of connections.
+#![allow(unsafe_code, reason = "asks for the time of day")]
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use super::args::{Expect, Options, Result};
+use super::session::{Outcome, Usual, Verdict};
+
+pub struct Report {
+    is_json: bool,
+    is_quiet: bool,
+    has_bar: bool,
+    /// A bar stands in the last line of the terminal.
+    bar_shown: bool,
+    log: Option<File>,
+}
+
+impl Report {
+    pub fn new(options: &Options) -> Result<Report> {
+        let log = match &options.log {
+            Some(path) => Some(
+                File::options()
+                    .append(true)
+                    .create(true)
+                    .open(path)
+                    .map_err(|error| format!("--log {}: {error}", path.display()))?,
+            ),
+            None => None,
+        };
+        let is_quiet = options.quiet;
+        Ok(Report {
+            is_json: options.json,
+            is_quiet,
+            has_bar: !is_quiet && io::stderr().is_terminal(),
+            bar_shown: false,
+            log,
+        })
+    }
+
+    /// One that prints nothing.
+    pub fn silent() -> Report {
+        Report { is_json: false, is_quiet: true, has_bar: false, bar_shown: false, log: None }
+    }
+
+    pub fn start(&mut self, options: &Options) {
+        if options.is_remote {
+            self.note(
+                "this may crash or hang a fragile device, or stop what it controls: attack only what \
+                 you may break",
+            );
+        }
+        if self.is_json {
+            self.json(&format!(
+                r#""event":"start","target":{},"seed":{},"seconds":{}"#,
+                quoted(&options.target),
+                options.seed,
+                options.time.as_secs_f64(),
+            ));
+        } else {
+            self.line(&format!(
+                "{}: {} s, seed {}",
+                options.target,
+                options.time.as_secs_f64(),
+                options.seed
+            ));
+        }
+    }
+
+    pub fn usual(&mut self, usual: &Usual) {
+        let milliseconds = usual.time.as_secs_f64() * 1000.0;
+        if self.is_json {
+            self.json(&format!(
+                r#""event":"polite","bytes":{},"milliseconds":{milliseconds:.1},"one_at_a_time":{}"#,
+                usual.bytes, usual.one_at_a_time
+            ));
+        } else if usual.bytes > 0 {
+            let clients = if usual.one_at_a_time { ", one client at a time" } else { "" };
+            self.line(&format!(
+                "a polite client is answered {} bytes within {milliseconds:.1} ms{clients}",
+                usual.bytes
+            ));
+        }
+    }
+
+    pub fn note(&mut self, text: &str) {
+        if self.is_json {
+            self.json(&format!(r#""event":"note","text":{}"#, quoted(text)));
+        } else {
+            self.line(text);
+        }
+    }
+
+    pub fn connection(&mut self, number: u64, what: &str) {
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "{} #{number} {what}", time_of_day());
+        }
+    }
+
+    pub fn progress(&mut self, attacks: u64, elapsed: Duration, whole: Duration) {
+        if !self.has_bar {
+            return;
+        }
+        let part = (elapsed.as_secs_f64() / whole.as_secs_f64()).min(1.0);
+        let filled = (part * 30.0) as usize;
+        let _ = write!(
+            io::stderr(),
+            "\r[{:<30}] {:.0} of {:.0} s, {attacks} attacks ",
+            "=".repeat(filled),
+            elapsed.as_secs_f64(),
+            whole.as_secs_f64()
+        );
+        self.bar_shown = true;
+    }
+
+    fn clear_bar(&mut self) {
+        if std::mem::take(&mut self.bar_shown) {
+            let _ = write!(io::stderr(), "\r{:78}\r", "");
+        }
+    }
+
+    /// A line of what goes on: on stderr, since stdout has the verdict.
+    fn line(&mut self, text: &str) {
+        self.clear_bar();
+        if !self.is_quiet {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    fn json(&mut self, fields: &str) {
+        self.clear_bar();
+        let _ = writeln!(io::stdout(), "{{{fields}}}");
+    }
+
+    /// The verdict, and the exit status.
+    pub fn verdict(&mut self, options: &Options, outcome: &Outcome) -> u8 {
+        let (name, status) = match outcome.verdict {
+            Verdict::Killed { .. } => ("killed", 1),
+            Verdict::Survived if outcome.attacks > 0 => ("survived", 0),
+            Verdict::Survived | Verdict::None(_) => ("no verdict", 2),
+        };
+        let again = again(options, outcome);
+        let text = text(options, outcome);
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "{} {text}", time_of_day());
+        }
+        if self.is_json {
+            let kinds: Vec<_> = outcome
+                .kinds
+                .iter()
+                .map(|(kind, counts)| format!("{}:{}", quoted(kind), counts[0]))
+                .collect();
+            self.json(&format!(
+                r#""event":"verdict","verdict":{},"text":{},"again":{},"attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"forks":{},"seconds":{:.1}"#,
+                quoted(name),
+                quoted(&text),
+                again.as_deref().map_or("null".into(), quoted),
+                outcome.attacks,
+                outcome.polite,
+                kinds.join(","),
+                not_tried(options, outcome).iter().map(|t| quoted(t)).collect::<Vec<_>>().join(","),
+                outcome.deaths,
+                outcome.forks,
+                outcome.seconds,
+            ));
+        } else {
+            self.clear_bar();
+            let mut out = io::stdout();
+            let _ = writeln!(out, "{text}");
+            if let Some(again) = again {
+                let _ = writeln!(out, "again: {again}");
+            }
+            if status == 0 && !self.is_quiet {
+                for line in not_tried(options, outcome) {
+                    let _ = writeln!(out, "not tried: {line}");
+                }
+            }
+        }
+        match (options.expect, status) {
+            (_, 2) | (None, _) => status,
+            (Some(Expect::Killed), _) => u8::from(status != 1),
+            (Some(Expect::Survived), _) => u8::from(status != 0),
+        }
+    }
+}
+
+fn text(options: &Options, outcome: &Outcome) -> String {
+    let seen = if !options.spawn.is_empty() {
+        match outcome.forks {
+            0 => String::new(),
+            forks => format!("; the {forks} processes that it forked were watched too"),
+        }
+    } else {
+        "; the death of a worker that it forks is not seen so (--spawn sees it)".into()
+    };
+    match &outcome.verdict {
+        Verdict::Killed { by, .. } => format!("killed after {:.1} s: {by}", outcome.seconds),
+        Verdict::Survived if outcome.attacks > 0 => {
+            let kinds = outcome.kinds.values().filter(|counts| counts[0] > 0).count();
+            format!(
+                "survived {} attacks of {kinds} kinds in {:.0} s: not proven safe{seen}",
+                outcome.attacks, outcome.seconds
+            )
+        }
+        Verdict::Survived if options.polite => {
+            format!("no verdict: {} polite clients, no attack", outcome.polite)
+        }
+        Verdict::Survived => "no verdict: no attack was made".into(),
+        Verdict::None(why) => format!("no verdict: {why}"),
+    }
+}
+
+/// What the attacks have not covered, and why.
+fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
+    let mut list = vec![
+        "a gap shorter than a system call: a server that looks for the end right before its only write"
+            .to_owned(),
+    ];
+    for (kind, [vanished, late, silent, failed]) in &outcome.kinds {
+        if *vanished == 0 {
+            let why = match (late, silent, failed) {
+                (0, 0, _) => "no connection was made for it",
+                (0, _, _) => "no byte of an answer came",
+                _ => "the whole answer had come before",
+            };
+            list.push(format!("{kind}: {why}"));
+        }
+    }
+    if outcome.usual.bytes == 0 {
+        list.push("anything within an answer: the request is not answered".into());
+    }
+    if options.is_remote {
+        list.push(
+            "on a network a FIN may be lost, and the attack is a mere reset: each attack is unsure"
+                .into(),
+        );
+    }
+    list
+}
+
+/// The line that does it again.
+fn again(options: &Options, outcome: &Outcome) -> Option<String> {
+    let Verdict::Killed { attacks, .. } = &outcome.verdict else {
+        return None;
+    };
+    let mut words = vec!["epipe-reset".to_owned(), options.target.clone()];
+    words.extend(options.again.iter().cloned());
+    if !attacks.is_empty() {
+        let attacks: Vec<_> = attacks.iter().map(|attack| attack.to_string()).collect();
+        words.extend(["--attack".into(), attacks.join(",")]);
+    }
+    if !options.spawn.is_empty() {
+        words.push("--spawn".into());
+        words.extend(options.spawn.iter().map(|word| word.to_string_lossy().into_owned()));
+    }
+    Some(words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+fn shell_quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+=@%[]".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A string of JSON.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// UTC, with milliseconds.
+fn time_of_day() -> String {
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seconds = now.as_secs() as libc::time_t;
+    // SAFETY: all bytes 0 are a `tm`; the call writes to it alone.
+    let time = unsafe {
+        let mut time: libc::tm = std::mem::zeroed();
+        libc::gmtime_r(&seconds, &mut time);
+        time
+    };
+    format!(
+        "{}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        time.tm_year + 1900,
+        time.tm_mon + 1,
+        time.tm_mday,
+        time.tm_hour,
+        time.tm_min,
+        time.tm_sec,
+        now.subsec_millis()
+    )
+}

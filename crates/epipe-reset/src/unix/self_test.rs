@@ -1,0 +1,82 @@
+//! Does this program kill, on this machine? A naive server of its own must die.
+#![allow(unsafe_code, reason = "the naive server is what C programs do")]
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use super::args::{Options, Result};
+use super::attack::Attack;
+use super::net::{Requests, Volley};
+use super::report::Report;
+use super::session::{self, Verdict};
+
+/// The first connections of a process are slower, by page faults: these meet a listener of its own.
+pub fn warm_up() {
+    let Ok(listener) = TcpListener::bind("127.0.0.1:0") else {
+        return;
+    };
+    if let Ok(address) = listener.local_addr() {
+        let requests = Requests { list: vec![b"x".to_vec()] };
+        let volley = Volley {
+            address: &address.into(),
+            requests: &requests,
+            attacks: &[Attack::BREATH; 8],
+            patience: Duration::from_millis(100),
+            whole: 1,
+        };
+        volley.fire(|_| {}, || {});
+    }
+}
+
+/// Kills a naive server, which is this program too.
+pub fn run() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?;
+    let mut naive = Command::new(std::env::current_exe()?);
+    naive.arg("--naive-server").stdin(OwnedFd::from(listener));
+    let mut naive = naive.spawn()?;
+    let options = Options::of_self_test(port);
+    warm_up();
+    let outcome = session::run(&options, &mut Report::silent());
+    thread::sleep(Duration::from_millis(50));
+    let ended = naive.try_wait()?;
+    let _ = naive.kill();
+    let _ = naive.wait();
+    match (outcome?.verdict, ended.and_then(|status| status.signal())) {
+        (Verdict::Killed { .. }, Some(libc::SIGPIPE)) => Ok(()),
+        (verdict, signal) => Err(format!(
+            "the naive server has met signal {signal:?}, and the verdict is {verdict:?}"
+        )
+        .into()),
+    }
+}
+
+/// What a first chapter about sockets shows, on the listener that is its standard input.
+pub fn naive_server() -> Result<u8> {
+    // SAFETY: it is called on descriptors that are open, and buffers of their lengths.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let mut buffer = [0u8; 4096];
+        loop {
+            let client =
+                libc::accept(io::stdin().as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut());
+            if client == -1 {
+                return Err(io::Error::last_os_error().into());
+            }
+            loop {
+                let count = libc::read(client, buffer.as_mut_ptr().cast(), buffer.len());
+                if count <= 0 {
+                    break;
+                }
+                libc::usleep(20_000);
+                libc::write(client, buffer.as_ptr().cast(), count as usize);
+            }
+            libc::close(client);
+        }
+    }
+}

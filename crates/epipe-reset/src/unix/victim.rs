@@ -1,0 +1,294 @@
+//! How a death is seen: of a program that this one starts, or of a process that it watches.
+#![allow(unsafe_code, reason = "starts, traces and watches processes")]
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The end of a process of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Death {
+    pub pid: i32,
+    /// It is the process that was started, not one that this forked.
+    pub is_first: bool,
+    pub how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    Signal(i32),
+    Status(i32),
+    /// It is no child of this program, which cannot know.
+    Vanished,
+}
+
+impl How {
+    /// Of something that went wrong.
+    pub fn is_failure(self) -> bool {
+        self != How::Status(0)
+    }
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            How::Signal(libc::SIGPIPE) => f.write_str("SIGPIPE"),
+            How::Signal(number) => write!(f, "signal {number}, not SIGPIPE"),
+            How::Status(101) => f.write_str("exit status 101, a Rust panic, not SIGPIPE"),
+            How::Status(number) => write!(f, "exit status {number}, not SIGPIPE"),
+            How::Vanished => f.write_str("something that only its parent can tell"),
+        }
+    }
+}
+
+/// A server that this program has started, in a process group of its own.
+pub struct Spawned {
+    deaths: Receiver<Event>,
+    pub pid: i32,
+    /// Why the processes that it forks are not watched.
+    pub untraced: Option<io::Error>,
+    /// How many processes it has forked.
+    pub forks: u64,
+    /// Those that live.
+    processes: Vec<i32>,
+}
+
+enum Event {
+    Started(io::Result<(i32, Option<io::Error>)>),
+    Forked(i32),
+    Death(Death),
+}
+
+impl Spawned {
+    /// Starts it with the default of SIGPIPE. What it prints goes to stderr.
+    pub fn start(command: &[OsString]) -> io::Result<Spawned> {
+        let (events, deaths) = channel();
+        let command = command.to_vec();
+        // Only the thread that started a process may trace it.
+        thread::Builder::new().name("tracer".into()).spawn(move || trace(&command, &events))?;
+        match deaths.recv() {
+            Ok(Event::Started(Ok((pid, untraced)))) => {
+                Ok(Spawned { deaths, pid, untraced, forks: 0, processes: vec![pid] })
+            }
+            Ok(Event::Started(Err(error))) => Err(error),
+            _ => Err(io::Error::other("the thread that starts the server has ended")),
+        }
+    }
+
+    /// One of its processes lives.
+    pub fn is_running(&self) -> bool {
+        !self.processes.is_empty()
+    }
+
+    /// The next death of one of its processes by then.
+    pub fn death(&mut self, by: Instant) -> Option<Death> {
+        loop {
+            let left = by.saturating_duration_since(Instant::now());
+            match self.deaths.recv_timeout(left) {
+                Ok(Event::Death(death)) => {
+                    self.processes.retain(|&pid| pid != death.pid);
+                    return Some(death);
+                }
+                Ok(Event::Forked(pid)) => {
+                    self.forks += 1;
+                    self.processes.push(pid);
+                }
+                Ok(Event::Started(_)) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        // Those that have left its group too. None of these numbers belongs to another process:
+        // this one has not waited for them.
+        for pid in self.processes.iter().chain([&-self.pid]) {
+            // SAFETY: it touches no memory.
+            unsafe { libc::kill(*pid, libc::SIGKILL) };
+        }
+        // Now its port is free.
+        let by = Instant::now() + Duration::from_secs(2);
+        while !self.processes.is_empty() && self.death(by).is_some() {}
+    }
+}
+
+/// Starts the server, and reports the ends of its processes until the last.
+fn trace(command: &[OsString], events: &Sender<Event>) {
+    let started = match spawn(command, true) {
+        Ok(pid) => Ok((pid, None)),
+        // Not every container lets a process be traced. Where the server itself is at fault this
+        // fails too.
+        Err(error) => spawn(command, false).map(|pid| (pid, Some(error))),
+    };
+    let (first, is_traced) = match &started {
+        Ok((pid, untraced)) => (*pid, untraced.is_none()),
+        Err(_) => {
+            let _ = events.send(Event::Started(started));
+            return;
+        }
+    };
+    if events.send(Event::Started(started)).is_err() {
+        return;
+    }
+    watch(first, is_traced, events);
+}
+
+fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
+    let [program, arguments @ ..] = command else {
+        return Err(io::Error::other("--spawn needs a command"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).process_group(0);
+    // SAFETY: dup of a descriptor that is open; the result is owned by the command.
+    if let Ok(stderr) = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned() {
+        command.stdout(stderr);
+    }
+    // SAFETY: the calls are async-signal-safe.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            if traced { sys::trace_me() } else { Ok(()) }
+        })
+    };
+    let child = command.spawn()?;
+    Ok(child.id() as i32)
+}
+
+/// Waits for its processes, and lets those that are stopped go on.
+fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
+    let mut processes = vec![first];
+    loop {
+        let mut status = 0;
+        let any = if is_traced { -1 } else { first };
+        // SAFETY: the status is written to a local variable.
+        let pid = unsafe { libc::waitpid(any, &raw mut status, sys::WAIT) };
+        if pid == -1 {
+            if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            return;
+        }
+        if libc::WIFSTOPPED(status) {
+            if let Some(forked) = sys::go_on(pid, status) {
+                processes.push(forked);
+                let _ = events.send(Event::Forked(forked));
+            }
+            continue;
+        }
+        let how = if libc::WIFSIGNALED(status) {
+            How::Signal(libc::WTERMSIG(status))
+        } else {
+            How::Status(libc::WEXITSTATUS(status))
+        };
+        // Each thread of a process is reported too.
+        if let Some(index) = processes.iter().position(|&process| process == pid) {
+            processes.swap_remove(index);
+            let _ = events.send(Event::Death(Death { pid, is_first: pid == first, how }));
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod sys {
+    use std::io;
+
+    /// The children of this thread alone.
+    pub const WAIT: i32 = libc::__WALL | libc::__WNOTHREAD;
+
+    pub fn trace_me() -> io::Result<()> {
+        // SAFETY: it touches no memory.
+        match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a stopped thread go on; the process that it has just forked.
+    pub fn go_on(pid: i32, status: i32) -> Option<i32> {
+        let event = status >> 16;
+        let signal = match libc::WSTOPSIG(status) {
+            // After its exec, where nothing is followed yet.
+            libc::SIGTRAP if event == 0 => {
+                let options = libc::PTRACE_O_TRACEFORK
+                    | libc::PTRACE_O_TRACEVFORK
+                    | libc::PTRACE_O_TRACECLONE
+                    | libc::PTRACE_O_TRACEEXEC
+                    | libc::PTRACE_O_EXITKILL;
+                // SAFETY: of a stopped child of this thread; it touches no memory of ours.
+                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, options) };
+                0
+            }
+            // What a new thread or process begins with.
+            libc::SIGSTOP => 0,
+            _ if event != 0 => 0,
+            signal => signal,
+        };
+        let mut forked: libc::c_ulong = 0;
+        if event == libc::PTRACE_EVENT_FORK || event == libc::PTRACE_EVENT_VFORK {
+            // SAFETY: as above; the number is written to a local variable.
+            unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut forked) };
+        }
+        // SAFETY: as above.
+        unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, signal as libc::c_long) };
+        (forked != 0).then_some(forked as i32)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod sys {
+    use std::io;
+
+    pub const WAIT: i32 = 0;
+
+    pub fn trace_me() -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn go_on(_: i32, _: i32) -> Option<i32> {
+        None
+    }
+}
+
+/// A process that something else has started.
+pub struct Process {
+    pub pid: i32,
+    /// Another process may have its number later.
+    started: Option<String>,
+}
+
+impl Process {
+    pub fn watch(pid: i32) -> io::Result<Process> {
+        let process = Process { pid, started: start_time(pid) };
+        // SAFETY: signal 0 is sent to nothing; it touches no memory.
+        if unsafe { libc::kill(pid, 0) } == -1 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::PermissionDenied {
+                return Err(error);
+            }
+        }
+        Ok(process)
+    }
+
+    pub fn is_gone(&self) -> bool {
+        // SAFETY: as in `watch`.
+        let exists = unsafe { libc::kill(self.pid, 0) } == 0
+            || io::Error::last_os_error().kind() == io::ErrorKind::PermissionDenied;
+        !exists || start_time(self.pid) != self.started
+    }
+}
+
+/// When it started, on Linux; `None` of one that has ended, and waits for its parent.
+fn start_time(pid: i32) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before may have parentheses and spaces.
+    let mut fields = status.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.nth(18).map(str::to_owned) }
+}
