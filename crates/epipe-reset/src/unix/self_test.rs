@@ -37,9 +37,11 @@ pub fn warm_up() {
 pub fn run() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?;
-    let mut naive = Command::new(std::env::current_exe()?);
-    naive.arg("--naive-server").stdin(OwnedFd::from(listener));
-    let mut naive = naive.spawn()?;
+    // With the command ends this process's share of the listener: it refuses when the server is dead.
+    let mut naive = Command::new(std::env::current_exe()?)
+        .arg("--naive-server")
+        .stdin(OwnedFd::from(listener))
+        .spawn()?;
     let options = Options::of_self_test(port);
     warm_up();
     let outcome = session::run(&options, &mut Report::silent());
