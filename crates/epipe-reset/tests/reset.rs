@@ -371,7 +371,7 @@ fn what_it_starts_and_what_it_watches_is_seen_to_die() {
         // No attack has ended these.
         ("serves=1", "no verdict", "no verdict: "),
         ("serves=2", "no verdict", "no verdict: "),
-        ("serves=5", "no verdict", "ended by itself, with status 0"),
+        ("serves=5 flag", "no verdict", "ended by itself, with status 0"),
     ];
     at_once(&rows, |(kind, wanted, why)| {
         let port = free_port();
