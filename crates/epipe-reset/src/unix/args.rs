@@ -52,12 +52,8 @@ How long, and what
 
 On a network: only loopback addresses, unless
   --allow-remote HOST  HOST is the one of the target, written again
-<<<<<<< HEAD
-  --gentle             one connection at a time; after each attack a pause and
-                       a polite exchange
-=======
-  --gentle             one connection at a time, one a second, a polite exchange after each attack
->>>>>>> main
+  --gentle             one connection at a time, one a second; a polite exchange
+                       after each attack
   --rate N             at most N connections a second (remote: 20)
   --open N             at most N connections at once (64, remote: 4)
   --total N            at most N connections in all (1000000, remote: 1000)
