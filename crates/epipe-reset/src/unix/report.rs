@@ -265,7 +265,7 @@ fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
     let line = words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
     let tried = match kill.replayed {
         None => "not tried again: the server is gone".into(),
-        Some((0, tries)) => format!("tried again {tries} times, and it did not die"),
+        Some((0, _)) => "tried again, and it did not die".into(),
         Some((_, tries)) => format!("it has killed again, at try {tries}"),
     };
     Some((line, tried))
@@ -297,7 +297,7 @@ fn quoted(text: &str) -> String {
 pub fn time_of_day() -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.as_secs() as libc::time_t;
+    let seconds = now.as_secs() as _;
     // SAFETY: all bytes 0 are a `tm`; the call writes to it alone.
     let time = unsafe {
         let mut time: libc::tm = std::mem::zeroed();

@@ -344,6 +344,9 @@ impl Session<'_> {
             Sign::Fine => Ok(()),
             Sign::NoMore => Err(Verdict::Survived),
             Sign::Ended(why) => Err(Verdict::None(why)),
+            Sign::Dead { by, .. } if self.is_noisy && self.spawned.is_none() => {
+                Err(Verdict::None(format!("{by}, but polite clients lost their connections too")))
+            }
             Sign::Dead { by, .. } => Err(self.killed(by, part, self.spawned.is_some())),
             Sign::Replaced if self.is_noisy => Ok(()),
             Sign::Replaced => self.confirm(part),
@@ -354,7 +357,9 @@ impl Session<'_> {
     fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         let mut seen = 1;
         for _ in 0..8 {
-            thread::sleep(Duration::from_millis(200)); // it is being started again
+            if !self.revive() {
+                return Ok(());
+            }
             if self.control(part.len().max(2), part.len().max(2)) != Sign::Fine {
                 self.is_noisy = true;
                 return Ok(());
@@ -378,7 +383,7 @@ impl Session<'_> {
     /// Finds what alone kills a server that serves again.
     fn killed(&mut self, by: String, part: &[Attack], serves: bool) -> Verdict {
         let after = self.seconds();
-        let mut candidates = vec![part.to_vec()];
+        let mut candidates = vec![part.to_vec(); 3];
         if part.len() > 1 {
             let mut alone = part.to_vec();
             alone.dedup();
@@ -462,7 +467,10 @@ impl Session<'_> {
                 return sign;
             }
             if self.renew_canaries() || sign == Sign::Replaced {
-                return Sign::Replaced;
+                return match self.polite_exchange(patience) {
+                    Sign::Dead { .. } => self.refused(),
+                    _ => Sign::Replaced,
+                };
             }
         }
         Sign::Fine
@@ -603,15 +611,20 @@ impl Session<'_> {
         if let Some(sign) = self.death_sign(Duration::from_millis(200)) {
             return sign;
         }
-        thread::sleep(LATER);
-        match self.polite_exchange(self.patience(1)) {
-            Sign::Dead { .. } => self.death_sign(Duration::ZERO).unwrap_or(Sign::Dead {
-                by: "it refuses connections, now and 2 s later".into(),
-                is_sigpipe: false,
-            }),
-            Sign::NoMore => Sign::NoMore,
-            _ => Sign::Replaced,
+        let mut pause = LATER / 8;
+        for _ in 0..3 {
+            thread::sleep(pause);
+            pause *= 2;
+            match self.polite_exchange(self.patience(1)) {
+                Sign::Dead { .. } => {}
+                Sign::NoMore => return Sign::NoMore,
+                _ => return Sign::Replaced,
+            }
         }
+        self.death_sign(LATER / 8).unwrap_or(Sign::Dead {
+            by: "it refuses connections, now and 2 s later (--spawn would see why)".into(),
+            is_sigpipe: false,
+        })
     }
 
     /// Whether one has ended, which is opened again.
