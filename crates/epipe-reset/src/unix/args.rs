@@ -43,7 +43,7 @@ How it sees a death
 How long, and what
   --time SECONDS       default: 30
   --seed NUMBER        the same plan again; the seed of each run is printed
-  --attack LIST        only these, again and again: breath, late:MS,
+  --attack LIST        only these, again and again: breath, pause:MS, late:MS,
                        first-byte[:MS], full; each may have +pipelined, +byte,
                        +no-fin, +queued; as in breath,late:3ms+pipelined
   --polite             no attacks, only the exchanges that serve as the control

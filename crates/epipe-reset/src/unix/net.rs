@@ -297,7 +297,9 @@ impl Volley<'_> {
             // The system gives its smallest. Before the connect, which announces it.
             socket.set_recv_buffer_size(1)?;
         }
-        if is_tcp && matches!(attack.when, When::Breath | When::Pause(_)) {
+        // Without a FIN nothing would send what waits in the socket: the reset throws it away.
+        let has_fin = attack.ends == Ends::FinReset;
+        if is_tcp && has_fin && matches!(attack.when, When::Breath | When::Pause(_)) {
             one_segment(&socket, attack.when)?;
         }
         socket.connect_timeout(self.address, self.patience)?;
