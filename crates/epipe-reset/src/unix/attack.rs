@@ -252,7 +252,8 @@ mod tests {
                 assert_eq!(Attack::parse(&attack.to_string()), Ok(attack));
             }
         }
-        for wrong in ["", "breath:3ms", "full:1", "late", "pause", "late:-1", "late:x", "breath+x"] {
+        for wrong in ["", "breath:3ms", "full:1", "late", "pause", "late:-1", "late:x", "breath+x"]
+        {
             assert!(Attack::parse(wrong).is_err(), "{wrong}");
         }
     }
