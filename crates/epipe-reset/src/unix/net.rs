@@ -297,9 +297,9 @@ impl Volley<'_> {
             // The system gives its smallest. Before the connect, which announces it.
             socket.set_recv_buffer_size(1)?;
         }
-        // Without a FIN nothing would send what waits in the socket: the reset throws it away.
-        let has_fin = attack.ends == Ends::FinReset;
-        if is_tcp && has_fin && matches!(attack.when, When::Breath | When::Pause(_)) {
+        let at_once = matches!(attack.when, When::Breath | When::Pause(_));
+        // Without a FIN the reset would throw away what is held back.
+        if is_tcp && at_once && attack.ends == Ends::FinReset {
             one_segment(&socket, attack.when)?;
         }
         socket.connect_timeout(self.address, self.patience)?;
