@@ -265,6 +265,8 @@ fn at_once<T: Sync>(rows: &[T], play: impl Fn(&T) + Sync) {
 fn what_cannot_be_tried_is_refused_with_status_2() {
     for (line, why) in [
         ("", "usage: epipe-reset HOST:PORT"),
+        ("", "--help says more"),
+        ("http://localhost:1/", "HOST:PORT, no URL"),
         ("localhost", "it should be HOST:PORT or unix:PATH"),
         ("localhost:1", "no verdict: localhost:1: nothing listens"),
         ("unix:no-such-socket", "no verdict: unix:no-such-socket: nothing listens"),
@@ -276,7 +278,7 @@ fn what_cannot_be_tried_is_refused_with_status_2() {
         ("localhost:1 --send /dev/null", "an empty request asks nothing"),
         ("localhost:1 --spawn", "--spawn needs a command"),
         ("localhost:1 --spawn ./no-such-program", "--spawn ./no-such-program: No such file"),
-        ("localhost:1 --spawn false", "before it listened, the server exited with status 1"),
+        ("localhost:1 --spawn false", "no verdict: the server exited with status 1"),
         ("localhost:1 --pid x", "--pid x: a number from 1"),
         ("localhost:1 --pid 4194305", "--pid 4194305: No such process"),
         ("localhost:1 --pid 1 --spawn true", "leave --pid out"),
@@ -293,7 +295,7 @@ fn what_cannot_be_tried_is_refused_with_status_2() {
         ("localhost:1 --expect death", "--expect death: killed or survived"),
         ("localhost:1 --log /no/such/folder", "--log /no/such/folder: No such file"),
         ("localhost:1 --expect survived", "nothing listens"),
-        ("192.0.2.1:1", "--allow-remote 192.0.2.1"),
+        ("192.0.2.1:1", "is not loopback"),
         ("192.0.2.1:1 --allow-remote 192.0.2.3", "the target is 192.0.2.1"),
     ] {
         let ran = run(line);
