@@ -208,6 +208,11 @@ pub fn cycle(number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
     volleys
 }
 
+/// The kinds that a cycle has.
+pub fn kinds() -> impl Iterator<Item = String> {
+    cycle(0, &mut Random(0)).into_iter().flatten().map(|attack| attack.kind())
+}
+
 /// In ascending order: a server that takes one client at a time meets the first whose time has not
 /// come yet, and those before it have already gone.
 fn grid(number: u64, random: &mut Random) -> Vec<Duration> {

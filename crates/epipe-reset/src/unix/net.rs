@@ -1,8 +1,7 @@
 //! The connections of this program: one that is polite, and those that vanish.
 #![allow(unsafe_code, reason = "calls poll")]
 
-use std::io::{self, ErrorKind};
-use std::mem::MaybeUninit;
+use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::{SockAddr, Socket, Type};
 
 use super::attack::{Asks, Attack, Ends, When};
+use super::gate::Gate;
 
 /// What the clients say.
 pub struct Requests {
@@ -74,6 +74,7 @@ pub struct Held {
     bytes: usize,
     last: Duration,
     over: bool,
+    first_byte: Option<u8>,
 }
 
 impl Held {
@@ -82,7 +83,8 @@ impl Held {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         socket.connect_timeout(address, patience)?;
         socket.set_nonblocking(true)?;
-        Ok(Held { socket, since: Instant::now(), bytes: 0, last: Duration::ZERO, over: false })
+        let (since, last) = (Instant::now(), Duration::ZERO);
+        Ok(Held { socket, since, bytes: 0, last, over: false, first_byte: None })
     }
 
     /// Connects, and asks.
@@ -119,13 +121,19 @@ impl Held {
         self.since.elapsed()
     }
 
+    /// Of the answer, once it is asked for.
+    pub fn first_byte(&self) -> Option<u8> {
+        self.first_byte
+    }
+
     /// Reads what is there.
     fn listen(&mut self) {
-        let mut buffer = [MaybeUninit::uninit(); 65536];
+        let mut buffer = vec![0; 65536];
         while !self.over {
-            match self.socket.recv(&mut buffer) {
+            match self.socket.read(&mut buffer) {
                 Ok(0) => self.over = true,
                 Ok(count) => {
+                    self.first_byte.get_or_insert(buffer[0]);
                     self.bytes += count;
                     self.last = self.since.elapsed();
                 }
@@ -190,6 +198,7 @@ struct Waiting {
     request: Vec<u8>,
     /// When it vanishes; of one that waits for the first byte not known yet.
     due: Option<Instant>,
+    asked: Instant,
     /// When the server last took a byte.
     taken: Instant,
 }
@@ -197,7 +206,7 @@ struct Waiting {
 /// The time that nothing is taken of a connection that is full.
 const FULL: Duration = Duration::from_millis(150);
 
-/// One volley.
+/// Attacks that are made at once.
 pub struct Volley<'a> {
     pub address: &'a SockAddr,
     pub requests: &'a Requests,
@@ -209,28 +218,34 @@ pub struct Volley<'a> {
 }
 
 impl Volley<'_> {
-    /// Connects and asks with all, in this order, and lets each vanish when it is due. `opened` is
-    /// called before each connect, `fired` when all have asked.
-    pub fn fire(&self, mut opened: impl FnMut(&Attack), fired: impl FnOnce()) -> Vec<Fate> {
+    /// Connects and asks with all, in this order, and lets each vanish when it is due. `asked` is
+    /// called when all have asked.
+    pub fn fire(&self, gate: &mut Gate, asked: impl FnOnce(&mut Gate)) -> Vec<Fate> {
         let mut fates = vec![Fate::NotMade; self.attacks.len()];
-        let mut waiting = Vec::new();
-        for (index, attack) in self.attacks.iter().enumerate() {
-            opened(attack);
-            match self.start(attack) {
-                Ok(None) => fates[index] = Fate::Vanished,
-                Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
-                Err(NotOpen::Refused) => fates[index] = Fate::Refused,
-                Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut to_start = self.attacks.iter().enumerate();
+        let mut asked = Some(asked);
+        while asked.is_some() || !waiting.is_empty() {
+            let mut rest = Duration::from_millis(5);
+            if asked.is_some() {
+                rest = rest.min(gate.closed_for());
             }
-        }
-        fired();
-        let asked = Instant::now();
-        while !waiting.is_empty() {
-            let mut next = Instant::now() + Duration::from_millis(5);
+            if rest.is_zero() {
+                match to_start.next() {
+                    Some((index, attack)) if gate.pass(attack) => match self.start(attack) {
+                        Ok(None) => fates[index] = Fate::Vanished,
+                        Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
+                        Err(NotOpen::Refused) => fates[index] = Fate::Refused,
+                        Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+                    },
+                    Some(_) => {}
+                    None => asked.take().into_iter().for_each(|asked| asked(gate)),
+                }
+            }
             let mut index = 0;
             while index < waiting.len() {
                 let attack = &self.attacks[waiting[index].index];
-                match self.step(attack, &mut waiting[index], asked) {
+                match self.step(attack, &mut waiting[index]) {
                     Some(fate) => {
                         let ended = waiting.remove(index);
                         vanish(ended.socket, attack.ends, fate == Fate::Vanished);
@@ -238,36 +253,33 @@ impl Volley<'_> {
                     }
                     None => {
                         if let Some(due) = waiting[index].due {
-                            next = next.min(due);
+                            rest = rest.min(due.saturating_duration_since(Instant::now()));
                         }
                         index += 1;
                     }
                 }
             }
-            self.rest(&waiting, next);
+            self.rest(&waiting, rest);
         }
         fates
     }
 
-    /// Sleeps until shortly before the next is due, and spins after that: a sleep ends late. Who
-    /// waits for a byte looks again and again.
-    fn rest(&self, waiting: &[Waiting], next: Instant) {
-        let left = next.saturating_duration_since(Instant::now());
-        if left < Duration::from_micros(300) {
+    /// Sleeps, and ends a little early: a sleep ends late, and what is due now is worth spinning.
+    fn rest(&self, waiting: &[Waiting], rest: Duration) {
+        let Some(rest) = rest.checked_sub(Duration::from_micros(300)) else {
             return;
-        }
-        let left = left - Duration::from_micros(200);
-        match waiting.iter().find(|w| w.due.is_none()) {
+        };
+        match waiting.iter().find(|it| it.due.is_none()) {
             Some(first) => {
-                wait_for(&first.socket, libc::POLLIN, left.min(Duration::from_millis(1)))
+                wait_for(&first.socket, libc::POLLIN, rest.min(Duration::from_millis(1)))
             }
-            None => thread::sleep(left),
+            None => thread::sleep(rest),
         }
     }
 
     /// `None`: it has vanished already.
     fn start(&self, attack: &Attack) -> Result<Option<Waiting>, NotOpen> {
-        let is_tcp = self.address.as_socket().is_some();
+        let is_tcp = !self.address.is_unix();
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         if is_tcp {
             // From now on every end of it resets, that of this process too.
@@ -303,43 +315,57 @@ impl Volley<'_> {
             When::Late(delay) => Some(now + delay),
             When::FirstByte(_) | When::Full => None,
         };
-        Ok(Some(Waiting { index: 0, socket, request, due, taken: now }))
+        Ok(Some(Waiting { index: 0, socket, request, due, asked: now, taken: now }))
     }
 
     /// What has become of it, if anything.
-    fn step(&self, attack: &Attack, it: &mut Waiting, asked: Instant) -> Option<Fate> {
+    fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
         let now = Instant::now();
-        match (attack.when, it.due) {
-            (_, Some(due)) if now >= due => {
-                let came = unread(&it.socket);
+        if let Some(due) = it.due {
+            if now < due {
+                return None;
+            }
+            return Some(match self.unread(&it.socket) {
+                None => Fate::NotMade,
                 // Of a whole answer nothing is left that could raise a signal.
-                let is_over = matches!(attack.when, When::Late(_)) && came >= self.whole;
-                Some(if is_over { Fate::TooLate } else { Fate::Vanished })
-            }
-            (When::FirstByte(delay), None) => {
-                if unread(&it.socket) > 0 {
-                    it.due = Some(now + delay);
-                } else if now - asked > self.patience {
-                    return Some(Fate::NoAnswer);
+                Some(bytes) if bytes >= self.whole && matches!(attack.when, When::Late(_)) => {
+                    Fate::TooLate
                 }
-                None
+                Some(_) => Fate::Vanished,
+            });
+        }
+        let is_late = now - it.asked > self.patience;
+        if let When::FirstByte(delay) = attack.when {
+            match self.unread(&it.socket) {
+                None => return Some(Fate::NotMade),
+                Some(0) if is_late => return Some(Fate::NoAnswer),
+                Some(0) => {}
+                Some(_) => it.due = Some(now + delay),
             }
-            (When::Full, None) => {
-                if it.request.is_empty() {
-                    it.request = self.requests.of(attack.asks);
-                }
-                match it.socket.send(&it.request) {
-                    Ok(sent) => {
-                        it.request.drain(..sent);
-                        it.taken = now;
-                    }
-                    Err(error) if is_again(&error) => {}
-                    Err(_) => return Some(Fate::NotMade),
-                }
-                let is_full = now - it.taken > FULL || now - asked > self.patience;
-                is_full.then_some(Fate::Vanished)
+            return None;
+        }
+        if it.request.is_empty() {
+            it.request = self.requests.of(attack.asks);
+        }
+        match it.socket.send(&it.request) {
+            Ok(sent) => {
+                it.request.drain(..sent);
+                it.taken = now;
             }
-            _ => None,
+            Err(error) if is_again(&error) => {}
+            Err(_) => return Some(Fate::NotMade),
+        }
+        (now - it.taken > FULL || is_late).then_some(Fate::Vanished)
+    }
+
+    /// The bytes that have come, up to a whole answer; `None` if the server has ended it.
+    fn unread(&self, socket: &Socket) -> Option<usize> {
+        let mut buffer = Vec::with_capacity(self.whole);
+        match socket.peek(buffer.spare_capacity_mut()) {
+            Ok(0) => None,
+            Ok(bytes) => Some(bytes),
+            Err(error) if is_again(&error) => Some(0),
+            Err(_) => None,
         }
     }
 }
@@ -363,12 +389,6 @@ fn vanish(socket: Socket, ends: Ends, with_fin: bool) {
         let _ = socket.shutdown(Shutdown::Write);
     }
     drop(socket);
-}
-
-/// The bytes that have come.
-fn unread(socket: &Socket) -> usize {
-    let mut buffer = [MaybeUninit::uninit(); 65536];
-    socket.peek(&mut buffer).unwrap_or(0)
 }
 
 fn is_again(error: &io::Error) -> bool {
