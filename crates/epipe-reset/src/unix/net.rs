@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -87,13 +88,6 @@ impl Held {
         Ok(Held { socket, since, bytes: 0, last, over: false, first_byte: None })
     }
 
-    /// Connects, and asks.
-    pub fn ask(address: &SockAddr, request: &[u8], patience: Duration) -> Result<Held, NotOpen> {
-        let mut held = Held::open(address, patience)?;
-        held.say(request, patience);
-        Ok(held)
-    }
-
     /// Sends; a connection that ends meanwhile is over, which `answer` reports.
     pub fn say(&mut self, mut request: &[u8], patience: Duration) {
         self.since = Instant::now();
@@ -114,6 +108,11 @@ impl Held {
                 }
             }
         }
+    }
+
+    /// Ends the request, for a server that waits for that.
+    pub fn end_request(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// How long ago it has asked.
@@ -172,7 +171,7 @@ impl Held {
 impl Drop for Held {
     /// A close with unread bytes resets, and that is not polite.
     fn drop(&mut self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
+        self.end_request();
         self.listen();
     }
 }
@@ -201,6 +200,8 @@ struct Waiting {
     asked: Instant,
     /// When the server last took a byte.
     taken: Instant,
+    /// The server has reset it, as it does when it dies.
+    ended: bool,
 }
 
 /// The time that nothing is taken of a connection that is full.
@@ -259,21 +260,28 @@ impl Volley<'_> {
                     }
                 }
             }
-            self.rest(&waiting, rest);
+            self.rest(&mut waiting, rest);
         }
         fates
     }
 
-    /// Sleeps, and ends a little early: a sleep ends late, and what is due now is worth spinning.
-    fn rest(&self, waiting: &[Waiting], rest: Duration) {
-        let Some(rest) = rest.checked_sub(Duration::from_micros(300)) else {
-            return;
-        };
-        match waiting.iter().find(|it| it.due.is_none()) {
-            Some(first) => {
-                wait_for(&first.socket, libc::POLLIN, rest.min(Duration::from_millis(1)))
-            }
-            None => thread::sleep(rest),
+    /// Waits until something comes, or an end, or not quite so long: a wait ends late, and what is
+    /// due now is worth spinning.
+    fn rest(&self, waiting: &mut [Waiting], rest: Duration) {
+        let milliseconds = rest.saturating_sub(Duration::from_micros(300)).as_millis();
+        let mut watched: Vec<_> = waiting
+            .iter()
+            .map(|it| libc::pollfd {
+                fd: it.socket.as_raw_fd(),
+                events: if it.due.is_none() { libc::POLLIN } else { 0 },
+                revents: 0,
+            })
+            .collect();
+        if milliseconds > 0 {
+            poll(&mut watched, milliseconds as i32);
+        }
+        for (it, watched) in waiting.iter_mut().zip(watched) {
+            it.ended = watched.revents & (libc::POLLHUP | libc::POLLERR) != 0;
         }
     }
 
@@ -289,50 +297,76 @@ impl Volley<'_> {
             // The system gives its smallest. Before the connect, which announces it.
             socket.set_recv_buffer_size(1)?;
         }
-        if is_tcp && attack.when == When::Breath {
-            one_segment(&socket)?;
+        if is_tcp && matches!(attack.when, When::Breath | When::Pause(_)) {
+            one_segment(&socket, attack.when)?;
         }
         socket.connect_timeout(self.address, self.patience)?;
-        let mut request = self.requests.of(attack.asks);
         socket.set_nonblocking(true)?;
-        let begun = Instant::now();
-        while !request.is_empty() && attack.when != When::Full {
-            match socket.send(&request) {
-                Ok(sent) => drop(request.drain(..sent)),
-                Err(error) if is_again(&error) && begun.elapsed() < self.patience => {
-                    wait_for(&socket, libc::POLLOUT, Duration::from_millis(5));
-                }
-                Err(error) => return Err(NotOpen::Failed(error)),
-            }
-        }
         let now = Instant::now();
-        let due = match attack.when {
-            When::Breath if attack.ends == Ends::FinReset || !is_tcp => {
-                vanish(socket, attack.ends, true);
+        let mut it = Waiting {
+            index: 0,
+            socket,
+            request: self.requests.of(attack.asks),
+            due: Some(now),
+            asked: now,
+            taken: now,
+            ended: false,
+        };
+        match attack.when {
+            When::Pause(delay) => it.due = Some(now + delay),
+            When::Full => it.due = None,
+            When::Breath | When::Late(_) | When::FirstByte(_) => self.ask(&mut it)?,
+        }
+        match attack.when {
+            When::Breath if attack.ends == Ends::FinReset => {
+                vanish(it.socket, attack.ends, true);
                 return Ok(None);
             }
-            When::Breath => Some(now),
-            When::Late(delay) => Some(now + delay),
-            When::FirstByte(_) | When::Full => None,
-        };
-        Ok(Some(Waiting { index: 0, socket, request, due, asked: now, taken: now }))
+            When::Late(delay) => it.due = Some(Instant::now() + delay),
+            When::FirstByte(_) => it.due = None,
+            _ => {}
+        }
+        Ok(Some(it))
+    }
+
+    fn ask(&self, it: &mut Waiting) -> io::Result<()> {
+        let begun = Instant::now();
+        while !it.request.is_empty() {
+            match it.socket.send(&it.request) {
+                Ok(sent) => drop(it.request.drain(..sent)),
+                Err(error) if is_again(&error) && begun.elapsed() < self.patience => {
+                    wait_for(&it.socket, libc::POLLOUT, Duration::from_millis(5));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What has become of it, if anything.
     fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
         let now = Instant::now();
         if let Some(due) = it.due {
-            if now < due {
-                return None;
+            let is_due = now >= due;
+            if let When::Pause(_) = attack.when {
+                return match is_due {
+                    false => it.ended.then_some(Fate::NotMade),
+                    true if self.ask(it).is_err() => Some(Fate::NotMade),
+                    true => Some(Fate::Vanished),
+                };
             }
-            return Some(match self.unread(&it.socket) {
-                None => Fate::NotMade,
+            // A large answer is not looked at again and again.
+            if !is_due && (it.ended || self.whole > 65536) {
+                return it.ended.then_some(Fate::NotMade);
+            }
+            return match self.unread(&it.socket) {
+                None => Some(Fate::NotMade),
                 // Of a whole answer nothing is left that could raise a signal.
                 Some(bytes) if bytes >= self.whole && matches!(attack.when, When::Late(_)) => {
-                    Fate::TooLate
+                    Some(Fate::TooLate)
                 }
-                Some(_) => Fate::Vanished,
-            });
+                Some(_) => is_due.then_some(Fate::Vanished),
+            };
         }
         let is_late = now - it.asked > self.patience;
         if let When::FirstByte(delay) = attack.when {
@@ -370,17 +404,21 @@ impl Volley<'_> {
     }
 }
 
-/// The handshake's acknowledgement, the request and the FIN leave in one segment: a quick server has
-/// no time between them.
-fn one_segment(socket: &Socket) -> io::Result<()> {
+/// The request and the FIN leave in one segment, since a quick server needs no time between them;
+/// in a breath the handshake's acknowledgement too.
+fn one_segment(socket: &Socket, when: When) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        socket.set_tcp_quickack(false)?;
-        socket.set_tcp_cork(true)?;
+        if when == When::Breath {
+            socket.set_tcp_quickack(false)?;
+        }
+        socket.set_tcp_cork(true)
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    socket.set_tcp_nodelay(true)?;
-    Ok(())
+    {
+        let _ = when;
+        socket.set_tcp_nodelay(true)
+    }
 }
 
 /// Its linger is 0: the close resets.
@@ -397,9 +435,11 @@ fn is_again(error: &io::Error) -> bool {
 
 /// Waits for this, the end, or so long.
 fn wait_for(socket: &Socket, event: i16, most: Duration) {
-    use std::os::fd::AsRawFd;
-    let mut watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
-    let most = i32::try_from(most.as_millis()).unwrap_or(i32::MAX).max(1);
-    // SAFETY: one `pollfd`, which outlives the call, of a socket that is open.
-    unsafe { libc::poll(&raw mut watched, 1, most) };
+    let watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
+    poll(&mut [watched], i32::try_from(most.as_millis()).unwrap_or(i32::MAX));
+}
+
+fn poll(watched: &mut [libc::pollfd], milliseconds: i32) {
+    // SAFETY: the pointer and the length are of a slice of `pollfd`, whose descriptors are open.
+    unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, milliseconds) };
 }

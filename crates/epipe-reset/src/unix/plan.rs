@@ -62,9 +62,15 @@ pub fn parts(
 }
 
 /// What is made at once, one after the other.
-pub fn volleys(options: &Options, number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
+pub fn volleys(
+    options: &Options,
+    number: u64,
+    usual: &Usual,
+    random: &mut Random,
+) -> Vec<Vec<Attack>> {
+    let is_slow = usual.time >= Duration::from_millis(20);
     match options.attacks.is_empty() {
-        true => attack::cycle(number, random),
+        true => attack::cycle(number, is_slow, random),
         false => vec![options.attacks.clone()],
     }
 }
@@ -72,7 +78,12 @@ pub fn volleys(options: &Options, number: u64, random: &mut Random) -> Vec<Vec<A
 /// Each connection that would be made to a server that answers everything at once, and a last line
 /// that says how many they are.
 pub fn dry_run(options: &Options) -> Vec<String> {
-    let usual = Usual { bytes: 1, time: Duration::ZERO, one_at_a_time: options.open == 1 };
+    let usual = Usual {
+        bytes: 1,
+        time: Duration::ZERO,
+        one_at_a_time: options.open == 1,
+        reads_to_end: false,
+    };
     let is_outside = options.spawn.is_empty();
     let canaries = if is_outside { canaries(options.open) } else { 0 };
     // No more than the rate and the total allow.
@@ -94,7 +105,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
     let mut lines: Vec<String> = lines.into_iter().map(String::from).collect();
     let mut random = Random(options.seed);
     for number in 0.. {
-        for volley in volleys(options, number, &mut random) {
+        for volley in volleys(options, number, &usual, &mut random) {
             for part in parts(&volley, options, canaries, &usual) {
                 let clients = due(polite, attacks, part.len(), &usual, options);
                 lines.extend(vec!["polite".to_owned(); clients]);

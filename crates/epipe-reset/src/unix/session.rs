@@ -73,6 +73,8 @@ pub struct Usual {
     pub time: Duration,
     /// A client that says nothing keeps the others waiting.
     pub one_at_a_time: bool,
+    /// It reads until the end of the request, before it answers.
+    pub reads_to_end: bool,
 }
 
 /// What has become of the attacks of one kind.
@@ -136,13 +138,17 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         Some(pid) => Some(Process::watch(pid).map_err(|error| format!("--pid {pid}: {error}"))?),
         None => None,
     };
-    let one_at_a_time = options.open == 1;
     let mut session = Session {
         options,
         gate: Gate::new(options.rate, options.total, report.log()),
         report,
         address,
-        usual: Usual { bytes: 0, time: Duration::from_millis(200), one_at_a_time },
+        usual: Usual {
+            bytes: 0,
+            time: Duration::from_millis(200),
+            one_at_a_time: options.open == 1,
+            reads_to_end: false,
+        },
         spawned,
         process,
         canaries: Vec::new(),
@@ -181,7 +187,8 @@ impl Session<'_> {
         let mut random = Random(self.options.seed);
         let mut last = Verdict::Survived;
         for number in 0.. {
-            for volley in volleys(self.options, number, &mut random) {
+            let usual = self.usual;
+            for volley in volleys(self.options, number, &usual, &mut random) {
                 for attack in &volley {
                     self.kinds.entry(attack.kind()).or_default();
                 }
@@ -233,7 +240,12 @@ impl Session<'_> {
         self.gate.pass(&"polite");
         self.polite += 1;
         held.say(self.options.requests.first(), PATIENCE);
-        let answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE);
+        let mut answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE / 3);
+        if answer == Answer::Silent {
+            held.end_request();
+            self.usual.reads_to_end = true;
+            answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE);
+        }
         if held.first_byte() == Some(0x15) {
             self.report.note("it seems to speak TLS, and not to understand: --request tls");
         }
@@ -304,7 +316,9 @@ impl Session<'_> {
     }
 
     fn ask(&self) -> std::result::Result<Held, NotOpen> {
-        Held::ask(&self.address, self.options.requests.first(), PATIENCE)
+        let mut held = Held::open(&self.address, PATIENCE)?;
+        say(&mut held, self.options, &self.usual);
+        Ok(held)
     }
 
     fn is_answered(&self, held: &mut Held, patience: Duration) -> Answer {
@@ -383,7 +397,7 @@ impl Session<'_> {
     /// Finds what alone kills a server that serves again.
     fn killed(&mut self, by: String, part: &[Attack], serves: bool) -> Verdict {
         let after = self.seconds();
-        let mut candidates = vec![part.to_vec(); 3];
+        let mut candidates = vec![part.to_vec(); 5];
         if part.len() > 1 {
             let mut alone = part.to_vec();
             alone.dedup();
@@ -515,14 +529,17 @@ impl Session<'_> {
             patience: patience.min(PATIENCE),
             whole: self.usual.bytes.max(1),
         };
-        let request = self.options.requests.first();
         let mut follower = None;
         let fates = volley.fire(&mut self.gate, |gate| {
             if self.options.open > 1 && gate.pass(&"follower") {
-                follower = Some(Held::ask(&self.address, request, PATIENCE));
+                let mut held = Held::open(&self.address, PATIENCE);
+                if let Ok(held) = &mut held {
+                    say(held, self.options, &self.usual);
+                }
+                follower = Some(held);
             }
             if let Some(occupier) = &mut occupier {
-                occupier.say(request, PATIENCE);
+                say(occupier, self.options, &self.usual);
             }
         });
         let refused = fates.contains(&Fate::Refused);
@@ -680,5 +697,13 @@ impl Session<'_> {
             }
             thread::sleep(left.min(Duration::from_millis(5)));
         }
+    }
+}
+
+/// The request of a polite client.
+fn say(held: &mut Held, options: &Options, usual: &Usual) {
+    held.say(options.requests.first(), PATIENCE);
+    if usual.reads_to_end {
+        held.end_request();
     }
 }
