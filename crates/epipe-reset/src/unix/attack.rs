@@ -1,5 +1,6 @@
 //! What can be done to a server: how a client asks, and when and how it vanishes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -222,8 +223,8 @@ pub fn cycle(number: u64, is_slow: bool, random: &mut Random) -> Vec<Vec<Attack>
 }
 
 /// The kinds that a cycle has.
-pub fn kinds() -> impl Iterator<Item = String> {
-    cycle(0, false, &mut Random(0)).into_iter().flatten().map(|attack| attack.kind())
+pub fn kinds() -> BTreeSet<String> {
+    cycle(0, false, &mut Random(0)).concat().iter().map(Attack::kind).collect()
 }
 
 /// In ascending order: a server that takes one client at a time meets the first whose time has not
@@ -252,7 +253,8 @@ mod tests {
                 assert_eq!(Attack::parse(&attack.to_string()), Ok(attack));
             }
         }
-        for wrong in ["", "breath:3ms", "full:1", "late", "pause", "late:-1", "late:x", "breath+x"] {
+        for wrong in ["", "breath:3ms", "full:1", "late", "pause", "late:-1", "late:x", "breath+x"]
+        {
             assert!(Attack::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -297,7 +297,9 @@ impl Volley<'_> {
             // The system gives its smallest. Before the connect, which announces it.
             socket.set_recv_buffer_size(1)?;
         }
-        if is_tcp && matches!(attack.when, When::Breath | When::Pause(_)) {
+        let at_once = matches!(attack.when, When::Breath | When::Pause(_));
+        // Without a FIN the reset would throw away what is held back.
+        if is_tcp && at_once && attack.ends == Ends::FinReset {
             one_segment(&socket, attack.when)?;
         }
         socket.connect_timeout(self.address, self.patience)?;
