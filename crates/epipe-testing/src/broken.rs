@@ -78,6 +78,11 @@ impl Break {
         }
     }
 
+    /// Whether it resets by itself, and not for unread bytes.
+    pub(super) fn resets(self) -> bool {
+        matches!(self, Break::ResetAfter(_) | Break::FinThenReset(_))
+    }
+
     /// Whether small buffers are part of it.
     pub(super) fn is_slow(self) -> bool {
         matches!(self, Break::StopReading(_) | Break::Trickle(_))
@@ -111,6 +116,12 @@ impl Script {
     pub fn answering(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.answer = bytes.into();
         self
+    }
+
+    /// Whether the greeting and the break are one.
+    pub(super) fn is_one_breath(&self) -> bool {
+        let is_due_at_once = self.breaks.resets() && self.breaks.after() == Some(0);
+        is_due_at_once && !self.greeting.is_empty() && self.answer.is_empty()
     }
 }
 

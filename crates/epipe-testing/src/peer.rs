@@ -226,7 +226,8 @@ impl Peer {
     fn connect_to(addresses: &[SockAddr], script: Script) -> io::Result<Peer> {
         // Nobody calls it off.
         let (line, _open) = io::pipe()?;
-        let connection = Connection::connect(addresses, script.breaks.is_slow(), &line)?;
+        let (slow, one_breath) = (script.breaks.is_slow(), script.is_one_breath());
+        let connection = Connection::connect(addresses, slow, one_breath, &line)?;
         Peer::begin(Source::Connection(connection), None, None, script).map_err(|(_, error)| error)
     }
 
@@ -371,10 +372,20 @@ fn live(
         Source::Listener(listener) => (connection::accept(&listener, line)?, true),
         Source::Connection(connection) => (connection, false),
     };
-    let at_a_time = script.breaks.at_a_time();
-    meet(&connection, script, line, shared)?;
-    connection.send(&script.answer, at_a_time, line)?;
-    let resets_at_once = matches!(script.breaks, Break::ResetAfter(0) | Break::FinThenReset(0));
+    let breaks = script.breaks;
+    if breaks.resets() {
+        connection.reset_on_close()?;
+    }
+    let has_fin = matches!(breaks, Break::FinThenReset(_));
+    let more = has_fin && script.is_one_breath() && !is_accepted;
+    let met = meet(&connection, script, more, line, shared)
+        .and_then(|()| Ok(connection.send(&script.answer, breaks.at_a_time(), line)?));
+    if met.is_err() && has_fin {
+        // It vanishes sooner than it was told, and in the same way.
+        let _ = connection.shutdown_write();
+    }
+    met?;
+    let resets_at_once = breaks.resets() && breaks.after() == Some(0);
     if resets_at_once && is_accepted && connection.is_tcp {
         drop(shared.wait_while(AT_ACCEPT, |state| !state.is_released));
     }
@@ -382,8 +393,14 @@ fn live(
 }
 
 /// Sends the greeting and reads exactly as much as the break counts, both at once: the other side
-/// may not read before it has written.
-fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) -> Result<(), End> {
+/// may not read before it has written. With `more` the greeting waits for the FIN behind it.
+fn meet(
+    connection: &Connection,
+    script: &Script,
+    more: bool,
+    line: &Line,
+    shared: &Shared,
+) -> Result<(), End> {
     let at_a_time = script.breaks.at_a_time();
     let mut greeting = &script.greeting[..];
     let mut left = script.breaks.after().unwrap_or(u64::MAX);
@@ -397,7 +414,7 @@ fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) 
             break;
         };
         if writable {
-            match connection.try_write(&greeting[..greeting.len().min(at_a_time)]) {
+            match connection.try_write(&greeting[..greeting.len().min(at_a_time)], more) {
                 Ok(written) => greeting = &greeting[written..],
                 Err(error) if is_again(&error) => {}
                 // The other side is gone; what it had said can still be read.
@@ -431,9 +448,11 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
         settled => Ok(settled),
     };
     match script.breaks {
+        // A greeting that has left is not waited for: a quick server would have answered.
         Break::ResetAfter(_) => {
-            settle()?;
-            connection.reset()?;
+            if !script.answer.is_empty() || !connection.has_left() {
+                settle()?;
+            }
         }
         Break::FinAfter(_) => {
             // What comes behind the FIN draws a reset.
@@ -447,14 +466,16 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
             }
         }
         Break::FinThenReset(_) => {
+            if !script.answer.is_empty() {
+                settle()?;
+            }
             connection.shutdown_write()?;
-            if settle()? == Settled::Late {
+            if !connection.has_left() && settle()? == Settled::Late {
                 return Err(End::Error(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the other side does not read the greeting: the FIN stands behind that",
                 )));
             }
-            connection.reset()?;
         }
         Break::HalfClose(_) => {
             connection.shutdown_write()?;
