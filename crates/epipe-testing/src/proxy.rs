@@ -138,7 +138,10 @@ impl Shared {
 
     fn tell(&self, number: usize, passed: Passed) {
         self.connections()[number] = passed;
-        self.changed.notify_all();
+        // Nothing else is waited for, and to wake a thread takes time in which a server answers.
+        if passed.cut || passed.ended {
+            self.changed.notify_all();
+        }
     }
 }
 
