@@ -37,6 +37,22 @@ use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worke
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// A server is tried by a client that asks, and vanishes in the same breath:
+///
+/// ```
+/// use std::net::TcpListener;
+/// use std::time::Duration;
+///
+/// use epipe_testing::{Break, Peer};
+///
+/// let server = TcpListener::bind("127.0.0.1:0")?;
+/// let request = Break::FinThenReset(0).greeting("GET / HTTP/1.0\r\n\r\n");
+/// let peer = Peer::connect(server.local_addr()?, request)?;
+/// // Now the server under test accepts, reads a whole request, and its answer meets `EPIPE`.
+/// peer.wait_broken(&server.accept()?.0, Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// It takes one connection, the first, be it a mere probe: who connects once more is refused, or
 /// reset if it had been waiting. When it is dropped, so is the connection.
 #[derive(Debug)]
@@ -184,6 +200,9 @@ impl Peer {
     }
 
     /// Connects to a server on loopback.
+    ///
+    /// On Linux a server may accept no sooner than the greeting comes, where a reset follows right
+    /// behind that: the greeting completes the handshake.
     ///
     /// # Errors
     ///
