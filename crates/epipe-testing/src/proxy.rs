@@ -629,9 +629,8 @@ impl Between {
         };
         let resets = matches!(outcome, Outcome::Cut(breaks, _) if breaks.resets());
         let has_left = |side: &Connection| resets && side.has_left();
-        let settle = |side: &Connection, patience| match has_left(side) {
-            true => Ok(Settled::Arrived),
-            false => side.settle(patience, line),
+        let settle = |side: &Connection, patience| {
+            if has_left(side) { Ok(Settled::Arrived) } else { side.settle(patience, line) }
         };
         // Errors here are the line's.
         let client = settle(&self.client, to_client);
@@ -645,9 +644,9 @@ impl Between {
         if !matches!(receiver, Ok(Settled::Arrived)) {
             outcome = Outcome::Gone;
         }
-        let arrived = |way: &Way, receiver: &Connection| match has_left(receiver) {
-            true => way.passed,
-            false => way.passed.saturating_sub(receiver.under_way() as u64),
+        let arrived = |way: &Way, receiver: &Connection| {
+            let under_way = if has_left(receiver) { 0 } else { receiver.under_way() };
+            way.passed.saturating_sub(under_way as u64)
         };
         let mut passed = Passed {
             to_server: arrived(&self.from_client, &self.server),
