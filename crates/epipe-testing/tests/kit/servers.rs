@@ -2,11 +2,11 @@
 
 use std::io::{self, Read as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
-use epipe_testing::{Break, Peer, Script, assert_killed, assert_survives, wait_fin};
+use epipe_testing::{Break, Peer, Script, assert_killed, assert_survives, wait_fin, wait_reset};
 
 use crate::SOON;
 use crate::support::foreign_write;
@@ -50,17 +50,14 @@ const TABLE: &[Row] = &[
 
 type Writes = fn(&TcpStream, &[u8]) -> io::Result<usize>;
 
-fn serve(mut stream: &TcpStream, steps: &[Step], thinks: &SyncSender<()>, write: Writes) {
+fn serve(mut stream: &TcpStream, steps: &[Step], thinks: impl Fn(&TcpStream), write: Writes) {
     // A client that has vanished may have taken its request along.
     if !matches!(stream.read(&mut [0; 100]), Ok(1..)) {
         return;
     }
     for step in steps {
         match *step {
-            Think => {
-                let _ = thinks.try_send(());
-                thread::sleep(Duration::from_millis(50));
-            }
+            Think => thinks(stream),
             Look if wait_fin(&stream, Duration::ZERO).is_ok() => return,
             Look => {}
             Write(size) => {
@@ -81,10 +78,14 @@ fn serve(mut stream: &TcpStream, steps: &[Step], thinks: &SyncSender<()>, write:
 fn play(steps: &'static [Step], script: Script, drops: bool, write: Writes) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (thinks, thinking): (_, Receiver<()>) = sync_channel(1);
-    let server = thread::spawn(move || {
-        serve(&listener.accept().unwrap().0, steps, &thinks, write);
-    });
+    let (thinks, thinking) = sync_channel(1);
+    // The client that is dropped meanwhile may be late: no server is quicker.
+    let time = if drops { SOON } else { Duration::from_millis(50) };
+    let thinks = move |stream: &TcpStream| {
+        let _ = thinks.try_send(());
+        let _ = wait_reset(stream, time);
+    };
+    let server = thread::spawn(move || serve(&listener.accept().unwrap().0, steps, thinks, write));
     let peer = Peer::connect(address, script).unwrap();
     if drops {
         thinking.recv_timeout(SOON).unwrap();
