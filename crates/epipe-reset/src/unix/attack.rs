@@ -18,6 +18,8 @@ pub struct Attack {
 pub enum When {
     /// Together with the request, and on Linux in the same segment as its FIN.
     Breath,
+    /// The same, but so long after the connect: the server has accepted by then.
+    Pause(Duration),
     /// So long after the request.
     Late(Duration),
     /// So long after the first byte of the answer, which meets a small receive buffer.
@@ -57,6 +59,7 @@ impl Attack {
     pub fn kind(&self) -> String {
         let mut kind = match self.when {
             When::Breath => "breath",
+            When::Pause(_) => "pause",
             When::Late(_) => "late",
             When::FirstByte(_) => "first-byte",
             When::Full => "full",
@@ -86,13 +89,16 @@ impl Attack {
         let when = match (name, delay) {
             ("breath", None) => When::Breath,
             ("full", None) => When::Full,
+            ("pause", Some(delay)) => When::Pause(delay),
             ("late", Some(delay)) => When::Late(delay),
             ("first-byte", delay) => When::FirstByte(delay.unwrap_or_default()),
-            ("late", None) => return Err("late needs a delay, as in late:3ms".into()),
+            ("pause" | "late", None) => {
+                return Err(format!("{name} needs a delay, as in {name}:3ms"));
+            }
             ("breath" | "full", Some(_)) => return Err(format!("{name} has no delay")),
             _ => {
                 return Err(format!(
-                    "{name:?} is no attack; the attacks are breath, late:MS, first-byte[:MS], full"
+                    "{name:?} is no attack; the attacks are breath, pause:MS, late:MS, first-byte[:MS], full"
                 ));
             }
         };
@@ -122,7 +128,7 @@ impl fmt::Display for Attack {
             None => (&*kind, ""),
         };
         match self.when {
-            When::Late(delay) | When::FirstByte(delay) => {
+            When::Pause(delay) | When::Late(delay) | When::FirstByte(delay) => {
                 write!(f, "{name}:{}ms{rest}", delay.as_micros() as f64 / 1000.0)
             }
             When::Breath | When::Full => f.write_str(&kind),
@@ -174,7 +180,7 @@ const GRID: [u64; 24] = [
 
 /// The volleys of one cycle: each is fired at once. The first cycle is in order, from what kills
 /// most to what kills least; later ones are shuffled, and so are their delays.
-pub fn cycle(number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
+pub fn cycle(number: u64, is_slow: bool, random: &mut Random) -> Vec<Vec<Attack>> {
     let breath = Attack::BREATH;
     let byte = Attack { asks: Asks::OneByteMore, ..breath };
     let no_fin = Attack { ends: Ends::Reset, ..breath };
@@ -183,14 +189,19 @@ pub fn cycle(number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
     let each = |attack: Attack| -> Vec<Attack> {
         delays.iter().map(|&delay| Attack { when: When::Late(delay), ..attack }).collect()
     };
-    let first_bytes = [0.0, 0.1, 1.0, 10.0].map(|most| {
-        let part = if number == 0 { 1.0 } else { random.unit() * 5.0 };
-        let delay = Duration::from_micros((most * part * 1000.0) as u64);
-        Attack { when: When::FirstByte(delay), ..breath }
-    });
+    let mut some = |milliseconds: [f64; 8], when: fn(Duration) -> When| {
+        milliseconds.map(|most| {
+            let part = if number == 0 { 1.0 } else { random.unit() * 2.0 };
+            let delay = Duration::from_micros((most * part * 1000.0) as u64);
+            Attack { when: when(delay), ..breath }
+        })
+    };
+    let pauses = some([0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0], When::Pause);
+    let first_bytes = some([0.0, 0.0, 0.1, 0.5, 1.0, 3.0, 10.0, 30.0], When::FirstByte);
     let mut volleys = vec![
         vec![breath],
         vec![breath; 8],
+        pauses.to_vec(),
         vec![breath.pipelined(), byte, breath.pipelined(), byte],
         each(breath),
         first_bytes.to_vec(),
@@ -198,14 +209,21 @@ pub fn cycle(number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
         each(breath.pipelined()),
         vec![no_fin; 4],
         each(no_fin),
-        vec![Attack { when: When::Full, ..breath }],
     ];
-    if number > 0 {
-        let last = volleys.pop();
-        random.shuffle(&mut volleys);
-        volleys.extend(last);
+    if is_slow && number == 0 {
+        // The first breath alone says as much as more of them.
+        volleys[1..].rotate_left(2);
     }
+    if number > 0 {
+        random.shuffle(&mut volleys);
+    }
+    volleys.push(vec![Attack { when: When::Full, ..breath }]);
     volleys
+}
+
+/// The kinds that a cycle has.
+pub fn kinds() -> impl Iterator<Item = String> {
+    cycle(0, false, &mut Random(0)).into_iter().flatten().map(|attack| attack.kind())
 }
 
 /// In ascending order: a server that takes one client at a time meets the first whose time has not
@@ -220,4 +238,22 @@ fn grid(number: u64, random: &mut Random) -> Vec<Duration> {
         .collect();
     delays.sort();
     delays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attack_that_is_printed_can_be_read() {
+        let mut random = Random(7);
+        for number in 0..20 {
+            for attack in cycle(number, number % 2 == 1, &mut random).concat() {
+                assert_eq!(Attack::parse(&attack.to_string()), Ok(attack));
+            }
+        }
+        for wrong in ["", "breath:3ms", "full:1", "late", "pause", "late:-1", "late:x", "breath+x"] {
+            assert!(Attack::parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }

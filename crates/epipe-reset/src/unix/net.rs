@@ -1,15 +1,16 @@
 //! The connections of this program: one that is polite, and those that vanish.
 #![allow(unsafe_code, reason = "calls poll")]
 
-use std::io::{self, ErrorKind};
-use std::mem::MaybeUninit;
+use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
 
 use super::attack::{Asks, Attack, Ends, When};
+use super::gate::Gate;
 
 /// What the clients say.
 pub struct Requests {
@@ -74,6 +75,7 @@ pub struct Held {
     bytes: usize,
     last: Duration,
     over: bool,
+    first_byte: Option<u8>,
 }
 
 impl Held {
@@ -82,14 +84,8 @@ impl Held {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         socket.connect_timeout(address, patience)?;
         socket.set_nonblocking(true)?;
-        Ok(Held { socket, since: Instant::now(), bytes: 0, last: Duration::ZERO, over: false })
-    }
-
-    /// Connects, and asks.
-    pub fn ask(address: &SockAddr, request: &[u8], patience: Duration) -> Result<Held, NotOpen> {
-        let mut held = Held::open(address, patience)?;
-        held.say(request, patience);
-        Ok(held)
+        let (since, last) = (Instant::now(), Duration::ZERO);
+        Ok(Held { socket, since, bytes: 0, last, over: false, first_byte: None })
     }
 
     /// Sends; a connection that ends meanwhile is over, which `answer` reports.
@@ -114,18 +110,29 @@ impl Held {
         }
     }
 
+    /// Ends the request, for a server that waits for that.
+    pub fn end_request(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
     /// How long ago it has asked.
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
+    /// Of the answer, once it is asked for.
+    pub fn first_byte(&self) -> Option<u8> {
+        self.first_byte
+    }
+
     /// Reads what is there.
     fn listen(&mut self) {
-        let mut buffer = [MaybeUninit::uninit(); 65536];
+        let mut buffer = vec![0; 65536];
         while !self.over {
-            match self.socket.recv(&mut buffer) {
+            match self.socket.read(&mut buffer) {
                 Ok(0) => self.over = true,
                 Ok(count) => {
+                    self.first_byte.get_or_insert(buffer[0]);
                     self.bytes += count;
                     self.last = self.since.elapsed();
                 }
@@ -164,7 +171,7 @@ impl Held {
 impl Drop for Held {
     /// A close with unread bytes resets, and that is not polite.
     fn drop(&mut self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
+        self.end_request();
         self.listen();
     }
 }
@@ -190,14 +197,17 @@ struct Waiting {
     request: Vec<u8>,
     /// When it vanishes; of one that waits for the first byte not known yet.
     due: Option<Instant>,
+    asked: Instant,
     /// When the server last took a byte.
     taken: Instant,
+    /// The server has reset it, as it does when it dies.
+    ended: bool,
 }
 
 /// The time that nothing is taken of a connection that is full.
 const FULL: Duration = Duration::from_millis(150);
 
-/// One volley.
+/// Attacks that are made at once.
 pub struct Volley<'a> {
     pub address: &'a SockAddr,
     pub requests: &'a Requests,
@@ -209,28 +219,34 @@ pub struct Volley<'a> {
 }
 
 impl Volley<'_> {
-    /// Connects and asks with all, in this order, and lets each vanish when it is due. `opened` is
-    /// called before each connect, `fired` when all have asked.
-    pub fn fire(&self, mut opened: impl FnMut(&Attack), fired: impl FnOnce()) -> Vec<Fate> {
+    /// Connects and asks with all, in this order, and lets each vanish when it is due. `asked` is
+    /// called when all have asked.
+    pub fn fire(&self, gate: &mut Gate, asked: impl FnOnce(&mut Gate)) -> Vec<Fate> {
         let mut fates = vec![Fate::NotMade; self.attacks.len()];
-        let mut waiting = Vec::new();
-        for (index, attack) in self.attacks.iter().enumerate() {
-            opened(attack);
-            match self.start(attack) {
-                Ok(None) => fates[index] = Fate::Vanished,
-                Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
-                Err(NotOpen::Refused) => fates[index] = Fate::Refused,
-                Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut to_start = self.attacks.iter().enumerate();
+        let mut asked = Some(asked);
+        while asked.is_some() || !waiting.is_empty() {
+            let mut rest = Duration::from_millis(5);
+            if asked.is_some() {
+                rest = rest.min(gate.closed_for());
             }
-        }
-        fired();
-        let asked = Instant::now();
-        while !waiting.is_empty() {
-            let mut next = Instant::now() + Duration::from_millis(5);
+            if rest.is_zero() {
+                match to_start.next() {
+                    Some((index, attack)) if gate.pass(attack) => match self.start(attack) {
+                        Ok(None) => fates[index] = Fate::Vanished,
+                        Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
+                        Err(NotOpen::Refused) => fates[index] = Fate::Refused,
+                        Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+                    },
+                    Some(_) => {}
+                    None => asked.take().into_iter().for_each(|asked| asked(gate)),
+                }
+            }
             let mut index = 0;
             while index < waiting.len() {
                 let attack = &self.attacks[waiting[index].index];
-                match self.step(attack, &mut waiting[index], asked) {
+                match self.step(attack, &mut waiting[index]) {
                     Some(fate) => {
                         let ended = waiting.remove(index);
                         vanish(ended.socket, attack.ends, fate == Fate::Vanished);
@@ -238,36 +254,40 @@ impl Volley<'_> {
                     }
                     None => {
                         if let Some(due) = waiting[index].due {
-                            next = next.min(due);
+                            rest = rest.min(due.saturating_duration_since(Instant::now()));
                         }
                         index += 1;
                     }
                 }
             }
-            self.rest(&waiting, next);
+            self.rest(&mut waiting, rest);
         }
         fates
     }
 
-    /// Sleeps until shortly before the next is due, and spins after that: a sleep ends late. Who
-    /// waits for a byte looks again and again.
-    fn rest(&self, waiting: &[Waiting], next: Instant) {
-        let left = next.saturating_duration_since(Instant::now());
-        if left < Duration::from_micros(300) {
-            return;
+    /// Waits until something comes, or an end, or not quite so long: a wait ends late, and what is
+    /// due now is worth spinning.
+    fn rest(&self, waiting: &mut [Waiting], rest: Duration) {
+        let milliseconds = rest.saturating_sub(Duration::from_micros(300)).as_millis();
+        let mut watched: Vec<_> = waiting
+            .iter()
+            .map(|it| libc::pollfd {
+                fd: it.socket.as_raw_fd(),
+                events: if it.due.is_none() { libc::POLLIN } else { 0 },
+                revents: 0,
+            })
+            .collect();
+        if milliseconds > 0 {
+            poll(&mut watched, milliseconds as i32);
         }
-        let left = left - Duration::from_micros(200);
-        match waiting.iter().find(|w| w.due.is_none()) {
-            Some(first) => {
-                wait_for(&first.socket, libc::POLLIN, left.min(Duration::from_millis(1)))
-            }
-            None => thread::sleep(left),
+        for (it, watched) in waiting.iter_mut().zip(watched) {
+            it.ended = watched.revents & (libc::POLLHUP | libc::POLLERR) != 0;
         }
     }
 
     /// `None`: it has vanished already.
     fn start(&self, attack: &Attack) -> Result<Option<Waiting>, NotOpen> {
-        let is_tcp = self.address.as_socket().is_some();
+        let is_tcp = !self.address.is_unix();
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         if is_tcp {
             // From now on every end of it resets, that of this process too.
@@ -277,84 +297,128 @@ impl Volley<'_> {
             // The system gives its smallest. Before the connect, which announces it.
             socket.set_recv_buffer_size(1)?;
         }
-        if is_tcp && attack.when == When::Breath {
-            one_segment(&socket)?;
+        if is_tcp && matches!(attack.when, When::Breath | When::Pause(_)) {
+            one_segment(&socket, attack.when)?;
         }
         socket.connect_timeout(self.address, self.patience)?;
-        let mut request = self.requests.of(attack.asks);
         socket.set_nonblocking(true)?;
-        let begun = Instant::now();
-        while !request.is_empty() && attack.when != When::Full {
-            match socket.send(&request) {
-                Ok(sent) => drop(request.drain(..sent)),
-                Err(error) if is_again(&error) && begun.elapsed() < self.patience => {
-                    wait_for(&socket, libc::POLLOUT, Duration::from_millis(5));
-                }
-                Err(error) => return Err(NotOpen::Failed(error)),
-            }
-        }
         let now = Instant::now();
-        let due = match attack.when {
-            When::Breath if attack.ends == Ends::FinReset || !is_tcp => {
-                vanish(socket, attack.ends, true);
+        let mut it = Waiting {
+            index: 0,
+            socket,
+            request: self.requests.of(attack.asks),
+            due: Some(now),
+            asked: now,
+            taken: now,
+            ended: false,
+        };
+        match attack.when {
+            When::Pause(delay) => it.due = Some(now + delay),
+            When::Full => it.due = None,
+            When::Breath | When::Late(_) | When::FirstByte(_) => self.ask(&mut it)?,
+        }
+        match attack.when {
+            When::Breath if attack.ends == Ends::FinReset => {
+                vanish(it.socket, attack.ends, true);
                 return Ok(None);
             }
-            When::Breath => Some(now),
-            When::Late(delay) => Some(now + delay),
-            When::FirstByte(_) | When::Full => None,
-        };
-        Ok(Some(Waiting { index: 0, socket, request, due, taken: now }))
+            When::Late(delay) => it.due = Some(Instant::now() + delay),
+            When::FirstByte(_) => it.due = None,
+            _ => {}
+        }
+        Ok(Some(it))
+    }
+
+    fn ask(&self, it: &mut Waiting) -> io::Result<()> {
+        let begun = Instant::now();
+        while !it.request.is_empty() {
+            match it.socket.send(&it.request) {
+                Ok(sent) => drop(it.request.drain(..sent)),
+                Err(error) if is_again(&error) && begun.elapsed() < self.patience => {
+                    wait_for(&it.socket, libc::POLLOUT, Duration::from_millis(5));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What has become of it, if anything.
-    fn step(&self, attack: &Attack, it: &mut Waiting, asked: Instant) -> Option<Fate> {
+    fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
         let now = Instant::now();
-        match (attack.when, it.due) {
-            (_, Some(due)) if now >= due => {
-                let came = unread(&it.socket);
+        if let Some(due) = it.due {
+            let is_due = now >= due;
+            if let When::Pause(_) = attack.when {
+                return match is_due {
+                    false => it.ended.then_some(Fate::NotMade),
+                    true if self.ask(it).is_err() => Some(Fate::NotMade),
+                    true => Some(Fate::Vanished),
+                };
+            }
+            // A large answer is not looked at again and again.
+            if !is_due && (it.ended || self.whole > 65536) {
+                return it.ended.then_some(Fate::NotMade);
+            }
+            return match self.unread(&it.socket) {
+                None => Some(Fate::NotMade),
                 // Of a whole answer nothing is left that could raise a signal.
-                let is_over = matches!(attack.when, When::Late(_)) && came >= self.whole;
-                Some(if is_over { Fate::TooLate } else { Fate::Vanished })
-            }
-            (When::FirstByte(delay), None) => {
-                if unread(&it.socket) > 0 {
-                    it.due = Some(now + delay);
-                } else if now - asked > self.patience {
-                    return Some(Fate::NoAnswer);
+                Some(bytes) if bytes >= self.whole && matches!(attack.when, When::Late(_)) => {
+                    Some(Fate::TooLate)
                 }
-                None
+                Some(_) => is_due.then_some(Fate::Vanished),
+            };
+        }
+        let is_late = now - it.asked > self.patience;
+        if let When::FirstByte(delay) = attack.when {
+            match self.unread(&it.socket) {
+                None => return Some(Fate::NotMade),
+                Some(0) if is_late => return Some(Fate::NoAnswer),
+                Some(0) => {}
+                Some(_) => it.due = Some(now + delay),
             }
-            (When::Full, None) => {
-                if it.request.is_empty() {
-                    it.request = self.requests.of(attack.asks);
-                }
-                match it.socket.send(&it.request) {
-                    Ok(sent) => {
-                        it.request.drain(..sent);
-                        it.taken = now;
-                    }
-                    Err(error) if is_again(&error) => {}
-                    Err(_) => return Some(Fate::NotMade),
-                }
-                let is_full = now - it.taken > FULL || now - asked > self.patience;
-                is_full.then_some(Fate::Vanished)
+            return None;
+        }
+        if it.request.is_empty() {
+            it.request = self.requests.of(attack.asks);
+        }
+        match it.socket.send(&it.request) {
+            Ok(sent) => {
+                it.request.drain(..sent);
+                it.taken = now;
             }
-            _ => None,
+            Err(error) if is_again(&error) => {}
+            Err(_) => return Some(Fate::NotMade),
+        }
+        (now - it.taken > FULL || is_late).then_some(Fate::Vanished)
+    }
+
+    /// The bytes that have come, up to a whole answer; `None` if the server has ended it.
+    fn unread(&self, socket: &Socket) -> Option<usize> {
+        let mut buffer = Vec::with_capacity(self.whole);
+        match socket.peek(buffer.spare_capacity_mut()) {
+            Ok(0) => None,
+            Ok(bytes) => Some(bytes),
+            Err(error) if is_again(&error) => Some(0),
+            Err(_) => None,
         }
     }
 }
 
-/// The handshake's acknowledgement, the request and the FIN leave in one segment: a quick server has
-/// no time between them.
-fn one_segment(socket: &Socket) -> io::Result<()> {
+/// The request and the FIN leave in one segment, since a quick server needs no time between them;
+/// in a breath the handshake's acknowledgement too.
+fn one_segment(socket: &Socket, when: When) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        socket.set_tcp_quickack(false)?;
-        socket.set_tcp_cork(true)?;
+        if when == When::Breath {
+            socket.set_tcp_quickack(false)?;
+        }
+        socket.set_tcp_cork(true)
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    socket.set_tcp_nodelay(true)?;
-    Ok(())
+    {
+        let _ = when;
+        socket.set_tcp_nodelay(true)
+    }
 }
 
 /// Its linger is 0: the close resets.
@@ -365,21 +429,17 @@ fn vanish(socket: Socket, ends: Ends, with_fin: bool) {
     drop(socket);
 }
 
-/// The bytes that have come.
-fn unread(socket: &Socket) -> usize {
-    let mut buffer = [MaybeUninit::uninit(); 65536];
-    socket.peek(&mut buffer).unwrap_or(0)
-}
-
 fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// Waits for this, the end, or so long.
 fn wait_for(socket: &Socket, event: i16, most: Duration) {
-    use std::os::fd::AsRawFd;
-    let mut watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
-    let most = i32::try_from(most.as_millis()).unwrap_or(i32::MAX).max(1);
-    // SAFETY: one `pollfd`, which outlives the call, of a socket that is open.
-    unsafe { libc::poll(&raw mut watched, 1, most) };
+    let watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
+    poll(&mut [watched], i32::try_from(most.as_millis()).unwrap_or(i32::MAX));
+}
+
+fn poll(watched: &mut [libc::pollfd], milliseconds: i32) {
+    // SAFETY: the pointer and the length are of a slice of `pollfd`, whose descriptors are open.
+    unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, milliseconds) };
 }
