@@ -8,9 +8,11 @@ use std::time::Duration;
 use lexopt::{Arg, ValueExt};
 use socket2::SockAddr;
 
-use super::attack::{Attack, Random};
+use super::attack::{Attack, Random, Stage};
 use super::net::Requests;
 use super::request;
+#[cfg(feature = "tls")]
+use super::tls::layers;
 
 pub const USAGE: &str = "usage: epipe-reset HOST:PORT | unix:PATH [OPTION]... [--spawn COMMAND...]";
 
@@ -26,6 +28,7 @@ A server that dies has most likely met SIGPIPE.
 What it asks
   --request NAME       http (default), tls (a ClientHello), modbus, redis, mqtt, smtp, postgresql
   --path PATH          of http (default: /); a large answer gives more ways to kill
+  --tls                all this within TLS, whose handshake it attacks too; any certificate is good
   --send FILE          the bytes of a request instead; repeated, they are pipelined
 
 How it sees a death
@@ -101,7 +104,7 @@ impl Options {
             target: address.to_string(),
             addresses: vec![address.into()],
             is_remote: false,
-            requests: Requests { list: vec![b"x".to_vec()] },
+            requests: Requests { list: vec![b"x".to_vec()], tls: None },
             spawn: Vec::new(),
             pid: None,
             time: Duration::from_secs(10),
@@ -142,7 +145,7 @@ pub fn parse() -> Result<Command> {
     let (mut rate, mut open, mut total) = (None, None, None);
     let (mut allowed, mut log, mut expect): (Option<String>, _, _) = (None, None, None);
     let [mut polite, mut keep_going, mut dry_run, mut gentle] = [false; 4];
-    let [mut json, mut quiet, mut self_test] = [false; 3];
+    let [mut json, mut quiet, mut self_test, mut tls] = [false; 4];
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("request") => request = Some(parser.value()?.string()?),
@@ -154,6 +157,7 @@ pub fn parse() -> Result<Command> {
                     return Err("--spawn needs a command".into());
                 }
             }
+            Arg::Long("tls") => tls = true,
             Arg::Long("pid") => pid = Some(number("--pid", &parser.value()?, 1.0, 1e9)? as i32),
             Arg::Long("time") => time = number("--time", &parser.value()?, 0.1, 1e6)?,
             Arg::Long("seed") => {
@@ -248,6 +252,19 @@ pub fn parse() -> Result<Command> {
     if list.iter().any(Vec::is_empty) {
         return Err("an empty request asks nothing".into());
     }
+    let tls = match tls {
+        true => {
+            again.push("--tls".into());
+            Some(layers(if host.is_empty() { "localhost" } else { &host })?)
+        }
+        false => None,
+    };
+    if tls.is_none() && attacks.iter().any(|attack| attack.stage != Stage::Done) {
+        return Err("--attack: +hello and +handshake need --tls".into());
+    }
+    if tls.is_some() && attacks.iter().any(|attack| attack.queued && attack.stage != Stage::Hello) {
+        return Err("--attack: with --tls, +queued needs +hello".into());
+    }
     if let Some(allowed) = allowed.filter(|_| is_remote) {
         again.extend(["--allow-remote".into(), allowed]);
     }
@@ -255,7 +272,7 @@ pub fn parse() -> Result<Command> {
         target,
         addresses,
         is_remote,
-        requests: Requests { list },
+        requests: Requests { list, tls },
         spawn,
         pid,
         time: Duration::from_secs_f64(time),
@@ -275,6 +292,11 @@ pub fn parse() -> Result<Command> {
         self_test,
         again,
     })))
+}
+
+#[cfg(not(feature = "tls"))]
+fn layers(_: &str) -> Result<super::net::NewLayer> {
+    Err("--tls: this program is built without TLS: cargo install epipe-reset --features tls".into())
 }
 
 fn number(option: &str, value: &std::ffi::OsStr, least: f64, most: f64) -> Result<f64> {

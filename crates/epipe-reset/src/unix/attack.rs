@@ -1,7 +1,7 @@
 //! What can be done to a server: how a client asks, and when and how it vanishes.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One connection that vanishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +9,7 @@ pub struct Attack {
     pub when: When,
     pub asks: Asks,
     pub ends: Ends,
+    pub stage: Stage,
     /// Behind a connection that occupies the server until all attacks have vanished.
     pub queued: bool,
 }
@@ -45,12 +46,37 @@ pub enum Ends {
     Reset,
 }
 
+/// How much of TLS's handshake is done before the client asks. Without `--tls` it is `Done`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Nothing: the ClientHello is what it asks.
+    Hello,
+    /// The server has sent its part. The client finishes, and asks in the same breath.
+    Within,
+    /// All.
+    Done,
+}
+
 impl Attack {
-    pub const BREATH: Attack =
-        Attack { when: When::Breath, asks: Asks::Once, ends: Ends::FinReset, queued: false };
+    pub const BREATH: Attack = Attack {
+        when: When::Breath,
+        asks: Asks::Once,
+        ends: Ends::FinReset,
+        stage: Stage::Done,
+        queued: false,
+    };
 
     pub const fn pipelined(self) -> Attack {
         Attack { asks: Asks::Pipelined, ..self }
+    }
+
+    /// When a client vanishes that asks now, if that is known.
+    pub fn due(&self) -> Option<Instant> {
+        match self.when {
+            When::Breath => Some(Instant::now()),
+            When::Late(delay) => Some(Instant::now() + delay),
+            When::FirstByte(_) | When::Full => None,
+        }
     }
 
     /// The kind, under which the verdict counts it.
@@ -70,6 +96,11 @@ impl Attack {
         if self.ends == Ends::Reset {
             kind.push_str("+no-fin");
         }
+        kind.push_str(match self.stage {
+            Stage::Hello => "+hello",
+            Stage::Within => "+handshake",
+            Stage::Done => "",
+        });
         if self.queued {
             kind.push_str("+queued");
         }
@@ -102,13 +133,19 @@ impl Attack {
                 "pipelined" => attack.asks = Asks::Pipelined,
                 "byte" => attack.asks = Asks::OneByteMore,
                 "no-fin" => attack.ends = Ends::Reset,
+                "hello" => attack.stage = Stage::Hello,
+                "handshake" => attack.stage = Stage::Within,
                 "queued" => attack.queued = true,
                 _ => {
                     return Err(format!(
-                        "+{word} is unknown; an attack has +pipelined, +byte, +no-fin, +queued"
+                        "+{word} is unknown; an attack has +pipelined, +byte, +no-fin, +hello, \
+                         +handshake, +queued"
                     ));
                 }
             }
+        }
+        if attack.when == When::Full && attack.stage == Stage::Hello {
+            return Err("full needs an answer, and a ClientHello has one alone".into());
         }
         Ok(attack)
     }
@@ -174,11 +211,14 @@ const GRID: [u64; 24] = [
 
 /// The volleys of one cycle: each is fired at once. The first cycle is in order, from what kills
 /// most to what kills least; later ones are shuffled, and so are their delays.
-pub fn cycle(number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
+pub fn cycle(number: u64, tls: bool, random: &mut Random) -> Vec<Vec<Attack>> {
     let breath = Attack::BREATH;
     let byte = Attack { asks: Asks::OneByteMore, ..breath };
     let no_fin = Attack { ends: Ends::Reset, ..breath };
-    let queued = Attack { queued: true, ..breath };
+    let hello = Attack { stage: Stage::Hello, ..breath };
+    let within = Attack { stage: Stage::Within, ..breath };
+    // Behind another connection there is no handshake.
+    let queued = Attack { queued: true, ..if tls { hello } else { breath } };
     let delays = grid(number, random);
     let each = |attack: Attack| -> Vec<Attack> {
         delays.iter().map(|&delay| Attack { when: When::Late(delay), ..attack }).collect()
@@ -200,6 +240,9 @@ pub fn cycle(number: u64, random: &mut Random) -> Vec<Vec<Attack>> {
         each(no_fin),
         vec![Attack { when: When::Full, ..breath }],
     ];
+    if tls {
+        volleys.splice(0..0, [vec![hello], vec![hello; 8], vec![within; 4], each(hello)]);
+    }
     if number > 0 {
         let last = volleys.pop();
         random.shuffle(&mut volleys);

@@ -7,6 +7,8 @@ mod report;
 mod request;
 mod self_test;
 mod session;
+#[cfg(feature = "tls")]
+mod tls;
 mod victim;
 
 use std::io::{self, Write};
@@ -64,7 +66,7 @@ fn dry_run(options: &Options) -> Result<u8> {
         line("polite or held");
     }
     let volleys = match options.attacks.is_empty() {
-        true => attack::cycle(0, &mut Random(options.seed)),
+        true => attack::cycle(0, options.requests.tls.is_some(), &mut Random(options.seed)),
         false => vec![options.attacks.clone()],
     };
     for attack in volleys.iter().flatten() {

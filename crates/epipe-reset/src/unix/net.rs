@@ -1,7 +1,7 @@
 //! The connections of this program: one that is polite, and those that vanish.
 #![allow(unsafe_code, reason = "calls poll")]
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::thread;
@@ -9,30 +9,54 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
 
-use super::attack::{Asks, Attack, Ends, When};
+use super::attack::{Asks, Attack, Ends, Stage, When};
 
 /// What the clients say.
 pub struct Requests {
     /// One each; never empty.
     pub list: Vec<Vec<u8>>,
+    pub tls: Option<NewLayer>,
 }
 
 impl Requests {
-    pub fn first(&self) -> &[u8] {
-        &self.list[0]
-    }
-
-    fn of(&self, asks: Asks) -> Vec<u8> {
-        let first = self.first();
-        let next = self.list.get(1).map_or(first, |next| next);
-        match asks {
-            Asks::Once => first.to_vec(),
-            Asks::Pipelined if self.list.len() == 1 => [first, first].concat(),
-            Asks::Pipelined => self.list.concat(),
-            Asks::OneByteMore => [first, &next[..next.len().min(1)]].concat(),
-        }
+    pub fn first(&self) -> Request<'_> {
+        Request { bytes: &self.list[0], tls: self.tls.as_ref() }
     }
 }
+
+/// What a polite client says.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    bytes: &'a [u8],
+    tls: Option<&'a NewLayer>,
+}
+
+/// What one connection says of these requests.
+fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
+    let first = &requests[0];
+    let next = requests.get(1).unwrap_or(first);
+    match asks {
+        Asks::Once => first.clone(),
+        Asks::Pipelined if requests.len() == 1 => [&first[..], first].concat(),
+        Asks::Pipelined => requests.concat(),
+        Asks::OneByteMore => [&first[..], &next[..next.len().min(1)]].concat(),
+    }
+}
+
+/// TLS between the requests and a socket.
+pub trait Layer {
+    /// The bytes to send, with those of the handshake that are due. A request waits for its end.
+    fn say(&mut self, plain: &[u8]) -> io::Result<Vec<u8>>;
+    /// Takes what has come: so many bytes of an answer.
+    fn hear(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Whether an attack at this stage asks now.
+    fn has_come_to(&self, stage: Stage) -> bool;
+    /// The bytes of a polite end.
+    fn close(&mut self) -> io::Result<Vec<u8>>;
+}
+
+/// Makes that of a connection.
+pub type NewLayer = Box<dyn Fn() -> io::Result<Box<dyn Layer>>>;
 
 /// Why a connection was not made.
 #[derive(Debug)]
@@ -70,10 +94,14 @@ pub enum Answer {
 /// A connection that is held open; a FIN ends it.
 pub struct Held {
     socket: Socket,
+    layer: Option<Box<dyn Layer>>,
+    unsent: Vec<u8>,
     since: Instant,
     bytes: usize,
     last: Duration,
     over: bool,
+    /// Why this side has ended it: it is no TLS.
+    pub refusal: Option<io::Error>,
 }
 
 impl Held {
@@ -82,33 +110,61 @@ impl Held {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         socket.connect_timeout(address, patience)?;
         socket.set_nonblocking(true)?;
-        Ok(Held { socket, since: Instant::now(), bytes: 0, last: Duration::ZERO, over: false })
+        Ok(Held {
+            socket,
+            layer: None,
+            unsent: Vec::new(),
+            since: Instant::now(),
+            bytes: 0,
+            last: Duration::ZERO,
+            over: false,
+            refusal: None,
+        })
     }
 
     /// Connects, and asks.
-    pub fn ask(address: &SockAddr, request: &[u8], patience: Duration) -> Result<Held, NotOpen> {
+    pub fn ask(
+        address: &SockAddr,
+        request: Request<'_>,
+        patience: Duration,
+    ) -> Result<Held, NotOpen> {
         let mut held = Held::open(address, patience)?;
         held.say(request, patience);
         Ok(held)
     }
 
-    /// Sends; a connection that ends meanwhile is over, which `answer` reports.
-    pub fn say(&mut self, mut request: &[u8], patience: Duration) {
+    /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS the request
+    /// leaves when the handshake is over, by `answer`.
+    pub fn say(&mut self, request: Request<'_>, patience: Duration) {
         self.since = Instant::now();
-        while !request.is_empty() {
-            match self.socket.send(request) {
-                Ok(sent) => request = &request[sent..],
-                Err(error) if is_again(&error) => {
-                    self.listen();
-                    if self.over || self.since.elapsed() > patience {
-                        return;
-                    }
-                    thread::sleep(Duration::from_millis(1));
-                }
+        let bytes = match request.tls {
+            None => Ok(request.bytes.to_vec()),
+            Some(new) => new().and_then(|layer| self.layer.insert(layer).say(request.bytes)),
+        };
+        self.send(bytes);
+        while !self.unsent.is_empty() && !self.over && self.since.elapsed() < patience {
+            thread::sleep(Duration::from_millis(1));
+            self.listen();
+        }
+    }
+
+    /// Sends what it can of this, behind what is left.
+    fn send(&mut self, bytes: io::Result<Vec<u8>>) {
+        match bytes {
+            Ok(bytes) => self.unsent.extend(bytes),
+            Err(error) => {
+                self.over = true;
+                self.refusal = Some(error);
+            }
+        }
+        while !self.unsent.is_empty() && !self.over {
+            match self.socket.send(&self.unsent) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(error) if is_again(&error) => return,
                 Err(_) => {
+                    self.unsent.clear();
                     self.listen();
                     self.over = true;
-                    return;
                 }
             }
         }
@@ -119,19 +175,32 @@ impl Held {
         self.since.elapsed()
     }
 
-    /// Reads what is there.
+    /// Reads what is there, and sends what it asks for.
     fn listen(&mut self) {
-        let mut buffer = [MaybeUninit::uninit(); 65536];
+        let mut buffer = [0; 65536];
         while !self.over {
-            match self.socket.recv(&mut buffer) {
+            match (&self.socket).read(&mut buffer) {
                 Ok(0) => self.over = true,
-                Ok(count) => {
-                    self.bytes += count;
-                    self.last = self.since.elapsed();
-                }
-                Err(error) if is_again(&error) => return,
+                Ok(count) => self.hear(&buffer[..count]),
+                Err(error) if is_again(&error) => break,
                 Err(_) => self.over = true,
             }
+        }
+        self.send(Ok(Vec::new()));
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let mut count = bytes.len();
+        if let Some(layer) = &mut self.layer {
+            let answer = layer.hear(bytes).and_then(|heard| {
+                count = heard;
+                layer.say(&[])
+            });
+            self.send(answer);
+        }
+        if count > 0 {
+            self.bytes += count;
+            self.last = self.since.elapsed();
         }
     }
 
@@ -164,6 +233,10 @@ impl Held {
 impl Drop for Held {
     /// A close with unread bytes resets, and that is not polite.
     fn drop(&mut self) {
+        if let Some(layer) = &mut self.layer {
+            let end = layer.close();
+            self.send(end);
+        }
         let _ = self.socket.shutdown(Shutdown::Write);
         self.listen();
     }
@@ -187,6 +260,9 @@ pub enum Fate {
 struct Waiting {
     index: usize,
     socket: Socket,
+    layer: Option<Box<dyn Layer>>,
+    /// It has not asked yet.
+    shakes_hands: bool,
     request: Vec<u8>,
     /// When it vanishes; of one that waits for the first byte not known yet.
     due: Option<Instant>,
@@ -277,38 +353,91 @@ impl Volley<'_> {
             // The system gives its smallest. Before the connect, which announces it.
             socket.set_recv_buffer_size(1)?;
         }
-        if is_tcp && attack.when == When::Breath {
+        let mut layer = self.requests.tls.as_ref().map(|new| new()).transpose()?;
+        let shakes_hands = layer.is_some() && attack.stage != Stage::Hello;
+        if is_tcp && attack.when == When::Breath && !shakes_hands {
             one_segment(&socket)?;
         }
+        let request = match &mut layer {
+            Some(layer) if shakes_hands => layer.say(&[])?,
+            Some(layer) => said(&[layer.say(&[])?], attack.asks),
+            None => said(&self.requests.list, attack.asks),
+        };
         socket.connect_timeout(self.address, self.patience)?;
-        let mut request = self.requests.of(attack.asks);
         socket.set_nonblocking(true)?;
+        let taken = Instant::now();
+        let mut it = Waiting { index: 0, socket, layer, shakes_hands, request, due: None, taken };
+        if shakes_hands || attack.when != When::Full {
+            self.send(&mut it)?;
+        }
+        if shakes_hands {
+            return Ok(Some(it));
+        }
+        if attack.when == When::Breath && (attack.ends == Ends::FinReset || !is_tcp) {
+            vanish(it.socket, attack.ends, true);
+            return Ok(None);
+        }
+        it.due = attack.due();
+        Ok(Some(it))
+    }
+
+    /// Sends its whole request.
+    fn send(&self, it: &mut Waiting) -> io::Result<()> {
         let begun = Instant::now();
-        while !request.is_empty() && attack.when != When::Full {
-            match socket.send(&request) {
-                Ok(sent) => drop(request.drain(..sent)),
+        while !it.request.is_empty() {
+            match it.socket.send(&it.request) {
+                Ok(sent) => drop(it.request.drain(..sent)),
                 Err(error) if is_again(&error) && begun.elapsed() < self.patience => {
-                    wait_for(&socket, libc::POLLOUT, Duration::from_millis(5));
+                    wait_for(&it.socket, libc::POLLOUT, Duration::from_millis(5));
                 }
-                Err(error) => return Err(NotOpen::Failed(error)),
+                Err(error) => return Err(error),
             }
         }
-        let now = Instant::now();
-        let due = match attack.when {
-            When::Breath if attack.ends == Ends::FinReset || !is_tcp => {
-                vanish(socket, attack.ends, true);
-                return Ok(None);
+        Ok(())
+    }
+
+    /// Goes on with the handshake, and asks when it has come so far.
+    fn shake_hands(
+        &self,
+        attack: &Attack,
+        it: &mut Waiting,
+        layer: &mut dyn Layer,
+    ) -> io::Result<()> {
+        let mut buffer = [0; 65536];
+        loop {
+            match (&it.socket).read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => drop(layer.hear(&buffer[..count])?),
+                Err(error) if is_again(&error) => break,
+                Err(error) => return Err(error),
             }
-            When::Breath => Some(now),
-            When::Late(delay) => Some(now + delay),
-            When::FirstByte(_) | When::Full => None,
-        };
-        Ok(Some(Waiting { index: 0, socket, request, due, taken: now }))
+        }
+        if !layer.has_come_to(attack.stage) {
+            it.request = layer.say(&[])?;
+            return self.send(it);
+        }
+        it.shakes_hands = false;
+        it.request = layer.say(&said(&self.requests.list, attack.asks))?;
+        if attack.when == When::Breath && self.address.as_socket().is_some() {
+            one_segment(&it.socket)?;
+        }
+        if attack.when != When::Full {
+            self.send(it)?;
+        }
+        it.due = attack.due();
+        Ok(())
     }
 
     /// What has become of it, if anything.
     fn step(&self, attack: &Attack, it: &mut Waiting, asked: Instant) -> Option<Fate> {
         let now = Instant::now();
+        if it.shakes_hands {
+            let mut layer = it.layer.take()?;
+            let done = self.shake_hands(attack, it, &mut *layer);
+            it.layer = Some(layer);
+            let is_late = it.shakes_hands && now - asked > self.patience;
+            return (done.is_err() || is_late).then_some(Fate::NotMade);
+        }
         match (attack.when, it.due) {
             (_, Some(due)) if now >= due => {
                 let came = unread(&it.socket);
@@ -326,7 +455,11 @@ impl Volley<'_> {
             }
             (When::Full, None) => {
                 if it.request.is_empty() {
-                    it.request = self.requests.of(attack.asks);
+                    let plain = said(&self.requests.list, attack.asks);
+                    it.request = match &mut it.layer {
+                        Some(layer) => layer.say(&plain).unwrap_or_default(),
+                        None => plain,
+                    };
                 }
                 match it.socket.send(&it.request) {
                     Ok(sent) => {

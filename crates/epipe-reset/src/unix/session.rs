@@ -157,7 +157,7 @@ impl Session<'_> {
         let mut last = None;
         while !self.is_over() {
             let volleys = match self.options.attacks.is_empty() {
-                true => attack::cycle(number, &mut random),
+                true => attack::cycle(number, self.options.requests.tls.is_some(), &mut random),
                 false => vec![self.options.attacks.clone()],
             };
             number += 1;
@@ -241,6 +241,12 @@ impl Session<'_> {
             Answer::Silent => self.report.note(
                 "it has not answered a polite client: is this what it expects? (--request, --send)",
             ),
+            Answer::Dropped if held.refusal.is_some() => {
+                return Err(format!(
+                    "TLS: {}",
+                    held.refusal.take().map_or(String::new(), |e| e.to_string())
+                ));
+            }
             Answer::Dropped => {
                 return Err("it ends the connection of a polite client at once".into());
             }
