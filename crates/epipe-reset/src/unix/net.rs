@@ -95,6 +95,8 @@ pub enum Answer {
 pub struct Held {
     socket: Socket,
     layer: Option<Box<dyn Layer>>,
+    /// What it asks after the handshake, as an attack does.
+    request: Vec<u8>,
     unsent: Vec<u8>,
     since: Instant,
     bytes: usize,
@@ -113,6 +115,7 @@ impl Held {
         Ok(Held {
             socket,
             layer: None,
+            request: Vec::new(),
             unsent: Vec::new(),
             since: Instant::now(),
             bytes: 0,
@@ -133,13 +136,16 @@ impl Held {
         Ok(held)
     }
 
-    /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS the request
-    /// leaves when the handshake is over, by `answer`.
+    /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS this begins
+    /// the handshake, and `answer` goes on with it.
     pub fn say(&mut self, request: Request<'_>, patience: Duration) {
         self.since = Instant::now();
         let bytes = match request.tls {
             None => Ok(request.bytes.to_vec()),
-            Some(new) => new().and_then(|layer| self.layer.insert(layer).say(request.bytes)),
+            Some(new) => {
+                self.request = request.bytes.to_vec();
+                new().and_then(|layer| self.layer.insert(layer).say(&[]))
+            }
         };
         self.send(bytes);
         while !self.unsent.is_empty() && !self.over && self.since.elapsed() < patience {
@@ -186,16 +192,23 @@ impl Held {
                 Err(_) => self.over = true,
             }
         }
-        self.send(Ok(Vec::new()));
+        let mut bytes = Ok(Vec::new());
+        if let Some(layer) = &mut self.layer {
+            if !self.request.is_empty() && layer.has_come_to(Stage::Done) {
+                self.since = Instant::now();
+                bytes = layer.say(&std::mem::take(&mut self.request));
+            }
+        }
+        self.send(bytes);
     }
 
     fn hear(&mut self, bytes: &[u8]) {
         let mut count = bytes.len();
         if let Some(layer) = &mut self.layer {
-            let answer = layer.hear(bytes).and_then(|heard| {
-                count = heard;
-                layer.say(&[])
-            });
+            let heard = layer.hear(bytes);
+            count = *heard.as_ref().unwrap_or(&0);
+            let answer = heard.and_then(|_| layer.say(&[]));
+            acknowledge(&self.socket);
             self.send(answer);
         }
         if count > 0 {
@@ -306,11 +319,17 @@ impl Volley<'_> {
             let mut index = 0;
             while index < waiting.len() {
                 let attack = &self.attacks[waiting[index].index];
+                let goes_on = waiting[index].shakes_hands && unread(&waiting[index].socket) > 0;
                 match self.step(attack, &mut waiting[index], asked) {
                     Some(fate) => {
                         let ended = waiting.remove(index);
                         vanish(ended.socket, attack.ends, fate == Fate::Vanished);
                         fates[ended.index] = fate;
+                    }
+                    None if goes_on => {
+                        // That took its time: others may be due.
+                        next = Instant::now();
+                        break;
                     }
                     None => {
                         if let Some(due) = waiting[index].due {
@@ -407,7 +426,10 @@ impl Volley<'_> {
         loop {
             match (&it.socket).read(&mut buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => drop(layer.hear(&buffer[..count])?),
+                Ok(count) => {
+                    layer.hear(&buffer[..count])?;
+                    acknowledge(&it.socket);
+                }
                 Err(error) if is_again(&error) => break,
                 Err(error) => return Err(error),
             }
@@ -488,6 +510,14 @@ fn one_segment(socket: &Socket) -> io::Result<()> {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     socket.set_tcp_nodelay(true)?;
     Ok(())
+}
+
+/// A server whose handshake takes several writes waits for that, and a delayed one takes 40 ms.
+fn acknowledge(socket: &Socket) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_quickack(true);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = socket;
 }
 
 /// Its linger is 0: the close resets.

@@ -241,13 +241,10 @@ impl Session<'_> {
             Answer::Silent => self.report.note(
                 "it has not answered a polite client: is this what it expects? (--request, --send)",
             ),
-            Answer::Dropped if held.refusal.is_some() => {
-                return Err(format!(
-                    "TLS: {}",
-                    held.refusal.take().map_or(String::new(), |e| e.to_string())
-                ));
-            }
             Answer::Dropped => {
+                if let Some(error) = &held.refusal {
+                    return Err(format!("TLS: {error}"));
+                }
                 return Err("it ends the connection of a polite client at once".into());
             }
         }

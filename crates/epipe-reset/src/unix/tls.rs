@@ -34,14 +34,16 @@ pub fn layers(host: &str) -> Result<NewLayer> {
         let mut connection = ClientConnection::new(config.clone(), name.clone())
             .map_err(|error| io::Error::other(format!("TLS: {error}")))?;
         connection.set_buffer_limit(None);
-        Ok(Box::new(Tls { connection, begun: Instant::now(), heard: None }))
+        Ok(Box::new(Tls { connection, begun: Instant::now(), took: Duration::ZERO, heard: None }))
     }))
 }
 
 struct Tls {
     connection: ClientConnection,
     begun: Instant,
-    /// When the handshake was over on this side.
+    /// The handshake, until it was over on this side.
+    took: Duration,
+    /// When something has come last, since it was over.
     heard: Option<Instant>,
 }
 
@@ -68,7 +70,10 @@ impl Layer for Tls {
             count += length;
         }
         if !self.connection.is_handshaking() {
-            self.heard.get_or_insert_with(Instant::now);
+            if self.heard.is_none() {
+                self.took = self.begun.elapsed();
+            }
+            self.heard = Some(Instant::now());
         }
         Ok(count)
     }
@@ -81,11 +86,11 @@ impl Layer for Tls {
             (Stage::Within, None) => is_1_2 && self.connection.wants_write(),
             (Stage::Within, Some(_)) => true,
             (Stage::Done, None) => false,
-            // In TLS 1.3 only its tickets show that the server has finished, and not all have any.
+            // In TLS 1.3 the server finishes without a word, and may send tickets then. Those are no
+            // part of an answer.
             (Stage::Done, Some(heard)) => {
-                let enough = 2 * (heard - self.begun) + Duration::from_millis(5);
-                let is_finished = is_1_2 || self.connection.tls13_tickets_received() > 0;
-                !self.connection.wants_write() && (is_finished || heard.elapsed() > enough)
+                let is_quiet = heard.elapsed() > self.took + Duration::from_millis(2);
+                !self.connection.wants_write() && (is_1_2 || is_quiet)
             }
         }
     }
