@@ -46,7 +46,7 @@ How long, and what
 
 On a network: only addresses of this machine, unless
   --allow-remote HOST  HOST is the one of the target, written again
-  --gentle             one connection at a time, with a pause and a polite exchange after each attack
+  --gentle             one connection at a time, one a second, a polite exchange after each attack
   --rate N             at most N connections a second (remote: 20)
   --open N             at most N connections at once (remote: 4)
   --total N            at most N connections in all (remote: 1000)
@@ -84,8 +84,8 @@ pub struct Options {
     pub polite: bool,
     pub keep_going: bool,
     pub dry_run: bool,
-    pub gentle: bool,
-    pub rate: Option<u64>,
+    /// Connections a second.
+    pub rate: Option<f64>,
     pub open: usize,
     pub total: u64,
     pub json: bool,
@@ -99,21 +99,20 @@ pub struct Options {
 
 impl Options {
     /// A naive server of this program's own listens there.
-    pub fn of_self_test(address: SocketAddr) -> Options {
+    pub fn of_self_test(address: SocketAddr, pid: u32) -> Options {
         Options {
             target: address.to_string(),
             addresses: vec![address.into()],
             is_remote: false,
             requests: Requests { list: vec![b"x".to_vec()], tls: None },
             spawn: Vec::new(),
-            pid: None,
+            pid: i32::try_from(pid).ok(),
             time: Duration::from_secs(10),
             seed: 0,
             attacks: Vec::new(),
             polite: false,
             keep_going: false,
             dry_run: false,
-            gentle: false,
             rate: None,
             open: 64,
             total: 1_000_000,
@@ -172,7 +171,7 @@ pub fn parse() -> Result<Command> {
                 }
             }
             Arg::Long("allow-remote") => allowed = Some(parser.value()?.string()?),
-            Arg::Long("rate") => rate = Some(number("--rate", &parser.value()?, 1.0, 1e6)? as u64),
+            Arg::Long("rate") => rate = Some(number("--rate", &parser.value()?, 0.01, 1e6)?),
             Arg::Long("open") => {
                 open = Some(number("--open", &parser.value()?, 1.0, 1e4)? as usize)
             }
@@ -281,8 +280,7 @@ pub fn parse() -> Result<Command> {
         polite,
         keep_going,
         dry_run,
-        gentle,
-        rate: rate.or(is_remote.then_some(20)),
+        rate: rate.or(gentle.then_some(1.0)).or(is_remote.then_some(20.0)),
         open: if gentle { 1 } else { open.unwrap_or(if is_remote { 4 } else { 64 }) },
         total: total.unwrap_or(if is_remote { 1000 } else { 1_000_000 }),
         json,

@@ -1,7 +1,7 @@
 //! What can be done to a server: how a client asks, and when and how it vanishes.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One connection that vanishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub struct Attack {
 pub enum When {
     /// Together with the request, and on Linux in the same segment as its FIN.
     Breath,
+    /// The same, but so long after the connect: the server has accepted by then.
+    Pause(Duration),
     /// So long after the request.
     Late(Duration),
     /// So long after the first byte of the answer, which meets a small receive buffer.
@@ -70,19 +72,11 @@ impl Attack {
         Attack { asks: Asks::Pipelined, ..self }
     }
 
-    /// When a client vanishes that asks now, if that is known.
-    pub fn due(&self) -> Option<Instant> {
-        match self.when {
-            When::Breath => Some(Instant::now()),
-            When::Late(delay) => Some(Instant::now() + delay),
-            When::FirstByte(_) | When::Full => None,
-        }
-    }
-
     /// The kind, under which the verdict counts it.
     pub fn kind(&self) -> String {
         let mut kind = match self.when {
             When::Breath => "breath",
+            When::Pause(_) => "pause",
             When::Late(_) => "late",
             When::FirstByte(_) => "first-byte",
             When::Full => "full",
@@ -117,13 +111,16 @@ impl Attack {
         let when = match (name, delay) {
             ("breath", None) => When::Breath,
             ("full", None) => When::Full,
+            ("pause", Some(delay)) => When::Pause(delay),
             ("late", Some(delay)) => When::Late(delay),
             ("first-byte", delay) => When::FirstByte(delay.unwrap_or_default()),
-            ("late", None) => return Err("late needs a delay, as in late:3ms".into()),
+            ("pause" | "late", None) => {
+                return Err(format!("{name} needs a delay, as in {name}:3ms"));
+            }
             ("breath" | "full", Some(_)) => return Err(format!("{name} has no delay")),
             _ => {
                 return Err(format!(
-                    "{name:?} is no attack; the attacks are breath, late:MS, first-byte[:MS], full"
+                    "{name:?} is no attack; the attacks are breath, pause:MS, late:MS, first-byte[:MS], full"
                 ));
             }
         };
@@ -145,7 +142,7 @@ impl Attack {
             }
         }
         if attack.when == When::Full && attack.stage == Stage::Hello {
-            return Err("full needs an answer, and a ClientHello has one alone".into());
+            return Err("full goes on asking, and there is one ClientHello".into());
         }
         Ok(attack)
     }
@@ -159,7 +156,7 @@ impl fmt::Display for Attack {
             None => (&*kind, ""),
         };
         match self.when {
-            When::Late(delay) | When::FirstByte(delay) => {
+            When::Pause(delay) | When::Late(delay) | When::FirstByte(delay) => {
                 write!(f, "{name}:{}ms{rest}", delay.as_micros() as f64 / 1000.0)
             }
             When::Breath | When::Full => f.write_str(&kind),
@@ -211,26 +208,32 @@ const GRID: [u64; 24] = [
 
 /// The volleys of one cycle: each is fired at once. The first cycle is in order, from what kills
 /// most to what kills least; later ones are shuffled, and so are their delays.
-pub fn cycle(number: u64, tls: bool, random: &mut Random) -> Vec<Vec<Attack>> {
+pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<Vec<Attack>> {
     let breath = Attack::BREATH;
     let byte = Attack { asks: Asks::OneByteMore, ..breath };
     let no_fin = Attack { ends: Ends::Reset, ..breath };
-    let hello = Attack { stage: Stage::Hello, ..breath };
     let within = Attack { stage: Stage::Within, ..breath };
-    // Behind another connection there is no handshake.
-    let queued = Attack { queued: true, ..if tls { hello } else { breath } };
+    // What waits for an accept, or in a queue, has no handshake.
+    let first = Attack { stage: if tls { Stage::Hello } else { Stage::Done }, ..breath };
+    let queued = Attack { queued: true, ..first };
     let delays = grid(number, random);
     let each = |attack: Attack| -> Vec<Attack> {
         delays.iter().map(|&delay| Attack { when: When::Late(delay), ..attack }).collect()
     };
-    let first_bytes = [0.0, 0.1, 1.0, 10.0].map(|most| {
-        let part = if number == 0 { 1.0 } else { random.unit() * 5.0 };
-        let delay = Duration::from_micros((most * part * 1000.0) as u64);
-        Attack { when: When::FirstByte(delay), ..breath }
-    });
+    let mut some = |milliseconds: [f64; 8], when: fn(Duration) -> When| {
+        milliseconds.map(|most| {
+            let part = if number == 0 { 1.0 } else { random.unit() * 2.0 };
+            let delay = Duration::from_micros((most * part * 1000.0) as u64);
+            Attack { when: when(delay), ..breath }
+        })
+    };
+    let pauses = some([0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0], When::Pause)
+        .map(|pause| Attack { stage: first.stage, ..pause });
+    let first_bytes = some([0.0, 0.0, 0.1, 0.5, 1.0, 3.0, 10.0, 30.0], When::FirstByte);
     let mut volleys = vec![
         vec![breath],
         vec![breath; 8],
+        pauses.to_vec(),
         vec![breath.pipelined(), byte, breath.pipelined(), byte],
         each(breath),
         first_bytes.to_vec(),
@@ -238,17 +241,24 @@ pub fn cycle(number: u64, tls: bool, random: &mut Random) -> Vec<Vec<Attack>> {
         each(breath.pipelined()),
         vec![no_fin; 4],
         each(no_fin),
-        vec![Attack { when: When::Full, ..breath }],
     ];
+    if is_slow && number == 0 {
+        // The first breath alone says as much as more of them.
+        volleys[1..].rotate_left(2);
+    }
     if tls {
-        volleys.splice(0..0, [vec![hello], vec![hello; 8], vec![within; 4], each(hello)]);
+        volleys.splice(0..0, [vec![first], vec![first; 8], vec![within; 4], each(first)]);
     }
     if number > 0 {
-        let last = volleys.pop();
         random.shuffle(&mut volleys);
-        volleys.extend(last);
     }
+    volleys.push(vec![Attack { when: When::Full, ..breath }]);
     volleys
+}
+
+/// The kinds that a cycle has.
+pub fn kinds(tls: bool) -> impl Iterator<Item = String> {
+    cycle(0, false, tls, &mut Random(0)).into_iter().flatten().map(|attack| attack.kind())
 }
 
 /// In ascending order: a server that takes one client at a time meets the first whose time has not

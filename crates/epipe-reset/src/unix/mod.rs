@@ -2,7 +2,9 @@
 
 mod args;
 mod attack;
+mod gate;
 mod net;
+mod plan;
 mod report;
 mod request;
 mod self_test;
@@ -15,7 +17,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Command, Options, Result};
-use attack::Random;
 use report::Report;
 
 pub fn main() -> ExitCode {
@@ -36,7 +37,11 @@ pub fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<u8> {
     if options.dry_run {
-        return dry_run(&options);
+        let mut out = io::stdout();
+        for line in plan::dry_run(&options) {
+            let _ = writeln!(out, "{line}");
+        }
+        return Ok(0);
     }
     let mut report = Report::new(&options)?;
     if options.self_test {
@@ -52,35 +57,4 @@ fn run(options: Options) -> Result<u8> {
     self_test::warm_up();
     let outcome = session::run(&options, &mut report)?;
     Ok(report.verdict(&options, &outcome))
-}
-
-/// Each connection that one cycle makes.
-fn dry_run(options: &Options) -> Result<u8> {
-    let mut out = io::stdout();
-    let mut number = 0;
-    let mut line = |what: &str| {
-        number += 1;
-        let _ = writeln!(out, "#{number} {what}");
-    };
-    for _ in 0..6 {
-        line("polite or held");
-    }
-    let volleys = match options.attacks.is_empty() {
-        true => attack::cycle(0, options.requests.tls.is_some(), &mut Random(options.seed)),
-        false => vec![options.attacks.clone()],
-    };
-    for attack in volleys.iter().flatten() {
-        line("polite (the control)");
-        if !options.polite {
-            line(&format!("attack {attack}"));
-            line("polite (the follower)");
-        }
-    }
-    let _ = writeln!(
-        out,
-        "one cycle: {number} connections; cycles go on for {} s, and up to {} connections",
-        options.time.as_secs_f64(),
-        options.total
-    );
-    Ok(0)
 }

@@ -2,14 +2,15 @@
 #![allow(unsafe_code, reason = "calls poll")]
 
 use std::io::{self, ErrorKind, Read};
-use std::mem::MaybeUninit;
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
 
 use super::attack::{Asks, Attack, Ends, Stage, When};
+use super::gate::Gate;
 
 /// What the clients say.
 pub struct Requests {
@@ -31,7 +32,7 @@ pub struct Request<'a> {
     tls: Option<&'a NewLayer>,
 }
 
-/// What one connection says of these requests.
+/// What one connection says of these.
 fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
     let first = &requests[0];
     let next = requests.get(1).unwrap_or(first);
@@ -39,13 +40,13 @@ fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
         Asks::Once => first.clone(),
         Asks::Pipelined if requests.len() == 1 => [&first[..], first].concat(),
         Asks::Pipelined => requests.concat(),
-        Asks::OneByteMore => [&first[..], &next[..next.len().min(1)]].concat(),
+        Asks::OneByteMore => [first, &next[..next.len().min(1)]].concat(),
     }
 }
 
 /// TLS between the requests and a socket.
 pub trait Layer {
-    /// The bytes to send, with those of the handshake that are due. A request waits for its end.
+    /// The bytes to send, with those of the handshake that are due.
     fn say(&mut self, plain: &[u8]) -> io::Result<Vec<u8>>;
     /// Takes what has come: so many bytes of an answer.
     fn hear(&mut self, bytes: &[u8]) -> io::Result<usize>;
@@ -97,12 +98,14 @@ pub struct Held {
     layer: Option<Box<dyn Layer>>,
     /// What it asks after the handshake, as an attack does.
     request: Vec<u8>,
+    ends_request: bool,
     unsent: Vec<u8>,
     since: Instant,
     bytes: usize,
     last: Duration,
     over: bool,
-    /// Why this side has ended it: it is no TLS.
+    first_byte: Option<u8>,
+    /// Why this side has ended it.
     pub refusal: Option<io::Error>,
 }
 
@@ -116,24 +119,15 @@ impl Held {
             socket,
             layer: None,
             request: Vec::new(),
+            ends_request: false,
             unsent: Vec::new(),
             since: Instant::now(),
             bytes: 0,
             last: Duration::ZERO,
             over: false,
+            first_byte: None,
             refusal: None,
         })
-    }
-
-    /// Connects, and asks.
-    pub fn ask(
-        address: &SockAddr,
-        request: Request<'_>,
-        patience: Duration,
-    ) -> Result<Held, NotOpen> {
-        let mut held = Held::open(address, patience)?;
-        held.say(request, patience);
-        Ok(held)
     }
 
     /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS this begins
@@ -176,40 +170,68 @@ impl Held {
         }
     }
 
+    /// Ends the request, for a server that waits for that.
+    pub fn end_request(&mut self) {
+        self.ends_request = true;
+        if self.request.is_empty() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(layer) = &mut self.layer {
+            let bytes = layer.close();
+            self.send(bytes);
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
     /// How long ago it has asked.
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Reads what is there, and sends what it asks for.
+    /// Of the answer, once it is asked for.
+    pub fn first_byte(&self) -> Option<u8> {
+        self.first_byte
+    }
+
+    /// Reads what is there, and sends what may leave now.
     fn listen(&mut self) {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         while !self.over {
-            match (&self.socket).read(&mut buffer) {
+            match self.socket.read(&mut buffer) {
                 Ok(0) => self.over = true,
                 Ok(count) => self.hear(&buffer[..count]),
                 Err(error) if is_again(&error) => break,
                 Err(_) => self.over = true,
             }
         }
-        let mut bytes = Ok(Vec::new());
-        if let Some(layer) = &mut self.layer {
-            if !self.request.is_empty() && layer.has_come_to(Stage::Done) {
-                self.since = Instant::now();
-                bytes = layer.say(&std::mem::take(&mut self.request));
+        self.send(Ok(Vec::new()));
+        let Some(layer) = &mut self.layer else {
+            return;
+        };
+        if !self.request.is_empty() && layer.has_come_to(Stage::Done) {
+            self.since = Instant::now();
+            let bytes = layer.say(&std::mem::take(&mut self.request));
+            self.send(bytes);
+            if self.ends_request {
+                self.end();
             }
         }
-        self.send(bytes);
     }
 
     fn hear(&mut self, bytes: &[u8]) {
         let mut count = bytes.len();
-        if let Some(layer) = &mut self.layer {
-            let heard = layer.hear(bytes);
-            count = *heard.as_ref().unwrap_or(&0);
-            let answer = heard.and_then(|_| layer.say(&[]));
-            acknowledge(&self.socket);
-            self.send(answer);
+        match &mut self.layer {
+            None => drop(self.first_byte.get_or_insert(bytes[0])),
+            Some(layer) => {
+                let heard = layer.hear(bytes);
+                count = *heard.as_ref().unwrap_or(&0);
+                let bytes = heard.and_then(|_| layer.say(&[]));
+                acknowledge(&self.socket);
+                self.send(bytes);
+            }
         }
         if count > 0 {
             self.bytes += count;
@@ -246,11 +268,7 @@ impl Held {
 impl Drop for Held {
     /// A close with unread bytes resets, and that is not polite.
     fn drop(&mut self) {
-        if let Some(layer) = &mut self.layer {
-            let end = layer.close();
-            self.send(end);
-        }
-        let _ = self.socket.shutdown(Shutdown::Write);
+        self.end();
         self.listen();
     }
 }
@@ -274,19 +292,22 @@ struct Waiting {
     index: usize,
     socket: Socket,
     layer: Option<Box<dyn Layer>>,
-    /// It has not asked yet.
+    /// It asks after the handshake.
     shakes_hands: bool,
     request: Vec<u8>,
-    /// When it vanishes; of one that waits for the first byte not known yet.
+    /// When it vanishes; of one that waits for something not known yet.
     due: Option<Instant>,
+    asked: Instant,
     /// When the server last took a byte.
     taken: Instant,
+    /// The server has reset it, as it does when it dies.
+    ended: bool,
 }
 
 /// The time that nothing is taken of a connection that is full.
 const FULL: Duration = Duration::from_millis(150);
 
-/// One volley.
+/// Attacks that are made at once.
 pub struct Volley<'a> {
     pub address: &'a SockAddr,
     pub requests: &'a Requests,
@@ -298,71 +319,82 @@ pub struct Volley<'a> {
 }
 
 impl Volley<'_> {
-    /// Connects and asks with all, in this order, and lets each vanish when it is due. `opened` is
-    /// called before each connect, `fired` when all have asked.
-    pub fn fire(&self, mut opened: impl FnMut(&Attack), fired: impl FnOnce()) -> Vec<Fate> {
+    /// Connects and asks with all, in this order, and lets each vanish when it is due. `asked` is
+    /// called when all have asked.
+    pub fn fire(&self, gate: &mut Gate, asked: impl FnOnce(&mut Gate)) -> Vec<Fate> {
         let mut fates = vec![Fate::NotMade; self.attacks.len()];
-        let mut waiting = Vec::new();
-        for (index, attack) in self.attacks.iter().enumerate() {
-            opened(attack);
-            match self.start(attack) {
-                Ok(None) => fates[index] = Fate::Vanished,
-                Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
-                Err(NotOpen::Refused) => fates[index] = Fate::Refused,
-                Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut to_start = self.attacks.iter().enumerate();
+        let mut asked = Some(asked);
+        while asked.is_some() || !waiting.is_empty() {
+            let mut rest = Duration::from_millis(5);
+            if asked.is_some() {
+                rest = rest.min(gate.closed_for());
             }
-        }
-        fired();
-        let asked = Instant::now();
-        while !waiting.is_empty() {
-            let mut next = Instant::now() + Duration::from_millis(5);
+            if rest.is_zero() {
+                match to_start.next() {
+                    Some((index, attack)) if gate.pass(attack) => match self.start(attack) {
+                        Ok(None) => fates[index] = Fate::Vanished,
+                        Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
+                        Err(NotOpen::Refused) => fates[index] = Fate::Refused,
+                        Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+                    },
+                    Some(_) => {}
+                    None => asked.take().into_iter().for_each(|asked| asked(gate)),
+                }
+            }
             let mut index = 0;
             while index < waiting.len() {
                 let attack = &self.attacks[waiting[index].index];
-                let goes_on = waiting[index].shakes_hands && unread(&waiting[index].socket) > 0;
-                match self.step(attack, &mut waiting[index], asked) {
+                let goes_on =
+                    waiting[index].shakes_hands && self.unread(&waiting[index].socket) > Some(0);
+                match self.step(attack, &mut waiting[index]) {
                     Some(fate) => {
                         let ended = waiting.remove(index);
                         vanish(ended.socket, attack.ends, fate == Fate::Vanished);
                         fates[ended.index] = fate;
                     }
                     None if goes_on => {
-                        // That took its time: others may be due.
-                        next = Instant::now();
+                        // That took its time, and others may be due.
+                        rest = Duration::ZERO;
                         break;
                     }
                     None => {
                         if let Some(due) = waiting[index].due {
-                            next = next.min(due);
+                            rest = rest.min(due.saturating_duration_since(Instant::now()));
                         }
                         index += 1;
                     }
                 }
             }
-            self.rest(&waiting, next);
+            self.rest(&mut waiting, rest);
         }
         fates
     }
 
-    /// Sleeps until shortly before the next is due, and spins after that: a sleep ends late. Who
-    /// waits for a byte looks again and again.
-    fn rest(&self, waiting: &[Waiting], next: Instant) {
-        let left = next.saturating_duration_since(Instant::now());
-        if left < Duration::from_micros(300) {
-            return;
+    /// Waits until something comes, or an end, or not quite so long: a wait ends late, and what is
+    /// due now is worth spinning.
+    fn rest(&self, waiting: &mut [Waiting], rest: Duration) {
+        let milliseconds = rest.saturating_sub(Duration::from_micros(300)).as_millis();
+        let mut watched: Vec<_> = waiting
+            .iter()
+            .map(|it| libc::pollfd {
+                fd: it.socket.as_raw_fd(),
+                events: if it.due.is_none() { libc::POLLIN } else { 0 },
+                revents: 0,
+            })
+            .collect();
+        if milliseconds > 0 {
+            poll(&mut watched, milliseconds as i32);
         }
-        let left = left - Duration::from_micros(200);
-        match waiting.iter().find(|w| w.due.is_none()) {
-            Some(first) => {
-                wait_for(&first.socket, libc::POLLIN, left.min(Duration::from_millis(1)))
-            }
-            None => thread::sleep(left),
+        for (it, watched) in waiting.iter_mut().zip(watched) {
+            it.ended = watched.revents & (libc::POLLHUP | libc::POLLERR) != 0;
         }
     }
 
     /// `None`: it has vanished already.
     fn start(&self, attack: &Attack) -> Result<Option<Waiting>, NotOpen> {
-        let is_tcp = self.address.as_socket().is_some();
+        let is_tcp = !self.address.is_unix();
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         if is_tcp {
             // From now on every end of it resets, that of this process too.
@@ -374,8 +406,8 @@ impl Volley<'_> {
         }
         let mut layer = self.requests.tls.as_ref().map(|new| new()).transpose()?;
         let shakes_hands = layer.is_some() && attack.stage != Stage::Hello;
-        if is_tcp && attack.when == When::Breath && !shakes_hands {
-            one_segment(&socket)?;
+        if is_tcp && !shakes_hands {
+            one_segment(&socket, attack.when)?;
         }
         let request = match &mut layer {
             Some(layer) if shakes_hands => layer.say(&[])?,
@@ -384,24 +416,77 @@ impl Volley<'_> {
         };
         socket.connect_timeout(self.address, self.patience)?;
         socket.set_nonblocking(true)?;
-        let taken = Instant::now();
-        let mut it = Waiting { index: 0, socket, layer, shakes_hands, request, due: None, taken };
-        if shakes_hands || attack.when != When::Full {
-            self.send(&mut it)?;
-        }
+        let now = Instant::now();
+        let mut it = Waiting {
+            index: 0,
+            socket,
+            layer,
+            shakes_hands,
+            request,
+            due: None,
+            asked: now,
+            taken: now,
+            ended: false,
+        };
         if shakes_hands {
+            self.ask(&mut it)?;
             return Ok(Some(it));
         }
-        if attack.when == When::Breath && (attack.ends == Ends::FinReset || !is_tcp) {
+        self.begin(attack, &mut it)?;
+        if attack.when == When::Breath && attack.ends == Ends::FinReset {
             vanish(it.socket, attack.ends, true);
             return Ok(None);
         }
-        it.due = attack.due();
         Ok(Some(it))
     }
 
-    /// Sends its whole request.
-    fn send(&self, it: &mut Waiting) -> io::Result<()> {
+    /// Asks, or says when, and when it vanishes.
+    fn begin(&self, attack: &Attack, it: &mut Waiting) -> io::Result<()> {
+        if !matches!(attack.when, When::Pause(_) | When::Full) {
+            self.ask(it)?;
+        }
+        it.asked = Instant::now();
+        it.taken = it.asked;
+        it.due = match attack.when {
+            When::Breath => Some(it.asked),
+            When::Pause(delay) | When::Late(delay) => Some(it.asked + delay),
+            When::FirstByte(_) | When::Full => None,
+        };
+        Ok(())
+    }
+
+    /// Goes on with the handshake, and begins when it has come so far.
+    fn shake_hands(
+        &self,
+        attack: &Attack,
+        it: &mut Waiting,
+        layer: &mut dyn Layer,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 65536];
+        loop {
+            match it.socket.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    layer.hear(&buffer[..count])?;
+                    acknowledge(&it.socket);
+                }
+                Err(error) if is_again(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if !layer.has_come_to(attack.stage) {
+            it.request = layer.say(&[])?;
+            return self.ask(it);
+        }
+        it.shakes_hands = false;
+        it.request = layer.say(&said(&self.requests.list, attack.asks))?;
+        if !self.address.is_unix() {
+            one_segment(&it.socket, attack.when)?;
+        }
+        self.begin(attack, it)
+    }
+
+    fn ask(&self, it: &mut Waiting) -> io::Result<()> {
         let begun = Instant::now();
         while !it.request.is_empty() {
             match it.socket.send(&it.request) {
@@ -415,101 +500,95 @@ impl Volley<'_> {
         Ok(())
     }
 
-    /// Goes on with the handshake, and asks when it has come so far.
-    fn shake_hands(
-        &self,
-        attack: &Attack,
-        it: &mut Waiting,
-        layer: &mut dyn Layer,
-    ) -> io::Result<()> {
-        let mut buffer = [0; 65536];
-        loop {
-            match (&it.socket).read(&mut buffer) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    layer.hear(&buffer[..count])?;
-                    acknowledge(&it.socket);
-                }
-                Err(error) if is_again(&error) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        if !layer.has_come_to(attack.stage) {
-            it.request = layer.say(&[])?;
-            return self.send(it);
-        }
-        it.shakes_hands = false;
-        it.request = layer.say(&said(&self.requests.list, attack.asks))?;
-        if attack.when == When::Breath && self.address.as_socket().is_some() {
-            one_segment(&it.socket)?;
-        }
-        if attack.when != When::Full {
-            self.send(it)?;
-        }
-        it.due = attack.due();
-        Ok(())
-    }
-
     /// What has become of it, if anything.
-    fn step(&self, attack: &Attack, it: &mut Waiting, asked: Instant) -> Option<Fate> {
+    fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
         let now = Instant::now();
+        let is_late = now - it.asked > self.patience;
         if it.shakes_hands {
             let mut layer = it.layer.take()?;
-            let done = self.shake_hands(attack, it, &mut *layer);
+            let result = self.shake_hands(attack, it, &mut *layer);
             it.layer = Some(layer);
-            let is_late = it.shakes_hands && now - asked > self.patience;
-            return (done.is_err() || is_late).then_some(Fate::NotMade);
+            return (result.is_err() || it.shakes_hands && is_late).then_some(Fate::NotMade);
         }
-        match (attack.when, it.due) {
-            (_, Some(due)) if now >= due => {
-                let came = unread(&it.socket);
+        if let Some(due) = it.due {
+            let is_due = now >= due;
+            if let When::Pause(_) = attack.when {
+                return match is_due {
+                    false => it.ended.then_some(Fate::NotMade),
+                    true if self.ask(it).is_err() => Some(Fate::NotMade),
+                    true => Some(Fate::Vanished),
+                };
+            }
+            // A large answer is not looked at again and again.
+            if !is_due && (it.ended || self.whole > 65536) {
+                return it.ended.then_some(Fate::NotMade);
+            }
+            return match self.unread(&it.socket) {
+                None => Some(Fate::NotMade),
                 // Of a whole answer nothing is left that could raise a signal.
-                let is_over = matches!(attack.when, When::Late(_)) && came >= self.whole;
-                Some(if is_over { Fate::TooLate } else { Fate::Vanished })
-            }
-            (When::FirstByte(delay), None) => {
-                if unread(&it.socket) > 0 {
-                    it.due = Some(now + delay);
-                } else if now - asked > self.patience {
-                    return Some(Fate::NoAnswer);
+                Some(bytes) if bytes >= self.whole && matches!(attack.when, When::Late(_)) => {
+                    Some(Fate::TooLate)
                 }
-                None
+                Some(_) => is_due.then_some(Fate::Vanished),
+            };
+        }
+        if let When::FirstByte(delay) = attack.when {
+            match self.unread(&it.socket) {
+                None => return Some(Fate::NotMade),
+                Some(0) if is_late => return Some(Fate::NoAnswer),
+                Some(0) => {}
+                Some(_) => it.due = Some(now + delay),
             }
-            (When::Full, None) => {
-                if it.request.is_empty() {
-                    let plain = said(&self.requests.list, attack.asks);
-                    it.request = match &mut it.layer {
-                        Some(layer) => layer.say(&plain).unwrap_or_default(),
-                        None => plain,
-                    };
-                }
-                match it.socket.send(&it.request) {
-                    Ok(sent) => {
-                        it.request.drain(..sent);
-                        it.taken = now;
-                    }
-                    Err(error) if is_again(&error) => {}
-                    Err(_) => return Some(Fate::NotMade),
-                }
-                let is_full = now - it.taken > FULL || now - asked > self.patience;
-                is_full.then_some(Fate::Vanished)
+            return None;
+        }
+        if it.request.is_empty() {
+            let plain = said(&self.requests.list, attack.asks);
+            it.request = match &mut it.layer {
+                Some(layer) => layer.say(&plain).unwrap_or_default(),
+                None => plain,
+            };
+        }
+        match it.socket.send(&it.request) {
+            Ok(sent) => {
+                it.request.drain(..sent);
+                it.taken = now;
             }
-            _ => None,
+            Err(error) if is_again(&error) => {}
+            Err(_) => return Some(Fate::NotMade),
+        }
+        (now - it.taken > FULL || is_late).then_some(Fate::Vanished)
+    }
+
+    /// The bytes that have come, up to a whole answer; `None` if the server has ended it.
+    fn unread(&self, socket: &Socket) -> Option<usize> {
+        let mut buffer = Vec::with_capacity(self.whole);
+        match socket.peek(buffer.spare_capacity_mut()) {
+            Ok(0) => None,
+            Ok(bytes) => Some(bytes),
+            Err(error) if is_again(&error) => Some(0),
+            Err(_) => None,
         }
     }
 }
 
-/// The handshake's acknowledgement, the request and the FIN leave in one segment: a quick server has
-/// no time between them.
-fn one_segment(socket: &Socket) -> io::Result<()> {
+/// The request and the FIN leave in one segment, since a quick server needs no time between them;
+/// in a breath the handshake's acknowledgement too.
+fn one_segment(socket: &Socket, when: When) -> io::Result<()> {
+    if !matches!(when, When::Breath | When::Pause(_)) {
+        return Ok(());
+    }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        socket.set_tcp_quickack(false)?;
-        socket.set_tcp_cork(true)?;
+        if when == When::Breath {
+            socket.set_tcp_quickack(false)?;
+        }
+        socket.set_tcp_cork(true)
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    socket.set_tcp_nodelay(true)?;
-    Ok(())
+    {
+        let _ = when;
+        socket.set_tcp_nodelay(true)
+    }
 }
 
 /// A server whose handshake takes several writes waits for that, and a delayed one takes 40 ms.
@@ -528,21 +607,17 @@ fn vanish(socket: Socket, ends: Ends, with_fin: bool) {
     drop(socket);
 }
 
-/// The bytes that have come.
-fn unread(socket: &Socket) -> usize {
-    let mut buffer = [MaybeUninit::uninit(); 65536];
-    socket.peek(&mut buffer).unwrap_or(0)
-}
-
 fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// Waits for this, the end, or so long.
 fn wait_for(socket: &Socket, event: i16, most: Duration) {
-    use std::os::fd::AsRawFd;
-    let mut watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
-    let most = i32::try_from(most.as_millis()).unwrap_or(i32::MAX).max(1);
-    // SAFETY: one `pollfd`, which outlives the call, of a socket that is open.
-    unsafe { libc::poll(&raw mut watched, 1, most) };
+    let watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
+    poll(&mut [watched], i32::try_from(most.as_millis()).unwrap_or(i32::MAX));
+}
+
+fn poll(watched: &mut [libc::pollfd], milliseconds: i32) {
+    // SAFETY: the pointer and the length are of a slice of `pollfd`, whose descriptors are open.
+    unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, milliseconds) };
 }

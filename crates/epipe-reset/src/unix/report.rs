@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use super::args::{Expect, Options, Result};
+use super::attack;
 use super::session::{Outcome, Usual, Verdict};
 
 pub struct Report {
@@ -92,10 +93,9 @@ impl Report {
         }
     }
 
-    pub fn connection(&mut self, number: u64, what: &str) {
-        if let Some(log) = &mut self.log {
-            let _ = writeln!(log, "{} #{number} {what}", time_of_day());
-        }
+    /// Where each connection is logged.
+    pub fn log(&self) -> Option<File> {
+        self.log.as_ref().and_then(|log| log.try_clone().ok())
     }
 
     pub fn progress(&mut self, attacks: u64, elapsed: Duration, whole: Duration) {
@@ -149,27 +149,28 @@ impl Report {
             let kinds: Vec<_> = outcome
                 .kinds
                 .iter()
-                .map(|(kind, counts)| format!("{}:{}", quoted(kind), counts[0]))
+                .map(|(kind, count)| format!("{}:{}", quoted(kind), count.vanished))
                 .collect();
             self.json(&format!(
-                r#""event":"verdict","verdict":{},"text":{},"again":{},"attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"forks":{},"seconds":{:.1}"#,
+                r#""event":"verdict","verdict":{},"text":{},"again":{},"attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"forks":{},"connections":{},"seconds":{:.1}"#,
                 quoted(name),
                 quoted(&text),
-                again.as_deref().map_or("null".into(), quoted),
+                again.map_or("null".into(), |(line, _)| quoted(&line)),
                 outcome.attacks,
                 outcome.polite,
                 kinds.join(","),
                 not_tried(options, outcome).iter().map(|t| quoted(t)).collect::<Vec<_>>().join(","),
                 outcome.deaths,
-                outcome.forks,
+                outcome.forks.map_or("null".into(), |forks| forks.to_string()),
+                outcome.made,
                 outcome.seconds,
             ));
         } else {
             self.clear_bar();
             let mut out = io::stdout();
             let _ = writeln!(out, "{text}");
-            if let Some(again) = again {
-                let _ = writeln!(out, "again: {again}");
+            if let Some((line, tried)) = again {
+                let _ = writeln!(out, "again: {line}\n({tried})");
             }
             if status == 0 && !self.is_quiet {
                 for line in not_tried(options, outcome) {
@@ -186,28 +187,25 @@ impl Report {
 }
 
 fn text(options: &Options, outcome: &Outcome) -> String {
-    let seen = if !options.spawn.is_empty() {
-        match outcome.forks {
-            0 => String::new(),
-            forks => format!("; the {forks} processes that it forked were watched too"),
-        }
-    } else {
-        "; the death of a worker that it forks is not seen so (--spawn sees it)".into()
-    };
     match &outcome.verdict {
-        Verdict::Killed { by, .. } => format!("killed after {:.1} s: {by}", outcome.seconds),
-        Verdict::Survived if outcome.attacks > 0 => {
-            let kinds = outcome.kinds.values().filter(|counts| counts[0] > 0).count();
-            format!(
-                "survived {} attacks of {kinds} kinds in {:.0} s: not proven safe{seen}",
-                outcome.attacks, outcome.seconds
-            )
-        }
+        Verdict::Killed(kill) => format!("killed after {:.1} s: {}", kill.after, kill.by),
+        Verdict::None(why) => format!("no verdict: {why}"),
         Verdict::Survived if options.polite => {
             format!("no verdict: {} polite clients, no attack", outcome.polite)
         }
-        Verdict::Survived => "no verdict: no attack was made".into(),
-        Verdict::None(why) => format!("no verdict: {why}"),
+        Verdict::Survived if outcome.attacks == 0 => "no verdict: no attack was made".into(),
+        Verdict::Survived => {
+            let kinds = outcome.kinds.values().filter(|count| count.vanished > 0).count();
+            let forks = match outcome.forks {
+                None => "; if it forks, a worker's death may be unseen (--spawn sees it)".into(),
+                Some(0) => String::new(),
+                Some(forks) => format!("; the {forks} processes that it forked were watched too"),
+            };
+            format!(
+                "survived {} attacks of {kinds} kinds in {:.0} s: not proven safe{forks}",
+                outcome.attacks, outcome.seconds
+            )
+        }
     }
 }
 
@@ -217,14 +215,24 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
         "a gap shorter than a system call: a server that looks for the end right before its only write"
             .to_owned(),
     ];
-    for (kind, [vanished, late, silent, failed]) in &outcome.kinds {
-        if *vanished == 0 {
-            let why = match (late, silent, failed) {
-                (0, 0, _) => "no connection was made for it",
-                (0, _, _) => "no byte of an answer came",
-                _ => "the whole answer had come before",
-            };
-            list.push(format!("{kind}: {why}"));
+    for (kind, count) in outcome.kinds.iter().filter(|(_, count)| count.vanished == 0) {
+        let why = if count.too_late > 0 {
+            "the whole answer had come before"
+        } else if count.no_answer > 0 {
+            "no byte of an answer came"
+        } else if kind.ends_with("+queued") && options.open < 5 {
+            "needs up to 5 connections at once (--open)"
+        } else if outcome.made >= options.total {
+            "no more connections are allowed (--total)"
+        } else {
+            "the server ended the connection before"
+        };
+        list.push(format!("{kind}: {why}"));
+    }
+    if options.attacks.is_empty() {
+        let kinds = attack::kinds(options.requests.tls.is_some());
+        for kind in kinds.filter(|kind| !outcome.kinds.contains_key(kind)) {
+            list.push(format!("{kind}: the time was over (--time)"));
         }
     }
     if outcome.usual.bytes == 0 {
@@ -232,29 +240,36 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
     }
     if options.is_remote {
         list.push(
-            "on a network a FIN may be lost, and the attack is a mere reset: each attack is unsure"
-                .into(),
+            "on a network a FIN may be lost, and the attack is a mere reset: each is unsure".into(),
         );
     }
     list
 }
 
-/// The line that does it again.
-fn again(options: &Options, outcome: &Outcome) -> Option<String> {
-    let Verdict::Killed { attacks, .. } = &outcome.verdict else {
+/// The line that does it again, and whether it has.
+fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
+    let Verdict::Killed(kill) = &outcome.verdict else {
         return None;
     };
     let mut words = vec!["epipe-reset".to_owned(), options.target.clone()];
     words.extend(options.again.iter().cloned());
-    if !attacks.is_empty() {
-        let attacks: Vec<_> = attacks.iter().map(|attack| attack.to_string()).collect();
+    if kill.attacks.is_empty() {
+        words.push("--polite".into());
+    } else {
+        let attacks: Vec<_> = kill.attacks.iter().map(|attack| attack.to_string()).collect();
         words.extend(["--attack".into(), attacks.join(",")]);
     }
     if !options.spawn.is_empty() {
         words.push("--spawn".into());
         words.extend(options.spawn.iter().map(|word| word.to_string_lossy().into_owned()));
     }
-    Some(words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" "))
+    let line = words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
+    let tried = match kill.replayed {
+        None => "not tried again: the server is gone".into(),
+        Some((0, _)) => "tried again, and it did not die".into(),
+        Some((_, tries)) => format!("it has killed again, at try {tries}"),
+    };
+    Some((line, tried))
 }
 
 fn shell_quoted(word: &str) -> String {
@@ -280,10 +295,10 @@ fn quoted(text: &str) -> String {
 }
 
 /// UTC, with milliseconds.
-fn time_of_day() -> String {
+pub fn time_of_day() -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.as_secs() as libc::time_t;
+    let seconds = now.as_secs() as _;
     // SAFETY: all bytes 0 are a `tm`; the call writes to it alone.
     let time = unsafe {
         let mut time: libc::tm = std::mem::zeroed();

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use socket2::SockAddr;
 
 use super::args::{Options, Result};
-use super::attack::{self, Attack, Random, When};
+use super::attack::{Attack, Random};
+use super::gate::Gate;
 use super::net::{Answer, Fate, Held, NotOpen, Volley};
+use super::plan::{canaries, due, parts, volleys};
 use super::report::Report;
 use super::victim::{Death, How, Process, Spawned};
 
@@ -25,35 +27,45 @@ const LATER: Duration = Duration::from_secs(2);
 /// How long a server that was started may need until it listens.
 const START: Duration = Duration::from_secs(10);
 
+/// For so many seconds what has killed is tried again.
+const MOST_REPLAY: f64 = 15.0;
+
 /// What is said at the end.
-#[derive(Debug)]
 pub enum Verdict {
-    Killed {
-        by: String,
-        /// The attacks that were under way; empty if a polite client did it.
-        attacks: Vec<Attack>,
-        is_sigpipe: Option<bool>,
-    },
+    Killed(Kill),
     Survived,
     None(String),
 }
 
+pub struct Kill {
+    pub by: String,
+    /// Seconds after the first attack.
+    pub after: f64,
+    /// The attacks that were under way; empty if polite clients did it.
+    pub attacks: Vec<Attack>,
+    /// How often these have killed it again, of how many tries; none can be made if it is gone.
+    pub replayed: Option<(u32, u32)>,
+}
+
 /// What an attack, or the control, has shown.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 enum Sign {
     Fine,
     /// A connection behind the attacks, or beside them, ended without an answer, or was refused at
     /// first: another process serves now.
     Replaced,
-    Dead(String, Option<bool>),
-    /// It ended with status 0, or nothing can be told any more.
+    Dead {
+        by: String,
+        is_sigpipe: bool,
+    },
+    /// It has ended with status 0, or nothing can be said any more.
     Ended(String),
-    /// All connections that were allowed are made.
+    /// All connections that are allowed are made.
     NoMore,
 }
 
 /// What a polite client has learned of the server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Usual {
     /// Of the answer; 0 if there was none.
     pub bytes: usize,
@@ -61,11 +73,22 @@ pub struct Usual {
     pub time: Duration,
     /// A client that says nothing keeps the others waiting.
     pub one_at_a_time: bool,
+    /// It reads until the end of the request, before it answers.
+    pub reads_to_end: bool,
 }
 
-pub struct Session<'a> {
+/// What has become of the attacks of one kind.
+#[derive(Default)]
+pub struct Count {
+    pub vanished: u64,
+    pub too_late: u64,
+    pub no_answer: u64,
+}
+
+struct Session<'a> {
     options: &'a Options,
     report: &'a mut Report,
+    gate: Gate,
     address: SockAddr,
     usual: Usual,
     spawned: Option<Spawned>,
@@ -75,12 +98,10 @@ pub struct Session<'a> {
     /// The control has shown the same sign as an attack would.
     is_noisy: bool,
     begun: Instant,
-    next_open: Instant,
-    opened: u64,
     polite: u64,
     attacks: u64,
-    /// Of each kind: those that vanished, and why others did not.
-    pub kinds: BTreeMap<String, [u64; 4]>,
+    kinds: BTreeMap<String, Count>,
+    deaths: u64,
 }
 
 pub struct Outcome {
@@ -88,155 +109,149 @@ pub struct Outcome {
     pub attacks: u64,
     pub polite: u64,
     pub seconds: f64,
-    pub kinds: BTreeMap<String, [u64; 4]>,
-    pub forks: u64,
+    pub kinds: BTreeMap<String, Count>,
+    /// How many processes the server has forked, if each was watched.
+    pub forks: Option<u64>,
     pub usual: Usual,
     pub deaths: u64,
+    pub made: u64,
 }
 
 /// Runs it all.
 pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
-    let spawned =
-        match options.spawn.is_empty() {
-            true => None,
-            false => Some(Spawned::start(&options.spawn).map_err(|error| {
-                format!("--spawn {}: {error}", options.spawn[0].to_string_lossy())
-            })?),
-        };
-    if let Some(error) = spawned.as_ref().and_then(|s| s.untraced.as_ref()) {
+    let address = options.addresses[0].clone();
+    let spawned = if options.spawn.is_empty() {
+        None
+    } else {
+        if Held::open(&address, PATIENCE).is_ok() {
+            let target = &options.target;
+            return Err(format!("--spawn: something listens on {target} already").into());
+        }
+        let program = options.spawn[0].to_string_lossy();
+        let spawned = Spawned::start(&options.spawn);
+        Some(spawned.map_err(|error| format!("--spawn {program}: {error}"))?)
+    };
+    if let Some(error) = spawned.as_ref().and_then(|spawned| spawned.untraced.as_ref()) {
         report.note(&format!("processes that the server forks are not watched: ptrace: {error}"));
     }
     let process = match options.pid {
         Some(pid) => Some(Process::watch(pid).map_err(|error| format!("--pid {pid}: {error}"))?),
         None => None,
     };
-    let now = Instant::now();
     let mut session = Session {
         options,
+        gate: Gate::new(options.rate, options.total, report.log()),
         report,
-        address: options.addresses[0].clone(),
+        address,
         usual: Usual {
             bytes: 0,
             time: Duration::from_millis(200),
             one_at_a_time: options.open == 1,
+            reads_to_end: false,
         },
         spawned,
         process,
         canaries: Vec::new(),
         is_noisy: false,
-        begun: now,
-        next_open: now,
-        opened: 0,
+        begun: Instant::now(),
         polite: 0,
         attacks: 0,
         kinds: BTreeMap::new(),
+        deaths: 0,
     };
-    let (verdict, deaths) = session.whole();
+    let verdict = session.whole();
     Ok(Outcome {
         verdict,
         attacks: session.attacks,
         polite: session.polite,
-        seconds: session.begun.elapsed().as_secs_f64(),
-        forks: session.spawned.as_ref().map_or(0, |spawned| spawned.forks),
+        seconds: session.seconds(),
+        kinds: session.kinds,
+        forks: session.spawned.filter(|it| it.untraced.is_none()).map(|it| it.forks),
         usual: session.usual,
-        kinds: std::mem::take(&mut session.kinds),
-        deaths,
+        deaths: session.deaths,
+        made: session.gate.made,
     })
 }
 
 impl Session<'_> {
-    fn whole(&mut self) -> (Verdict, u64) {
+    fn seconds(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+
+    fn whole(&mut self) -> Verdict {
         if let Err(why) = self.first() {
-            return (Verdict::None(why), 0);
+            return Verdict::None(why);
         }
         self.report.usual(&self.usual);
         self.begun = Instant::now();
         let mut random = Random(self.options.seed);
-        let mut number = 0;
-        let mut deaths = 0;
-        let mut last = None;
-        while !self.is_over() {
-            let volleys = match self.options.attacks.is_empty() {
-                true => attack::cycle(number, self.options.requests.tls.is_some(), &mut random),
-                false => vec![self.options.attacks.clone()],
-            };
-            number += 1;
-            for volley in volleys {
-                match self.volley(&volley) {
-                    Ok(()) => {}
-                    Err(Verdict::Killed { by, attacks, is_sigpipe }) if self.options.keep_going => {
-                        deaths += 1;
-                        self.report.note(&format!("death {deaths}: {by}"));
-                        last = Some(Verdict::Killed { by, attacks, is_sigpipe });
-                        if !self.revive() {
-                            return (last.unwrap_or(Verdict::Survived), deaths);
-                        }
-                    }
-                    Err(verdict) => {
-                        deaths += u64::from(matches!(verdict, Verdict::Killed { .. }));
-                        return (last.unwrap_or(verdict), deaths);
-                    }
+        let mut last = Verdict::Survived;
+        for number in 0.. {
+            let usual = self.usual;
+            for volley in volleys(self.options, number, &usual, &mut random) {
+                for attack in &volley {
+                    self.kinds.entry(attack.kind()).or_default();
                 }
-                if self.is_over() {
-                    break;
+                for part in parts(&volley, self.options, self.canaries.len(), &self.usual) {
+                    if self.begun.elapsed() >= self.options.time {
+                        return last;
+                    }
+                    match self.part(&part) {
+                        Ok(()) => {}
+                        Err(Verdict::Killed(kill)) => {
+                            self.deaths += 1;
+                            if self.options.keep_going {
+                                self.report.note(&format!("death {}: {}", self.deaths, kill.by));
+                            }
+                            last = Verdict::Killed(kill);
+                            if !self.options.keep_going || !self.revive() {
+                                return last;
+                            }
+                        }
+                        Err(verdict) if self.deaths == 0 => return verdict,
+                        Err(_) => return last,
+                    }
                 }
             }
+            if self.begun.elapsed() >= self.options.time {
+                break;
+            }
         }
-        (last.unwrap_or(Verdict::Survived), deaths)
-    }
-
-    fn is_over(&self) -> bool {
-        self.begun.elapsed() >= self.options.time
-    }
-
-    /// Waits until a connection may be made. False: no more of them.
-    fn may_open(&mut self, what: &str) -> bool {
-        if self.opened >= self.options.total {
-            return false;
-        }
-        if let Some(rate) = self.options.rate {
-            thread::sleep(self.next_open.saturating_duration_since(Instant::now()));
-            self.next_open = Instant::now() + Duration::from_secs(1) / rate as u32;
-        }
-        self.opened += 1;
-        self.report.connection(self.opened, what);
-        true
+        last
     }
 
     /// The first polite exchange, and what else is to be known before.
     fn first(&mut self) -> std::result::Result<(), String> {
-        let name = self.options.target.clone();
         let by = Instant::now() + if self.spawned.is_some() { START } else { Duration::ZERO };
         let mut held = loop {
-            let mut last = String::new();
-            let mut found = None;
-            for address in &self.options.addresses {
-                self.opened += 1;
-                match Held::ask(address, self.options.requests.first(), PATIENCE) {
-                    Ok(held) => {
-                        self.address = address.clone();
-                        found = Some(held);
-                        break;
-                    }
-                    Err(NotOpen::Refused) => last = "nothing listens".into(),
-                    Err(NotOpen::Busy) => last = "it does not accept".into(),
-                    Err(NotOpen::Failed(error)) => last = error.to_string(),
-                }
-            }
-            if let Some(held) = found {
-                break held;
-            }
+            let error = match self.connect() {
+                Ok(held) => break held,
+                Err(NotOpen::Refused) => "nothing listens".into(),
+                Err(NotOpen::Busy) => "it does not accept".into(),
+                Err(NotOpen::Failed(error)) => error.to_string(),
+            };
             if let Some(death) = self.next_death(Duration::from_millis(20)) {
-                return Err(format!("the server has ended before it listened: {}", death.how));
+                return Err(format!("before it listened, the server {}", death.how));
             }
             if Instant::now() >= by {
-                return Err(format!("{name}: {last}"));
+                return Err(format!("{}: {error}", self.options.target));
             }
         };
+        self.gate.pass(&"polite");
         self.polite += 1;
-        match held.answer(usize::MAX, FIRST_QUIET, PATIENCE) {
+        held.say(self.options.requests.first(), PATIENCE);
+        let mut answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE / 3);
+        if answer == Answer::Silent {
+            held.end_request();
+            self.usual.reads_to_end = true;
+            answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE);
+        }
+        if held.first_byte() == Some(0x15) {
+            self.report.note("it seems to speak TLS, and not to understand: --request tls");
+        }
+        match answer {
             Answer::Whole { bytes, after } => {
-                self.usual = Usual { bytes, time: after, ..self.usual }
+                self.usual = Usual { bytes, time: after, ..self.usual };
             }
             Answer::Silent => self.report.note(
                 "it has not answered a polite client: is this what it expects? (--request, --send)",
@@ -245,7 +260,9 @@ impl Session<'_> {
                 if let Some(error) = &held.refusal {
                     return Err(format!("TLS: {error}"));
                 }
-                return Err("it ends the connection of a polite client at once".into());
+                let why = "it ends the connection of a polite client and answers nothing: is this \
+                           what it expects? (--request, --send)";
+                return Err(why.into());
             }
         }
         drop(held);
@@ -255,33 +272,56 @@ impl Session<'_> {
         // A server that serves one client, and ends.
         match self.polite_exchange(self.patience(1)) {
             Sign::Fine | Sign::NoMore => Ok(()),
-            sign => Err(format!("it ends after a polite client: {sign:?}")),
+            Sign::Replaced => Err("it ends the connection of the second polite client".into()),
+            Sign::Dead { by, .. } | Sign::Ended(by) => Err(format!("after a polite client, {by}")),
         }
     }
 
+    /// To the first of the addresses that answers.
+    fn connect(&mut self) -> std::result::Result<Held, NotOpen> {
+        let mut last = NotOpen::Refused;
+        for address in &self.options.addresses {
+            match Held::open(address, PATIENCE) {
+                Ok(held) => {
+                    self.address = address.clone();
+                    return Ok(held);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     fn find_out_whether_one_at_a_time(&mut self) -> std::result::Result<(), String> {
-        let open = |session: &mut Self| {
-            session.may_open("held");
-            Held::open(&session.address, PATIENCE).map_err(|_| ends_after_one())
-        };
-        let silent = open(self)?;
+        let why = |_| "it serves one client, and ends".to_owned();
+        self.gate.pass(&"held");
+        let silent = Held::open(&self.address, PATIENCE).map_err(why)?;
         let patience = 2 * self.usual.time + 4 * MARGIN;
-        self.may_open("polite");
-        let mut beside = Held::ask(&self.address, self.options.requests.first(), PATIENCE)
-            .map_err(|_| ends_after_one())?;
+        self.gate.pass(&"polite");
+        let mut beside = self.ask().map_err(why)?;
         self.usual.one_at_a_time = self.is_answered(&mut beside, patience) == Answer::Silent;
         drop(silent);
         self.is_answered(&mut beside, PATIENCE + patience);
         self.polite += 1;
-        let is_outside = self.spawned.is_none() && self.process.is_none();
-        if is_outside && !self.usual.one_at_a_time && self.options.open >= 4 {
-            self.canaries = vec![open(self)?, open(self)?];
+        let is_traced = self.spawned.as_ref().is_some_and(|it| it.untraced.is_none());
+        let count = canaries(self.options.open);
+        if !is_traced && !self.usual.one_at_a_time && count > 0 {
+            for _ in 0..count {
+                self.gate.pass(&"held");
+                self.canaries.push(Held::open(&self.address, PATIENCE).map_err(why)?);
+            }
             // It may have as many places as that.
             if self.polite_exchange(patience) != Sign::Fine {
                 self.canaries.clear();
             }
         }
         Ok(())
+    }
+
+    fn ask(&self) -> std::result::Result<Held, NotOpen> {
+        let mut held = Held::open(&self.address, PATIENCE)?;
+        say(&mut held, self.options, &self.usual);
+        Ok(held)
     }
 
     fn is_answered(&self, held: &mut Held, patience: Duration) -> Answer {
@@ -294,92 +334,56 @@ impl Session<'_> {
         (self.usual.time + MARGIN) * (queue + 1) * 2 + Duration::from_millis(500)
     }
 
-    /// One volley, as many at once as may be, each with its control before.
-    fn volley(&mut self, volley: &[Attack]) -> std::result::Result<(), Verdict> {
-        let queued = usize::from(volley.iter().any(|attack| attack.queued));
-        // The follower, the canaries, and who occupies the server.
-        let others = 1 + self.canaries.len() + queued;
-        if queued == 1 && self.options.open <= others {
-            return Ok(());
-        }
-        let mut most = self.options.open.saturating_sub(others).max(1);
-        let mut volley = volley.to_vec();
-        if self.usual.one_at_a_time {
-            // All wait for each other, in the control too.
-            let seconds = self.usual.time.as_secs_f64().max(0.001);
-            let few = ((1.5 / seconds) as usize).clamp(4, 24);
-            if volley.len() > few {
-                // Those delays that it may still be thinking.
-                most = most.min(few);
-                let step = self.usual.time / (few as u32 + 1);
-                volley.truncate(few);
-                for (attack, number) in volley.iter_mut().zip(1..) {
-                    if let When::Late(_) = attack.when {
-                        attack.when = When::Late(step * number);
-                    }
-                }
-            }
-        }
-        for part in volley.chunks(most) {
-            if self.options.polite {
-                self.control(part.len());
-            } else {
-                self.part(part)?;
-            }
-            if self.is_over() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
+    /// Attacks at once, with their control before.
     fn part(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
-        let control = self.control(part.len());
-        match control {
+        let clients = due(self.polite, self.attacks, part.len(), &self.usual, self.options);
+        match self.control(clients, part.len()) {
             Sign::Fine => {}
             Sign::Replaced => self.is_noisy = true,
-            Sign::Dead(by, Some(true)) => {
-                return Err(Verdict::Killed { by, attacks: Vec::new(), is_sigpipe: Some(true) });
+            Sign::Dead { by, is_sigpipe: true } => {
+                let after = self.seconds();
+                return Err(Verdict::Killed(Kill {
+                    by,
+                    after,
+                    attacks: Vec::new(),
+                    replayed: None,
+                }));
             }
-            Sign::Dead(by, _) | Sign::Ended(by) => {
-                return Err(Verdict::None(format!("a polite client ended it: {by}")));
+            Sign::Dead { by, .. } | Sign::Ended(by) => {
+                return Err(Verdict::None(format!("after polite clients alone, {by}")));
             }
-            Sign::NoMore => return Err(self.no_more()),
+            Sign::NoMore => return Err(Verdict::Survived),
+        }
+        if self.options.polite {
+            return Ok(());
         }
         match self.attack(part) {
             Sign::Fine => Ok(()),
-            Sign::NoMore => Err(self.no_more()),
-            Sign::Ended(by) => Err(Verdict::None(by)),
-            Sign::Dead(by, is_sigpipe) => {
-                let attacks = self.the_one_that_kills(part);
-                Err(Verdict::Killed { by, attacks, is_sigpipe })
+            Sign::NoMore => Err(Verdict::Survived),
+            Sign::Ended(why) => Err(Verdict::None(why)),
+            Sign::Dead { by, .. } if self.is_noisy && self.spawned.is_none() => {
+                Err(Verdict::None(format!("{by}, but polite clients lost their connections too")))
             }
+            Sign::Dead { by, .. } => Err(self.killed(by, part, self.spawned.is_some())),
             Sign::Replaced if self.is_noisy => Ok(()),
             Sign::Replaced => self.confirm(part),
         }
-    }
-
-    fn no_more(&self) -> Verdict {
-        Verdict::Survived
     }
 
     /// Whether the sign is there after the attacks, again and again, and never after the control.
     fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         let mut seen = 1;
         for _ in 0..8 {
-            thread::sleep(Duration::from_millis(200)); // it is being started again
-            match self.control(part.len().max(2)) {
-                Sign::Fine => {}
-                _ => {
-                    self.is_noisy = true;
-                    return Ok(());
-                }
+            if !self.revive() {
+                return Ok(());
+            }
+            if self.control(part.len().max(2), part.len().max(2)) != Sign::Fine {
+                self.is_noisy = true;
+                return Ok(());
             }
             match self.attack(part) {
                 Sign::Replaced => seen += 1,
-                Sign::Dead(by, is_sigpipe) => {
-                    return Err(Verdict::Killed { by, attacks: part.to_vec(), is_sigpipe });
-                }
+                Sign::Dead { by, .. } => return Err(self.killed(by, part, self.spawned.is_some())),
                 _ => {}
             }
             if seen == 3 {
@@ -387,73 +391,83 @@ impl Session<'_> {
                     "{seen} times the connections beside the attacks ended, and never beside polite \
                      clients: its process dies, and another serves"
                 );
-                let attacks = self.the_one_that_kills(part);
-                return Err(Verdict::Killed { by, attacks, is_sigpipe: None });
+                return Err(self.killed(by, part, true));
             }
         }
         Ok(())
     }
 
-    /// Of a server that serves again, what alone kills it.
-    fn the_one_that_kills(&mut self, part: &[Attack]) -> Vec<Attack> {
-        let mut alone = part.to_vec();
-        alone.dedup();
+    /// Finds what alone kills a server that serves again.
+    fn killed(&mut self, by: String, part: &[Attack], serves: bool) -> Verdict {
+        let after = self.seconds();
+        let mut candidates = vec![part.to_vec(); 5];
         if part.len() > 1 {
-            for attack in alone.repeat(2) {
-                if !self.revive() {
-                    break;
-                }
-                if matches!(self.attack(&[attack]), Sign::Dead(..) | Sign::Replaced) {
-                    return vec![attack];
-                }
+            let mut alone = part.to_vec();
+            alone.dedup();
+            candidates = alone.into_iter().map(|attack| vec![attack]).collect();
+            candidates.extend_from_within(..);
+            candidates.push(part.to_vec());
+        }
+        let mut tries = 0;
+        for attacks in candidates {
+            let is_over = self.seconds() > after + MOST_REPLAY;
+            if is_over || !serves || !self.revive() {
+                break;
+            }
+            tries += 1;
+            if matches!(self.attack(&attacks), Sign::Dead { .. } | Sign::Replaced) {
+                let replayed = Some((1, tries));
+                return Verdict::Killed(Kill { by, after, attacks, replayed });
             }
         }
-        part.to_vec()
+        let replayed = (tries > 0).then_some((0, tries));
+        Verdict::Killed(Kill { by, after, attacks: part.to_vec(), replayed })
     }
 
     /// Starts the server again if it has ended. False: it does not serve.
     fn revive(&mut self) -> bool {
-        if let Some(spawned) = &self.spawned {
-            if spawned.is_running() {
-                return true;
+        let mut by = LATER;
+        if let Some(mut spawned) = self.spawned.take() {
+            if !spawned.is_running() {
+                let forks = spawned.forks;
+                drop(spawned);
+                match Spawned::start(&self.options.spawn) {
+                    Ok(again) => spawned = again,
+                    Err(_) => return false,
+                }
+                spawned.forks += forks;
+                by = START;
             }
-            let forks = spawned.forks;
-            self.spawned = None;
-            let Ok(mut spawned) = Spawned::start(&self.options.spawn) else {
-                return false;
-            };
-            spawned.forks += forks;
             self.spawned = Some(spawned);
         } else if self.process.as_ref().is_some_and(Process::is_gone) {
             return false;
         }
-        let by = Instant::now() + if self.spawned.is_some() { START } else { LATER };
+        let by = Instant::now() + by;
         while Instant::now() < by {
-            if self.polite_exchange(self.patience(1)) == Sign::Fine {
-                return true;
+            match self.polite_exchange(self.patience(1)) {
+                Sign::Fine => return true,
+                Sign::NoMore => return false,
+                _ => thread::sleep(Duration::from_millis(20)),
             }
-            thread::sleep(Duration::from_millis(20));
         }
         false
     }
 
-    /// So many polite clients at once, if there were not enough of them.
-    fn control(&mut self, clients: usize) -> Sign {
-        let wanted = (self.attacks + clients as u64).saturating_sub(self.polite) as usize;
-        let wanted = if self.options.polite { clients } else { wanted.min(clients) };
+    /// So many polite clients, as many at once as there are attacks.
+    fn control(&mut self, clients: usize, at_once: usize) -> Sign {
         let most = self.options.open.saturating_sub(self.canaries.len()).max(1);
-        let mut left = wanted;
+        let mut left = clients;
         while left > 0 {
-            let together = left.min(most);
+            let together = left.min(at_once.max(4)).min(most);
             left -= together;
             let patience = self.patience(together);
             let mut clients = Vec::new();
             for _ in 0..together {
-                if !self.may_open("polite") {
+                if !self.gate.pass(&"polite") {
                     return Sign::NoMore;
                 }
                 self.polite += 1;
-                match Held::ask(&self.address, self.options.requests.first(), PATIENCE) {
+                match self.ask() {
                     Ok(held) => clients.push(held),
                     Err(NotOpen::Refused) => return self.refused(),
                     // It cannot take so many.
@@ -469,11 +483,11 @@ impl Session<'_> {
             if let Some(sign) = self.death_sign(Duration::ZERO) {
                 return sign;
             }
-            if self.renew_canaries() {
-                sign = Sign::Replaced;
-            }
-            if sign != Sign::Fine {
-                return sign;
+            if self.renew_canaries() || sign == Sign::Replaced {
+                return match self.polite_exchange(patience) {
+                    Sign::Dead { .. } => self.refused(),
+                    _ => Sign::Replaced,
+                };
             }
         }
         Sign::Fine
@@ -481,80 +495,72 @@ impl Session<'_> {
 
     /// One polite client.
     fn polite_exchange(&mut self, patience: Duration) -> Sign {
-        if !self.may_open("polite") {
+        if !self.gate.pass(&"polite") {
             return Sign::NoMore;
         }
         self.polite += 1;
-        match Held::ask(&self.address, self.options.requests.first(), PATIENCE) {
+        match self.ask() {
             Ok(mut held) => match self.is_answered(&mut held, patience) {
                 Answer::Whole { .. } => Sign::Fine,
                 Answer::Silent if self.usual.bytes == 0 => Sign::Fine,
                 Answer::Silent => Sign::Ended("it answers no more".into()),
                 Answer::Dropped => Sign::Replaced,
             },
-            Err(NotOpen::Refused) => Sign::Dead("it refuses connections".into(), None),
+            Err(NotOpen::Refused) => {
+                Sign::Dead { by: "it refuses connections".into(), is_sigpipe: false }
+            }
             Err(_) => Sign::Ended("it accepts no more".into()),
         }
     }
 
     /// All of these at once, and what they have done.
     fn attack(&mut self, attacks: &[Attack]) -> Sign {
-        let request = self.options.requests.first();
-        let mut occupier = None;
-        if attacks.iter().any(|attack| attack.queued) {
-            if !self.may_open("held") {
-                return Sign::NoMore;
-            }
-            occupier = Held::open(&self.address, PATIENCE).ok();
-        }
-        if self.opened + attacks.len() as u64 + 2 > self.options.total {
+        let is_queued = attacks.iter().any(|attack| attack.queued);
+        if !self.gate.allows(attacks.len() + 2) {
             return Sign::NoMore;
         }
-        let address = self.address.clone();
+        let mut occupier = None;
+        if is_queued {
+            self.gate.pass(&"held");
+            occupier = Held::open(&self.address, PATIENCE).ok();
+        }
+        let patience = self.patience(attacks.len());
         let volley = Volley {
-            address: &address,
+            address: &self.address,
             requests: &self.options.requests,
             attacks,
-            patience: self.patience(attacks.len()).min(PATIENCE),
-            whole: self.usual.bytes.clamp(1, 65536),
+            patience: patience.min(PATIENCE),
+            whole: self.usual.bytes.max(1),
         };
-        let has_follower = self.options.open > 1;
         let mut follower = None;
-        let session = std::cell::RefCell::new(&mut *self);
-        let fates = volley.fire(
-            |attack| {
-                session.borrow_mut().may_open(&attack.to_string());
-            },
-            || {
-                if has_follower {
-                    session.borrow_mut().may_open("follower");
-                    follower = Some(Held::ask(&address, request, PATIENCE));
+        let fates = volley.fire(&mut self.gate, |gate| {
+            if self.options.open > 1 && gate.pass(&"follower") {
+                let mut held = Held::open(&self.address, PATIENCE);
+                if let Ok(held) = &mut held {
+                    say(held, self.options, &self.usual);
                 }
-                if let Some(occupier) = &mut occupier {
-                    occupier.say(request, PATIENCE);
-                }
-            },
-        );
-        let mut refused = false;
+                follower = Some(held);
+            }
+            if let Some(occupier) = &mut occupier {
+                say(occupier, self.options, &self.usual);
+            }
+        });
+        let refused = fates.contains(&Fate::Refused);
         for (attack, fate) in attacks.iter().zip(fates) {
-            let of_kind = self.kinds.entry(attack.kind()).or_default();
-            let column = match fate {
-                Fate::Vanished => 0,
-                Fate::TooLate => 1,
-                Fate::NoAnswer => 2,
-                Fate::Refused | Fate::NotMade => 3,
-            };
-            of_kind[column] += 1;
-            self.attacks += u64::from(fate == Fate::Vanished);
-            refused |= fate == Fate::Refused;
+            let count = self.kinds.entry(attack.kind()).or_default();
+            match fate {
+                Fate::Vanished => {
+                    count.vanished += 1;
+                    self.attacks += 1;
+                }
+                Fate::TooLate => count.too_late += 1,
+                Fate::NoAnswer => count.no_answer += 1,
+                Fate::Refused | Fate::NotMade => {}
+            }
         }
         self.report.progress(self.attacks, self.begun.elapsed(), self.options.time);
-        let patience = self.patience(attacks.len());
         if let Some(mut occupier) = occupier {
             self.is_answered(&mut occupier, patience);
-        }
-        if self.options.gentle {
-            thread::sleep(Duration::from_secs(1));
         }
         self.look(follower, refused, patience)
     }
@@ -597,7 +603,7 @@ impl Session<'_> {
         if !refused {
             match self.polite_exchange(patience) {
                 Sign::Fine if replaced => return Sign::Replaced,
-                Sign::Dead(..) => {}
+                Sign::Dead { .. } => {}
                 Sign::Ended(_) => return self.silent(patience),
                 sign => return sign,
             }
@@ -611,11 +617,13 @@ impl Session<'_> {
             thread::sleep(LATER / 2);
             match self.polite_exchange(2 * patience) {
                 Sign::Ended(_) => {}
-                Sign::Dead(..) => return self.refused(),
+                Sign::Dead { .. } => return self.refused(),
                 sign => return sign,
             }
         }
-        Sign::Dead("it accepts, and answers nothing since".into(), None)
+        let by =
+            "it takes connections and has answered none since: all that served are dead, or hang";
+        Sign::Dead { by: by.into(), is_sigpipe: false }
     }
 
     /// It refuses: for how long?
@@ -623,17 +631,20 @@ impl Session<'_> {
         if let Some(sign) = self.death_sign(Duration::from_millis(200)) {
             return sign;
         }
-        thread::sleep(LATER);
-        match self.polite_exchange(self.patience(1)) {
-            Sign::Dead(..) => {
-                if let Some(sign) = self.death_sign(Duration::ZERO) {
-                    return sign;
-                }
-                Sign::Dead("it refuses connections since, and 2 s later".into(), None)
+        let mut pause = LATER / 8;
+        for _ in 0..3 {
+            thread::sleep(pause);
+            pause *= 2;
+            match self.polite_exchange(self.patience(1)) {
+                Sign::Dead { .. } => {}
+                Sign::NoMore => return Sign::NoMore,
+                _ => return Sign::Replaced,
             }
-            Sign::NoMore => Sign::NoMore,
-            _ => Sign::Replaced,
         }
+        self.death_sign(LATER / 8).unwrap_or(Sign::Dead {
+            by: "it refuses connections, now and 2 s later (--spawn would see why)".into(),
+            is_sigpipe: false,
+        })
     }
 
     /// Whether one has ended, which is opened again.
@@ -642,7 +653,7 @@ impl Session<'_> {
         self.canaries.retain_mut(|canary| !canary.is_over());
         let lost = count - self.canaries.len();
         for _ in 0..lost {
-            if self.may_open("held") {
+            if self.gate.pass(&"held") {
                 self.canaries.extend(Held::open(&self.address, PATIENCE).ok());
             }
         }
@@ -657,56 +668,45 @@ impl Session<'_> {
             false => format!("process {}, which the server forked,", death.pid),
         };
         Some(match death.how {
-            How::Status(0) => Sign::Ended(format!("{who} ended by itself, with status 0")),
-            How::Vanished => Sign::Dead(format!("{who} is gone"), None),
-            How::Signal(libc::SIGPIPE) => {
-                Sign::Dead(format!("{who} was killed by SIGPIPE"), Some(true))
-            }
-            how => Sign::Dead(format!("{who} ended by {how}"), Some(false)),
+            How::Status(0) => Sign::Ended(format!("{who} {}", death.how)),
+            how => Sign::Dead {
+                by: format!("{who} {how}"),
+                is_sigpipe: how == How::Signal(libc::SIGPIPE),
+            },
         })
     }
 
     /// The next death that means something.
     fn next_death(&mut self, within: Duration) -> Option<Death> {
         let by = Instant::now() + within;
-        let (Some(spawned), None) = (&mut self.spawned, &self.process) else {
-            let Some(process) = &self.process else {
-                thread::sleep(within);
-                return None;
-            };
+        if let Some(spawned) = &mut self.spawned {
             loop {
-                if process.is_gone() {
-                    return Some(Death { pid: process.pid, is_first: true, how: How::Vanished });
+                let death = spawned.death(by)?;
+                // A worker's other ends are its own affair, and so is that of the first process of
+                // a server that goes on in another.
+                let is_failure = death.is_first && death.how != How::Status(0);
+                if death.how.is_crash() || is_failure || !spawned.is_running() {
+                    return Some(death);
                 }
-                let left = by.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return None;
-                }
-                thread::sleep(left.min(Duration::from_millis(5)));
             }
-        };
+        }
         loop {
-            let death = spawned.death(by)?;
-            let crashed = matches!(
-                death.how,
-                How::Signal(
-                    libc::SIGPIPE
-                        | libc::SIGSEGV
-                        | libc::SIGABRT
-                        | libc::SIGBUS
-                        | libc::SIGILL
-                        | libc::SIGFPE
-                ) | How::Status(101)
-            );
-            // A worker's other ends are its own affair, and so is that of the first process of a
-            // server that goes on in another.
-            if crashed || !spawned.is_running() || death.is_first && death.how.is_failure() {
-                return Some(death);
+            if let Some(gone) = self.process.as_ref().filter(|process| process.is_gone()) {
+                return Some(Death { pid: gone.pid, is_first: true, how: How::Vanished });
             }
+            let left = by.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            thread::sleep(left.min(Duration::from_millis(5)));
         }
     }
 }
 
-fn ends_after_one() -> String {
-    "it serves one client, and ends".into()
+/// The request of a polite client.
+fn say(held: &mut Held, options: &Options, usual: &Usual) {
+    held.say(options.requests.first(), PATIENCE);
+    if usual.reads_to_end {
+        held.end_request();
+    }
 }

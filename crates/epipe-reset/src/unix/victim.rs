@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -28,20 +29,33 @@ pub enum How {
 }
 
 impl How {
-    /// Of something that went wrong.
-    pub fn is_failure(self) -> bool {
-        self != How::Status(0)
+    /// No server ends so on purpose.
+    pub fn is_crash(self) -> bool {
+        match self {
+            How::Signal(number) => [
+                libc::SIGPIPE,
+                libc::SIGSEGV,
+                libc::SIGABRT,
+                libc::SIGBUS,
+                libc::SIGILL,
+                libc::SIGFPE,
+                libc::SIGTRAP,
+            ]
+            .contains(&number),
+            How::Status(number) => number == 101,
+            How::Vanished => false,
+        }
     }
 }
 
 impl fmt::Display for How {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            How::Signal(libc::SIGPIPE) => f.write_str("SIGPIPE"),
-            How::Signal(number) => write!(f, "signal {number}, not SIGPIPE"),
-            How::Status(101) => f.write_str("exit status 101, a Rust panic, not SIGPIPE"),
-            How::Status(number) => write!(f, "exit status {number}, not SIGPIPE"),
-            How::Vanished => f.write_str("something that only its parent can tell"),
+            How::Signal(libc::SIGPIPE) => f.write_str("was killed by SIGPIPE"),
+            How::Signal(number) => write!(f, "was killed by signal {number}, not SIGPIPE"),
+            How::Status(101) => f.write_str("exited with status 101, a Rust panic, not SIGPIPE"),
+            How::Status(number) => write!(f, "exited with status {number}"),
+            How::Vanished => f.write_str("is gone"),
         }
     }
 }
@@ -146,10 +160,8 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
-    // SAFETY: dup of a descriptor that is open; the result is owned by the command.
-    if let Ok(stderr) = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned() {
-        command.stdout(stderr);
-    }
+    // Its words do not mix with the verdict.
+    command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
     // SAFETY: the calls are async-signal-safe.
     unsafe {
         command.pre_exec(move || {

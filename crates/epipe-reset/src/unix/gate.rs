@@ -1,0 +1,49 @@
+//! Which connections may be made, and when. Each is counted and logged here.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::report::time_of_day;
+
+pub struct Gate {
+    /// From one connection to the next.
+    pause: Duration,
+    next: Instant,
+    total: u64,
+    pub made: u64,
+    log: Option<File>,
+}
+
+impl Gate {
+    /// At most so many a second, if that is given, and so many in all.
+    pub fn new(rate: Option<f64>, total: u64, log: Option<File>) -> Gate {
+        let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+        Gate { pause, next: Instant::now(), total, made: 0, log }
+    }
+
+    /// How long it stays closed.
+    pub fn closed_for(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    pub fn allows(&self, connections: usize) -> bool {
+        self.made + connections as u64 <= self.total
+    }
+
+    /// Waits until it is open. False: no more connections are allowed.
+    pub fn pass(&mut self, what: &dyn Display) -> bool {
+        if !self.allows(1) {
+            return false;
+        }
+        thread::sleep(self.closed_for());
+        self.next = Instant::now() + self.pause;
+        self.made += 1;
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "{} #{} {what}", time_of_day(), self.made);
+        }
+        true
+    }
+}

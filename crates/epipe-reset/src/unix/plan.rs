@@ -1,0 +1,151 @@
+//! Which connections are made together, and in which order.
+
+use std::time::Duration;
+
+use super::args::Options;
+use super::attack::{self, Attack, Random, When};
+use super::session::Usual;
+
+/// How many idle connections show the restart of a server that is seen from outside.
+pub fn canaries(open: usize) -> usize {
+    match open {
+        0..4 => 0,
+        4..8 => 1,
+        _ => 2,
+    }
+}
+
+/// How many polite clients are due before so many attacks: as many as those in all, and some more
+/// at first, since a server may serve only so many and end.
+pub fn due(polite: u64, attacks: u64, next: usize, usual: &Usual, options: &Options) -> usize {
+    if options.polite {
+        return next;
+    }
+    let at_first = match options.rate {
+        None if usual.time < Duration::from_millis(200) => 12,
+        _ => 3,
+    };
+    (attacks + next as u64).max(at_first).saturating_sub(polite) as usize
+}
+
+/// Those attacks of a volley that are made at once; none if it needs more connections.
+pub fn parts(
+    volley: &[Attack],
+    options: &Options,
+    canaries: usize,
+    usual: &Usual,
+) -> Vec<Vec<Attack>> {
+    let is_queued = volley.iter().any(|attack| attack.queued);
+    // The follower, the canaries, and who occupies the server.
+    let others = 1 + canaries + usize::from(is_queued);
+    if is_queued && options.open <= others {
+        return Vec::new();
+    }
+    let mut most = options.open.saturating_sub(others).max(1);
+    let mut volley = volley.to_vec();
+    if usual.one_at_a_time && options.attacks.is_empty() {
+        // All wait for each other, in the control too.
+        let few = ((1.5 / usual.time.as_secs_f64().max(0.001)) as usize).clamp(4, 24);
+        if volley.len() > few {
+            // Those delays that it may still be thinking.
+            most = most.min(few);
+            volley.truncate(few);
+            let step = usual.time / (few as u32 + 1);
+            for (attack, number) in volley.iter_mut().zip(1..) {
+                if let When::Late(_) = attack.when {
+                    attack.when = When::Late(step * number);
+                }
+            }
+        }
+    }
+    volley.chunks(most).map(<[Attack]>::to_vec).collect()
+}
+
+/// What is made at once, one after the other.
+pub fn volleys(
+    options: &Options,
+    number: u64,
+    usual: &Usual,
+    random: &mut Random,
+) -> Vec<Vec<Attack>> {
+    let is_slow = usual.time >= Duration::from_millis(20);
+    match options.attacks.is_empty() {
+        true => attack::cycle(number, is_slow, options.requests.tls.is_some(), random),
+        false => vec![options.attacks.clone()],
+    }
+}
+
+/// Each connection that would be made to a server that answers everything at once, and a last line
+/// that says how many they are.
+pub fn dry_run(options: &Options) -> Vec<String> {
+    let usual = Usual {
+        bytes: 1,
+        time: Duration::ZERO,
+        one_at_a_time: options.open == 1,
+        reads_to_end: false,
+    };
+    let is_outside = options.spawn.is_empty();
+    let canaries = if is_outside { canaries(options.open) } else { 0 };
+    // No more than the rate and the total allow.
+    let seconds = options.time.as_secs_f64();
+    let by_rate = options.rate.map_or(u64::MAX, |rate| (rate * seconds) as u64 + 8);
+    let most = usize::try_from(by_rate.min(options.total)).unwrap_or(usize::MAX);
+
+    let mut lines = vec!["polite"];
+    if options.open >= 2 {
+        lines.extend(["held", "polite"]);
+    }
+    if canaries > 0 {
+        lines.extend(vec!["held"; canaries]);
+        lines.push("polite");
+    }
+    lines.push("polite");
+    let mut polite = lines.iter().filter(|line| **line == "polite").count() as u64;
+    let mut attacks = 0;
+    let mut lines: Vec<String> = lines.into_iter().map(String::from).collect();
+    let mut random = Random(options.seed);
+    for number in 0.. {
+        for volley in volleys(options, number, &usual, &mut random) {
+            for part in parts(&volley, options, canaries, &usual) {
+                let clients = due(polite, attacks, part.len(), &usual, options);
+                lines.extend(vec!["polite".to_owned(); clients]);
+                polite += clients as u64;
+                if options.polite {
+                    continue;
+                }
+                if part[0].queued {
+                    lines.push("held".into());
+                }
+                lines.extend(part.iter().map(|attack| attack.to_string()));
+                attacks += part.len() as u64;
+                if options.open > 1 {
+                    lines.push("follower".into());
+                    polite += 1;
+                }
+                if is_outside {
+                    lines.push("polite".into());
+                    polite += 1;
+                }
+            }
+        }
+        // Without a rate one cycle says it all.
+        if options.rate.is_none() || lines.len() >= most {
+            break;
+        }
+    }
+    let whole = lines.len() <= most;
+    lines.truncate(most);
+    for (number, line) in (1..).zip(&mut lines) {
+        *line = format!("#{number} {line}");
+    }
+    lines.push(match whole {
+        false => format!("at most {most} connections in {seconds} s, if the server stays the same"),
+        true => format!(
+            "{} connections in the first cycle; cycles go on for {seconds} s, and up to {} \
+             connections",
+            lines.len(),
+            options.total
+        ),
+    });
+    lines
+}
