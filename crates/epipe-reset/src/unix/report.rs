@@ -202,8 +202,10 @@ fn text(options: &Options, outcome: &Outcome) -> String {
                 Some(forks) => format!("; the {forks} processes that it forked were watched too"),
             };
             format!(
-                "survived {} attacks of {kinds} kinds in {:.0} s: not proven safe{forks}",
-                outcome.attacks, outcome.seconds
+                "survived {} attacks of {kinds} kind{} in {:.0} s: not proven safe{forks}",
+                outcome.attacks,
+                if kinds == 1 { "" } else { "s" },
+                outcome.seconds
             )
         }
     }
