@@ -283,11 +283,12 @@ mod tests {
     fn an_attack_that_is_printed_can_be_read() {
         let mut random = Random(7);
         for number in 0..20 {
-            for attack in cycle(number, number % 2 == 1, &mut random).concat() {
+            for attack in cycle(number, number % 2 == 1, number % 3 == 1, &mut random).concat() {
                 assert_eq!(Attack::parse(&attack.to_string()), Ok(attack));
             }
         }
-        for wrong in ["", "breath:3ms", "full:1", "late", "pause", "late:-1", "late:x", "breath+x"] {
+        for wrong in ["", "breath:3ms", "full:1", "late", "pause", "late:-1", "late:x", "breath+x"]
+        {
             assert!(Attack::parse(wrong).is_err(), "{wrong}");
         }
     }

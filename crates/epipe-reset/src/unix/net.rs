@@ -400,12 +400,13 @@ impl Volley<'_> {
             // From now on every end of it resets, that of this process too.
             socket.set_linger(Some(Duration::ZERO))?;
         }
-        if matches!(attack.when, When::FirstByte(_) | When::Full) {
-            // The system gives its smallest. Before the connect, which announces it.
-            socket.set_recv_buffer_size(1)?;
-        }
         let mut layer = self.requests.tls.as_ref().map(|new| new()).transpose()?;
         let shakes_hands = layer.is_some() && attack.stage != Stage::Hello;
+        if matches!(attack.when, When::FirstByte(_) | When::Full) {
+            // The system gives its smallest. Before the connect, which announces it. A server's part
+            // of a handshake needs more, or takes 200 ms.
+            socket.set_recv_buffer_size(if shakes_hands { 8192 } else { 1 })?;
+        }
         if is_tcp && !shakes_hands {
             one_segment(&socket, attack.when)?;
         }

@@ -1,6 +1,8 @@
 //! TLS to the server, for `--tls`.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,19 +32,25 @@ pub fn layers(host: &str) -> Result<NewLayer> {
     let name = ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?;
     // The first is made now, so that a failure is reported here.
     ClientConnection::new(config.clone(), name.clone())?;
+    let quickest = Rc::new(Cell::new(Duration::MAX));
     Ok(Box::new(move || {
         let mut connection = ClientConnection::new(config.clone(), name.clone())
             .map_err(|error| io::Error::other(format!("TLS: {error}")))?;
         connection.set_buffer_limit(None);
-        Ok(Box::new(Tls { connection, begun: Instant::now(), took: Duration::ZERO, heard: None }))
+        Ok(Box::new(Tls {
+            connection,
+            begun: Instant::now(),
+            quickest: quickest.clone(),
+            heard: None,
+        }))
     }))
 }
 
 struct Tls {
     connection: ClientConnection,
     begun: Instant,
-    /// The handshake, until it was over on this side.
-    took: Duration,
+    /// How long a handshake takes. Others may wait in a queue.
+    quickest: Rc<Cell<Duration>>,
     /// When something has come last, since it was over.
     heard: Option<Instant>,
 }
@@ -71,7 +79,7 @@ impl Layer for Tls {
         }
         if !self.connection.is_handshaking() {
             if self.heard.is_none() {
-                self.took = self.begun.elapsed();
+                self.quickest.set(self.quickest.get().min(self.begun.elapsed()));
             }
             self.heard = Some(Instant::now());
         }
@@ -89,7 +97,7 @@ impl Layer for Tls {
             // In TLS 1.3 the server finishes without a word, and may send tickets then. Those are no
             // part of an answer.
             (Stage::Done, Some(heard)) => {
-                let is_quiet = heard.elapsed() > self.took + Duration::from_millis(2);
+                let is_quiet = heard.elapsed() > self.quickest.get() + Duration::from_millis(2);
                 !self.connection.wants_write() && (is_1_2 || is_quiet)
             }
         }
