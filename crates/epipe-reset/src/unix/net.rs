@@ -292,6 +292,7 @@ struct Waiting {
     index: usize,
     socket: Socket,
     layer: Option<Box<dyn Layer>>,
+    connects: bool,
     /// It asks after the handshake.
     shakes_hands: bool,
     request: Vec<u8>,
@@ -334,10 +335,8 @@ impl Volley<'_> {
             if rest.is_zero() {
                 match to_start.next() {
                     Some((index, attack)) if gate.pass(attack) => match self.start(attack) {
-                        Ok(None) => fates[index] = Fate::Vanished,
-                        Ok(Some(started)) => waiting.push(Waiting { index, ..started }),
-                        Err(NotOpen::Refused) => fates[index] = Fate::Refused,
-                        Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+                        Ok(started) => waiting.push(Waiting { index, ..started }),
+                        Err(error) => fates[index] = not_made(error),
                     },
                     Some(_) => {}
                     None => asked.take().into_iter().for_each(|asked| asked(gate)),
@@ -380,7 +379,11 @@ impl Volley<'_> {
             .iter()
             .map(|it| libc::pollfd {
                 fd: it.socket.as_raw_fd(),
-                events: if it.due.is_none() { libc::POLLIN } else { 0 },
+                events: match it.due {
+                    _ if it.connects => libc::POLLOUT,
+                    None => libc::POLLIN,
+                    Some(_) => 0,
+                },
                 revents: 0,
             })
             .collect();
@@ -392,8 +395,8 @@ impl Volley<'_> {
         }
     }
 
-    /// `None`: it has vanished already.
-    fn start(&self, attack: &Attack) -> Result<Option<Waiting>, NotOpen> {
+    /// Begins to connect: one that the server lets wait must not keep the others.
+    fn start(&self, attack: &Attack) -> io::Result<Waiting> {
         let is_tcp = !self.address.is_unix();
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         if is_tcp {
@@ -417,30 +420,32 @@ impl Volley<'_> {
             Some(layer) => said(&[layer.say(&[])?], attack.asks),
             None => said(&self.requests.list, attack.asks),
         };
-        socket.connect_timeout(self.address, self.patience)?;
         socket.set_nonblocking(true)?;
+        match socket.connect(self.address) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
         let now = Instant::now();
-        let mut it = Waiting {
+        Ok(Waiting {
             index: 0,
             socket,
             layer,
+            connects: true,
             shakes_hands,
             request,
             due: None,
             asked: now,
             taken: now,
             ended: false,
-        };
-        if shakes_hands {
-            self.ask(&mut it)?;
-            return Ok(Some(it));
+        })
+    }
+
+    /// Whether it is connected.
+    fn is_connected(&self, it: &Waiting) -> io::Result<bool> {
+        if !wait_for(&it.socket, libc::POLLOUT, Duration::ZERO) {
+            return Ok(false);
         }
-        self.begin(attack, &mut it)?;
-        if attack.when == When::Breath && attack.ends == Ends::FinReset {
-            vanish(it.socket, attack.ends, true);
-            return Ok(None);
-        }
-        Ok(Some(it))
+        it.socket.take_error()?.map_or(Ok(true), Err)
     }
 
     /// Asks, or says when, and when it vanishes.
@@ -483,7 +488,7 @@ impl Volley<'_> {
         }
         it.shakes_hands = false;
         it.request = layer.say(&said(&self.requests.list, attack.asks))?;
-        if !self.address.is_unix() {
+        if !self.address.is_unix() && attack.ends == Ends::FinReset {
             one_segment(&it.socket, attack.when)?;
         }
         self.begin(attack, it)
@@ -507,6 +512,19 @@ impl Volley<'_> {
     fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
         let now = Instant::now();
         let is_late = now - it.asked > self.patience;
+        if it.connects {
+            match self.is_connected(it) {
+                Ok(true) => it.connects = false,
+                Ok(false) => return is_late.then_some(Fate::NotMade),
+                Err(error) => return Some(not_made(error)),
+            }
+            let is_breath = attack.when == When::Breath && attack.ends == Ends::FinReset;
+            let begun = if it.shakes_hands { self.ask(it) } else { self.begin(attack, it) };
+            return match begun {
+                Err(_) => Some(Fate::NotMade),
+                Ok(()) => (is_breath && !it.shakes_hands).then_some(Fate::Vanished),
+            };
+        }
         if it.shakes_hands {
             let mut layer = it.layer.take()?;
             let result = self.shake_hands(attack, it, &mut *layer);
@@ -574,6 +592,13 @@ impl Volley<'_> {
     }
 }
 
+fn not_made(error: io::Error) -> Fate {
+    match NotOpen::from(error) {
+        NotOpen::Refused => Fate::Refused,
+        NotOpen::Busy | NotOpen::Failed(_) => Fate::NotMade,
+    }
+}
+
 /// The request and the FIN leave in one segment, since a quick server needs no time between them;
 /// in a breath the handshake's acknowledgement too.
 fn one_segment(socket: &Socket, when: When) -> io::Result<()> {
@@ -614,10 +639,11 @@ fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Waits for this, the end, or so long.
-fn wait_for(socket: &Socket, event: i16, most: Duration) {
-    let watched = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
-    poll(&mut [watched], i32::try_from(most.as_millis()).unwrap_or(i32::MAX));
+/// Waits for this, the end, or so long. False: neither has come.
+fn wait_for(socket: &Socket, event: i16, most: Duration) -> bool {
+    let mut watched = [libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 }];
+    poll(&mut watched, i32::try_from(most.as_millis()).unwrap_or(i32::MAX));
+    watched[0].revents != 0
 }
 
 fn poll(watched: &mut [libc::pollfd], milliseconds: i32) {

@@ -41,7 +41,7 @@ pub fn parts(
     if is_queued && options.open <= others {
         return Vec::new();
     }
-    let mut most = options.open.saturating_sub(others).max(1);
+    let mut most = options.open.saturating_sub(others).min(usual.at_once).max(1);
     let mut volley = volley.to_vec();
     if usual.one_at_a_time && options.attacks.is_empty() {
         // All wait for each other, in the control too.
@@ -83,6 +83,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
         time: Duration::ZERO,
         one_at_a_time: options.open == 1,
         reads_to_end: false,
+        at_once: usize::MAX,
     };
     let is_outside = options.spawn.is_empty();
     let canaries = if is_outside { canaries(options.open) } else { 0 };

@@ -18,10 +18,8 @@ use super::victim::{Death, How, Process, Spawned};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server may need beyond its usual time.
 const MARGIN: Duration = Duration::from_millis(60);
-/// An answer is over when nothing has come for so long.
-const QUIET: Duration = Duration::from_millis(100);
-/// The same of the first answer, which says how long the others are.
-const FIRST_QUIET: Duration = Duration::from_secs(1);
+/// An answer is over when nothing has come for so long, if it is shorter than the first was.
+const QUIET: Duration = Duration::from_secs(1);
 /// Who refuses now and after this time is dead.
 const LATER: Duration = Duration::from_secs(2);
 /// How long a server that was started may need until it listens.
@@ -75,6 +73,8 @@ pub struct Usual {
     pub one_at_a_time: bool,
     /// It reads until the end of the request, before it answers.
     pub reads_to_end: bool,
+    /// So many connect at once: the queue of its listener is short.
+    pub at_once: usize,
 }
 
 /// What has become of the attacks of one kind.
@@ -148,6 +148,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
             time: Duration::from_millis(200),
             one_at_a_time: options.open == 1,
             reads_to_end: false,
+            at_once: usize::MAX,
         },
         spawned,
         process,
@@ -270,11 +271,11 @@ impl Session<'_> {
         self.gate.pass(&"polite");
         self.polite += 1;
         held.say(self.options.requests.first(), PATIENCE);
-        let mut answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE / 3);
+        let mut answer = held.answer(usize::MAX, QUIET, PATIENCE / 3);
         self.usual.reads_to_end = answer == Answer::Silent;
         if self.usual.reads_to_end {
             held.end_request();
-            answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE);
+            answer = held.answer(usize::MAX, QUIET, PATIENCE);
         }
         if let Some(error) = held.refusal.take() {
             return Err(format!("TLS: {error}"));
@@ -465,7 +466,7 @@ impl Session<'_> {
         let most = self.options.open.saturating_sub(self.canaries.len()).max(1);
         let mut left = clients;
         while left > 0 {
-            let together = left.min(at_once.max(4)).min(most);
+            let together = left.min(at_once.max(4)).min(most).min(self.usual.at_once);
             left -= together;
             let patience = self.patience(together);
             let mut clients = Vec::new();
@@ -474,11 +475,15 @@ impl Session<'_> {
                     return Sign::NoMore;
                 }
                 self.polite += 1;
+                let begun = Instant::now();
                 match self.ask() {
                     Ok(held) => clients.push(held),
                     Err(NotOpen::Refused) => return self.refused(),
-                    // It cannot take so many.
                     Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
+                }
+                // The queue was full: Linux tries again after a second.
+                if begun.elapsed() > LATER / 4 {
+                    self.usual.at_once = clients.len().saturating_sub(2).max(1);
                 }
             }
             let mut sign = Sign::Fine;
