@@ -22,7 +22,8 @@
 //   getpeername          asks who has come, and drops who has gone
 //   read-to-eof          takes all until the end for the request
 //   serves=N             ends with status 0 after N clients (not with pool, epoll)
-//   supervise            a parent starts it again when it has died; the port is closed meanwhile
+//   supervise            a parent starts it again when it has died; the port, which must be given,
+//                        is closed meanwhile
 //   inherit              the same, with the parent's listener, which stays open
 //   ignore               ignores SIGPIPE
 //   flag                 writes with MSG_NOSIGNAL
@@ -434,13 +435,10 @@ int main(int argc, char **argv) {
         signal(SIGPIPE, SIG_IGN);
     }
     bool is_pool = is(mode, "pool");
-    int listener = bind_and_listen();
+    bool own = supervise && !is_pool; // each process opens the port itself
+    int listener = own ? -1 : bind_and_listen();
     printf("%d\n", port);
     fflush(stdout);
-    if (supervise && !is_pool) {
-        close(listener);
-        listener = -1;
-    }
     if (supervise || inherit || is_pool) {
         keep_running(is_pool ? WORKERS : 1, listener, supervise || inherit);
     }
