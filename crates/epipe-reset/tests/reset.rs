@@ -475,7 +475,7 @@ fn serve_few(count: usize) -> String {
     address
 }
 
-/// Listens only while it serves nobody: others are refused.
+/// Listens only while it serves no client; others are refused.
 fn serve_and_refuse() -> String {
     let mut listener = loopback();
     let address = listener.local_addr().unwrap();
