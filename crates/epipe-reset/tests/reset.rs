@@ -1,6 +1,7 @@
 //! The program kills what can be killed, leaves the rest alone, and says no more than it has seen.
 
-#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))] // it calls this machine's compiler
+// It calls the compiler of this machine.
+#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "calls poll")]
 #![allow(clippy::unwrap_used, reason = "a test")]
