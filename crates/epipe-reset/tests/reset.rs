@@ -45,7 +45,11 @@ fn run(line: &str) -> Ran {
 
 /// The verdict's line of `--json`, of a run whose lines all keep to the schema.
 fn verdict(line: &str) -> (Value, Ran) {
-    let ran = run(&format!("--json {line}"));
+    verdict_of(&line.split_whitespace().collect::<Vec<_>>())
+}
+
+fn verdict_of(words: &[&str]) -> (Value, Ran) {
+    let ran = run_words(&[&["--json"], words].concat());
     let lines: Vec<Value> = ran.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let forms = SCHEMA["oneOf"].as_array().unwrap();
     for line in &lines {
@@ -62,7 +66,7 @@ fn verdict(line: &str) -> (Value, Ran) {
         "survived" => 0,
         _ => 2,
     };
-    if !line.contains("--expect") {
+    if !words.contains(&"--expect") {
         assert_eq!(ran.status, Some(status), "{ran:?}");
     }
     (last, ran)
@@ -286,6 +290,11 @@ fn what_cannot_be_tried_is_refused_with_status_2() {
         ("localhost:1 --send no-such-file", "--send no-such-file: No such file"),
         ("localhost:1 --send x --request tls", "--send"),
         ("localhost:1 --send /dev/null", "an empty request asks nothing"),
+        (
+            "localhost:1 --tls",
+            if cfg!(feature = "tls") { "nothing listens" } else { "--features tls" },
+        ),
+        ("localhost:1 --attack breath+hello", "+hello and +handshake need --tls"),
         ("localhost:1 --spawn", "--spawn needs a command"),
         ("localhost:1 --spawn ./no-such-program", "--spawn ./no-such-program: No such file"),
         ("localhost:1 --spawn false", "no verdict: the server exited with status 1"),
@@ -407,6 +416,16 @@ fn from_outside_a_death_is_seen_and_the_line_kills_again() {
         assert_eq!(ran.status, Some(1), "{verdict}: {ran:?}");
         assert_eq!(server.end().unwrap().signal(), Some(libc::SIGPIPE), "{ran:?}");
     });
+}
+
+#[test]
+fn words_are_quoted_for_json_and_for_the_shell() {
+    let port = free_port();
+    let command = format!("# \"'\\\t\u{1}ü\nexec \"$0\" port={port}");
+    let target = format!("localhost:{port}");
+    let (verdict, ran) = verdict_of(&[&target, "--spawn", "sh", "-c", &command, &ZOO]);
+    assert_eq!(verdict["verdict"], "killed", "{ran:?}");
+    assert_eq!(paste(&verdict).status, Some(1), "{verdict}");
 }
 
 #[test]
