@@ -3,14 +3,14 @@
 // It calls the compiler of this machine.
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 #![allow(missing_docs, reason = "a test")]
-#![allow(unsafe_code, reason = "calls poll")]
+#![allow(unsafe_code, reason = "calls poll and kill")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -135,6 +135,7 @@ impl Server {
     fn zoo(words: &str) -> Server {
         let mut command = Command::new(&*ZOO);
         command.args(words.split_whitespace()).stdout(Stdio::piped()).current_dir(FOLDER);
+        command.process_group(0); // its workers too
         let mut process = command.spawn().unwrap();
         let mut port = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut port).unwrap();
@@ -165,8 +166,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Ok(None) = self.process.try_wait() {
+            // SAFETY: it touches no memory. No other group has the number of a child that runs.
+            unsafe { libc::kill(-(self.process.id() as i32), libc::SIGKILL) };
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
     }
 }
 
