@@ -14,6 +14,7 @@
 //   pause=5              milliseconds between chunks
 //   check                stops at the first write that fails; loop always does
 //   bye                  says "bye" when a write has failed
+//   idle=0               milliseconds without a request after which it hangs up; 0: never, as epoll
 //   banner               speaks first
 //   echo                 answers what it has read, again and again
 //   keep                 answers again and again
@@ -48,7 +49,7 @@
 #include <unistd.h>
 
 static const char *mode = "sequential", *policy = "one", *path = NULL;
-static double think = 0, pause_ms = 5;
+static double think = 0, pause_ms = 5, idle = 0;
 static int port = 0, backlog = 64, serves = -1, size = 100;
 static bool check, bye, banner, echo, keep, rdhup_before, rdhup_after, peername, to_eof, supervise,
     inherit, ignore, flag, panic;
@@ -142,6 +143,8 @@ static bool answer(int client, const char *data, size_t length) {
 static bool greet(int client) {
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
+    struct timeval most = {(time_t)(idle / 1000), (suseconds_t)(idle * 1000) % 1000000};
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
     if (peername && getpeername(client, (struct sockaddr *)&peer, &length) == -1) {
         return false;
     }
@@ -400,7 +403,7 @@ static void parse(char *word) {
         {"inherit", .flag = &inherit}, {"ignore", .flag = &ignore}, {"flag", .flag = &flag},
         {"panic", .flag = &panic}, {"port", .number = &port}, {"backlog", .number = &backlog},
         {"serves", .number = &serves}, {"size", .number = &size}, {"think", .ms = &think},
-        {"pause", .ms = &pause_ms}, {"mode", .text = &mode}, {"write", .text = &policy},
+        {"pause", .ms = &pause_ms}, {"idle", .ms = &idle}, {"mode", .text = &mode}, {"write", .text = &policy},
         {"unix", .text = &path},
     };
     char *value = strchr(word, '=');
