@@ -403,8 +403,8 @@ static void parse(char *word) {
         {"inherit", .flag = &inherit}, {"ignore", .flag = &ignore}, {"flag", .flag = &flag},
         {"panic", .flag = &panic}, {"port", .number = &port}, {"backlog", .number = &backlog},
         {"serves", .number = &serves}, {"size", .number = &size}, {"think", .ms = &think},
-        {"pause", .ms = &pause_ms}, {"idle", .ms = &idle}, {"mode", .text = &mode}, {"write", .text = &policy},
-        {"unix", .text = &path},
+        {"pause", .ms = &pause_ms}, {"idle", .ms = &idle}, {"mode", .text = &mode},
+        {"write", .text = &policy}, {"unix", .text = &path},
     };
     char *value = strchr(word, '=');
     if (value) {
