@@ -8,9 +8,11 @@ use std::time::Duration;
 use lexopt::{Arg, ValueExt};
 use socket2::SockAddr;
 
-use super::attack::{Attack, Random};
+use super::attack::{Attack, Random, Stage};
 use super::net::Requests;
 use super::request;
+#[cfg(feature = "tls")]
+use super::tls::layers;
 
 pub const USAGE: &str = "usage: epipe-reset HOST:PORT | unix:PATH [OPTION]... [--spawn COMMAND...]";
 
@@ -32,6 +34,8 @@ What it asks
                        smtp, postgresql
   --path PATH          of http (default: /); a large answer can be broken in
                        more ways
+  --tls                all this within TLS, whose handshake it attacks too; any
+                       certificate is good (feature tls)
   --send FILE          the bytes of a request instead; repeated: pipelined
 
 How it sees a death
@@ -119,7 +123,7 @@ impl Options {
             target: address.to_string(),
             addresses: vec![address.into()],
             is_remote: false,
-            requests: Requests { list: vec![b"x".to_vec()] },
+            requests: Requests { list: vec![b"x".to_vec()], tls: None },
             spawn: Vec::new(),
             pid: i32::try_from(pid).ok(),
             time: Duration::from_secs(10),
@@ -159,7 +163,7 @@ pub fn parse() -> Result<Command> {
     let (mut rate, mut open, mut total) = (None, None, None);
     let (mut allowed, mut log, mut expect): (Option<String>, _, _) = (None, None, None);
     let [mut polite, mut keep_going, mut dry_run, mut gentle] = [false; 4];
-    let [mut json, mut quiet, mut self_test] = [false; 3];
+    let [mut json, mut quiet, mut self_test, mut tls] = [false; 4];
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("request") => request = Some(parser.value()?.string()?),
@@ -171,6 +175,7 @@ pub fn parse() -> Result<Command> {
                     return Err("--spawn needs a command".into());
                 }
             }
+            Arg::Long("tls") => tls = true,
             Arg::Long("pid") => pid = Some(number("--pid", &parser.value()?, 1.0, 1e9)? as i32),
             Arg::Long("time") => time = number("--time", &parser.value()?, 0.1, 1e6)?,
             Arg::Long("seed") => {
@@ -265,6 +270,19 @@ pub fn parse() -> Result<Command> {
     if list.iter().any(Vec::is_empty) {
         return Err("an empty request asks nothing".into());
     }
+    let tls = match tls {
+        true => {
+            again.push("--tls".into());
+            Some(layers(if host.is_empty() { "localhost" } else { &host })?)
+        }
+        false => None,
+    };
+    if tls.is_none() && attacks.iter().any(|attack| attack.stage != Stage::Done) {
+        return Err("--attack: +hello and +handshake need --tls".into());
+    }
+    if tls.is_some() && attacks.iter().any(|attack| attack.queued && attack.stage != Stage::Hello) {
+        return Err("--attack: with --tls, +queued needs +hello".into());
+    }
     if let Some(allowed) = allowed.filter(|_| is_remote) {
         again.extend(["--allow-remote".into(), allowed]);
     }
@@ -272,7 +290,7 @@ pub fn parse() -> Result<Command> {
         target,
         addresses,
         is_remote,
-        requests: Requests { list },
+        requests: Requests { list, tls },
         spawn,
         pid,
         time: Duration::from_secs_f64(time),
@@ -291,6 +309,11 @@ pub fn parse() -> Result<Command> {
         self_test,
         again,
     })))
+}
+
+#[cfg(not(feature = "tls"))]
+fn layers(_: &str) -> Result<super::net::NewLayer> {
+    Err("--tls: this program is built without TLS: cargo install epipe-reset --features tls".into())
 }
 
 fn number(option: &str, value: &std::ffi::OsStr, least: f64, most: f64) -> Result<f64> {

@@ -10,6 +10,7 @@ pub struct Attack {
     pub when: When,
     pub asks: Asks,
     pub ends: Ends,
+    pub stage: Stage,
     /// Behind a connection that occupies the server until all attacks have vanished.
     pub queued: bool,
 }
@@ -48,9 +49,25 @@ pub enum Ends {
     Reset,
 }
 
+/// How much of TLS's handshake is done before the client asks. Without `--tls` it is `Done`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Nothing: the ClientHello is what it asks.
+    Hello,
+    /// The server has sent its part. The client finishes, and asks in the same breath.
+    Within,
+    /// All.
+    Done,
+}
+
 impl Attack {
-    pub const BREATH: Attack =
-        Attack { when: When::Breath, asks: Asks::Once, ends: Ends::FinReset, queued: false };
+    pub const BREATH: Attack = Attack {
+        when: When::Breath,
+        asks: Asks::Once,
+        ends: Ends::FinReset,
+        stage: Stage::Done,
+        queued: false,
+    };
 
     pub const fn pipelined(self) -> Attack {
         Attack { asks: Asks::Pipelined, ..self }
@@ -74,6 +91,11 @@ impl Attack {
         if self.ends == Ends::Reset {
             kind.push_str("+no-fin");
         }
+        kind.push_str(match self.stage {
+            Stage::Hello => "+hello",
+            Stage::Within => "+handshake",
+            Stage::Done => "",
+        });
         if self.queued {
             kind.push_str("+queued");
         }
@@ -109,13 +131,19 @@ impl Attack {
                 "pipelined" => attack.asks = Asks::Pipelined,
                 "byte" => attack.asks = Asks::OneByteMore,
                 "no-fin" => attack.ends = Ends::Reset,
+                "hello" => attack.stage = Stage::Hello,
+                "handshake" => attack.stage = Stage::Within,
                 "queued" => attack.queued = true,
                 _ => {
                     return Err(format!(
-                        "+{word} is unknown; an attack has +pipelined, +byte, +no-fin, +queued"
+                        "+{word} is unknown; an attack has +pipelined, +byte, +no-fin, +hello, \
+                         +handshake, +queued"
                     ));
                 }
             }
+        }
+        if attack.when == When::Full && attack.stage == Stage::Hello {
+            return Err("full goes on asking, and there is one ClientHello".into());
         }
         Ok(attack)
     }
@@ -181,11 +209,14 @@ const GRID: [u64; 24] = [
 
 /// The volleys of one cycle: each is fired at once. The first cycle is in order, from what kills
 /// most to what kills least; later ones are shuffled, and so are their delays.
-pub fn cycle(number: u64, is_slow: bool, random: &mut Random) -> Vec<Vec<Attack>> {
+pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<Vec<Attack>> {
     let breath = Attack::BREATH;
     let byte = Attack { asks: Asks::OneByteMore, ..breath };
     let no_fin = Attack { ends: Ends::Reset, ..breath };
-    let queued = Attack { queued: true, ..breath };
+    let within = Attack { stage: Stage::Within, ..breath };
+    // What waits for an accept, or in a queue, has no handshake.
+    let first = Attack { stage: if tls { Stage::Hello } else { Stage::Done }, ..breath };
+    let queued = Attack { queued: true, ..first };
     let delays = grid(number, random);
     let each = |attack: Attack| -> Vec<Attack> {
         delays.iter().map(|&delay| Attack { when: When::Late(delay), ..attack }).collect()
@@ -197,7 +228,8 @@ pub fn cycle(number: u64, is_slow: bool, random: &mut Random) -> Vec<Vec<Attack>
             Attack { when: when(delay), ..breath }
         })
     };
-    let pauses = some([0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0], When::Pause);
+    let pauses = some([0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0], When::Pause)
+        .map(|pause| Attack { stage: first.stage, ..pause });
     let first_bytes = some([0.0, 0.0, 0.1, 0.5, 1.0, 3.0, 10.0, 30.0], When::FirstByte);
     let mut volleys = vec![
         vec![breath],
@@ -215,6 +247,9 @@ pub fn cycle(number: u64, is_slow: bool, random: &mut Random) -> Vec<Vec<Attack>
         // The first breath alone says as much as more of them.
         volleys[1..].rotate_left(2);
     }
+    if tls {
+        volleys.splice(0..0, [vec![first], vec![first; 8], vec![within; 4], each(first)]);
+    }
     if number > 0 {
         random.shuffle(&mut volleys);
     }
@@ -223,8 +258,8 @@ pub fn cycle(number: u64, is_slow: bool, random: &mut Random) -> Vec<Vec<Attack>
 }
 
 /// The kinds that a cycle has.
-pub fn kinds() -> BTreeSet<String> {
-    cycle(0, false, &mut Random(0)).concat().iter().map(Attack::kind).collect()
+pub fn kinds(tls: bool) -> BTreeSet<String> {
+    cycle(0, false, tls, &mut Random(0)).concat().iter().map(Attack::kind).collect()
 }
 
 /// In ascending order: a server that takes one client at a time meets the first whose time has not
@@ -249,7 +284,7 @@ mod tests {
     fn an_attack_that_is_printed_can_be_read() {
         let mut random = Random(7);
         for number in 0..20 {
-            for attack in cycle(number, number % 2 == 1, &mut random).concat() {
+            for attack in cycle(number, number % 2 == 1, number % 3 == 1, &mut random).concat() {
                 assert_eq!(Attack::parse(&attack.to_string()), Ok(attack));
             }
         }

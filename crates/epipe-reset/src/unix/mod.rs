@@ -9,6 +9,8 @@ mod report;
 mod request;
 mod self_test;
 mod session;
+#[cfg(feature = "tls")]
+mod tls;
 mod victim;
 
 use std::io::{self, Write};

@@ -9,31 +9,55 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
 
-use super::attack::{Asks, Attack, Ends, When};
+use super::attack::{Asks, Attack, Ends, Stage, When};
 use super::gate::Gate;
 
 /// What the clients say.
 pub struct Requests {
     /// One each; never empty.
     pub list: Vec<Vec<u8>>,
+    pub tls: Option<NewLayer>,
 }
 
 impl Requests {
-    pub fn first(&self) -> &[u8] {
-        &self.list[0]
-    }
-
-    fn of(&self, asks: Asks) -> Vec<u8> {
-        let first = self.first();
-        let next = self.list.get(1).map_or(first, |next| next);
-        match asks {
-            Asks::Once => first.to_vec(),
-            Asks::Pipelined if self.list.len() == 1 => [first, first].concat(),
-            Asks::Pipelined => self.list.concat(),
-            Asks::OneByteMore => [first, &next[..next.len().min(1)]].concat(),
-        }
+    pub fn first(&self) -> Request<'_> {
+        Request { bytes: &self.list[0], tls: self.tls.as_ref() }
     }
 }
+
+/// What a polite client says.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    bytes: &'a [u8],
+    tls: Option<&'a NewLayer>,
+}
+
+/// What one connection says of these.
+fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
+    let first = &requests[0];
+    let next = requests.get(1).unwrap_or(first);
+    match asks {
+        Asks::Once => first.clone(),
+        Asks::Pipelined if requests.len() == 1 => [&first[..], first].concat(),
+        Asks::Pipelined => requests.concat(),
+        Asks::OneByteMore => [first, &next[..next.len().min(1)]].concat(),
+    }
+}
+
+/// TLS between the requests and a socket.
+pub trait Layer {
+    /// The bytes to send, with those of the handshake that are due.
+    fn say(&mut self, plain: &[u8]) -> io::Result<Vec<u8>>;
+    /// Takes what has come: so many bytes of an answer.
+    fn hear(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Whether an attack at this stage asks now.
+    fn has_come_to(&self, stage: Stage) -> bool;
+    /// The bytes of a polite end.
+    fn close(&mut self) -> io::Result<Vec<u8>>;
+}
+
+/// Makes that of a connection.
+pub type NewLayer = Box<dyn Fn() -> io::Result<Box<dyn Layer>>>;
 
 /// Why a connection was not made.
 #[derive(Debug)]
@@ -71,11 +95,18 @@ pub enum Answer {
 /// A connection that is held open; a FIN ends it.
 pub struct Held {
     socket: Socket,
+    layer: Option<Box<dyn Layer>>,
+    /// What it asks after the handshake, as an attack does.
+    request: Vec<u8>,
+    ends_request: bool,
+    unsent: Vec<u8>,
     since: Instant,
     bytes: usize,
     last: Duration,
     over: bool,
     first_byte: Option<u8>,
+    /// Why this side has ended it.
+    pub refusal: Option<io::Error>,
 }
 
 impl Held {
@@ -84,34 +115,74 @@ impl Held {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         socket.connect_timeout(address, patience)?;
         socket.set_nonblocking(true)?;
-        let (since, last) = (Instant::now(), Duration::ZERO);
-        Ok(Held { socket, since, bytes: 0, last, over: false, first_byte: None })
+        Ok(Held {
+            socket,
+            layer: None,
+            request: Vec::new(),
+            ends_request: false,
+            unsent: Vec::new(),
+            since: Instant::now(),
+            bytes: 0,
+            last: Duration::ZERO,
+            over: false,
+            first_byte: None,
+            refusal: None,
+        })
     }
 
-    /// Sends; a connection that ends meanwhile is over, which `answer` reports.
-    pub fn say(&mut self, mut request: &[u8], patience: Duration) {
+    /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS this begins
+    /// the handshake, and `answer` goes on with it.
+    pub fn say(&mut self, request: Request<'_>, patience: Duration) {
         self.since = Instant::now();
-        while !request.is_empty() {
-            match self.socket.send(request) {
-                Ok(sent) => request = &request[sent..],
-                Err(error) if is_again(&error) => {
-                    self.listen();
-                    if self.over || self.since.elapsed() > patience {
-                        return;
-                    }
-                    thread::sleep(Duration::from_millis(1));
-                }
+        let bytes = match request.tls {
+            None => Ok(request.bytes.to_vec()),
+            Some(new) => {
+                self.request = request.bytes.to_vec();
+                new().and_then(|layer| self.layer.insert(layer).say(&[]))
+            }
+        };
+        self.send(bytes);
+        while !self.unsent.is_empty() && !self.over && self.since.elapsed() < patience {
+            thread::sleep(Duration::from_millis(1));
+            self.listen();
+        }
+    }
+
+    /// Sends what it can of this, behind what is left.
+    fn send(&mut self, bytes: io::Result<Vec<u8>>) {
+        match bytes {
+            Ok(bytes) => self.unsent.extend(bytes),
+            Err(error) => {
+                self.over = true;
+                self.refusal = Some(error);
+            }
+        }
+        while !self.unsent.is_empty() && !self.over {
+            match self.socket.send(&self.unsent) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(error) if is_again(&error) => return,
                 Err(_) => {
+                    self.unsent.clear();
                     self.listen();
                     self.over = true;
-                    return;
                 }
             }
         }
     }
 
     /// Ends the request, for a server that waits for that.
-    pub fn end_request(&self) {
+    pub fn end_request(&mut self) {
+        self.ends_request = true;
+        if self.request.is_empty() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(layer) = &mut self.layer {
+            let bytes = layer.close();
+            self.send(bytes);
+        }
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
@@ -125,20 +196,46 @@ impl Held {
         self.first_byte
     }
 
-    /// Reads what is there.
+    /// Reads what is there, and sends what may leave now.
     fn listen(&mut self) {
         let mut buffer = vec![0; 65536];
         while !self.over {
             match self.socket.read(&mut buffer) {
                 Ok(0) => self.over = true,
-                Ok(count) => {
-                    self.first_byte.get_or_insert(buffer[0]);
-                    self.bytes += count;
-                    self.last = self.since.elapsed();
-                }
-                Err(error) if is_again(&error) => return,
+                Ok(count) => self.hear(&buffer[..count]),
+                Err(error) if is_again(&error) => break,
                 Err(_) => self.over = true,
             }
+        }
+        self.send(Ok(Vec::new()));
+        let Some(layer) = &mut self.layer else {
+            return;
+        };
+        if !self.request.is_empty() && layer.has_come_to(Stage::Done) {
+            self.since = Instant::now();
+            let bytes = layer.say(&std::mem::take(&mut self.request));
+            self.send(bytes);
+            if self.ends_request {
+                self.end();
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let mut count = bytes.len();
+        match &mut self.layer {
+            None => drop(self.first_byte.get_or_insert(bytes[0])),
+            Some(layer) => {
+                let heard = layer.hear(bytes);
+                count = *heard.as_ref().unwrap_or(&0);
+                let bytes = heard.and_then(|_| layer.say(&[]));
+                acknowledge(&self.socket);
+                self.send(bytes);
+            }
+        }
+        if count > 0 {
+            self.bytes += count;
+            self.last = self.since.elapsed();
         }
     }
 
@@ -171,7 +268,7 @@ impl Held {
 impl Drop for Held {
     /// A close with unread bytes resets, and that is not polite.
     fn drop(&mut self) {
-        self.end_request();
+        self.end();
         self.listen();
     }
 }
@@ -194,8 +291,11 @@ pub enum Fate {
 struct Waiting {
     index: usize,
     socket: Socket,
+    layer: Option<Box<dyn Layer>>,
+    /// It asks after the handshake.
+    shakes_hands: bool,
     request: Vec<u8>,
-    /// When it vanishes; of one that waits for the first byte not known yet.
+    /// When it vanishes; of one that waits for something not known yet.
     due: Option<Instant>,
     asked: Instant,
     /// When the server last took a byte.
@@ -246,11 +346,18 @@ impl Volley<'_> {
             let mut index = 0;
             while index < waiting.len() {
                 let attack = &self.attacks[waiting[index].index];
+                let goes_on =
+                    waiting[index].shakes_hands && self.unread(&waiting[index].socket) > Some(0);
                 match self.step(attack, &mut waiting[index]) {
                     Some(fate) => {
                         let ended = waiting.remove(index);
                         vanish(ended.socket, attack.ends, fate == Fate::Vanished);
                         fates[ended.index] = fate;
+                    }
+                    None if goes_on => {
+                        // That took its time, and others may be due.
+                        rest = Duration::ZERO;
+                        break;
                     }
                     None => {
                         if let Some(due) = waiting[index].due {
@@ -293,42 +400,93 @@ impl Volley<'_> {
             // From now on every end of it resets, that of this process too.
             socket.set_linger(Some(Duration::ZERO))?;
         }
+        let mut layer = self.requests.tls.as_ref().map(|new| new()).transpose()?;
+        let shakes_hands = layer.is_some() && attack.stage != Stage::Hello;
         if matches!(attack.when, When::FirstByte(_) | When::Full) {
-            // The system gives its smallest. Before the connect, which announces it.
-            socket.set_recv_buffer_size(1)?;
+            // The system gives its smallest. Before the connect, which announces it. A server's part
+            // of a handshake needs more, or takes 200 ms.
+            socket.set_recv_buffer_size(if shakes_hands { 8192 } else { 1 })?;
         }
         let at_once = matches!(attack.when, When::Breath | When::Pause(_));
         // Without a FIN the reset would throw away what is held back.
-        if is_tcp && at_once && attack.ends == Ends::FinReset {
+        if is_tcp && at_once && !shakes_hands && attack.ends == Ends::FinReset {
             one_segment(&socket, attack.when)?;
         }
+        let request = match &mut layer {
+            Some(layer) if shakes_hands => layer.say(&[])?,
+            Some(layer) => said(&[layer.say(&[])?], attack.asks),
+            None => said(&self.requests.list, attack.asks),
+        };
         socket.connect_timeout(self.address, self.patience)?;
         socket.set_nonblocking(true)?;
         let now = Instant::now();
         let mut it = Waiting {
             index: 0,
             socket,
-            request: self.requests.of(attack.asks),
-            due: Some(now),
+            layer,
+            shakes_hands,
+            request,
+            due: None,
             asked: now,
             taken: now,
             ended: false,
         };
-        match attack.when {
-            When::Pause(delay) => it.due = Some(now + delay),
-            When::Full => it.due = None,
-            When::Breath | When::Late(_) | When::FirstByte(_) => self.ask(&mut it)?,
+        if shakes_hands {
+            self.ask(&mut it)?;
+            return Ok(Some(it));
         }
-        match attack.when {
-            When::Breath if attack.ends == Ends::FinReset => {
-                vanish(it.socket, attack.ends, true);
-                return Ok(None);
-            }
-            When::Late(delay) => it.due = Some(Instant::now() + delay),
-            When::FirstByte(_) => it.due = None,
-            _ => {}
+        self.begin(attack, &mut it)?;
+        if attack.when == When::Breath && attack.ends == Ends::FinReset {
+            vanish(it.socket, attack.ends, true);
+            return Ok(None);
         }
         Ok(Some(it))
+    }
+
+    /// Asks, or says when, and when it vanishes.
+    fn begin(&self, attack: &Attack, it: &mut Waiting) -> io::Result<()> {
+        if !matches!(attack.when, When::Pause(_) | When::Full) {
+            self.ask(it)?;
+        }
+        it.asked = Instant::now();
+        it.taken = it.asked;
+        it.due = match attack.when {
+            When::Breath => Some(it.asked),
+            When::Pause(delay) | When::Late(delay) => Some(it.asked + delay),
+            When::FirstByte(_) | When::Full => None,
+        };
+        Ok(())
+    }
+
+    /// Goes on with the handshake, and begins when it has come so far.
+    fn shake_hands(
+        &self,
+        attack: &Attack,
+        it: &mut Waiting,
+        layer: &mut dyn Layer,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 65536];
+        loop {
+            match it.socket.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    layer.hear(&buffer[..count])?;
+                    acknowledge(&it.socket);
+                }
+                Err(error) if is_again(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if !layer.has_come_to(attack.stage) {
+            it.request = layer.say(&[])?;
+            return self.ask(it);
+        }
+        it.shakes_hands = false;
+        it.request = layer.say(&said(&self.requests.list, attack.asks))?;
+        if !self.address.is_unix() {
+            one_segment(&it.socket, attack.when)?;
+        }
+        self.begin(attack, it)
     }
 
     fn ask(&self, it: &mut Waiting) -> io::Result<()> {
@@ -348,6 +506,13 @@ impl Volley<'_> {
     /// What has become of it, if anything.
     fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
         let now = Instant::now();
+        let is_late = now - it.asked > self.patience;
+        if it.shakes_hands {
+            let mut layer = it.layer.take()?;
+            let result = self.shake_hands(attack, it, &mut *layer);
+            it.layer = Some(layer);
+            return (result.is_err() || it.shakes_hands && is_late).then_some(Fate::NotMade);
+        }
         if let Some(due) = it.due {
             let is_due = now >= due;
             if let When::Pause(_) = attack.when {
@@ -370,7 +535,6 @@ impl Volley<'_> {
                 Some(_) => is_due.then_some(Fate::Vanished),
             };
         }
-        let is_late = now - it.asked > self.patience;
         if let When::FirstByte(delay) = attack.when {
             match self.unread(&it.socket) {
                 None => return Some(Fate::NotMade),
@@ -381,7 +545,11 @@ impl Volley<'_> {
             return None;
         }
         if it.request.is_empty() {
-            it.request = self.requests.of(attack.asks);
+            let plain = said(&self.requests.list, attack.asks);
+            it.request = match &mut it.layer {
+                Some(layer) => layer.say(&plain).unwrap_or_default(),
+                None => plain,
+            };
         }
         match it.socket.send(&it.request) {
             Ok(sent) => {
@@ -409,6 +577,9 @@ impl Volley<'_> {
 /// The request and the FIN leave in one segment, since a quick server needs no time between them;
 /// in a breath the handshake's acknowledgement too.
 fn one_segment(socket: &Socket, when: When) -> io::Result<()> {
+    if !matches!(when, When::Breath | When::Pause(_)) {
+        return Ok(());
+    }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         if when == When::Breath {
@@ -421,6 +592,14 @@ fn one_segment(socket: &Socket, when: When) -> io::Result<()> {
         let _ = when;
         socket.set_tcp_nodelay(true)
     }
+}
+
+/// A server whose handshake takes several writes waits for that, and a delayed one takes 40 ms.
+fn acknowledge(socket: &Socket) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_quickack(true);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = socket;
 }
 
 /// Its linger is 0: the close resets.

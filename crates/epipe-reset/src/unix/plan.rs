@@ -70,7 +70,7 @@ pub fn volleys(
 ) -> Vec<Vec<Attack>> {
     let is_slow = usual.time >= Duration::from_millis(20);
     match options.attacks.is_empty() {
-        true => attack::cycle(number, is_slow, random),
+        true => attack::cycle(number, is_slow, options.requests.tls.is_some(), random),
         false => vec![options.attacks.clone()],
     }
 }

@@ -235,7 +235,8 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
         list.push(format!("{kind}: {why}"));
     }
     if options.attacks.is_empty() {
-        for kind in attack::kinds().into_iter().filter(|kind| !outcome.kinds.contains_key(kind)) {
+        let kinds = attack::kinds(options.requests.tls.is_some());
+        for kind in kinds.into_iter().filter(|kind| !outcome.kinds.contains_key(kind)) {
             list.push(format!("{kind}: the time was over (--time)"));
         }
     }

@@ -22,7 +22,7 @@ pub fn warm_up() {
         return;
     };
     if let Ok(address) = listener.local_addr() {
-        let requests = Requests { list: vec![b"x".to_vec()] };
+        let requests = Requests { list: vec![b"x".to_vec()], tls: None };
         let volley = Volley {
             address: &address.into(),
             requests: &requests,

@@ -225,7 +225,7 @@ impl Session<'_> {
         let by = Instant::now() + if self.spawned.is_some() { START } else { Duration::ZERO };
         loop {
             let why = match self.connect() {
-                Ok(held) => match self.first_answer(held) {
+                Ok(held) => match self.first_answer(held)? {
                     Answer::Dropped => {
                         "it ends the connection of a polite client and answers nothing: is this \
                          what it expects? (--request, --send)"
@@ -266,7 +266,7 @@ impl Session<'_> {
         }
     }
 
-    fn first_answer(&mut self, mut held: Held) -> Answer {
+    fn first_answer(&mut self, mut held: Held) -> std::result::Result<Answer, String> {
         self.gate.pass(&"polite");
         self.polite += 1;
         held.say(self.options.requests.first(), PATIENCE);
@@ -276,10 +276,13 @@ impl Session<'_> {
             held.end_request();
             answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE);
         }
-        if held.first_byte() == Some(0x15) {
-            self.report.note("it seems to speak TLS, and not to understand: --request tls");
+        if let Some(error) = held.refusal.take() {
+            return Err(format!("TLS: {error}"));
         }
-        answer
+        if held.first_byte() == Some(0x15) {
+            self.report.note("it seems to speak TLS, and not to understand: --request tls, --tls");
+        }
+        Ok(answer)
     }
 
     /// To the first of the addresses that answers.
