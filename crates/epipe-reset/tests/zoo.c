@@ -22,6 +22,7 @@
 //   rdhup-after          looks for it after that, before it writes
 //   getpeername          asks who has come, and drops who has gone
 //   read-to-eof          takes all until the end for the request
+//   places=0             with thread: hangs up on those that come while so many are connected
 //   serves=N             ends with status 0 after N clients (not with pool, epoll)
 //   supervise            a parent starts it again when it has died; the port, which must be given,
 //                        is closed meanwhile
@@ -50,7 +51,8 @@
 
 static const char *mode = "sequential", *policy = "one", *path = NULL;
 static double think = 0, pause_ms = 5, idle = 0;
-static int port = 0, backlog = 64, serves = -1, size = 100;
+static int port = 0, backlog = 64, serves = -1, size = 100, places = 0;
+static _Atomic int open_now = 0;
 static bool check, bye, banner, echo, keep, rdhup_before, rdhup_after, peername, to_eof, supervise,
     inherit, ignore, flag, panic;
 static char *body;
@@ -197,6 +199,7 @@ static void *serve(void *argument) {
     }
     free(request);
     close(client);
+    open_now--;
     return NULL;
 }
 
@@ -331,6 +334,11 @@ static void serve_all(int listener) {
             fail("accept");
         }
         if (is(mode, "thread")) {
+            if (places > 0 && open_now >= places) {
+                close(client);
+                continue;
+            }
+            open_now++;
             in_thread(serve, client);
         } else if (is(mode, "duplex")) {
             in_thread(serve_duplex, client);
@@ -402,7 +410,7 @@ static void parse(char *word) {
         {"read-to-eof", .flag = &to_eof}, {"supervise", .flag = &supervise},
         {"inherit", .flag = &inherit}, {"ignore", .flag = &ignore}, {"flag", .flag = &flag},
         {"panic", .flag = &panic}, {"port", .number = &port}, {"backlog", .number = &backlog},
-        {"serves", .number = &serves}, {"size", .number = &size}, {"think", .ms = &think},
+        {"serves", .number = &serves}, {"places", .number = &places}, {"size", .number = &size}, {"think", .ms = &think},
         {"pause", .ms = &pause_ms}, {"idle", .ms = &idle}, {"mode", .text = &mode},
         {"write", .text = &policy}, {"unix", .text = &path},
     };
