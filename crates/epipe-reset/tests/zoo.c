@@ -410,9 +410,9 @@ static void parse(char *word) {
         {"read-to-eof", .flag = &to_eof}, {"supervise", .flag = &supervise},
         {"inherit", .flag = &inherit}, {"ignore", .flag = &ignore}, {"flag", .flag = &flag},
         {"panic", .flag = &panic}, {"port", .number = &port}, {"backlog", .number = &backlog},
-        {"serves", .number = &serves}, {"places", .number = &places}, {"size", .number = &size}, {"think", .ms = &think},
-        {"pause", .ms = &pause_ms}, {"idle", .ms = &idle}, {"mode", .text = &mode},
-        {"write", .text = &policy}, {"unix", .text = &path},
+        {"serves", .number = &serves}, {"places", .number = &places}, {"size", .number = &size},
+        {"think", .ms = &think}, {"pause", .ms = &pause_ms}, {"idle", .ms = &idle},
+        {"mode", .text = &mode}, {"write", .text = &policy}, {"unix", .text = &path},
     };
     char *value = strchr(word, '=');
     if (value) {
