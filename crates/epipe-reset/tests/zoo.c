@@ -14,6 +14,7 @@
 //   pause=5              milliseconds between chunks
 //   check                stops at the first write that fails; loop always does
 //   bye                  says "bye" when a write has failed
+//   idle=0               milliseconds without a request after which it hangs up; 0: never, as epoll
 //   banner               speaks first
 //   echo                 answers what it has read, again and again
 //   keep                 answers again and again
@@ -21,6 +22,7 @@
 //   rdhup-after          looks for it after that, before it writes
 //   getpeername          asks who has come, and drops who has gone
 //   read-to-eof          takes all until the end for the request
+//   places=0             with thread: hangs up on those that come while so many are connected
 //   serves=N             ends with status 0 after N clients (not with pool, epoll)
 //   supervise            a parent starts it again when it has died; the port, which must be given,
 //                        is closed meanwhile
@@ -48,8 +50,9 @@
 #include <unistd.h>
 
 static const char *mode = "sequential", *policy = "one", *path = NULL;
-static double think = 0, pause_ms = 5;
-static int port = 0, backlog = 64, serves = -1, size = 100;
+static double think = 0, pause_ms = 5, idle = 0;
+static int port = 0, backlog = 64, serves = -1, size = 100, places = 0;
+static _Atomic int open_now = 0;
 static bool check, bye, banner, echo, keep, rdhup_before, rdhup_after, peername, to_eof, supervise,
     inherit, ignore, flag, panic;
 static char *body;
@@ -142,6 +145,8 @@ static bool answer(int client, const char *data, size_t length) {
 static bool greet(int client) {
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
+    struct timeval most = {(time_t)(idle / 1000), (suseconds_t)(idle * 1000) % 1000000};
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
     if (peername && getpeername(client, (struct sockaddr *)&peer, &length) == -1) {
         return false;
     }
@@ -194,6 +199,7 @@ static void *serve(void *argument) {
     }
     free(request);
     close(client);
+    open_now--;
     return NULL;
 }
 
@@ -328,6 +334,11 @@ static void serve_all(int listener) {
             fail("accept");
         }
         if (is(mode, "thread")) {
+            if (places > 0 && open_now >= places) {
+                close(client);
+                continue;
+            }
+            open_now++;
             in_thread(serve, client);
         } else if (is(mode, "duplex")) {
             in_thread(serve_duplex, client);
@@ -399,9 +410,9 @@ static void parse(char *word) {
         {"read-to-eof", .flag = &to_eof}, {"supervise", .flag = &supervise},
         {"inherit", .flag = &inherit}, {"ignore", .flag = &ignore}, {"flag", .flag = &flag},
         {"panic", .flag = &panic}, {"port", .number = &port}, {"backlog", .number = &backlog},
-        {"serves", .number = &serves}, {"size", .number = &size}, {"think", .ms = &think},
-        {"pause", .ms = &pause_ms}, {"mode", .text = &mode}, {"write", .text = &policy},
-        {"unix", .text = &path},
+        {"serves", .number = &serves}, {"places", .number = &places}, {"size", .number = &size},
+        {"think", .ms = &think}, {"pause", .ms = &pause_ms}, {"idle", .ms = &idle},
+        {"mode", .text = &mode}, {"write", .text = &policy}, {"unix", .text = &path},
     };
     char *value = strchr(word, '=');
     if (value) {
