@@ -208,7 +208,7 @@ pub fn parse() -> Result<Command> {
     let target = match target {
         Some(target) => target,
         None if self_test => String::new(),
-        None => return Err(USAGE.into()),
+        None => return Err(format!("{USAGE}\n--help says more").into()),
     };
     if pid.is_some() && !spawn.is_empty() {
         return Err("--spawn watches the process that it starts; leave --pid out".into());
@@ -311,6 +311,9 @@ fn resolve(target: &str) -> Result<(String, Vec<SockAddr>)> {
         let address = SockAddr::unix(path).map_err(|error| format!("{target}: {error}"))?;
         return Ok((String::new(), vec![address]));
     }
+    if target.contains("//") {
+        return Err(format!("{target}: HOST:PORT, no URL; its path goes into --path").into());
+    }
     let Some((host, _)) = target.rsplit_once(':') else {
         return Err(format!("{target}: it should be HOST:PORT or unix:PATH\n{USAGE}").into());
     };
@@ -338,7 +341,7 @@ fn check_remote(
         Some(allowed) if allowed == host => Ok(true),
         Some(allowed) => Err(format!("--allow-remote {allowed}: the target is {host}").into()),
         None => Err(format!(
-            "{target} is {address}, which is not this machine. This program may crash or hang what it \
+            "{target} is {address}, which is not loopback. This program may crash or hang what it \
              connects to. If it is yours to crash: --allow-remote {host}"
         )
         .into()),

@@ -1,5 +1,6 @@
 //! What can be done to a server: how a client asks, and when and how it vanishes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -257,8 +258,8 @@ pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<
 }
 
 /// The kinds that a cycle has.
-pub fn kinds(tls: bool) -> impl Iterator<Item = String> {
-    cycle(0, false, tls, &mut Random(0)).into_iter().flatten().map(|attack| attack.kind())
+pub fn kinds(tls: bool) -> BTreeSet<String> {
+    cycle(0, false, tls, &mut Random(0)).concat().iter().map(Attack::kind).collect()
 }
 
 /// In ascending order: a server that takes one client at a time meets the first whose time has not

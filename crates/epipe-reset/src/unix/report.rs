@@ -172,7 +172,7 @@ impl Report {
             if let Some((line, tried)) = again {
                 let _ = writeln!(out, "again: {line}\n({tried})");
             }
-            if status == 0 && !self.is_quiet {
+            if !self.is_quiet {
                 for line in not_tried(options, outcome) {
                     let _ = writeln!(out, "not tried: {line}");
                 }
@@ -213,6 +213,9 @@ fn text(options: &Options, outcome: &Outcome) -> String {
 
 /// What the attacks have not covered, and why.
 fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
+    if !matches!(outcome.verdict, Verdict::Survived) || outcome.attacks == 0 {
+        return Vec::new();
+    }
     let mut list = vec![
         "a gap shorter than a system call: a server that looks for the end right before its only write"
             .to_owned(),
@@ -233,7 +236,7 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
     }
     if options.attacks.is_empty() {
         let kinds = attack::kinds(options.requests.tls.is_some());
-        for kind in kinds.filter(|kind| !outcome.kinds.contains_key(kind)) {
+        for kind in kinds.into_iter().filter(|kind| !outcome.kinds.contains_key(kind)) {
             list.push(format!("{kind}: the time was over (--time)"));
         }
     }

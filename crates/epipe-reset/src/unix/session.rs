@@ -223,49 +223,41 @@ impl Session<'_> {
     /// The first polite exchange, and what else is to be known before.
     fn first(&mut self) -> std::result::Result<(), String> {
         let by = Instant::now() + if self.spawned.is_some() { START } else { Duration::ZERO };
-        let mut held = loop {
-            let error = match self.connect() {
-                Ok(held) => break held,
+        loop {
+            let why = match self.connect() {
+                Ok(mut held) => match self.first_answer(&mut held) {
+                    Answer::Dropped => match &held.refusal {
+                        Some(error) => format!("TLS: {error}"),
+                        None => {
+                            "it ends the connection of a polite client and answers nothing: is \
+                             this what it expects? (--request, --send)"
+                                .into()
+                        }
+                    },
+                    Answer::Whole { bytes, after } => {
+                        self.usual = Usual { bytes, time: after, ..self.usual };
+                        break;
+                    }
+                    Answer::Silent => {
+                        self.report.note(
+                            "it has not answered a polite client: is this what it expects? \
+                             (--request, --send)",
+                        );
+                        break;
+                    }
+                },
                 Err(NotOpen::Refused) => "nothing listens".into(),
                 Err(NotOpen::Busy) => "it does not accept".into(),
                 Err(NotOpen::Failed(error)) => error.to_string(),
             };
+            // A server that is being started may not listen yet, or not for good.
             if let Some(death) = self.next_death(Duration::from_millis(20)) {
-                return Err(format!("before it listened, the server {}", death.how));
+                return Err(format!("the server {} before it answered", death.how));
             }
             if Instant::now() >= by {
-                return Err(format!("{}: {error}", self.options.target));
-            }
-        };
-        self.gate.pass(&"polite");
-        self.polite += 1;
-        held.say(self.options.requests.first(), PATIENCE);
-        let mut answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE / 3);
-        if answer == Answer::Silent {
-            held.end_request();
-            self.usual.reads_to_end = true;
-            answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE);
-        }
-        if held.first_byte() == Some(0x15) {
-            self.report.note("it seems to speak TLS, and not to understand: --request tls");
-        }
-        match answer {
-            Answer::Whole { bytes, after } => {
-                self.usual = Usual { bytes, time: after, ..self.usual };
-            }
-            Answer::Silent => self.report.note(
-                "it has not answered a polite client: is this what it expects? (--request, --send)",
-            ),
-            Answer::Dropped => {
-                if let Some(error) = &held.refusal {
-                    return Err(format!("TLS: {error}"));
-                }
-                let why = "it ends the connection of a polite client and answers nothing: is this \
-                           what it expects? (--request, --send)";
-                return Err(why.into());
+                return Err(format!("{}: {why}", self.options.target));
             }
         }
-        drop(held);
         if self.usual.bytes > 0 && self.options.open >= 2 {
             self.find_out_whether_one_at_a_time()?;
         }
@@ -275,6 +267,23 @@ impl Session<'_> {
             Sign::Replaced => Err("it ends the connection of the second polite client".into()),
             Sign::Dead { by, .. } | Sign::Ended(by) => Err(format!("after a polite client, {by}")),
         }
+    }
+
+    fn first_answer(&mut self, held: &mut Held) -> Answer {
+        self.gate.pass(&"polite");
+        self.polite += 1;
+        held.say(self.options.requests.first(), PATIENCE);
+        let mut answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE / 3);
+        self.usual.reads_to_end = answer == Answer::Silent;
+        if self.usual.reads_to_end {
+            held.end_request();
+            answer = held.answer(usize::MAX, FIRST_QUIET, PATIENCE);
+        }
+        if held.first_byte() == Some(0x15) {
+            self.report
+                .note("it seems to speak TLS, and not to understand: --tls, or --request tls");
+        }
+        answer
     }
 
     /// To the first of the addresses that answers.
