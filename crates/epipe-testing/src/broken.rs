@@ -10,7 +10,11 @@ use crate::sys;
 /// How a [`Peer`](super::Peer) or a [`Proxy`](super::Proxy) breaks a connection. Bytes are counted
 /// from the first that the other side sends.
 ///
-/// What each means for the next write stands in a [table](super#what-the-next-write-reports).
+/// What each means for the next write stands in a [table](super#what-the-next-write-reports), and
+/// which of them kills which server in [another](super#which-break-kills-which-server).
+///
+/// After [`ResetAfter`](Break::ResetAfter) and [`FinThenReset`](Break::FinThenReset) the connection
+/// is reset whatever ends it: a peer that is dropped too soon, or the end of the process.
 ///
 /// A [`Peer`](super::Peer) that listens on TCP holds back a reset at byte 0 until
 /// [`wait_broken`](super::Peer::wait_broken) is called, or for 50 ms: else the other side's
@@ -19,17 +23,22 @@ use crate::sys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Break {
-    /// Receives exactly so many bytes, then resets: it closes with no time to linger. On a Unix
-    /// socket, which knows no reset, it closes.
+    /// Receives exactly so many bytes, then resets without a FIN before: it closes with no time to
+    /// linger. On a Unix socket, which knows no reset, it closes.
     ResetAfter(u64),
     /// Receives exactly so many bytes, then closes both directions cleanly. (What has arrived
     /// beyond them is thrown away; what comes later draws a reset, as with every closed socket.)
     FinAfter(u64),
-    /// Receives exactly so many bytes, waits for one more, and closes without having read it. That
-    /// resets.
+    /// Receives exactly so many bytes, waits for one more, and closes without having read it. On
+    /// Linux that resets.
     CloseUnread(u64),
-    /// Receives exactly so many bytes, closes its sending half, and resets when the other side has
-    /// acknowledged the FIN (where the system tells: Linux).
+    /// Receives exactly so many bytes, then sends a FIN and a reset right behind it. It waits for
+    /// no acknowledgement: Linux puts that off for 40 ms, and a quick server has answered before.
+    ///
+    /// A peer with `FinThenReset(0)` and a [greeting](Break::greeting), on a connection that it has
+    /// not accepted, sends greeting, FIN and reset in one breath: on Linux the greeting and the FIN
+    /// are one segment. A peer that is dropped before it has received so many bytes sends FIN and
+    /// reset at that moment.
     FinThenReset(u64),
     /// Receives exactly so many bytes, and closes its sending half alone: it still receives.
     HalfClose(u64),
@@ -78,6 +87,11 @@ impl Break {
         }
     }
 
+    /// Whether it resets by itself, and not for unread bytes.
+    pub(super) fn resets(self) -> bool {
+        matches!(self, Break::ResetAfter(_) | Break::FinThenReset(_))
+    }
+
     /// Whether small buffers are part of it.
     pub(super) fn is_slow(self) -> bool {
         matches!(self, Break::StopReading(_) | Break::Trickle(_))
@@ -106,11 +120,18 @@ impl Script {
 
     /// These bytes are sent when what the break counts has been received ([`Break::Trickle`]: at
     /// the other side's end), and have arrived before the break. More than the buffers hold the
-    /// other side has to read: the break waits for that.
+    /// other side has to read: the break waits for that. So it may come up to 40 ms after the last
+    /// byte; what is to come with the break is a [`greeting`](Script::greeting).
     #[must_use]
     pub fn answering(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.answer = bytes.into();
         self
+    }
+
+    /// Whether the greeting and the break are one.
+    pub(super) fn is_one_breath(&self) -> bool {
+        let is_due_at_once = self.breaks.resets() && self.breaks.after() == Some(0);
+        is_due_at_once && !self.greeting.is_empty() && self.answer.is_empty()
     }
 }
 

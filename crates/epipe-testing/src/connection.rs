@@ -99,11 +99,12 @@ impl Connection {
     pub(super) fn connect(
         addresses: &[SockAddr],
         slow: bool,
+        one_breath: bool,
         line: &Line,
     ) -> io::Result<Connection> {
         let mut last = io::ErrorKind::InvalidInput.into();
         for address in addresses {
-            match Connection::connect_to(address, slow, line) {
+            match Connection::connect_to(address, slow, one_breath, line) {
                 Err(error) => last = error,
                 connected => return connected,
             }
@@ -111,10 +112,18 @@ impl Connection {
         Err(last)
     }
 
-    fn connect_to(address: &SockAddr, slow: bool, line: &Line) -> io::Result<Connection> {
+    fn connect_to(
+        address: &SockAddr,
+        slow: bool,
+        one_breath: bool,
+        line: &Line,
+    ) -> io::Result<Connection> {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         if slow {
             make_slow(&socket)?;
+        }
+        if one_breath && !address.is_unix() {
+            sys::connect_with_the_first_bytes(&socket)?;
         }
         socket.set_nonblocking(true)?;
         match socket.connect(address) {
@@ -184,7 +193,7 @@ impl Connection {
     /// Sends all of it, some bytes at a time.
     pub(super) fn send(&self, mut bytes: &[u8], at_a_time: usize, line: &Line) -> io::Result<()> {
         while !bytes.is_empty() {
-            match self.try_write(&bytes[..bytes.len().min(at_a_time)]) {
+            match self.try_write(&bytes[..bytes.len().min(at_a_time)], false) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.wait(Wish::Write, line)?;
@@ -211,8 +220,9 @@ impl Connection {
         (&self.socket).read(buf)
     }
 
-    pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        sys::send(&self.socket, buf)
+    /// With `more` it may leave no sooner than the FIN behind it.
+    pub(super) fn try_write(&self, buf: &[u8], more: bool) -> io::Result<usize> {
+        sys::send(&self.socket, buf, more)
     }
 
     /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not.
@@ -261,7 +271,13 @@ impl Connection {
         if !self.is_tcp {
             return 0;
         }
-        sys::unacknowledged(self.as_fd()).ok().flatten().unwrap_or(0)
+        sys::unacknowledged(self.as_fd())
+    }
+
+    /// All that was sent is on the wire, FIN included: on loopback it arrives, and whatever follows
+    /// arrives behind it. Its acknowledgement may be put off until a quick server has answered.
+    pub(super) fn has_left(&self) -> bool {
+        !self.is_tcp || sys::unsent(self.as_fd()) == 0
     }
 
     /// The same in bytes.
@@ -273,8 +289,8 @@ impl Connection {
         self.fin_sent.get()
     }
 
-    /// Closes with a reset. A Unix socket knows none.
-    pub(super) fn reset(self) -> io::Result<()> {
+    /// From now on every end of it resets, that of the process too. A Unix socket knows no reset.
+    pub(super) fn reset_on_close(&self) -> io::Result<()> {
         if self.is_tcp {
             self.socket.set_linger(Some(Duration::ZERO))?;
         }

@@ -37,6 +37,22 @@ use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worke
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// A server is tried by a client that asks, and vanishes in the same breath:
+///
+/// ```
+/// use std::net::TcpListener;
+/// use std::time::Duration;
+///
+/// use epipe_testing::{Break, Peer};
+///
+/// let server = TcpListener::bind("127.0.0.1:0")?;
+/// let request = Break::FinThenReset(0).greeting("GET / HTTP/1.0\r\n\r\n");
+/// let peer = Peer::connect(server.local_addr()?, request)?;
+/// // Now the server under test accepts, reads a whole request, and its answer meets `EPIPE`.
+/// peer.wait_broken(&server.accept()?.0, Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// It takes one connection, the first, be it a mere probe: who connects once more is refused, or
 /// reset if it had been waiting. When it is dropped, so is the connection.
 #[derive(Debug)]
@@ -185,6 +201,9 @@ impl Peer {
 
     /// Connects to a server on loopback.
     ///
+    /// On Linux a server may accept no sooner than the greeting comes, where a reset follows right
+    /// behind that: the greeting completes the handshake.
+    ///
     /// # Errors
     ///
     /// `InvalidInput` for any other address; those of `connect`.
@@ -226,7 +245,8 @@ impl Peer {
     fn connect_to(addresses: &[SockAddr], script: Script) -> io::Result<Peer> {
         // Nobody calls it off.
         let (line, _open) = io::pipe()?;
-        let connection = Connection::connect(addresses, script.breaks.is_slow(), &line)?;
+        let (slow, one_breath) = (script.breaks.is_slow(), script.is_one_breath());
+        let connection = Connection::connect(addresses, slow, one_breath, &line)?;
         Peer::begin(Source::Connection(connection), None, None, script).map_err(|(_, error)| error)
     }
 
@@ -371,10 +391,20 @@ fn live(
         Source::Listener(listener) => (connection::accept(&listener, line)?, true),
         Source::Connection(connection) => (connection, false),
     };
-    let at_a_time = script.breaks.at_a_time();
-    meet(&connection, script, line, shared)?;
-    connection.send(&script.answer, at_a_time, line)?;
-    let resets_at_once = matches!(script.breaks, Break::ResetAfter(0) | Break::FinThenReset(0));
+    let breaks = script.breaks;
+    if breaks.resets() {
+        connection.reset_on_close()?;
+    }
+    let has_fin = matches!(breaks, Break::FinThenReset(_));
+    let more = has_fin && script.is_one_breath() && !is_accepted;
+    let met = meet(&connection, script, more, line, shared)
+        .and_then(|()| Ok(connection.send(&script.answer, breaks.at_a_time(), line)?));
+    if met.is_err() && has_fin {
+        // It vanishes sooner than it was told, and in the same way.
+        let _ = connection.shutdown_write();
+    }
+    met?;
+    let resets_at_once = breaks.resets() && breaks.after() == Some(0);
     if resets_at_once && is_accepted && connection.is_tcp {
         drop(shared.wait_while(AT_ACCEPT, |state| !state.is_released));
     }
@@ -382,8 +412,14 @@ fn live(
 }
 
 /// Sends the greeting and reads exactly as much as the break counts, both at once: the other side
-/// may not read before it has written.
-fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) -> Result<(), End> {
+/// may not read before it has written. With `more` the greeting waits for the FIN behind it.
+fn meet(
+    connection: &Connection,
+    script: &Script,
+    more: bool,
+    line: &Line,
+    shared: &Shared,
+) -> Result<(), End> {
     let at_a_time = script.breaks.at_a_time();
     let mut greeting = &script.greeting[..];
     let mut left = script.breaks.after().unwrap_or(u64::MAX);
@@ -397,7 +433,7 @@ fn meet(connection: &Connection, script: &Script, line: &Line, shared: &Shared) 
             break;
         };
         if writable {
-            match connection.try_write(&greeting[..greeting.len().min(at_a_time)]) {
+            match connection.try_write(&greeting[..greeting.len().min(at_a_time)], more) {
                 Ok(written) => greeting = &greeting[written..],
                 Err(error) if is_again(&error) => {}
                 // The other side is gone; what it had said can still be read.
@@ -431,9 +467,11 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
         settled => Ok(settled),
     };
     match script.breaks {
+        // A greeting that has left is not waited for: a quick server would have answered.
         Break::ResetAfter(_) => {
-            settle()?;
-            connection.reset()?;
+            if !script.answer.is_empty() || !connection.has_left() {
+                settle()?;
+            }
         }
         Break::FinAfter(_) => {
             // What comes behind the FIN draws a reset.
@@ -447,14 +485,16 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
             }
         }
         Break::FinThenReset(_) => {
+            if !script.answer.is_empty() {
+                settle()?;
+            }
             connection.shutdown_write()?;
-            if settle()? == Settled::Late {
+            if !connection.has_left() && settle()? == Settled::Late {
                 return Err(End::Error(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the other side does not read the greeting: the FIN stands behind that",
                 )));
             }
-            connection.reset()?;
         }
         Break::HalfClose(_) => {
             connection.shutdown_write()?;

@@ -83,7 +83,8 @@ impl Passed {
 /// was told, without their knowing.
 ///
 /// Each connection is treated alike, and on its own. Exactly so many bytes as the cut counts are
-/// passed on, and have arrived (where the system tells: Linux), before it breaks *both* sides:
+/// passed on, and have arrived (where the system tells: Linux), before it breaks *both* sides. The
+/// receiver's reset follows its last byte at once, and of `FinThenReset` the FIN comes with that:
 ///
 /// | [`Break`] of a direction | its sender sees | its receiver sees |
 /// |---|---|---|
@@ -138,7 +139,10 @@ impl Shared {
 
     fn tell(&self, number: usize, passed: Passed) {
         self.connections()[number] = passed;
-        self.changed.notify_all();
+        // Nothing else is waited for, and to wake a thread takes time in which a server answers.
+        if passed.cut || passed.ended {
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -321,9 +325,9 @@ fn is_called_off(line: &Line, within: Duration) -> bool {
 
 /// One connection's life.
 fn pass_on(client: Connection, servers: &[SockAddr], cut: Cut, line: &Line, tell: impl Fn(Passed)) {
-    let Ok(server) = Connection::connect(servers, cut.is_slow(), line) else {
+    let Ok(server) = Connection::connect(servers, cut.is_slow(), false, line) else {
         // The server cannot be reached: the client sees a reset.
-        let _ = client.reset();
+        let _ = client.reset_on_close();
         return tell(Passed::of_nothing());
     };
     let mut between = Between {
@@ -379,7 +383,8 @@ enum WayState {
     Stopped,
     /// It breaks when there is a byte more, which is not read.
     AwaitsUnread,
-    /// It breaks when all that was passed on has arrived. Meanwhile the other direction goes on:
+    /// It breaks when all that was passed on has arrived, or, with a reset, if it has left at once.
+    /// Meanwhile the other direction goes on:
     /// the receiver may not read before it has written.
     Due,
     /// The receiver is gone. What it had said before is passed on; then the sender is told.
@@ -409,6 +414,12 @@ impl Way {
         };
         let left = breaks.after().map_or(u64::MAX, |n| n - self.passed);
         CHUNK.min(breaks.at_a_time()).min(usize::try_from(left).unwrap_or(CHUNK))
+    }
+
+    /// Whether a FIN and a reset follow what is pending.
+    fn is_last(&self) -> bool {
+        let all = self.passed + self.pending.len() as u64;
+        matches!(self.breaks, Some(Break::FinThenReset(n)) if n == all)
     }
 
     fn sender_wish(&self, sender: &Connection) -> Wish {
@@ -510,6 +521,16 @@ impl Between {
                 Break::CloseUnread(_) => WayState::AwaitsUnread,
                 _ => WayState::Due,
             };
+            if breaks.resets() {
+                receiver.reset_on_close()?;
+                if let Break::FinThenReset(_) = breaks {
+                    receiver.shutdown_write()?;
+                }
+                // What has left is not waited for: a quick receiver would have answered.
+                if receiver.has_left() {
+                    return Ok(Some(Outcome::Cut(breaks, from)));
+                }
+            }
         }
         let has_arrived = way.state == WayState::Due && receiver.is_settled();
         let is_broken = matches!(way.state, WayState::ThrowsAway | WayState::Stopped);
@@ -582,7 +603,7 @@ impl Between {
             }
         }
         if !way.pending.is_empty() || to_receiver.gone() {
-            match receiver.try_write(&way.pending) {
+            match receiver.try_write(&way.pending, way.is_last()) {
                 Ok(written) => {
                     way.pending.drain(..written);
                     way.passed += written as u64;
@@ -606,9 +627,14 @@ impl Between {
             Outcome::Cut(_, Side::Server) => (None, Some(PATIENCE)),
             Outcome::Gone => (Some(PATIENCE), Some(PATIENCE)),
         };
+        let resets = matches!(outcome, Outcome::Cut(breaks, _) if breaks.resets());
+        let has_left = |side: &Connection| resets && side.has_left();
+        let settle = |side: &Connection, patience| {
+            if has_left(side) { Ok(Settled::Arrived) } else { side.settle(patience, line) }
+        };
         // Errors here are the line's.
-        let client = self.client.settle(to_client, line);
-        let server = self.server.settle(to_server, line);
+        let client = settle(&self.client, to_client);
+        let server = settle(&self.server, to_server);
         // Whose receiver is gone before is not cut.
         let receiver = match outcome {
             Outcome::Cut(_, Side::Client) => server,
@@ -619,7 +645,8 @@ impl Between {
             outcome = Outcome::Gone;
         }
         let arrived = |way: &Way, receiver: &Connection| {
-            way.passed.saturating_sub(receiver.under_way() as u64)
+            let under_way = if has_left(receiver) { 0 } else { receiver.under_way() };
+            way.passed.saturating_sub(under_way as u64)
         };
         let mut passed = Passed {
             to_server: arrived(&self.from_client, &self.server),
@@ -633,14 +660,14 @@ impl Between {
         match outcome {
             Outcome::Ended => drop((self.client, self.server)),
             Outcome::Gone => {
-                let _ = self.client.reset();
-                let _ = self.server.reset();
+                let _ = self.client.reset_on_close();
+                let _ = self.server.reset_on_close();
             }
             Outcome::Cut(breaks, from) => {
                 passed.cut = true;
                 let _ = match from {
-                    Side::Client => cut(breaks, self.client, self.server, line),
-                    Side::Server => cut(breaks, self.server, self.client, line),
+                    Side::Client => cut(breaks, self.client, self.server),
+                    Side::Server => cut(breaks, self.server, self.client),
                 };
             }
         }
@@ -650,7 +677,7 @@ impl Between {
 }
 
 /// Breaks both sides; `sender` is the one whose bytes were counted.
-fn cut(breaks: Break, sender: Connection, receiver: Connection, line: &Line) -> io::Result<()> {
+fn cut(breaks: Break, sender: Connection, receiver: Connection) -> io::Result<()> {
     match breaks {
         Break::FinAfter(_) => {
             receiver.close()?;
@@ -658,17 +685,14 @@ fn cut(breaks: Break, sender: Connection, receiver: Connection, line: &Line) -> 
         }
         // Of the sender something is unread.
         Break::CloseUnread(_) => receiver.close(),
-        Break::FinThenReset(_) => {
-            sender.shutdown_write()?;
-            receiver.shutdown_write()?;
-            sender.settle(Some(PATIENCE), line)?;
-            receiver.settle(Some(PATIENCE), line)?;
-            sender.reset()?;
-            receiver.reset()
-        }
+        // The receiver has had its FIN, if there is one.
         _ => {
-            sender.reset()?;
-            receiver.reset()
+            drop(receiver);
+            sender.reset_on_close()?;
+            if let Break::FinThenReset(_) = breaks {
+                sender.shutdown_write()?;
+            }
+            Ok(())
         }
     }
 }

@@ -17,50 +17,69 @@ use super::tls::layers;
 pub const USAGE: &str = "usage: epipe-reset HOST:PORT | unix:PATH [OPTION]... [--spawn COMMAND...]";
 
 pub const HELP: &str = "
-Finds out whether a server survives clients that ask and vanish. It connects, sends a request, and ends the
-connection by a FIN and a reset in one breath, and in ten other ways, until the server dies or the time is over.
+Finds out whether a server survives clients that ask and vanish. It connects,
+sends a request, and ends the connection by a FIN and a reset in one breath.
+After that it vanishes in other ways, until the server dies or the time is over.
 A server that dies has most likely met SIGPIPE.
 
-  epipe-reset localhost:8080                       a server that runs here, seen from outside
-  epipe-reset localhost:8080 --spawn ./server 8080 one that is started for this, with SIGPIPE's default
-  epipe-reset --self-test                          does this program kill, on this machine?
+  epipe-reset localhost:8080
+      a server that runs here already, seen from outside
+  epipe-reset localhost:8080 --spawn ./server 8080
+      one that is started for this, with SIGPIPE's default; says what killed it
+  epipe-reset --self-test
+      does this program kill, on this machine?
 
 What it asks
-  --request NAME       http (default), tls (a ClientHello), modbus, redis, mqtt, smtp, postgresql
-  --path PATH          of http (default: /); a large answer gives more ways to kill
-  --tls                all this within TLS, whose handshake it attacks too; any certificate is good
-  --send FILE          the bytes of a request instead; repeated, they are pipelined
+  --request NAME       http (default), tls (a ClientHello), modbus, redis, mqtt,
+                       smtp, postgresql
+  --path PATH          of http (default: /); a large answer can be broken in
+                       more ways
+  --tls                all this within TLS, whose handshake is attacked too; any
+                       certificate is good
+  --send FILE          the bytes of a request instead; repeated: pipelined
 
 How it sees a death
-  --spawn COMMAND...   starts the server, follows what it forks (on Linux), reports its signal; comes last
+  --spawn COMMAND...   starts the server, follows what it forks (on Linux), and
+                       reports its signal; the last option of the line
   --pid PID            watches this process too
   (neither)            refused connections, and connections held open that end
 
 How long, and what
   --time SECONDS       default: 30
   --seed NUMBER        the same plan again; the seed of each run is printed
-  --attack LIST        these alone, as a verdict prints them, again and again
-  --polite             no attacks: only the exchanges that serve as the control
+  --attack LIST        only these, again and again: breath, pause:MS, late:MS,
+                       first-byte[:MS], full; each may have +pipelined, +byte,
+                       +no-fin, +queued; as in breath,late:3ms+pipelined
+  --polite             no attacks, only the exchanges that serve as the control
   --keep-going         does not stop at the first death
-  --dry-run            prints each connection that could be made, and makes none
+  --dry-run            prints each connection that could be made, makes none
 
-On a network: only addresses of this machine, unless
+On a network: only loopback addresses, unless
   --allow-remote HOST  HOST is the one of the target, written again
-  --gentle             one connection at a time, one a second, a polite exchange after each attack
+  --gentle             one connection at a time, one a second; a polite exchange
+                       after each attack
   --rate N             at most N connections a second (remote: 20)
-  --open N             at most N connections at once (remote: 4)
-  --total N            at most N connections in all (remote: 1000)
+  --open N             at most N connections at once (64, remote: 4)
+  --total N            at most N connections in all (1000000, remote: 1000)
 
 What it prints
-  --json               one JSON object a line; see the manual page
-  --log FILE           each connection, with the time of day
-  --expect VERDICT     killed or survived: exit 0 if that is the verdict, 1 if it is the other
+  --json               one JSON object a line; the manual page has the fields
+  --log FILE           appends each connection, with the time of day
+  --expect VERDICT     killed or survived: exit 0 if that is the verdict, 1 if
+                       it is the other
   --quiet              the verdict alone
-  --self-test          kills a naive server of its own first; if that survives there is no verdict
+  --self-test          first kills a naive server of its own; if that survives
+                       there is no verdict
   -h, --help           this text
   -V, --version
 
-Exit status: 1 killed, 0 survived, 2 no verdict.";
+The verdict
+  killed               the line after `again:` does it again; start the server
+                       before
+  survived             not proven safe: other timings may kill
+  no verdict           nothing was found out; the line says why
+
+Exit status: 1 killed, 0 survived, 2 no verdict, or a wrong command line.";
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

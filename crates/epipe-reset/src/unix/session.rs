@@ -413,9 +413,8 @@ impl Session<'_> {
         if part.len() > 1 {
             let mut alone = part.to_vec();
             alone.dedup();
-            candidates = alone.into_iter().map(|attack| vec![attack]).collect();
-            candidates.extend_from_within(..);
-            candidates.push(part.to_vec());
+            let alone: Vec<_> = alone.repeat(2).into_iter().map(|attack| vec![attack]).collect();
+            candidates.splice(..0, alone);
         }
         let mut tries = 0;
         for attacks in candidates {

@@ -166,15 +166,25 @@ cfg_if! {
 
 cfg_if! {
     if #[cfg(any(target_os = "android", target_os = "linux"))] {
-        /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the
-        /// system does not tell.
-        pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> io::Result<Option<usize>> {
-            let mut count: c_int = 0;
+        /// How much the other side of a TCP connection has not acknowledged, FIN included.
+        pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> usize {
             // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
-            // SAFETY: the call writes one int.
-            match unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut count) } {
-                -1 => Err(io::Error::last_os_error()),
-                _ => Ok(Some(usize::try_from(count).unwrap_or(0))),
+            queued(fd, libc::TIOCOUTQ as c_int)
+        }
+
+        /// How much of it has not even been sent, FIN included.
+        pub(crate) fn unsent(fd: BorrowedFd<'_>) -> usize {
+            /// linux/sockios.h; libc has no name for it.
+            const SIOCOUTQNSD: c_int = 0x894B;
+            queued(fd, SIOCOUTQNSD)
+        }
+
+        fn queued(fd: BorrowedFd<'_>, question: c_int) -> usize {
+            let mut count: c_int = 0;
+            // SAFETY: both questions write one int.
+            match unsafe { libc::ioctl(fd.as_raw_fd(), question as _, &raw mut count) } {
+                -1 => 0,
+                _ => usize::try_from(count).unwrap_or(0),
             }
         }
 
@@ -198,10 +208,14 @@ cfg_if! {
             answer == 0 && state == TCP_CLOSE
         }
     } else {
-        /// What the other side of a TCP connection has not acknowledged, FIN included. `None`: the
-        /// system does not tell.
-        pub(crate) fn unacknowledged(_: BorrowedFd<'_>) -> io::Result<Option<usize>> {
-            Ok(None)
+        /// How much the other side of a TCP connection has not acknowledged: not known here.
+        pub(crate) fn unacknowledged(_: BorrowedFd<'_>) -> usize {
+            0
+        }
+
+        /// How much of it has not even been sent: not known here.
+        pub(crate) fn unsent(_: BorrowedFd<'_>) -> usize {
+            0
         }
 
         /// Whether a TCP connection is gone, of one that has something unacknowledged: never here.

@@ -14,7 +14,9 @@ use std::io;
 use cfg_if::cfg_if;
 use socket2::Socket;
 
-pub(crate) use arrival::{Ready, Wish, is_closed, poll, unacknowledged, wait_end, wait_reset};
+pub(crate) use arrival::{
+    Ready, Wish, is_closed, poll, unacknowledged, unsent, wait_end, wait_reset,
+};
 pub(crate) use ending::Ending;
 #[cfg(feature = "watch")]
 pub(crate) use record::{Recorder, Recording};
@@ -44,9 +46,29 @@ cfg_if! {
     }
 }
 
-/// A write that does not kill: the thread of a peer must not end the test.
-pub(crate) fn send(socket: &Socket, buf: &[u8]) -> io::Result<usize> {
-    socket.send_with_flags(buf, NO_SIGNAL)
+/// A write that does not kill: the thread of a peer must not end the test. With `more` the last of
+/// it waits for what follows, a FIN say, and leaves in one segment with that.
+pub(crate) fn send(socket: &Socket, buf: &[u8], more: bool) -> io::Result<usize> {
+    socket.send_with_flags(buf, if more { NO_SIGNAL | MORE } else { NO_SIGNAL })
+}
+
+cfg_if! {
+    if #[cfg(any(target_os = "android", target_os = "linux"))] {
+        use libc::MSG_MORE as MORE;
+
+        /// Before a connect: its last acknowledgement leaves together with the first bytes that are
+        /// sent. So a server accepts no sooner than that.
+        pub(crate) fn connect_with_the_first_bytes(socket: &Socket) -> io::Result<()> {
+            socket.set_tcp_quickack(false)
+        }
+    } else {
+        const MORE: c_int = 0;
+
+        /// Before a connect: nothing can be done here.
+        pub(crate) fn connect_with_the_first_bytes(_: &Socket) -> io::Result<()> {
+            Ok(())
+        }
+    }
 }
 
 cfg_if! {

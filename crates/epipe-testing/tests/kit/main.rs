@@ -11,6 +11,8 @@ mod fate;
 mod faulty;
 mod peer;
 mod proxy;
+#[cfg(target_os = "linux")] // where the table was measured
+mod servers;
 #[cfg(feature = "watch")]
 mod watch;
 

@@ -327,6 +327,49 @@ fn a_trickling_peer_says_all_it_has_to_say_and_closes() {
 }
 
 #[test]
+fn a_request_arrives_whole_with_the_break_behind_it() {
+    for round in 0..rounds() {
+        let request = vec![b'r'; 1 + round as usize * 977 % 30_000];
+        for (breaks, end) in [(Break::FinThenReset(0), "ok"), (Break::ResetAfter(0), RESET[0])] {
+            for connect in [V4::connecting, V4::holding] {
+                let (peer, mut stream) = connect(breaks.greeting(&*request));
+                peer.wait_broken(&stream, SOON).unwrap();
+                let mut received = Vec::new();
+                let read = stream.read_to_end(&mut received);
+                assert!(received == request, "{breaks:?}: {} bytes", received.len());
+                assert_eq!(spell(&read.map(drop)), end, "{breaks:?}");
+                assert_eq!(writes(&stream, 1), ["EPIPE"], "{breaks:?}");
+            }
+        }
+    }
+    // More than goes at once.
+    let request = vec![b'r'; 5 << 20];
+    let (peer, mut stream) = V4::connecting(Break::FinThenReset(0).greeting(&*request));
+    let mut received = vec![0; request.len()];
+    stream.read_exact(&mut received).unwrap();
+    peer.wait_broken(&stream, SOON).unwrap();
+    assert!(received == request);
+    assert_eq!(writes(&stream, 1), ["EPIPE"]);
+}
+
+#[test]
+fn a_peer_that_is_dropped_before_its_break_vanishes_in_the_same_way() {
+    for (breaks, answers) in
+        [(Break::FinThenReset(9), &["EPIPE"][..]), (Break::ResetAfter(9), RESET)]
+    {
+        for _ in 0..rounds() {
+            let (peer, mut stream) = V4::connecting(breaks.greeting("x"));
+            stream.read_exact(&mut [0]).unwrap();
+            stream.write_all(b"too few").unwrap();
+            drop(peer);
+            // A process that another test starts may hold a copy of the socket for a moment.
+            wait_reset(&stream, SOON).unwrap();
+            assert_eq!(writes(&stream, answers.len()), answers, "{breaks:?}");
+        }
+    }
+}
+
+#[test]
 fn it_breaks_at_the_byte_and_not_before() {
     for round in 0..rounds() {
         let count = 1 + u64::from(round % 97);

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use axum::serve::ListenerExt as _;
@@ -610,6 +611,29 @@ where
     });
 }
 
+/// A client asks and vanishes in one breath, and the service thinks. Behind the request hyper must
+/// find a byte: it drops one that only the end follows.
+fn answer_in_vain<S>(adopt: fn(TcpStream) -> S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nG";
+    let script = epipe_testing::Break::FinThenReset(0).greeting(request);
+    let peer = epipe_testing::Peer::connect(listener.local_addr().unwrap(), script).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    peer.wait_broken(&ours, Duration::from_secs(20)).unwrap();
+    let service = service_fn(|_: Request<_>| async {
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(DATA))))
+    });
+    runtime().block_on(async {
+        let stream = TokioIo::new(adopt(TcpStream::of(ours.into())));
+        let error = http1::Builder::new().serve_connection(stream, service).await.unwrap_err();
+        assert_eq!(spell_cause(&error), "EPIPE");
+    });
+}
+
 /// A client's request waits in a queue while its connection breaks.
 fn request<S>(adopt: fn(TcpStream) -> S, broken: Break)
 where
@@ -651,6 +675,9 @@ fn hyper() -> Vec<Scene> {
         scenes.push(Scene::survives(&name, move || serve(adopted::<TcpStream>, broken)));
         scenes.push(Scene::dies(format!("{name}: control"), move || serve(|s| s, broken)));
     }
+    let name = "hyper server: a response to a client that asks and vanishes";
+    scenes.push(Scene::survives(name, || answer_in_vain(adopted::<TcpStream>)));
+    scenes.push(Scene::dies(format!("{name}: control"), || answer_in_vain(|s| s)));
     for broken in [Break::Rst, Break::RstRead, Break::FinRst] {
         let name = format!("hyper client {broken:?}: a request in the queue");
         scenes.push(Scene::survives(&name, move || request(adopted::<TcpStream>, broken)));
