@@ -49,7 +49,8 @@ How long, and what
   --seed NUMBER        the same plan again; the seed of each run is printed
   --attack LIST        only these, again and again: breath, pause:MS, late:MS,
                        first-byte[:MS], full; each may have +pipelined, +byte,
-                       +no-fin, +queued; as in breath,late:3ms+pipelined
+                       +no-fin, +queued, and with --tls +hello or +handshake;
+                       as in breath,late:3ms+pipelined
   --polite             no attacks, only the exchanges that serve as the control
   --keep-going         does not stop at the first death
   --dry-run            prints each connection that could be made, makes none
