@@ -336,6 +336,25 @@ fn options(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
+fn tls_is_said_to_what_speaks_it() {
+    let server = Server::naive(TcpListener::bind("127.0.0.1:0").unwrap());
+    let ran = run(&format!("{} --tls --time 1", server.address));
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    // It echoes the ClientHello.
+    let said = if cfg!(feature = "tls") { " TLS: received " } else { "--features tls" };
+    assert!((ran.out + &ran.err).contains(said));
+    for (attack, tls) in
+        [("breath+hello", false), ("breath+handshake", false), ("breath+queued", true)]
+    {
+        if cfg!(feature = "tls") || !tls {
+            let tls = if tls { "--tls" } else { "" };
+            let ran = run(&format!("{} {tls} --attack {attack}", server.address));
+            assert!(ran.status == Some(2) && ran.err.contains("need"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
 fn help_and_the_manual_page_have_the_same_options() {
     let manual = include_str!("../epipe-reset.1").replace(r"\-", "-");
     let help = run("--help");

@@ -410,10 +410,8 @@ impl Volley<'_> {
             // of a handshake needs more, or takes 200 ms.
             socket.set_recv_buffer_size(if shakes_hands { 8192 } else { 1 })?;
         }
-        let at_once = matches!(attack.when, When::Breath | When::Pause(_));
-        // Without a FIN the reset would throw away what is held back.
-        if is_tcp && at_once && !shakes_hands && attack.ends == Ends::FinReset {
-            one_segment(&socket, attack.when)?;
+        if is_tcp && !shakes_hands {
+            one_segment(&socket, attack)?;
         }
         let request = match &mut layer {
             Some(layer) if shakes_hands => layer.say(&[])?,
@@ -488,8 +486,8 @@ impl Volley<'_> {
         }
         it.shakes_hands = false;
         it.request = layer.say(&said(&self.requests.list, attack.asks))?;
-        if !self.address.is_unix() && attack.ends == Ends::FinReset {
-            one_segment(&it.socket, attack.when)?;
+        if !self.address.is_unix() {
+            one_segment(&it.socket, attack)?;
         }
         self.begin(attack, it)
     }
@@ -601,22 +599,21 @@ fn not_made(error: io::Error) -> Fate {
 
 /// The request and the FIN leave in one segment, since a quick server needs no time between them;
 /// in a breath the handshake's acknowledgement too.
-fn one_segment(socket: &Socket, when: When) -> io::Result<()> {
-    if !matches!(when, When::Breath | When::Pause(_)) {
+fn one_segment(socket: &Socket, attack: &Attack) -> io::Result<()> {
+    let at_once = matches!(attack.when, When::Breath | When::Pause(_));
+    // Without a FIN the reset would throw away what is held back.
+    if !at_once || attack.ends != Ends::FinReset {
         return Ok(());
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        if when == When::Breath {
+        if attack.when == When::Breath {
             socket.set_tcp_quickack(false)?;
         }
         socket.set_tcp_cork(true)
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        let _ = when;
-        socket.set_tcp_nodelay(true)
-    }
+    socket.set_tcp_nodelay(true)
 }
 
 /// A server whose handshake takes several writes waits for that, and a delayed one takes 40 ms.
