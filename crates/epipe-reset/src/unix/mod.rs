@@ -5,6 +5,7 @@ mod attack;
 mod gate;
 mod net;
 mod plan;
+mod polite;
 mod report;
 mod request;
 mod self_test;
@@ -12,12 +13,14 @@ mod session;
 #[cfg(feature = "tls")]
 mod tls;
 mod victim;
+mod volley;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Command, Options, Result};
 use report::Report;
+use session::Outcome;
 
 pub fn main() -> ExitCode {
     let answer = args::parse().and_then(|command| match command {
@@ -46,7 +49,8 @@ fn run(options: Options) -> Result<u8> {
     let mut report = Report::new(&options)?;
     if options.self_test {
         if let Err(why) = self_test::run() {
-            return Err(format!("no verdict: the self-test failed: {why}").into());
+            let outcome = Outcome::none(format!("the self-test failed: {why}"));
+            return Ok(report.verdict(&options, &outcome));
         }
         report.note("self-test: a naive server was killed by SIGPIPE");
         if options.target.is_empty() {
@@ -55,6 +59,7 @@ fn run(options: Options) -> Result<u8> {
     }
     report.start(&options);
     self_test::warm_up();
-    let outcome = session::run(&options, &mut report)?;
+    let outcome = session::run(&options, &mut report)
+        .unwrap_or_else(|error| Outcome::none(error.to_string()));
     Ok(report.verdict(&options, &outcome))
 }

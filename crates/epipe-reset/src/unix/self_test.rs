@@ -12,9 +12,10 @@ use std::time::Duration;
 use super::args::{Options, Result};
 use super::attack::Attack;
 use super::gate::Gate;
-use super::net::{Requests, Volley};
+use super::net::Requests;
 use super::report::Report;
 use super::session::{self, Verdict};
+use super::volley::Volley;
 
 /// The first connections of a process are slower, by page faults: these meet a listener of its own.
 pub fn warm_up() {

@@ -9,10 +9,12 @@ use socket2::SockAddr;
 use super::args::{Options, Result};
 use super::attack::{Attack, Random};
 use super::gate::Gate;
-use super::net::{Answer, Fate, Held, NotOpen, Volley};
+use super::net::NotOpen;
 use super::plan::{canaries, due, parts, volleys};
+use super::polite::{Answer, Held};
 use super::report::Report;
 use super::victim::{Death, How, Process, Spawned};
+use super::volley::{Fate, Volley};
 
 /// How long a connect and a first answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,8 +31,10 @@ const START: Duration = Duration::from_secs(10);
 const MOST_REPLAY: f64 = 15.0;
 
 /// What is said at the end.
+#[derive(Default)]
 pub enum Verdict {
     Killed(Kill),
+    #[default]
     Survived,
     None(String),
 }
@@ -63,7 +67,7 @@ enum Sign {
 }
 
 /// What a polite client has learned of the server.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Usual {
     /// Of the answer; 0 if there was none.
     pub bytes: usize,
@@ -104,6 +108,7 @@ struct Session<'a> {
     deaths: u64,
 }
 
+#[derive(Default)]
 pub struct Outcome {
     pub verdict: Verdict,
     pub attacks: u64,
@@ -115,6 +120,13 @@ pub struct Outcome {
     pub usual: Usual,
     pub deaths: u64,
     pub made: u64,
+}
+
+impl Outcome {
+    /// Nothing was found out.
+    pub fn none(why: String) -> Outcome {
+        Outcome { verdict: Verdict::None(why), ..Outcome::default() }
+    }
 }
 
 /// Runs it all.

@@ -1,0 +1,205 @@
+//! A polite client: it waits for its answer, and ends by a FIN.
+
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{SockAddr, Socket, Type};
+
+use super::attack::Stage;
+use super::net::{Layer, NotOpen, Request, acknowledge, is_again, wait_for};
+
+/// What a polite client was answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Answer {
+    Whole {
+        bytes: usize,
+        after: Duration,
+    },
+    /// It was connected, and heard nothing.
+    Silent,
+    /// The connection ended before a byte of the answer.
+    Dropped,
+}
+
+/// A connection that is held open; a FIN ends it.
+pub struct Held {
+    socket: Socket,
+    layer: Option<Box<dyn Layer>>,
+    /// What it asks after the handshake, as an attack does.
+    request: Vec<u8>,
+    ends_request: bool,
+    unsent: Vec<u8>,
+    since: Instant,
+    bytes: usize,
+    last: Duration,
+    over: bool,
+    first_byte: Option<u8>,
+    /// Why this side has ended it.
+    pub refusal: Option<io::Error>,
+}
+
+impl Held {
+    /// Connects, and says nothing.
+    pub fn open(address: &SockAddr, patience: Duration) -> Result<Held, NotOpen> {
+        let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+        socket.connect_timeout(address, patience)?;
+        socket.set_nonblocking(true)?;
+        Ok(Held {
+            socket,
+            layer: None,
+            request: Vec::new(),
+            ends_request: false,
+            unsent: Vec::new(),
+            since: Instant::now(),
+            bytes: 0,
+            last: Duration::ZERO,
+            over: false,
+            first_byte: None,
+            refusal: None,
+        })
+    }
+
+    /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS this begins
+    /// the handshake, and `answer` goes on with it.
+    pub fn say(&mut self, request: Request<'_>, patience: Duration) {
+        self.since = Instant::now();
+        let bytes = match request.tls {
+            None => Ok(request.bytes.to_vec()),
+            Some(new) => {
+                self.request = request.bytes.to_vec();
+                new().and_then(|layer| self.layer.insert(layer).say(&[]))
+            }
+        };
+        self.send(bytes);
+        while !self.unsent.is_empty() && !self.over && self.since.elapsed() < patience {
+            thread::sleep(Duration::from_millis(1));
+            self.listen();
+        }
+    }
+
+    /// Sends what it can of this, behind what is left.
+    fn send(&mut self, bytes: io::Result<Vec<u8>>) {
+        match bytes {
+            Ok(bytes) => self.unsent.extend(bytes),
+            Err(error) => {
+                self.over = true;
+                self.refusal = Some(error);
+            }
+        }
+        while !self.unsent.is_empty() && !self.over {
+            match self.socket.send(&self.unsent) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(error) if is_again(&error) => return,
+                Err(_) => {
+                    self.unsent.clear();
+                    self.listen();
+                    self.over = true;
+                }
+            }
+        }
+    }
+
+    /// Ends the request, for a server that waits for that.
+    pub fn end_request(&mut self) {
+        self.ends_request = true;
+        if self.request.is_empty() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(layer) = &mut self.layer {
+            let bytes = layer.close();
+            self.send(bytes);
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// How long ago it has asked.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Of the answer, once it is asked for.
+    pub fn first_byte(&self) -> Option<u8> {
+        self.first_byte
+    }
+
+    /// Reads what is there, and sends what may leave now.
+    fn listen(&mut self) {
+        let mut buffer = vec![0; 65536];
+        while !self.over {
+            match self.socket.read(&mut buffer) {
+                Ok(0) => self.over = true,
+                Ok(count) => self.hear(&buffer[..count]),
+                Err(error) if is_again(&error) => break,
+                Err(_) => self.over = true,
+            }
+        }
+        self.send(Ok(Vec::new()));
+        let Some(layer) = &mut self.layer else {
+            return;
+        };
+        if !self.request.is_empty() && layer.has_come_to(Stage::Done) {
+            self.since = Instant::now();
+            let bytes = layer.say(&std::mem::take(&mut self.request));
+            self.send(bytes);
+            if self.ends_request {
+                self.end();
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let mut count = bytes.len();
+        match &mut self.layer {
+            None => drop(self.first_byte.get_or_insert(bytes[0])),
+            Some(layer) => {
+                let heard = layer.hear(bytes);
+                count = *heard.as_ref().unwrap_or(&0);
+                let bytes = heard.and_then(|_| layer.say(&[]));
+                acknowledge(&self.socket);
+                self.send(bytes);
+            }
+        }
+        if count > 0 {
+            self.bytes += count;
+            self.last = self.since.elapsed();
+        }
+    }
+
+    /// Whether the server has ended it.
+    pub fn is_over(&mut self) -> bool {
+        self.listen();
+        self.over
+    }
+
+    /// Waits until `enough` bytes have come, until the end, until nothing has come for `quiet`
+    /// since the last byte, or until the patience is over.
+    pub fn answer(&mut self, enough: usize, quiet: Duration, patience: Duration) -> Answer {
+        loop {
+            self.listen();
+            let elapsed = self.since.elapsed();
+            let is_quiet = self.bytes > 0 && elapsed - self.last > quiet;
+            if self.over || self.bytes >= enough || is_quiet || elapsed > patience {
+                break;
+            }
+            wait_for(&self.socket, libc::POLLIN, Duration::from_millis(5));
+        }
+        match (self.bytes, self.over) {
+            (0, true) => Answer::Dropped,
+            (0, false) => Answer::Silent,
+            (bytes, _) => Answer::Whole { bytes, after: self.last },
+        }
+    }
+}
+
+impl Drop for Held {
+    /// A close with unread bytes resets, and that is not polite.
+    fn drop(&mut self) {
+        self.end();
+        self.listen();
+    }
+}

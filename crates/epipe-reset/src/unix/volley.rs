@@ -1,0 +1,363 @@
+//! Clients that ask, and vanish.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use socket2::{SockAddr, Socket, Type};
+
+use super::attack::{Attack, Ends, Stage, When};
+use super::gate::Gate;
+use super::net::{Layer, NotOpen, Requests, acknowledge, is_again, poll, said, wait_for};
+
+/// What became of an attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Vanished,
+    /// The server had answered all before.
+    TooLate,
+    /// No byte of an answer came.
+    NoAnswer,
+    /// It was not connected: nothing listens.
+    Refused,
+    /// It was not connected, or the server ended it before.
+    NotMade,
+}
+
+/// A connection of a volley that has not vanished yet.
+struct Waiting {
+    index: usize,
+    socket: Socket,
+    layer: Option<Box<dyn Layer>>,
+    connects: bool,
+    /// It asks after the handshake.
+    shakes_hands: bool,
+    request: Vec<u8>,
+    /// When it vanishes; of one that waits for something not known yet.
+    due: Option<Instant>,
+    asked: Instant,
+    /// When the server last took a byte.
+    taken: Instant,
+    /// The server has reset it, as it does when it dies.
+    ended: bool,
+}
+
+/// The time that nothing is taken of a connection that is full.
+const FULL: Duration = Duration::from_millis(150);
+
+/// Attacks that are made at once.
+pub struct Volley<'a> {
+    pub address: &'a SockAddr,
+    pub requests: &'a Requests,
+    pub attacks: &'a [Attack],
+    /// How long a connect may take, and after it the first byte.
+    pub patience: Duration,
+    /// How long a polite answer is.
+    pub whole: usize,
+}
+
+impl Volley<'_> {
+    /// Connects and asks with all, in this order, and lets each vanish when it is due. `asked` is
+    /// called when all have asked.
+    pub fn fire(&self, gate: &mut Gate, asked: impl FnOnce(&mut Gate)) -> Vec<Fate> {
+        let mut fates = vec![Fate::NotMade; self.attacks.len()];
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut to_start = self.attacks.iter().enumerate();
+        let mut asked = Some(asked);
+        while asked.is_some() || !waiting.is_empty() {
+            let mut rest = Duration::from_millis(5);
+            if asked.is_some() {
+                rest = rest.min(gate.closed_for());
+            }
+            if rest.is_zero() {
+                match to_start.next() {
+                    Some((index, attack)) if gate.pass(attack) => match self.start(attack) {
+                        Ok(started) => waiting.push(Waiting { index, ..started }),
+                        Err(error) => fates[index] = not_made(error),
+                    },
+                    Some(_) => {}
+                    None => asked.take().into_iter().for_each(|asked| asked(gate)),
+                }
+            }
+            let mut index = 0;
+            while index < waiting.len() {
+                let attack = &self.attacks[waiting[index].index];
+                let goes_on =
+                    waiting[index].shakes_hands && self.unread(&waiting[index].socket) > Some(0);
+                match self.step(attack, &mut waiting[index]) {
+                    Some(fate) => {
+                        let ended = waiting.remove(index);
+                        vanish(ended.socket, attack.ends, fate == Fate::Vanished);
+                        fates[ended.index] = fate;
+                    }
+                    None if goes_on => {
+                        // That took its time, and others may be due.
+                        rest = Duration::ZERO;
+                        break;
+                    }
+                    None => {
+                        if let Some(due) = waiting[index].due {
+                            rest = rest.min(due.saturating_duration_since(Instant::now()));
+                        }
+                        index += 1;
+                    }
+                }
+            }
+            self.rest(&mut waiting, rest);
+        }
+        fates
+    }
+
+    /// Waits until something comes, or an end, or not quite so long: a wait ends late, and what is
+    /// due now is worth spinning.
+    fn rest(&self, waiting: &mut [Waiting], rest: Duration) {
+        let milliseconds = rest.saturating_sub(Duration::from_micros(300)).as_millis();
+        let mut watched: Vec<_> = waiting
+            .iter()
+            .map(|it| libc::pollfd {
+                fd: it.socket.as_raw_fd(),
+                events: match it.due {
+                    _ if it.connects => libc::POLLOUT,
+                    None => libc::POLLIN,
+                    Some(_) => 0,
+                },
+                revents: 0,
+            })
+            .collect();
+        if milliseconds > 0 {
+            poll(&mut watched, milliseconds as i32);
+        }
+        for (it, watched) in waiting.iter_mut().zip(watched) {
+            it.ended = watched.revents & (libc::POLLHUP | libc::POLLERR) != 0;
+        }
+    }
+
+    /// Begins to connect: one that the server lets wait must not keep the others.
+    fn start(&self, attack: &Attack) -> io::Result<Waiting> {
+        let is_tcp = !self.address.is_unix();
+        let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
+        if is_tcp {
+            // From now on every end of it resets, that of this process too.
+            socket.set_linger(Some(Duration::ZERO))?;
+        }
+        let mut layer = self.requests.tls.as_ref().map(|new| new()).transpose()?;
+        let shakes_hands = layer.is_some() && attack.stage != Stage::Hello;
+        if matches!(attack.when, When::FirstByte(_) | When::Full) {
+            // The system gives its smallest. Before the connect, which announces it. A server's part
+            // of a handshake needs more, or takes 200 ms.
+            socket.set_recv_buffer_size(if shakes_hands { 8192 } else { 1 })?;
+        }
+        if is_tcp && !shakes_hands {
+            one_segment(&socket, attack)?;
+        }
+        let request = match &mut layer {
+            Some(layer) if shakes_hands => layer.say(&[])?,
+            Some(layer) => said(&[layer.say(&[])?], attack.asks),
+            None => said(&self.requests.list, attack.asks),
+        };
+        socket.set_nonblocking(true)?;
+        match socket.connect(self.address) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let now = Instant::now();
+        Ok(Waiting {
+            index: 0,
+            socket,
+            layer,
+            connects: true,
+            shakes_hands,
+            request,
+            due: None,
+            asked: now,
+            taken: now,
+            ended: false,
+        })
+    }
+
+    /// Whether it is connected.
+    fn is_connected(&self, it: &Waiting) -> io::Result<bool> {
+        if !wait_for(&it.socket, libc::POLLOUT, Duration::ZERO) {
+            return Ok(false);
+        }
+        it.socket.take_error()?.map_or(Ok(true), Err)
+    }
+
+    /// Asks, or says when, and when it vanishes.
+    fn begin(&self, attack: &Attack, it: &mut Waiting) -> io::Result<()> {
+        if !matches!(attack.when, When::Pause(_) | When::Full) {
+            self.ask(it)?;
+        }
+        it.asked = Instant::now();
+        it.taken = it.asked;
+        it.due = match attack.when {
+            When::Breath => Some(it.asked),
+            When::Pause(delay) | When::Late(delay) => Some(it.asked + delay),
+            When::FirstByte(_) | When::Full => None,
+        };
+        Ok(())
+    }
+
+    /// Goes on with the handshake, and begins when it has come so far.
+    fn shake_hands(
+        &self,
+        attack: &Attack,
+        it: &mut Waiting,
+        layer: &mut dyn Layer,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 65536];
+        loop {
+            match it.socket.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    layer.hear(&buffer[..count])?;
+                    acknowledge(&it.socket);
+                }
+                Err(error) if is_again(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if !layer.has_come_to(attack.stage) {
+            it.request = layer.say(&[])?;
+            return self.ask(it);
+        }
+        it.shakes_hands = false;
+        it.request = layer.say(&said(&self.requests.list, attack.asks))?;
+        if !self.address.is_unix() {
+            one_segment(&it.socket, attack)?;
+        }
+        self.begin(attack, it)
+    }
+
+    fn ask(&self, it: &mut Waiting) -> io::Result<()> {
+        let begun = Instant::now();
+        while !it.request.is_empty() {
+            match it.socket.send(&it.request) {
+                Ok(sent) => drop(it.request.drain(..sent)),
+                Err(error) if is_again(&error) && begun.elapsed() < self.patience => {
+                    wait_for(&it.socket, libc::POLLOUT, Duration::from_millis(5));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What has become of it, if anything.
+    fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
+        let now = Instant::now();
+        let is_late = now - it.asked > self.patience;
+        if it.connects {
+            match self.is_connected(it) {
+                Ok(true) => it.connects = false,
+                Ok(false) => return is_late.then_some(Fate::NotMade),
+                Err(error) => return Some(not_made(error)),
+            }
+            let is_breath = attack.when == When::Breath && attack.ends == Ends::FinReset;
+            let begun = if it.shakes_hands { self.ask(it) } else { self.begin(attack, it) };
+            return match begun {
+                Err(_) => Some(Fate::NotMade),
+                Ok(()) => (is_breath && !it.shakes_hands).then_some(Fate::Vanished),
+            };
+        }
+        if it.shakes_hands {
+            let mut layer = it.layer.take()?;
+            let result = self.shake_hands(attack, it, &mut *layer);
+            it.layer = Some(layer);
+            return (result.is_err() || it.shakes_hands && is_late).then_some(Fate::NotMade);
+        }
+        if let Some(due) = it.due {
+            let is_due = now >= due;
+            if let When::Pause(_) = attack.when {
+                return match is_due {
+                    false => it.ended.then_some(Fate::NotMade),
+                    true if self.ask(it).is_err() => Some(Fate::NotMade),
+                    true => Some(Fate::Vanished),
+                };
+            }
+            // A large answer is not looked at again and again.
+            if !is_due && (it.ended || self.whole > 65536) {
+                return it.ended.then_some(Fate::NotMade);
+            }
+            return match self.unread(&it.socket) {
+                None => Some(Fate::NotMade),
+                // Of a whole answer nothing is left that could raise a signal.
+                Some(bytes) if bytes >= self.whole && matches!(attack.when, When::Late(_)) => {
+                    Some(Fate::TooLate)
+                }
+                Some(_) => is_due.then_some(Fate::Vanished),
+            };
+        }
+        if let When::FirstByte(delay) = attack.when {
+            match self.unread(&it.socket) {
+                None => return Some(Fate::NotMade),
+                Some(0) if is_late => return Some(Fate::NoAnswer),
+                Some(0) => {}
+                Some(_) => it.due = Some(now + delay),
+            }
+            return None;
+        }
+        if it.request.is_empty() {
+            let plain = said(&self.requests.list, attack.asks);
+            it.request = match &mut it.layer {
+                Some(layer) => layer.say(&plain).unwrap_or_default(),
+                None => plain,
+            };
+        }
+        match it.socket.send(&it.request) {
+            Ok(sent) => {
+                it.request.drain(..sent);
+                it.taken = now;
+            }
+            Err(error) if is_again(&error) => {}
+            Err(_) => return Some(Fate::NotMade),
+        }
+        (now - it.taken > FULL || is_late).then_some(Fate::Vanished)
+    }
+
+    /// The bytes that have come, up to a whole answer; `None` if the server has ended it.
+    fn unread(&self, socket: &Socket) -> Option<usize> {
+        let mut buffer = Vec::with_capacity(self.whole);
+        match socket.peek(buffer.spare_capacity_mut()) {
+            Ok(0) => None,
+            Ok(bytes) => Some(bytes),
+            Err(error) if is_again(&error) => Some(0),
+            Err(_) => None,
+        }
+    }
+}
+
+fn not_made(error: io::Error) -> Fate {
+    match NotOpen::from(error) {
+        NotOpen::Refused => Fate::Refused,
+        NotOpen::Busy | NotOpen::Failed(_) => Fate::NotMade,
+    }
+}
+
+/// The request and the FIN leave in one segment, since a quick server needs no time between them;
+/// in a breath the handshake's acknowledgement too.
+fn one_segment(socket: &Socket, attack: &Attack) -> io::Result<()> {
+    let at_once = matches!(attack.when, When::Breath | When::Pause(_));
+    // Without a FIN the reset would throw away what is held back.
+    if !at_once || attack.ends != Ends::FinReset {
+        return Ok(());
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        if attack.when == When::Breath {
+            socket.set_tcp_quickack(false)?;
+        }
+        socket.set_tcp_cork(true)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    socket.set_tcp_nodelay(true)
+}
+
+/// Its linger is 0: the close resets.
+fn vanish(socket: Socket, ends: Ends, with_fin: bool) {
+    if with_fin && ends == Ends::FinReset {
+        let _ = socket.shutdown(Shutdown::Write);
+    }
+    drop(socket);
+}
