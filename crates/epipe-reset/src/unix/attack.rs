@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// One connection that vanishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attack {
     pub when: When,
     pub asks: Asks,
@@ -16,7 +16,7 @@ pub struct Attack {
 }
 
 /// When the client vanishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// Together with the request, and on Linux in the same segment as its FIN.
     Breath,
@@ -31,7 +31,7 @@ pub enum When {
 }
 
 /// What the client sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {
     Once,
     /// All requests, or the only one twice.
@@ -41,7 +41,7 @@ pub enum Asks {
 }
 
 /// How the client vanishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
     /// A FIN with a reset behind it: already the first write raises SIGPIPE.
     FinReset,
@@ -50,7 +50,7 @@ pub enum Ends {
 }
 
 /// How much of TLS's handshake is done before the client asks. Without `--tls` it is `Done`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Nothing: the ClientHello is what it asks.
     Hello,
@@ -105,9 +105,10 @@ impl Attack {
     /// The inverse of `Display`: `late:3ms+pipelined`.
     pub fn parse(text: &str) -> Result<Attack, String> {
         let mut words = text.split('+');
-        let (name, delay) = match words.next().unwrap_or("").split_once(':') {
+        let first = words.next().unwrap_or("");
+        let (name, delay) = match first.split_once(':') {
             Some((name, delay)) => (name, Some(milliseconds(delay)?)),
-            None => (text.split('+').next().unwrap_or(""), None),
+            None => (first, None),
         };
         let when = match (name, delay) {
             ("breath", None) => When::Breath,
@@ -177,7 +178,6 @@ fn milliseconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Numbers that a seed determines (SplitMix64).
-#[derive(Debug)]
 pub struct Random(pub u64);
 
 impl Random {

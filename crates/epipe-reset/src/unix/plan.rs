@@ -117,7 +117,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
                 if part[0].queued {
                     lines.push("held".into());
                 }
-                lines.extend(part.iter().map(|attack| attack.to_string()));
+                lines.extend(part.iter().map(Attack::to_string));
                 attacks += part.len() as u64;
                 if options.open > 1 {
                     lines.push("follower".into());

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use super::args::{Expect, Options, Result};
-use super::attack;
+use super::attack::{self, Attack};
 use super::session::{Outcome, Usual, Verdict};
 
 pub struct Report {
@@ -261,7 +261,7 @@ fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
     if kill.attacks.is_empty() {
         words.push("--polite".into());
     } else {
-        let attacks: Vec<_> = kill.attacks.iter().map(|attack| attack.to_string()).collect();
+        let attacks: Vec<_> = kill.attacks.iter().map(Attack::to_string).collect();
         words.extend(["--attack".into(), attacks.join(",")]);
     }
     if !options.spawn.is_empty() {

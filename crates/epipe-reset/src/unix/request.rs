@@ -29,7 +29,7 @@ fn client_hello(host: &str, random: &mut impl FnMut() -> u64) -> Vec<u8> {
     let mut bytes_32 = || -> Vec<u8> { (0..4).flat_map(|_| random().to_be_bytes()).collect() };
     let mut extensions = Vec::new();
     // An address is no name (RFC 6066, 3).
-    if !host.is_empty() && host.parse::<std::net::IpAddr>().is_err() {
+    if host.parse::<std::net::IpAddr>().is_err() {
         let name = [&[0][..], &sized(2, host.as_bytes())].concat();
         extensions.extend(extension(0, &sized(2, &name)));
     }

@@ -63,7 +63,7 @@ impl fmt::Display for How {
 /// A server that this program has started, in a process group of its own.
 pub struct Spawned {
     deaths: Receiver<Event>,
-    pub pid: i32,
+    pid: i32,
     /// Why the processes that it forks are not watched.
     pub untraced: Option<io::Error>,
     /// How many processes it has forked.
