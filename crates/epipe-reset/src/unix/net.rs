@@ -96,6 +96,6 @@ pub fn wait_for(socket: &Socket, event: i16, most: Duration) -> bool {
 }
 
 pub fn poll(watched: &mut [libc::pollfd], milliseconds: i32) {
-    // SAFETY: the pointer and the length are of a slice of `pollfd`, whose descriptors are open.
+    // SAFETY: the exclusive slice guarantees the pointer and the length; poll reports a closed fd.
     unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, milliseconds) };
 }

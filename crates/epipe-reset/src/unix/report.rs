@@ -304,7 +304,7 @@ pub fn time_of_day() -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs() as _;
-    // SAFETY: all bytes 0 are a `tm`; the call writes to it alone.
+    // SAFETY: `tm` is of integers and a pointer, which may be all 0; gmtime_r writes to it alone.
     let time = unsafe {
         let mut time: libc::tm = std::mem::zeroed();
         libc::gmtime_r(&seconds, &mut time);

@@ -124,7 +124,7 @@ impl Drop for Spawned {
         // Those that have left its group too. None of these numbers belongs to another process:
         // this one has not waited for them.
         for pid in self.processes.iter().chain([&-self.pid]) {
-            // SAFETY: it touches no memory.
+            // SAFETY: kill takes numbers alone.
             unsafe { libc::kill(*pid, libc::SIGKILL) };
         }
         // Now its port is free.
@@ -162,7 +162,8 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     command.args(arguments).stdin(Stdio::null()).process_group(0);
     // Its words do not mix with the verdict.
     command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
-    // SAFETY: the calls are async-signal-safe.
+    // SAFETY: POSIX lists signal as async-signal-safe; ptrace is a bare system call. The closure
+    // allocates nothing.
     unsafe {
         command.pre_exec(move || {
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
@@ -179,7 +180,7 @@ fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
     loop {
         let mut status = 0;
         let any = if is_traced { -1 } else { first };
-        // SAFETY: the status is written to a local variable.
+        // SAFETY: waitpid writes one int, to the local variable.
         let pid = unsafe { libc::waitpid(any, &raw mut status, sys::WAIT) };
         if pid == -1 {
             if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
@@ -215,7 +216,7 @@ mod sys {
     pub const WAIT: i32 = libc::__WALL | libc::__WNOTHREAD;
 
     pub fn trace_me() -> io::Result<()> {
-        // SAFETY: it touches no memory.
+        // SAFETY: PTRACE_TRACEME ignores its other arguments.
         match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),
@@ -233,7 +234,8 @@ mod sys {
                     | libc::PTRACE_O_TRACECLONE
                     | libc::PTRACE_O_TRACEEXEC
                     | libc::PTRACE_O_EXITKILL;
-                // SAFETY: of a stopped child of this thread; it touches no memory of ours.
+                // SAFETY: PTRACE_SETOPTIONS takes numbers alone; `waitpid` has reported that this
+                // child of this thread is stopped.
                 unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, options) };
                 0
             }
@@ -244,10 +246,10 @@ mod sys {
         };
         let mut forked: libc::c_ulong = 0;
         if event == libc::PTRACE_EVENT_FORK || event == libc::PTRACE_EVENT_VFORK {
-            // SAFETY: as above; the number is written to a local variable.
+            // SAFETY: PTRACE_GETEVENTMSG writes one unsigned long, to the local variable.
             unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut forked) };
         }
-        // SAFETY: as above.
+        // SAFETY: PTRACE_CONT takes numbers alone.
         unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, signal as libc::c_long) };
         (forked != 0).then_some(forked as i32)
     }
@@ -278,7 +280,7 @@ pub struct Process {
 impl Process {
     pub fn watch(pid: i32) -> io::Result<Process> {
         let process = Process { pid, started: start_time(pid) };
-        // SAFETY: signal 0 is sent to nothing; it touches no memory.
+        // SAFETY: kill takes numbers alone, and sends nothing for signal 0.
         if unsafe { libc::kill(pid, 0) } == -1 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::PermissionDenied {
