@@ -61,8 +61,8 @@ impl Held {
         })
     }
 
-    /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS this begins
-    /// the handshake, and `answer` goes on with it.
+    /// Sends. `answer` reports a connection that ends meanwhile. With TLS this begins the
+    /// handshake, and `answer` goes on with it.
     pub fn say(&mut self, request: Request<'_>, patience: Duration) {
         self.since = Instant::now();
         let bytes = match request.tls {
@@ -117,12 +117,12 @@ impl Held {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// How long ago it has asked.
+    /// The time since it asked.
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Of the answer, once it is asked for.
+    /// The first byte that has come; not known with TLS.
     pub fn first_byte(&self) -> Option<u8> {
         self.first_byte
     }
@@ -176,8 +176,8 @@ impl Held {
         self.over
     }
 
-    /// Waits until `enough` bytes have come, until the end, until nothing has come for `quiet`
-    /// since the last byte, or until the patience is over.
+    /// Waits until `enough` bytes have come, the server has ended it, nothing more has come for
+    /// `quiet`, or the patience is over.
     pub fn answer(&mut self, enough: usize, quiet: Duration, patience: Duration) -> Answer {
         loop {
             self.listen();

@@ -13,7 +13,7 @@ pub struct Report {
     is_json: bool,
     is_quiet: bool,
     has_bar: bool,
-    /// A bar stands in the last line of the terminal.
+    /// The last line of the terminal is a bar.
     bar_shown: bool,
     log: Option<File>,
 }
@@ -48,8 +48,8 @@ impl Report {
     pub fn start(&mut self, options: &Options) {
         if options.is_remote {
             self.note(
-                "this may crash or hang a fragile device, or stop what it controls: attack only what \
-                 you may break",
+                "this may crash or hang a fragile device, or stop what it controls: attack only \
+                 what you may break",
             );
         }
         if self.is_json {
@@ -217,7 +217,8 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
         return Vec::new();
     }
     let mut list = vec![
-        "a gap shorter than a system call: a server that looks for the end right before its only write"
+        "a gap shorter than a system call: a server that looks for the end right before its only \
+         write"
             .to_owned(),
     ];
     for (kind, count) in outcome.kinds.iter().filter(|(_, count)| count.vanished == 0) {

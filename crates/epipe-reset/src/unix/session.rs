@@ -22,12 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MARGIN: Duration = Duration::from_millis(60);
 /// An answer is over when nothing has come for so long, if it is shorter than the first was.
 const QUIET: Duration = Duration::from_secs(1);
-/// Who refuses now and after this time is dead.
+/// A server that refuses now, and still does after this time, is dead.
 const LATER: Duration = Duration::from_secs(2);
 /// How long a server that was started may need until it listens.
 const START: Duration = Duration::from_secs(10);
 
-/// For so many seconds what has killed is tried again.
+/// For how many seconds the attacks that killed are tried again.
 const MOST_REPLAY: f64 = 15.0;
 
 /// What is said at the end.
@@ -77,7 +77,7 @@ pub struct Usual {
     pub one_at_a_time: bool,
     /// It reads until the end of the request, before it answers.
     pub reads_to_end: bool,
-    /// So many connect at once: the queue of its listener is short.
+    /// How many may connect at once: the queue of its listener may be short.
     pub at_once: usize,
 }
 
@@ -99,7 +99,7 @@ struct Session<'a> {
     process: Option<Process>,
     /// Connections that say nothing, and end with the process that has accepted them.
     canaries: Vec<Held>,
-    /// The control has shown the same sign as an attack would.
+    /// The control has lost connections too: such losses prove nothing.
     is_noisy: bool,
     begun: Instant,
     polite: u64,
@@ -409,8 +409,8 @@ impl Session<'_> {
             }
             if seen == 3 {
                 let by = format!(
-                    "{seen} times the connections beside the attacks ended, and never beside polite \
-                     clients: its process dies, and another serves"
+                    "{seen} times the connections beside the attacks ended, and never beside \
+                     polite clients: its process dies, and another serves"
                 );
                 return Err(self.killed(by, part, true));
             }
@@ -671,7 +671,7 @@ impl Session<'_> {
         })
     }
 
-    /// Whether one has ended, which is opened again.
+    /// Whether one has ended. Such are opened again.
     fn renew_canaries(&mut self) -> bool {
         let count = self.canaries.len();
         self.canaries.retain_mut(|canary| !canary.is_over());
@@ -706,8 +706,8 @@ impl Session<'_> {
         if let Some(spawned) = &mut self.spawned {
             loop {
                 let death = spawned.death(by)?;
-                // A worker's other ends are its own affair, and so is that of the first process of
-                // a server that goes on in another.
+                // A worker may end in other ways on purpose. So may the first process, with status
+                // 0, while others go on.
                 let is_failure = death.is_first && death.how != How::Status(0);
                 if death.how.is_crash() || is_failure || !spawned.is_running() {
                     return Some(death);

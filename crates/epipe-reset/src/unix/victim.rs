@@ -24,7 +24,7 @@ pub struct Death {
 pub enum How {
     Signal(i32),
     Status(i32),
-    /// It is no child of this program, which cannot know.
+    /// The cause is not known: it is no child of this program.
     Vanished,
 }
 
@@ -121,8 +121,7 @@ impl Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
-        // Those that have left its group too. None of these numbers belongs to another process:
-        // this one has not waited for them.
+        // By number too, since some may have left its group.
         for pid in self.processes.iter().chain([&-self.pid]) {
             // SAFETY: kill takes numbers alone.
             unsafe { libc::kill(*pid, libc::SIGKILL) };
@@ -137,8 +136,7 @@ impl Drop for Spawned {
 fn trace(command: &[OsString], events: &Sender<Event>) {
     let started = match spawn(command, true) {
         Ok(pid) => Ok((pid, None)),
-        // Not every container lets a process be traced. Where the server itself is at fault this
-        // fails too.
+        // Not every container allows ptrace. If the command itself is wrong, this fails too.
         Err(error) => spawn(command, false).map(|pid| (pid, Some(error))),
     };
     let (first, is_traced) = match &started {
@@ -160,7 +158,7 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
-    // Its words do not mix with the verdict.
+    // What it prints must not mix with the verdict.
     command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
     // SAFETY: POSIX lists signal as async-signal-safe; ptrace is a bare system call. The closure
     // allocates nothing.
@@ -227,7 +225,7 @@ mod sys {
     pub fn go_on(pid: i32, status: i32) -> Option<i32> {
         let event = status >> 16;
         let signal = match libc::WSTOPSIG(status) {
-            // After its exec, where nothing is followed yet.
+            // It has just called exec, and is not followed yet.
             libc::SIGTRAP if event == 0 => {
                 let options = libc::PTRACE_O_TRACEFORK
                     | libc::PTRACE_O_TRACEVFORK
@@ -239,7 +237,7 @@ mod sys {
                 unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, options) };
                 0
             }
-            // What a new thread or process begins with.
+            // Each new thread or process begins with this stop.
             libc::SIGSTOP => 0,
             _ if event != 0 => 0,
             signal => signal,
@@ -298,7 +296,7 @@ impl Process {
     }
 }
 
-/// When it started, on Linux; `None` of one that has ended, and waits for its parent.
+/// When it started, on Linux; `None` if it has ended, also if its parent has not waited for it.
 fn start_time(pid: i32) -> Option<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before may have parentheses and spaces.
