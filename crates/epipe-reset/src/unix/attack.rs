@@ -5,18 +5,18 @@ use std::fmt;
 use std::time::Duration;
 
 /// One connection that vanishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attack {
     pub when: When,
     pub asks: Asks,
     pub ends: Ends,
     pub stage: Stage,
-    /// Behind a connection that occupies the server until all attacks have vanished.
+    /// Waits behind a connection that occupies the server until all attacks have asked.
     pub queued: bool,
 }
 
 /// When the client vanishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// Together with the request, and on Linux in the same segment as its FIN.
     Breath,
@@ -31,7 +31,7 @@ pub enum When {
 }
 
 /// What the client sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {
     Once,
     /// All requests, or the only one twice.
@@ -41,7 +41,7 @@ pub enum Asks {
 }
 
 /// How the client vanishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
     /// A FIN with a reset behind it: already the first write raises SIGPIPE.
     FinReset,
@@ -50,7 +50,7 @@ pub enum Ends {
 }
 
 /// How much of TLS's handshake is done before the client asks. Without `--tls` it is `Done`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Nothing: the ClientHello is what it asks.
     Hello,
@@ -105,9 +105,10 @@ impl Attack {
     /// The inverse of `Display`: `late:3ms+pipelined`.
     pub fn parse(text: &str) -> Result<Attack, String> {
         let mut words = text.split('+');
-        let (name, delay) = match words.next().unwrap_or("").split_once(':') {
+        let first = words.next().unwrap_or("");
+        let (name, delay) = match first.split_once(':') {
             Some((name, delay)) => (name, Some(milliseconds(delay)?)),
-            None => (text.split('+').next().unwrap_or(""), None),
+            None => (first, None),
         };
         let when = match (name, delay) {
             ("breath", None) => When::Breath,
@@ -121,7 +122,8 @@ impl Attack {
             ("breath" | "full", Some(_)) => return Err(format!("{name} has no delay")),
             _ => {
                 return Err(format!(
-                    "{name:?} is no attack; the attacks are breath, pause:MS, late:MS, first-byte[:MS], full"
+                    "{name:?} is no attack; the attacks are breath, pause:MS, late:MS, \
+                     first-byte[:MS], full"
                 ));
             }
         };
@@ -177,7 +179,6 @@ fn milliseconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Numbers that a seed determines (SplitMix64).
-#[derive(Debug)]
 pub struct Random(pub u64);
 
 impl Random {
@@ -214,7 +215,7 @@ pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<
     let byte = Attack { asks: Asks::OneByteMore, ..breath };
     let no_fin = Attack { ends: Ends::Reset, ..breath };
     let within = Attack { stage: Stage::Within, ..breath };
-    // What waits for an accept, or in a queue, has no handshake.
+    // These vanish before the server accepts: no handshake is possible.
     let first = Attack { stage: if tls { Stage::Hello } else { Stage::Done }, ..breath };
     let queued = Attack { queued: true, ..first };
     let delays = grid(number, random);
@@ -244,7 +245,7 @@ pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<
         each(no_fin),
     ];
     if is_slow && number == 0 {
-        // The first breath alone says as much as more of them.
+        // Against a slow server, more breaths and pauses add little to the first breath.
         volleys[1..].rotate_left(2);
     }
     if tls {
@@ -262,8 +263,8 @@ pub fn kinds(tls: bool) -> BTreeSet<String> {
     cycle(0, false, tls, &mut Random(0)).concat().iter().map(Attack::kind).collect()
 }
 
-/// In ascending order: a server that takes one client at a time meets the first whose time has not
-/// come yet, and those before it have already gone.
+/// In ascending order, for a server that takes one client at a time. By the time it takes one,
+/// those with shorter delays have vanished, and the next is still there.
 fn grid(number: u64, random: &mut Random) -> Vec<Duration> {
     if number == 0 {
         return GRID.map(Duration::from_micros).to_vec();

@@ -29,7 +29,7 @@ pub struct Request<'a> {
     pub tls: Option<&'a NewLayer>,
 }
 
-/// What one connection says of these.
+/// The bytes that one connection sends.
 pub fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
     let first = &requests[0];
     let next = requests.get(1).unwrap_or(first);
@@ -53,7 +53,7 @@ pub trait Layer {
     fn close(&mut self) -> io::Result<Vec<u8>>;
 }
 
-/// Makes that of a connection.
+/// Makes the layer of a new connection.
 pub type NewLayer = Box<dyn Fn() -> io::Result<Box<dyn Layer>>>;
 
 /// Why a connection was not made.
@@ -76,7 +76,8 @@ impl From<io::Error> for NotOpen {
     }
 }
 
-/// A server whose handshake takes several writes waits for that, and a delayed one takes 40 ms.
+/// Acknowledges now. Linux otherwise waits for up to 40 ms, and a server whose handshake takes
+/// several writes waits for that.
 pub fn acknowledge(socket: &Socket) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = socket.set_tcp_quickack(true);
@@ -88,7 +89,7 @@ pub fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Waits for this, the end, or so long. False: neither has come.
+/// Waits for the event or the end, at most so long. False: neither has come.
 pub fn wait_for(socket: &Socket, event: i16, most: Duration) -> bool {
     let mut watched = [libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 }];
     poll(&mut watched, i32::try_from(most.as_millis()).unwrap_or(i32::MAX));
@@ -96,6 +97,6 @@ pub fn wait_for(socket: &Socket, event: i16, most: Duration) -> bool {
 }
 
 pub fn poll(watched: &mut [libc::pollfd], milliseconds: i32) {
-    // SAFETY: the pointer and the length are of a slice of `pollfd`, whose descriptors are open.
+    // SAFETY: the exclusive slice guarantees the pointer and the length; poll reports a closed fd.
     unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, milliseconds) };
 }

@@ -36,7 +36,7 @@ pub fn parts(
     usual: &Usual,
 ) -> Vec<Vec<Attack>> {
     let is_queued = volley.iter().any(|attack| attack.queued);
-    // The follower, the canaries, and who occupies the server.
+    // The follower, the canaries, and the one that occupies the server.
     let others = 1 + canaries + usize::from(is_queued);
     if is_queued && usual.open <= others {
         return Vec::new();
@@ -44,10 +44,10 @@ pub fn parts(
     let mut most = usual.open.saturating_sub(others).max(1);
     let mut volley = volley.to_vec();
     if usual.one_at_a_time && options.attacks.is_empty() {
-        // All wait for each other, in the control too.
+        // Each client waits for those before it, also in the control: no more than fit in 1.5 s.
         let few = ((1.5 / usual.time.as_secs_f64().max(0.001)) as usize).clamp(4, 24);
         if volley.len() > few {
-            // Those delays that it may still be thinking.
+            // The late ones are spread over the time that it thinks.
             most = most.min(few);
             volley.truncate(few);
             let step = usual.time / (few as u32 + 1);
@@ -61,7 +61,7 @@ pub fn parts(
     volley.chunks(most).map(<[Attack]>::to_vec).collect()
 }
 
-/// What is made at once, one after the other.
+/// The volleys of a cycle, in order.
 pub fn volleys(
     options: &Options,
     number: u64,
@@ -117,7 +117,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
                 if part[0].queued {
                     lines.push("held".into());
                 }
-                lines.extend(part.iter().map(|attack| attack.to_string()));
+                lines.extend(part.iter().map(Attack::to_string));
                 attacks += part.len() as u64;
                 if options.open > 1 {
                     lines.push("follower".into());
@@ -129,7 +129,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
                 }
             }
         }
-        // Without a rate one cycle says it all.
+        // Without a rate the next cycles differ in order and delays alone.
         if options.rate.is_none() || lines.len() >= most {
             break;
         }

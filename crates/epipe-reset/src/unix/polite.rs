@@ -61,8 +61,8 @@ impl Held {
         })
     }
 
-    /// Sends; a connection that ends meanwhile is over, which `answer` reports. With TLS this begins
-    /// the handshake, and `answer` goes on with it.
+    /// Sends. `answer` reports a connection that ends meanwhile. With TLS this begins the
+    /// handshake, and `answer` goes on with it.
     pub fn say(&mut self, request: Request<'_>, patience: Duration) {
         self.since = Instant::now();
         let bytes = match request.tls {
@@ -117,7 +117,7 @@ impl Held {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Of the answer, once it is asked for.
+    /// The first byte that has come; not known with TLS.
     pub fn first_byte(&self) -> Option<u8> {
         self.first_byte
     }

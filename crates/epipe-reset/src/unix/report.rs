@@ -6,14 +6,14 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use super::args::{Expect, Options, Result};
-use super::attack;
+use super::attack::{self, Attack};
 use super::session::{Outcome, Usual, Verdict};
 
 pub struct Report {
     is_json: bool,
     is_quiet: bool,
     has_bar: bool,
-    /// A bar stands in the last line of the terminal.
+    /// The last line of the terminal is a bar.
     bar_shown: bool,
     log: Option<File>,
 }
@@ -48,8 +48,8 @@ impl Report {
     pub fn start(&mut self, options: &Options) {
         if options.is_remote {
             self.note(
-                "this may crash or hang a fragile device, or stop what it controls: attack only what \
-                 you may break",
+                "this may crash or hang a fragile device, or stop what it controls: attack only \
+                 what you may break",
             );
         }
         if self.is_json {
@@ -220,7 +220,8 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
         return Vec::new();
     }
     let mut list = vec![
-        "a gap shorter than a system call: a server that looks for the end right before its only write"
+        "a gap shorter than a system call: a server that looks for the end right before its only \
+         write"
             .to_owned(),
     ];
     for (kind, count) in outcome.kinds.iter().filter(|(_, count)| count.vanished == 0) {
@@ -264,7 +265,7 @@ fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
     if kill.attacks.is_empty() {
         words.push("--polite".into());
     } else {
-        let attacks: Vec<_> = kill.attacks.iter().map(|attack| attack.to_string()).collect();
+        let attacks: Vec<_> = kill.attacks.iter().map(Attack::to_string).collect();
         words.extend(["--attack".into(), attacks.join(",")]);
     }
     if !options.spawn.is_empty() {
@@ -307,7 +308,7 @@ pub fn time_of_day() -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs() as _;
-    // SAFETY: all bytes 0 are a `tm`; the call writes to it alone.
+    // SAFETY: `tm` is of integers and a pointer, which may be all 0; gmtime_r writes to it alone.
     let time = unsafe {
         let mut time: libc::tm = std::mem::zeroed();
         libc::gmtime_r(&seconds, &mut time);

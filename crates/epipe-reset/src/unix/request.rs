@@ -29,12 +29,12 @@ fn client_hello(host: &str, random: &mut impl FnMut() -> u64) -> Vec<u8> {
     let mut bytes_32 = || -> Vec<u8> { (0..4).flat_map(|_| random().to_be_bytes()).collect() };
     let mut extensions = Vec::new();
     // An address is no name (RFC 6066, 3).
-    if !host.is_empty() && host.parse::<std::net::IpAddr>().is_err() {
+    if host.parse::<std::net::IpAddr>().is_err() {
         let name = [&[0][..], &sized(2, host.as_bytes())].concat();
         extensions.extend(extension(0, &sized(2, &name)));
     }
     extensions.extend(extension(10, &sized(2, &[0, 29, 0, 23, 0, 24]))); // x25519, P-256, P-384
-    extensions.extend(extension(11, &sized(1, &[0]))); // points as they are
+    extensions.extend(extension(11, &sized(1, &[0]))); // uncompressed points
     let signatures = [4, 3, 5, 3, 6, 3, 8, 7, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6, 1];
     extensions.extend(extension(13, &sized(2, &signatures)));
     extensions.extend(extension(43, &sized(1, &[3, 4, 3, 3]))); // 1.3, 1.2
@@ -64,7 +64,7 @@ fn extension(number: u16, content: &[u8]) -> Vec<u8> {
     [&number.to_be_bytes()[..], &sized(2, content)].concat()
 }
 
-/// The content behind its length, of so many bytes.
+/// The content, with its length before it in so many bytes.
 fn sized(length_bytes: usize, content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u32).to_be_bytes();
     [&length[4 - length_bytes..], content].concat()

@@ -59,7 +59,8 @@ pub fn run() -> Result<()> {
 
 /// What a first chapter about sockets shows, on the listener that is its standard input.
 pub fn naive_server() -> Result<u8> {
-    // SAFETY: it is called on descriptors that are open, and buffers of their lengths.
+    // SAFETY: accept takes null pointers; read and write get the local buffer, and no count above
+    // its length.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         let mut buffer = [0u8; 4096];

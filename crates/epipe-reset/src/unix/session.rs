@@ -22,12 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MARGIN: Duration = Duration::from_millis(60);
 /// An answer is over when nothing has come for so long, if it is shorter than the first was.
 const QUIET: Duration = Duration::from_secs(1);
-/// Who refuses now and after this time is dead.
+/// A server that refuses now, and still does after this time, is dead.
 const LATER: Duration = Duration::from_secs(2);
 /// How long a server that was started may need until it listens.
 const START: Duration = Duration::from_secs(10);
 
-/// For so many seconds what has killed is tried again.
+/// For how many seconds the attacks that killed are tried again.
 const MOST_REPLAY: f64 = 15.0;
 
 /// What is said at the end.
@@ -103,7 +103,7 @@ struct Session<'a> {
     most_canaries: usize,
     /// How many connections the last attack made with what belongs to it, and how long that took.
     last: (u64, Duration),
-    /// The control has shown the same sign as an attack would.
+    /// The control has lost connections too: such losses prove nothing.
     is_noisy: bool,
     begun: Instant,
     polite: u64,
@@ -472,8 +472,8 @@ impl Session<'_> {
             }
             if seen == 4 {
                 let by = format!(
-                    "{seen} times the connections beside the attacks ended, and never beside polite \
-                     clients: its process dies, and another serves"
+                    "{seen} times the connections beside the attacks ended, and never beside \
+                     polite clients: its process dies, and another serves"
                 );
                 return Err(self.killed(by, part, true));
             }
@@ -781,8 +781,8 @@ impl Session<'_> {
         if let Some(spawned) = &mut self.spawned {
             loop {
                 let death = spawned.death(by)?;
-                // A worker's other ends are its own affair, and so is that of the first process of
-                // a server that goes on in another.
+                // A worker may end in other ways on purpose. So may the first process, with status
+                // 0, while others go on.
                 let is_failure = death.is_first && death.how != How::Status(0);
                 if death.how.is_crash() || is_failure || !spawned.is_running() {
                     return Some(death);

@@ -18,7 +18,7 @@ use super::args::Result;
 use super::attack::Stage;
 use super::net::{Layer, NewLayer};
 
-/// What makes the TLS of each connection to this host.
+/// Makes the TLS layer of each connection to this host.
 pub fn layers(host: &str) -> Result<NewLayer> {
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
@@ -49,9 +49,9 @@ pub fn layers(host: &str) -> Result<NewLayer> {
 struct Tls {
     connection: ClientConnection,
     begun: Instant,
-    /// How long a handshake takes. Others may wait in a queue.
+    /// The shortest handshake of all connections: others may have waited in a queue.
     quickest: Rc<Cell<Duration>>,
-    /// When something has come last, since it was over.
+    /// When something last came; `None` before the handshake is over.
     heard: Option<Instant>,
 }
 
@@ -94,8 +94,8 @@ impl Layer for Tls {
             (Stage::Within, None) => is_1_2 && self.connection.wants_write(),
             (Stage::Within, Some(_)) => true,
             (Stage::Done, None) => false,
-            // In TLS 1.3 the server finishes without a word, and may send tickets then. Those are no
-            // part of an answer.
+            // In TLS 1.3 the server finishes without a message, and may then send tickets. These
+            // are no part of an answer.
             (Stage::Done, Some(heard)) => {
                 let is_quiet = heard.elapsed() > self.quickest.get() + Duration::from_millis(2);
                 !self.connection.wants_write() && (is_1_2 || is_quiet)
@@ -109,8 +109,7 @@ impl Layer for Tls {
     }
 }
 
-/// Any certificate is good: many devices have signed their own, and nothing that this program says
-/// is a secret. It only finds out whether that server lives, whoever it is.
+/// Any certificate is good: many devices have signed their own, and this program sends no secrets.
 #[derive(Debug)]
 struct AnyServer(Arc<CryptoProvider>);
 

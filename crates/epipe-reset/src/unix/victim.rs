@@ -24,7 +24,7 @@ pub struct Death {
 pub enum How {
     Signal(i32),
     Status(i32),
-    /// It is no child of this program, which cannot know.
+    /// The cause is not known: it is no child of this program.
     Vanished,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for How {
 /// A server that this program has started, in a process group of its own.
 pub struct Spawned {
     deaths: Receiver<Event>,
-    pub pid: i32,
+    pid: i32,
     /// Why the processes that it forks are not watched.
     pub untraced: Option<io::Error>,
     /// How many processes it has forked.
@@ -126,10 +126,9 @@ impl Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
-        // Those that have left its group too. None of these numbers belongs to another process:
-        // this one has not waited for them.
+        // By number too, since some may have left its group.
         for pid in self.processes.iter().chain([&-self.pid]) {
-            // SAFETY: it touches no memory.
+            // SAFETY: kill takes numbers alone.
             unsafe { libc::kill(*pid, libc::SIGKILL) };
         }
         // Now its port is free.
@@ -142,8 +141,7 @@ impl Drop for Spawned {
 fn trace(command: &[OsString], events: &Sender<Event>) {
     let started = match spawn(command, true) {
         Ok(pid) => Ok((pid, None)),
-        // Not every container lets a process be traced. Where the server itself is at fault this
-        // fails too.
+        // Not every container allows ptrace. If the command itself is wrong, this fails too.
         Err(error) => spawn(command, false).map(|pid| (pid, Some(error))),
     };
     let (first, is_traced) = match &started {
@@ -165,9 +163,10 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
-    // Its words do not mix with the verdict.
+    // What it prints must not mix with the verdict.
     command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
-    // SAFETY: the calls are async-signal-safe.
+    // SAFETY: POSIX lists signal as async-signal-safe; ptrace is a bare system call. The closure
+    // allocates nothing.
     unsafe {
         command.pre_exec(move || {
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
@@ -184,7 +183,7 @@ fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
     loop {
         let mut status = 0;
         let any = if is_traced { -1 } else { first };
-        // SAFETY: the status is written to a local variable.
+        // SAFETY: waitpid writes one int, to the local variable.
         let pid = unsafe { libc::waitpid(any, &raw mut status, sys::WAIT) };
         if pid == -1 {
             if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
@@ -220,7 +219,7 @@ mod sys {
     pub const WAIT: i32 = libc::__WALL | libc::__WNOTHREAD;
 
     pub fn trace_me() -> io::Result<()> {
-        // SAFETY: it touches no memory.
+        // SAFETY: PTRACE_TRACEME ignores its other arguments.
         match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),
@@ -231,28 +230,29 @@ mod sys {
     pub fn go_on(pid: i32, status: i32) -> Option<i32> {
         let event = status >> 16;
         let signal = match libc::WSTOPSIG(status) {
-            // After its exec, where nothing is followed yet.
+            // It has just called exec, and is not followed yet.
             libc::SIGTRAP if event == 0 => {
                 let options = libc::PTRACE_O_TRACEFORK
                     | libc::PTRACE_O_TRACEVFORK
                     | libc::PTRACE_O_TRACECLONE
                     | libc::PTRACE_O_TRACEEXEC
                     | libc::PTRACE_O_EXITKILL;
-                // SAFETY: of a stopped child of this thread; it touches no memory of ours.
+                // SAFETY: PTRACE_SETOPTIONS takes numbers alone; `waitpid` has reported that this
+                // child of this thread is stopped.
                 unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, options) };
                 0
             }
-            // What a new thread or process begins with.
+            // Each new thread or process begins with this stop.
             libc::SIGSTOP => 0,
             _ if event != 0 => 0,
             signal => signal,
         };
         let mut forked: libc::c_ulong = 0;
         if event == libc::PTRACE_EVENT_FORK || event == libc::PTRACE_EVENT_VFORK {
-            // SAFETY: as above; the number is written to a local variable.
+            // SAFETY: PTRACE_GETEVENTMSG writes one unsigned long, to the local variable.
             unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut forked) };
         }
-        // SAFETY: as above.
+        // SAFETY: PTRACE_CONT takes numbers alone.
         unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, signal as libc::c_long) };
         (forked != 0).then_some(forked as i32)
     }
@@ -283,7 +283,7 @@ pub struct Process {
 impl Process {
     pub fn watch(pid: i32) -> io::Result<Process> {
         let process = Process { pid, started: start_time(pid) };
-        // SAFETY: signal 0 is sent to nothing; it touches no memory.
+        // SAFETY: kill takes numbers alone, and sends nothing for signal 0.
         if unsafe { libc::kill(pid, 0) } == -1 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::PermissionDenied {
@@ -301,7 +301,7 @@ impl Process {
     }
 }
 
-/// When it started, on Linux; `None` of one that has ended, and waits for its parent.
+/// When it started, on Linux; `None` if it has ended, also if its parent has not waited for it.
 fn start_time(pid: i32) -> Option<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before may have parentheses and spaces.

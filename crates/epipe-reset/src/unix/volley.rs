@@ -34,7 +34,7 @@ struct Waiting {
     /// It asks after the handshake.
     shakes_hands: bool,
     request: Vec<u8>,
-    /// When it vanishes; of one that waits for something not known yet.
+    /// When it vanishes; `None` while that depends on the server.
     due: Option<Instant>,
     asked: Instant,
     /// When the server last took a byte.
@@ -43,7 +43,7 @@ struct Waiting {
     ended: bool,
 }
 
-/// The time that nothing is taken of a connection that is full.
+/// A connection is full when the server has taken nothing for so long.
 const FULL: Duration = Duration::from_millis(150);
 
 /// Attacks that are made at once.
@@ -53,7 +53,7 @@ pub struct Volley<'a> {
     pub attacks: &'a [Attack],
     /// How long a connect may take, and after it the first byte.
     pub patience: Duration,
-    /// How long a polite answer is.
+    /// The bytes of a polite answer.
     pub whole: usize,
 }
 
@@ -92,7 +92,7 @@ impl Volley<'_> {
                         fates[ended.index] = fate;
                     }
                     None if goes_on => {
-                        // That took its time, and others may be due.
+                        // More of the handshake waits to be read, but others may be due first.
                         rest = Duration::ZERO;
                         break;
                     }
@@ -109,8 +109,8 @@ impl Volley<'_> {
         fates
     }
 
-    /// Waits until something comes, or an end, or not quite so long: a wait ends late, and what is
-    /// due now is worth spinning.
+    /// Waits until something comes, or an end, or almost so long. A wait ends late: for the last
+    /// 300 microseconds this spins.
     fn rest(&self, waiting: &mut [Waiting], rest: Duration) {
         let milliseconds = rest.saturating_sub(Duration::from_micros(300)).as_millis();
         let mut watched: Vec<_> = waiting
@@ -133,7 +133,7 @@ impl Volley<'_> {
         }
     }
 
-    /// Begins to connect: one that the server lets wait must not keep the others.
+    /// Begins to connect, and does not wait: a full queue must not hold up the others.
     fn start(&self, attack: &Attack) -> io::Result<Waiting> {
         let is_tcp = !self.address.is_unix();
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
@@ -144,8 +144,9 @@ impl Volley<'_> {
         let mut layer = self.requests.tls.as_ref().map(|new| new()).transpose()?;
         let shakes_hands = layer.is_some() && attack.stage != Stage::Hello;
         if matches!(attack.when, When::FirstByte(_) | When::Full) {
-            // The system gives its smallest. Before the connect, which announces it. A server's part
-            // of a handshake needs more, or takes 200 ms.
+            // For 1 the system gives its smallest. This must come before the connect, which
+            // announces the size. With less than 8192 bytes a server's part of the handshake takes
+            // 200 ms.
             socket.set_recv_buffer_size(if shakes_hands { 8192 } else { 1 })?;
         }
         if is_tcp && !shakes_hands {
@@ -184,7 +185,7 @@ impl Volley<'_> {
         it.socket.take_error()?.map_or(Ok(true), Err)
     }
 
-    /// Asks, or says when, and when it vanishes.
+    /// Asks, unless that is for later, and sets when it vanishes.
     fn begin(&self, attack: &Attack, it: &mut Waiting) -> io::Result<()> {
         if !matches!(attack.when, When::Pause(_) | When::Full) {
             self.ask(it)?;
@@ -276,13 +277,13 @@ impl Volley<'_> {
                     true => Some(Fate::Vanished),
                 };
             }
-            // A large answer is not looked at again and again.
+            // A large answer is costly to look at: only when it is due.
             if !is_due && (it.ended || self.whole > 65536) {
                 return it.ended.then_some(Fate::NotMade);
             }
             return match self.unread(&it.socket) {
                 None => Some(Fate::NotMade),
-                // Of a whole answer nothing is left that could raise a signal.
+                // All of the answer has come: no write is left to raise a signal.
                 Some(bytes) if bytes >= self.whole && matches!(attack.when, When::Late(_)) => {
                     Some(Fate::TooLate)
                 }
