@@ -436,10 +436,24 @@ static void parse(char *word) {
     exit(1);
 }
 
+static void must_be(const char *word, const char **known) {
+    while (*known && !is(word, *known)) {
+        known++;
+    }
+    if (!*known) {
+        fprintf(stderr, "unknown: %s\n", word);
+        exit(2);
+    }
+}
+
 int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         parse(argv[i]);
     }
+    const char *modes[] = {"sequential", "thread", "fork", "pool", "epoll", "duplex", NULL};
+    const char *policies[] = {"one", "two", "header", "loop", "writev", "chunks", NULL};
+    must_be(mode, modes);
+    must_be(policy, policies);
     keep = keep || echo;
     body = memset(malloc((size_t)size + 1), 'z', (size_t)size);
     if (ignore) {

@@ -1,8 +1,12 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
@@ -90,6 +94,7 @@ pub enum Expect {
     Survived,
 }
 
+#[derive(Default)]
 pub struct Options {
     /// As it was typed.
     pub target: String,
@@ -123,25 +128,13 @@ impl Options {
         Options {
             target: address.to_string(),
             addresses: vec![address.into()],
-            is_remote: false,
             requests: Requests { list: vec![b"x".to_vec()], tls: None },
-            spawn: Vec::new(),
             pid: i32::try_from(pid).ok(),
             time: Duration::from_secs(10),
-            seed: 0,
-            attacks: Vec::new(),
-            polite: false,
-            keep_going: false,
-            dry_run: false,
-            rate: None,
             open: 64,
             total: 1_000_000,
-            json: false,
             quiet: true,
-            log: None,
-            expect: None,
-            self_test: false,
-            again: Vec::new(),
+            ..Options::default()
         }
     }
 }
@@ -154,6 +147,8 @@ pub enum Command {
     /// Be the naive server of the self-test.
     NaiveServer,
 }
+
+const MOST_SENT: u64 = 16 << 20;
 
 pub fn parse() -> Result<Command> {
     let mut parser = lexopt::Parser::from_env();
@@ -177,7 +172,7 @@ pub fn parse() -> Result<Command> {
                 }
             }
             Arg::Long("tls") => tls = true,
-            Arg::Long("pid") => pid = Some(number("--pid", &parser.value()?, 1.0, 1e9)? as i32),
+            Arg::Long("pid") => pid = Some(number("--pid", &parser.value()?, 1, i32::MAX)?),
             Arg::Long("time") => time = number("--time", &parser.value()?, 0.1, 1e6)?,
             Arg::Long("seed") => {
                 let text = parser.value()?.string()?;
@@ -192,11 +187,9 @@ pub fn parse() -> Result<Command> {
             }
             Arg::Long("allow-remote") => allowed = Some(parser.value()?.string()?),
             Arg::Long("rate") => rate = Some(number("--rate", &parser.value()?, 0.01, 1e6)?),
-            Arg::Long("open") => {
-                open = Some(number("--open", &parser.value()?, 1.0, 1e4)? as usize)
-            }
+            Arg::Long("open") => open = Some(number("--open", &parser.value()?, 1, 10_000)?),
             Arg::Long("total") => {
-                total = Some(number("--total", &parser.value()?, 1.0, 1e9)? as u64)
+                total = Some(number("--total", &parser.value()?, 1, 1_000_000_000)?)
             }
             Arg::Long("log") => log = Some(PathBuf::from(parser.value()?)),
             Arg::Long("expect") => {
@@ -226,15 +219,15 @@ pub fn parse() -> Result<Command> {
         }
     }
     let target = match target {
-        Some(target) => target,
-        None if self_test => String::new(),
-        None => return Err(format!("{USAGE}\n--help says more").into()),
+        Some(target) if !target.is_empty() => target,
+        None if self_test && !dry_run => String::new(),
+        _ => return Err(format!("{USAGE}\n--help says more").into()),
     };
     if pid.is_some() && !spawn.is_empty() {
         return Err("--spawn watches the process that it starts; leave --pid out".into());
     }
     let (host, addresses) = match target.is_empty() {
-        true => (String::new(), Vec::new()),
+        true => ("localhost".to_owned(), Vec::new()),
         false => resolve(&target)?,
     };
     let is_remote = check_remote(&target, &host, &addresses, allowed.as_deref())?;
@@ -243,7 +236,14 @@ pub fn parse() -> Result<Command> {
     let list = match (files.is_empty(), request) {
         (false, None) => {
             let read = |file: &PathBuf| {
-                std::fs::read(file).map_err(|error| format!("--send {}: {error}", file.display()))
+                let mut bytes = Vec::new();
+                File::open(file)
+                    .and_then(|open| open.take(MOST_SENT + 1).read_to_end(&mut bytes))
+                    .map_err(|error| format!("--send {}: {error}", file.display()))?;
+                if bytes.len() as u64 > MOST_SENT {
+                    return Err(format!("--send {}: more than 16 MiB", file.display()));
+                }
+                Ok(bytes)
             };
             for file in &files {
                 again.extend(["--send".into(), file.display().to_string()]);
@@ -260,9 +260,8 @@ pub fn parse() -> Result<Command> {
             }
             let mut random = Random(seed);
             let name = name.unwrap_or_else(|| "http".into());
-            let host = if host.is_empty() { "localhost" } else { &host };
             let bytes =
-                request::named(&name, host, &path, &mut || random.next()).ok_or_else(|| {
+                request::named(&name, &host, &path, &mut || random.next()).ok_or_else(|| {
                     format!("--request {name}: the requests are {}", request::NAMES.join(", "))
                 })?;
             vec![bytes]
@@ -274,7 +273,7 @@ pub fn parse() -> Result<Command> {
     let tls = match tls {
         true => {
             again.push("--tls".into());
-            Some(layers(if host.is_empty() { "localhost" } else { &host })?)
+            Some(layers(&host)?)
         }
         false => None,
     };
@@ -286,6 +285,21 @@ pub fn parse() -> Result<Command> {
     }
     if let Some(allowed) = allowed.filter(|_| is_remote) {
         again.extend(["--allow-remote".into(), allowed]);
+    }
+    if gentle {
+        again.push("--gentle".into());
+    }
+    let limits: [(&str, Option<&dyn Display>); 3] = [
+        ("--rate", rate.as_ref().map(|limit| limit as _)),
+        ("--open", open.as_ref().map(|limit| limit as _)),
+        ("--total", total.as_ref().map(|limit| limit as _)),
+    ];
+    for (option, limit) in limits {
+        again.extend(limit.into_iter().flat_map(|limit| [option.to_owned(), limit.to_string()]));
+    }
+    let open = if gentle { 1 } else { open.unwrap_or(if is_remote { 4 } else { 64 }) };
+    if open < 5 && attacks.iter().any(|attack| attack.queued) {
+        return Err("--attack: +queued needs up to 5 connections at once (--open)".into());
     }
     Ok(Command::Run(Box::new(Options {
         target,
@@ -301,7 +315,7 @@ pub fn parse() -> Result<Command> {
         keep_going,
         dry_run,
         rate: rate.or(gentle.then_some(1.0)).or(is_remote.then_some(20.0)),
-        open: if gentle { 1 } else { open.unwrap_or(if is_remote { 4 } else { 64 }) },
+        open,
         total: total.unwrap_or(if is_remote { 1000 } else { 1_000_000 }),
         json,
         quiet,
@@ -317,19 +331,24 @@ fn layers(_: &str) -> Result<super::net::NewLayer> {
     Err("--tls: this program is built without TLS: cargo install epipe-reset --features tls".into())
 }
 
-fn number(option: &str, value: &std::ffi::OsStr, least: f64, most: f64) -> Result<f64> {
+fn number<T: FromStr + PartialOrd + Display>(
+    option: &str,
+    value: &OsStr,
+    least: T,
+    most: T,
+) -> Result<T> {
     let text = value.to_string_lossy();
-    match text.parse::<f64>() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
+    match text.parse::<T>() {
+        Ok(number) if (&least..=&most).contains(&&number) => Ok(number),
         _ => Err(format!("{option} {text}: a number from {least} to {most}").into()),
     }
 }
 
-/// The host's name, empty for a Unix socket, and its addresses.
+/// The host's name, and its addresses.
 fn resolve(target: &str) -> Result<(String, Vec<SockAddr>)> {
     if let Some(path) = target.strip_prefix("unix:") {
         let address = SockAddr::unix(path).map_err(|error| format!("{target}: {error}"))?;
-        return Ok((String::new(), vec![address]));
+        return Ok(("localhost".to_owned(), vec![address]));
     }
     if target.contains("//") {
         return Err(format!("{target}: HOST:PORT, no URL; its path goes into --path").into());
@@ -343,20 +362,17 @@ fn resolve(target: &str) -> Result<(String, Vec<SockAddr>)> {
     Ok((host.to_owned(), addresses.into_iter().map(SockAddr::from).collect()))
 }
 
-/// Whether one of the addresses is not of this machine, which only the host's name allows.
+/// Whether one of the addresses is not loopback, which only the host's name allows.
 fn check_remote(
     target: &str,
     host: &str,
     found: &[SockAddr],
     allowed: Option<&str>,
 ) -> Result<bool> {
-    let on_loopback = |address: &SockAddr| {
-        address.as_socket().is_none_or(|address| address.ip().to_canonical().is_loopback())
-    };
-    let Some(remote) = found.iter().find(|address| !on_loopback(address)) else {
+    let is_remote = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+    let Some(address) = found.iter().filter_map(SockAddr::as_socket).find(is_remote) else {
         return Ok(false);
     };
-    let address = remote.as_socket().map(|address| address.to_string()).unwrap_or_default();
     match allowed {
         Some(allowed) if allowed == host => Ok(true),
         Some(allowed) => Err(format!("--allow-remote {allowed}: the target is {host}").into()),

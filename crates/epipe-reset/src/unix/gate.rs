@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,10 @@ impl Gate {
         self.next = Instant::now() + self.pause;
         self.made += 1;
         if let Some(log) = &mut self.log {
-            let _ = writeln!(log, "{} #{} {what}", time_of_day(), self.made);
+            if let Err(error) = writeln!(log, "{} #{} {what}", time_of_day(), self.made) {
+                let _ = writeln!(io::stderr(), "epipe-reset: --log: {error}");
+                self.log = None;
+            }
         }
         true
     }

@@ -47,6 +47,9 @@ fn run(options: Options) -> Result<u8> {
         return Ok(0);
     }
     let mut report = Report::new(&options)?;
+    if !options.target.is_empty() {
+        report.start(&options);
+    }
     if options.self_test {
         if let Err(why) = self_test::run() {
             let outcome = Outcome::none(format!("the self-test failed: {why}"));
@@ -57,7 +60,6 @@ fn run(options: Options) -> Result<u8> {
             return Ok(0);
         }
     }
-    report.start(&options);
     self_test::warm_up();
     let outcome = session::run(&options, &mut report)
         .unwrap_or_else(|error| Outcome::none(error.to_string()));

@@ -10,8 +10,9 @@ use socket2::Socket;
 use super::attack::{Asks, Stage};
 
 /// What the clients say.
+#[derive(Default)]
 pub struct Requests {
-    /// One each; never empty.
+    /// One each; none is empty.
     pub list: Vec<Vec<u8>>,
     pub tls: Option<NewLayer>,
 }
@@ -37,7 +38,7 @@ pub fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
         Asks::Once => first.clone(),
         Asks::Pipelined if requests.len() == 1 => [&first[..], first].concat(),
         Asks::Pipelined => requests.concat(),
-        Asks::OneByteMore => [first, &next[..next.len().min(1)]].concat(),
+        Asks::OneByteMore => [first, &next[..1]].concat(),
     }
 }
 

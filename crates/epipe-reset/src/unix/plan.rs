@@ -106,6 +106,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
     let mut lines: Vec<String> = lines.into_iter().map(String::from).collect();
     let mut random = Random(options.seed);
     for number in 0.. {
+        let before = lines.len();
         for volley in volleys(options, number, &usual, &mut random) {
             for part in parts(&volley, options, canaries, &usual) {
                 let clients = due(polite, attacks, part.len(), &usual, options);
@@ -130,7 +131,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
             }
         }
         // Without a rate the next cycles differ in order and delays alone.
-        if options.rate.is_none() || lines.len() >= most {
+        if options.rate.is_none() || lines.len() >= most || lines.len() == before {
             break;
         }
     }

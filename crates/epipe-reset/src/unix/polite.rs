@@ -38,11 +38,14 @@ pub struct Held {
     first_byte: Option<u8>,
     /// Why this side has ended it.
     pub refusal: Option<io::Error>,
+    close: Duration,
+    ended: Option<Instant>,
 }
 
 impl Held {
-    /// Connects, and says nothing.
-    pub fn open(address: &SockAddr, patience: Duration) -> Result<Held, NotOpen> {
+    /// Connects, and says nothing. `close` is how long the server may take to end what this side
+    /// has ended.
+    pub fn open(address: &SockAddr, patience: Duration, close: Duration) -> Result<Held, NotOpen> {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         socket.connect_timeout(address, patience)?;
         socket.set_nonblocking(true)?;
@@ -58,6 +61,8 @@ impl Held {
             over: false,
             first_byte: None,
             refusal: None,
+            close,
+            ended: None,
         })
     }
 
@@ -109,7 +114,9 @@ impl Held {
         }
     }
 
-    fn end(&mut self) {
+    /// Ends it, by a FIN. A later drop waits for the server's end from here on.
+    pub fn end(&mut self) {
+        self.ended.get_or_insert_with(Instant::now);
         if let Some(layer) = &mut self.layer {
             let bytes = layer.close();
             self.send(bytes);
@@ -138,7 +145,8 @@ impl Held {
             return;
         };
         if !self.request.is_empty() && layer.has_come_to(Stage::Done) {
-            self.since = Instant::now();
+            // What came before, as a banner, is no part of the answer.
+            (self.since, self.bytes, self.last) = (Instant::now(), 0, Duration::ZERO);
             let bytes = layer.say(&std::mem::take(&mut self.request));
             self.send(bytes);
             if self.ends_request {
@@ -181,7 +189,7 @@ impl Held {
     ) -> Option<Answer> {
         self.listen();
         let elapsed = self.since.elapsed();
-        let is_quiet = self.bytes > 0 && elapsed - self.last > quiet;
+        let is_quiet = self.bytes > 0 && elapsed.saturating_sub(self.last) > quiet;
         if !self.over && self.bytes < enough && !is_quiet && elapsed <= patience {
             return None;
         }
@@ -203,16 +211,22 @@ impl Held {
     }
 }
 
-/// How long the server may take to end what this side has ended.
-const CLOSE: Duration = Duration::from_millis(20);
+/// For so long the end of an answer is waited for.
+const MOST_CLOSE: Duration = Duration::from_secs(1);
 
 impl Drop for Held {
-    /// A close with unread bytes resets, and that is not polite. A server that has few places has
-    /// this one free again when it has ended it.
+    /// A close with unread bytes resets, and that is not polite: it reads until the server ends it
+    /// too, or sends nothing more.
     fn drop(&mut self) {
-        self.end();
-        let begun = Instant::now();
-        while !self.is_over() && begun.elapsed() < CLOSE {
+        if self.ended.is_none() {
+            self.end();
+        }
+        let begun = self.ended.unwrap_or_else(Instant::now);
+        let (mut bytes, mut last) = (self.bytes, begun);
+        while !self.is_over() && last.elapsed() < self.close && begun.elapsed() < MOST_CLOSE {
+            if self.bytes > bytes {
+                (bytes, last) = (self.bytes, Instant::now());
+            }
             wait_for(&self.socket, libc::POLLIN, Duration::from_millis(5));
         }
     }

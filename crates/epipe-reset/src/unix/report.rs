@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::args::{Expect, Options, Result};
 use super::attack::{self, Attack};
-use super::session::{Outcome, Usual, Verdict};
+use super::session::{Kill, Outcome, Usual, Verdict};
 
 pub struct Report {
     is_json: bool,
@@ -46,14 +46,8 @@ impl Report {
     }
 
     pub fn start(&mut self, options: &Options) {
-        if options.is_remote {
-            self.note(
-                "this may crash or hang a fragile device, or stop what it controls: attack only \
-                 what you may break",
-            );
-        }
         if self.is_json {
-            self.json(&format!(
+            self.event(&format!(
                 r#""event":"start","target":{},"seed":{},"seconds":{}"#,
                 quoted(&options.target),
                 options.seed,
@@ -67,12 +61,18 @@ impl Report {
                 options.seed
             ));
         }
+        if options.is_remote {
+            self.note(
+                "this may crash or hang a fragile device, or stop what it controls: attack only \
+                 what you may break",
+            );
+        }
     }
 
     pub fn usual(&mut self, usual: &Usual) {
         let milliseconds = usual.time.as_secs_f64() * 1000.0;
         if self.is_json {
-            self.json(&format!(
+            self.event(&format!(
                 r#""event":"polite","bytes":{},"milliseconds":{milliseconds:.1},"one_at_a_time":{}"#,
                 usual.bytes, usual.one_at_a_time
             ));
@@ -87,7 +87,7 @@ impl Report {
 
     pub fn note(&mut self, text: &str) {
         if self.is_json {
-            self.json(&format!(r#""event":"note","text":{}"#, quoted(text)));
+            self.event(&format!(r#""event":"note","text":{}"#, quoted(text)));
         } else {
             self.line(text);
         }
@@ -128,6 +128,13 @@ impl Report {
         }
     }
 
+    /// A line of JSON before the verdict.
+    fn event(&mut self, fields: &str) {
+        if !self.is_quiet {
+            self.json(fields);
+        }
+    }
+
     fn json(&mut self, fields: &str) {
         self.clear_bar();
         let _ = writeln!(io::stdout(), "{{{fields}}}");
@@ -152,10 +159,11 @@ impl Report {
                 .map(|(kind, count)| format!("{}:{}", quoted(kind), count.vanished))
                 .collect();
             self.json(&format!(
-                r#""event":"verdict","verdict":{},"text":{},"again":{},"attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"forks":{},"connections":{},"seconds":{:.1}"#,
+                r#""event":"verdict","verdict":{},"text":{},"again":{},"replayed":{},"attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"forks":{},"connections":{},"seconds":{:.1}"#,
                 quoted(name),
                 quoted(&text),
                 again.map_or("null".into(), |(line, _)| quoted(&line)),
+                replayed(outcome),
                 outcome.attacks,
                 outcome.polite,
                 kinds.join(","),
@@ -274,15 +282,29 @@ fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
     }
     let line = words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
     let tried = match kill.replayed {
-        None => "not tried again: the server is gone".into(),
+        None if !options.spawn.is_empty() => "not tried again".into(),
+        None => {
+            "not tried again: it is gone; one that ends by itself after so many clients would look \
+                 the same"
+                .into()
+        }
         Some((0, _)) => "tried again, and it did not die".into(),
         Some((_, tries)) => format!("it has killed again, at try {tries}"),
     };
     Some((line, tried))
 }
 
+/// Whether the line has killed it again, in JSON.
+fn replayed(outcome: &Outcome) -> &'static str {
+    match &outcome.verdict {
+        Verdict::Killed(Kill { replayed: Some((kills, _)), .. }) if *kills > 0 => "true",
+        Verdict::Killed(Kill { replayed: Some(_), .. }) => "false",
+        _ => "null",
+    }
+}
+
 fn shell_quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+=@%[]".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+=@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.into();
     }

@@ -27,6 +27,8 @@ const LATER: Duration = Duration::from_secs(2);
 /// How long a server that was started may need until it listens.
 const START: Duration = Duration::from_secs(10);
 
+/// No more of an answer is waited for.
+const LONGEST: usize = 16 << 20;
 /// For how many seconds the attacks that killed are tried again.
 const MOST_REPLAY: f64 = 15.0;
 
@@ -60,6 +62,8 @@ enum Sign {
         by: String,
         is_sigpipe: bool,
     },
+    /// It has taken a connection, and answered nothing.
+    Silent,
     /// It has ended with status 0, or nothing can be said any more.
     Ended(String),
     /// All connections that are allowed are made.
@@ -103,6 +107,7 @@ struct Session<'a> {
     most_canaries: usize,
     /// How many connections the last attack made with what belongs to it, and how long that took.
     last: (u64, Duration),
+    ignores_other_programs: bool,
     /// The control has lost connections too: such losses prove nothing.
     is_noisy: bool,
     begun: Instant,
@@ -141,7 +146,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
     let spawned = if options.spawn.is_empty() {
         None
     } else {
-        if Held::open(&address, PATIENCE).is_ok() {
+        if Held::open(&address, PATIENCE, Duration::ZERO).is_ok() {
             let target = &options.target;
             return Err(format!("--spawn: something listens on {target} already").into());
         }
@@ -173,6 +178,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         canaries: Vec::new(),
         most_canaries: 0,
         last: (0, Duration::ZERO),
+        ignores_other_programs: false,
         is_noisy: false,
         begun: Instant::now(),
         polite: 0,
@@ -202,15 +208,21 @@ impl Session<'_> {
 
     fn whole(&mut self) -> Verdict {
         if let Err(why) = self.first() {
-            return Verdict::None(why);
+            return match self.death_sign(LATER / 8) {
+                Some(Sign::Dead { by, is_sigpipe: true }) => self.killed_by_polite_clients(by),
+                _ => Verdict::None(why),
+            };
         }
         self.report.usual(&self.usual);
         self.begun = Instant::now();
         let mut random = Random(self.options.seed);
         let mut last = Verdict::Survived;
         for number in 0.. {
-            let usual = self.usual;
+            let (usual, made) = (self.usual, self.gate.made);
             for volley in volleys(self.options, number, &usual, &mut random) {
+                if self.begun.elapsed() >= self.options.time {
+                    return last;
+                }
                 for attack in &volley {
                     self.kinds.entry(attack.kind()).or_default();
                 }
@@ -235,8 +247,8 @@ impl Session<'_> {
                     }
                 }
             }
-            if self.begun.elapsed() >= self.options.time {
-                break;
+            if self.gate.made == made {
+                break; // It takes fewer connections at once than each of these needs.
             }
         }
         last
@@ -254,7 +266,7 @@ impl Session<'_> {
                             .into()
                     }
                     Answer::Whole { bytes, after } => {
-                        self.usual = Usual { bytes, time: after, ..self.usual };
+                        self.usual = Usual { bytes: bytes.min(LONGEST), time: after, ..self.usual };
                         break;
                     }
                     Answer::Silent => {
@@ -270,33 +282,43 @@ impl Session<'_> {
                 Err(NotOpen::Failed(error)) => error.to_string(),
             };
             // A server that is being started may not listen yet, or not for good.
-            if let Some(death) = self.next_death(Duration::from_millis(20)) {
-                return Err(format!("the server {} before it answered", death.how));
+            match self.next_death(Duration::from_millis(20)) {
+                Some(death) if death.is_last => {
+                    return Err(format!("the server {} before it answered", death.how));
+                }
+                _ => {}
             }
             if Instant::now() >= by {
                 return Err(format!("{}: {why}", self.options.target));
             }
         }
-        if self.usual.bytes > 0 && self.options.open >= 2 {
+        let held = 2 + canaries(self.options.open);
+        if self.usual.bytes > 0 && self.options.open >= 2 && self.gate.allows(held) {
             self.find_out_whether_one_at_a_time();
         }
         // A server that serves one client, and ends.
+        let begun = Instant::now();
         match self.polite_exchange(self.patience(1)) {
-            Sign::Fine | Sign::NoMore => Ok(()),
+            Sign::Fine => {
+                // The first may have been slower than all others.
+                self.usual.time = self.usual.time.min(begun.elapsed());
+                Ok(())
+            }
+            Sign::NoMore => Ok(()),
             Sign::Replaced => Err("it ends the connection of the second polite client".into()),
+            Sign::Silent => Err("it answers the first polite client alone".into()),
             Sign::Dead { by, .. } | Sign::Ended(by) => Err(format!("after a polite client, {by}")),
         }
     }
 
     fn first_answer(&mut self, mut held: Held) -> std::result::Result<Answer, String> {
-        self.gate.pass(&"polite");
         self.polite += 1;
         held.say(self.options.requests.first(), PATIENCE);
-        let mut answer = held.answer(usize::MAX, QUIET, PATIENCE / 3);
+        let mut answer = held.answer(LONGEST, QUIET, PATIENCE / 3);
         self.usual.reads_to_end = answer == Answer::Silent;
         if self.usual.reads_to_end {
             held.end_request();
-            answer = held.answer(usize::MAX, QUIET, PATIENCE);
+            answer = held.answer(LONGEST, QUIET, PATIENCE);
         }
         if let Some(error) = held.refusal.take() {
             return Err(format!("TLS: {error}"));
@@ -311,7 +333,10 @@ impl Session<'_> {
     fn connect(&mut self) -> std::result::Result<Held, NotOpen> {
         let mut last = NotOpen::Refused;
         for address in &self.options.addresses {
-            match Held::open(address, PATIENCE) {
+            if !self.gate.pass(&"polite") {
+                break;
+            }
+            match open(address, &self.usual) {
                 Ok(held) => {
                     self.address = address.clone();
                     return Ok(held);
@@ -324,7 +349,7 @@ impl Session<'_> {
 
     fn find_out_whether_one_at_a_time(&mut self) {
         self.gate.pass(&"held");
-        let silent = Held::open(&self.address, PATIENCE);
+        let silent = open(&self.address, &self.usual);
         let patience = 2 * self.usual.time + 4 * MARGIN;
         self.gate.pass(&"polite");
         self.polite += 1;
@@ -361,7 +386,7 @@ impl Session<'_> {
     }
 
     fn ask(&self) -> std::result::Result<Held, NotOpen> {
-        let mut held = Held::open(&self.address, PATIENCE)?;
+        let mut held = open(&self.address, &self.usual)?;
         say(&mut held, self.options, &self.usual);
         Ok(held)
     }
@@ -401,17 +426,12 @@ impl Session<'_> {
             Sign::Fine => {}
             Sign::Replaced => self.is_noisy = true,
             Sign::Dead { by, is_sigpipe: true } => {
-                let after = self.seconds();
-                return Err(Verdict::Killed(Kill {
-                    by,
-                    after,
-                    attacks: Vec::new(),
-                    replayed: None,
-                }));
+                return Err(self.killed_by_polite_clients(by));
             }
             Sign::Dead { by, .. } | Sign::Ended(by) => {
                 return Err(Verdict::None(format!("after polite clients alone, {by}")));
             }
+            Sign::Silent => return Err(Verdict::None("it answers polite clients no more".into())),
             Sign::NoMore => return Err(Verdict::Survived),
         }
         if self.options.polite {
@@ -426,7 +446,7 @@ impl Session<'_> {
 
     fn attack_and_judge(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         match self.attack(part) {
-            Sign::Fine => Ok(()),
+            Sign::Fine | Sign::Silent => Ok(()),
             Sign::NoMore => Err(Verdict::Survived),
             Sign::Ended(why) => Err(Verdict::None(why)),
             Sign::Dead { by, .. } if self.is_noisy && self.spawned.is_none() => {
@@ -479,6 +499,11 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    fn killed_by_polite_clients(&self, by: String) -> Verdict {
+        let after = self.seconds();
+        Verdict::Killed(Kill { by, after, attacks: Vec::new(), replayed: None })
     }
 
     /// Finds what alone kills a server that serves again.
@@ -565,6 +590,7 @@ impl Session<'_> {
                 Ok(answers) => answers.contains(&Answer::Dropped),
                 Err(sign) => return sign,
             };
+            held.iter_mut().for_each(Held::end);
             drop(held);
             if self.renew_canaries() {
                 // By itself it ends connections that say nothing.
@@ -605,13 +631,15 @@ impl Session<'_> {
             Ok(mut held) => match self.is_answered(&mut held, patience) {
                 Answer::Whole { .. } => Sign::Fine,
                 Answer::Silent if self.usual.bytes == 0 => Sign::Fine,
-                Answer::Silent => Sign::Ended("it answers no more".into()),
+                Answer::Silent => Sign::Silent,
                 Answer::Dropped => Sign::Replaced,
             },
             Err(NotOpen::Refused) => {
                 Sign::Dead { by: "it refuses connections".into(), is_sigpipe: false }
             }
-            Err(_) => Sign::Ended("it accepts no more".into()),
+            Err(NotOpen::Busy) if !self.options.is_remote => Sign::Silent,
+            Err(NotOpen::Busy) => Sign::Ended("it cannot be reached".into()),
+            Err(NotOpen::Failed(error)) => Sign::Ended(format!("it cannot be reached: {error}")),
         }
     }
 
@@ -625,13 +653,14 @@ impl Session<'_> {
 
     fn attack_and_look(&mut self, attacks: &[Attack]) -> Sign {
         let is_queued = attacks.iter().any(|attack| attack.queued);
-        if !self.gate.allows(attacks.len() + 2) {
+        // The canaries, who occupies it, the follower, and those that look for a death.
+        if !self.gate.allows(attacks.len() + 8) {
             return Sign::NoMore;
         }
         let mut occupier: Option<Held> = None;
         if is_queued {
             self.gate.pass(&"held");
-            occupier = Held::open(&self.address, PATIENCE).ok();
+            occupier = open(&self.address, &self.usual).ok();
         }
         let patience = self.patience(attacks.len());
         let volley = Volley {
@@ -644,7 +673,7 @@ impl Session<'_> {
         let (mut beside, mut follower_refused) = (Vec::new(), false);
         let fates = volley.fire(&mut self.gate, |gate| {
             if self.usual.open > 1 && gate.pass(&"follower") {
-                match Held::open(&self.address, PATIENCE) {
+                match open(&self.address, &self.usual) {
                     Ok(follower) => beside.push(follower),
                     Err(error) => follower_refused = matches!(error, NotOpen::Refused),
                 }
@@ -682,7 +711,8 @@ impl Session<'_> {
         self.polite +=
             answers.iter().filter(|it| matches!(it, Answer::Whole { .. })).count() as u64;
         // Others may still be thinking about an answer.
-        let think = if self.usual.one_at_a_time { Duration::ZERO } else { self.usual.time };
+        let is_done = self.usual.one_at_a_time && !answers.is_empty();
+        let think = if is_done { Duration::ZERO } else { self.usual.time };
         if let Some(sign) = self.death_sign(think + MARGIN) {
             return sign;
         }
@@ -696,7 +726,8 @@ impl Session<'_> {
             false => match self.polite_exchange(patience) {
                 Sign::Fine if replaced => Sign::Replaced,
                 Sign::Dead { .. } => self.refused(),
-                Sign::Ended(_) => self.silent(patience),
+                Sign::Silent => self.silent(patience),
+                Sign::NoMore if replaced => no_more(),
                 sign => sign,
             },
         };
@@ -713,8 +744,9 @@ impl Session<'_> {
         for _ in 0..2 {
             thread::sleep(LATER / 2);
             match self.polite_exchange(2 * patience) {
-                Sign::Ended(_) => {}
+                Sign::Silent => {}
                 Sign::Dead { .. } => return self.refused(),
+                Sign::NoMore => return no_more(),
                 sign => return sign,
             }
         }
@@ -736,14 +768,18 @@ impl Session<'_> {
             pause *= 2;
             match self.polite_exchange(self.patience(1)) {
                 Sign::Dead { .. } => {}
-                Sign::NoMore => return Sign::NoMore,
+                Sign::NoMore => return no_more(),
                 _ => return Sign::Replaced,
             }
         }
-        self.death_sign(LATER / 8).unwrap_or(Sign::Dead {
-            by: "it refuses connections, now and 2 s later (--spawn would see why)".into(),
-            is_sigpipe: false,
-        })
+        if let Some(sign) = self.death_sign(LATER / 8) {
+            return sign;
+        }
+        if self.spawned.is_some() || self.process.is_some() {
+            return Sign::Ended("it refuses connections, and its process lives".into());
+        }
+        let by = "it refuses connections, now and 2 s later (--spawn would see why)".into();
+        Sign::Dead { by, is_sigpipe: false }
     }
 
     /// Whether one has ended. Those that are missing are opened.
@@ -753,7 +789,7 @@ impl Session<'_> {
         let lost = self.canaries.len() < count;
         for _ in self.canaries.len()..self.most_canaries {
             if self.gate.pass(&"held") {
-                self.canaries.extend(Held::open(&self.address, PATIENCE).ok());
+                self.canaries.extend(open(&self.address, &self.usual).ok());
             }
         }
         lost
@@ -762,16 +798,15 @@ impl Session<'_> {
     /// Waits so long for a death that is seen by other means than by connections.
     fn death_sign(&mut self, within: Duration) -> Option<Sign> {
         let death = self.next_death(within)?;
-        let who = match death.is_first {
-            true => format!("process {}", death.pid),
-            false => format!("process {}, which the server forked,", death.pid),
+        let who = match (death.is_first, death.is_other_program) {
+            (true, _) => format!("process {}", death.pid),
+            (false, false) => format!("process {}, which the server forked,", death.pid),
+            (false, true) => format!("process {}, a program that the server started,", death.pid),
         };
+        let by = format!("{who} {}", death.how);
         Some(match death.how {
-            How::Status(0) => Sign::Ended(format!("{who} {}", death.how)),
-            how => Sign::Dead {
-                by: format!("{who} {how}"),
-                is_sigpipe: how == How::Signal(libc::SIGPIPE),
-            },
+            How::Status(0) => Sign::Ended(by),
+            how => Sign::Dead { by, is_sigpipe: how == How::Signal(libc::SIGPIPE) },
         })
     }
 
@@ -781,17 +816,36 @@ impl Session<'_> {
         if let Some(spawned) = &mut self.spawned {
             loop {
                 let death = spawned.death(by)?;
-                // A worker may end in other ways on purpose. So may the first process, with status
-                // 0, while others go on.
+                // A worker's other ends are its own affair, and so is that of the first process of
+                // a server that goes on in another.
                 let is_failure = death.is_first && death.how != How::Status(0);
-                if death.how.is_crash() || is_failure || !spawned.is_running() {
-                    return Some(death);
+                let is_crash = death.how.is_crash()
+                    && !(death.is_other_program && self.ignores_other_programs);
+                if !death.is_last && !is_failure && !is_crash {
+                    continue;
                 }
+                // As `head` kills what writes to it.
+                if death.is_other_program && self.attacks == 0 && !death.is_last {
+                    self.ignores_other_programs = true;
+                    let how = death.how;
+                    self.report.note(&format!(
+                        "a program that the server started {how} before any attack: such ends do \
+                         not count"
+                    ));
+                    continue;
+                }
+                return Some(death);
             }
         }
         loop {
             if let Some(gone) = self.process.as_ref().filter(|process| process.is_gone()) {
-                return Some(Death { pid: gone.pid, is_first: true, how: How::Vanished });
+                return Some(Death {
+                    pid: gone.pid,
+                    is_first: true,
+                    is_last: true,
+                    is_other_program: false,
+                    how: How::Vanished,
+                });
             }
             let left = by.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -800,6 +854,15 @@ impl Session<'_> {
             thread::sleep(left.min(Duration::from_millis(5)));
         }
     }
+}
+
+/// A server that begins to think when its client has ended may take its usual time.
+fn open(address: &SockAddr, usual: &Usual) -> std::result::Result<Held, NotOpen> {
+    Held::open(address, PATIENCE, 2 * usual.time.min(QUIET) + MARGIN)
+}
+
+fn no_more() -> Sign {
+    Sign::Ended("it ended a connection, and no more are allowed (--total)".into())
 }
 
 /// The request of a polite client.

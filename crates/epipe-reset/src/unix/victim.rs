@@ -17,6 +17,10 @@ pub struct Death {
     pub pid: i32,
     /// It is the process that was started, not one that this forked.
     pub is_first: bool,
+    /// No process is left.
+    pub is_last: bool,
+    /// The server has forked it, and it has called exec.
+    pub is_other_program: bool,
     pub how: How,
 }
 
@@ -62,7 +66,7 @@ impl fmt::Display for How {
 
 /// A server that this program has started, in a process group of its own.
 pub struct Spawned {
-    deaths: Receiver<Event>,
+    events: Receiver<Event>,
     pid: i32,
     /// Why the processes that it forks are not watched.
     pub untraced: Option<io::Error>,
@@ -81,13 +85,13 @@ enum Event {
 impl Spawned {
     /// Starts it with the default of SIGPIPE. What it prints goes to stderr.
     pub fn start(command: &[OsString]) -> io::Result<Spawned> {
-        let (events, deaths) = channel();
+        let (sender, events) = channel();
         let command = command.to_vec();
         // Only the thread that started a process may trace it.
-        thread::Builder::new().name("tracer".into()).spawn(move || trace(&command, &events))?;
-        match deaths.recv() {
+        thread::Builder::new().name("tracer".into()).spawn(move || trace(&command, &sender))?;
+        match events.recv() {
             Ok(Event::Started(Ok((pid, untraced)))) => {
-                Ok(Spawned { deaths, pid, untraced, forks: 0, processes: vec![pid] })
+                Ok(Spawned { events, pid, untraced, forks: 0, processes: vec![pid] })
             }
             Ok(Event::Started(Err(error))) => Err(error),
             _ => Err(io::Error::other("the thread that starts the server has ended")),
@@ -108,7 +112,7 @@ impl Spawned {
     pub fn death(&mut self, by: Instant) -> Option<Death> {
         loop {
             let left = by.saturating_duration_since(Instant::now());
-            match self.deaths.recv_timeout(left) {
+            match self.events.recv_timeout(left) {
                 Ok(Event::Death(death)) => {
                     self.processes.retain(|&pid| pid != death.pid);
                     return Some(death);
@@ -126,6 +130,7 @@ impl Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
+        while self.death(Instant::now()).is_some() {}
         // By number too, since some may have left its group.
         for pid in self.processes.iter().chain([&-self.pid]) {
             // SAFETY: kill takes numbers alone.
@@ -158,18 +163,17 @@ fn trace(command: &[OsString], events: &Sender<Event>) {
 }
 
 fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
-    let [program, arguments @ ..] = command else {
-        return Err(io::Error::other("--spawn needs a command"));
-    };
+    let (program, arguments) = (&command[0], &command[1..]);
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
     // What it prints must not mix with the verdict.
     command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
-    // SAFETY: POSIX lists signal as async-signal-safe; ptrace is a bare system call. The closure
+    // SAFETY: POSIX lists signal as async-signal-safe; prctl and ptrace are bare system calls. The closure
     // allocates nothing.
     unsafe {
         command.pre_exec(move || {
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            sys::die_with_parent();
             if traced { sys::trace_me() } else { Ok(()) }
         })
     };
@@ -180,6 +184,8 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
 /// Waits for its processes, and lets those that are stopped go on.
 fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
     let mut processes = vec![first];
+    let mut other_programs = Vec::new();
+    let mut is_followed = false;
     loop {
         let mut status = 0;
         let any = if is_traced { -1 } else { first };
@@ -192,7 +198,10 @@ fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
             return;
         }
         if libc::WIFSTOPPED(status) {
-            if let Some(forked) = sys::go_on(pid, status) {
+            let is_other = pid != first && sys::is_exec(status) || other_programs.contains(&pid);
+            let forked = sys::go_on(pid, status, &mut is_followed);
+            other_programs.extend([Some(pid), forked].into_iter().flatten().filter(|_| is_other));
+            if let Some(forked) = forked {
                 processes.push(forked);
                 let _ = events.send(Event::Forked(forked));
             }
@@ -206,7 +215,14 @@ fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
         // Each thread of a process is reported too.
         if let Some(index) = processes.iter().position(|&process| process == pid) {
             processes.swap_remove(index);
-            let _ = events.send(Event::Death(Death { pid, is_first: pid == first, how }));
+            let _ = events.send(Event::Death(Death {
+                pid,
+                is_first: pid == first,
+                is_last: processes.is_empty(),
+                is_other_program: other_programs.contains(&pid),
+                how,
+            }));
+            other_programs.retain(|&other| other != pid);
         }
     }
 }
@@ -218,6 +234,12 @@ mod sys {
     /// The children of this thread alone.
     pub const WAIT: i32 = libc::__WALL | libc::__WNOTHREAD;
 
+    /// Also without ptrace the server ends when this program is killed.
+    pub fn die_with_parent() {
+        // SAFETY: PR_SET_PDEATHSIG takes a number alone.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    }
+
     pub fn trace_me() -> io::Result<()> {
         // SAFETY: PTRACE_TRACEME ignores its other arguments.
         match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
@@ -226,12 +248,17 @@ mod sys {
         }
     }
 
+    pub fn is_exec(status: i32) -> bool {
+        status >> 16 == libc::PTRACE_EVENT_EXEC
+    }
+
     /// Lets a stopped thread go on; the process that it has just forked.
-    pub fn go_on(pid: i32, status: i32) -> Option<i32> {
+    pub fn go_on(pid: i32, status: i32, is_followed: &mut bool) -> Option<i32> {
         let event = status >> 16;
         let signal = match libc::WSTOPSIG(status) {
-            // It has just called exec, and is not followed yet.
-            libc::SIGTRAP if event == 0 => {
+            // The server has just called exec.
+            libc::SIGTRAP if !*is_followed => {
+                *is_followed = true;
                 let options = libc::PTRACE_O_TRACEFORK
                     | libc::PTRACE_O_TRACEVFORK
                     | libc::PTRACE_O_TRACECLONE
@@ -264,11 +291,17 @@ mod sys {
 
     pub const WAIT: i32 = 0;
 
+    pub fn die_with_parent() {}
+
     pub fn trace_me() -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn go_on(_: i32, _: i32) -> Option<i32> {
+    pub fn is_exec(_: i32) -> bool {
+        false
+    }
+
+    pub fn go_on(_: i32, _: i32, _: &mut bool) -> Option<i32> {
         None
     }
 }
@@ -289,6 +322,9 @@ impl Process {
             if error.kind() != io::ErrorKind::PermissionDenied {
                 return Err(error);
             }
+        }
+        if process.is_gone() || cfg!(target_os = "linux") && process.started.is_none() {
+            return Err(io::Error::other("it has ended"));
         }
         Ok(process)
     }
