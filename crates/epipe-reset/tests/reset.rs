@@ -595,7 +595,7 @@ fn the_self_test_comes_first() {
     at_once(&["", &seen.address], |target| {
         let ran = run(&format!("--self-test {target} --time 0.1"));
         assert_eq!(ran.status, Some(0), "{ran:?}");
-        assert!(ran.err.starts_with(&format!("{KILLED}{target}")), "{ran:?}");
+        assert!(ran.err.contains(KILLED), "{ran:?}");
         assert_eq!(ran.out.starts_with("survived "), !target.is_empty(), "{ran:?}");
     });
 }

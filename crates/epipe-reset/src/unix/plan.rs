@@ -44,10 +44,13 @@ pub fn parts(
     let mut most = usual.open.saturating_sub(others).max(1);
     let mut volley = volley.to_vec();
     if usual.one_at_a_time && options.attacks.is_empty() {
-        // Each client waits for those before it, also in the control: no more than fit in 1.5 s.
+        // All wait for each other, in the control too.
         let few = ((1.5 / usual.time.as_secs_f64().max(0.001)) as usize).clamp(4, 24);
-        if volley.len() > few {
-            // The late ones are spread over the time that it thinks.
+        let is_near = volley.iter().all(|attack| is_near(attack, usual));
+        if is_near {
+            most = 1; // the time counts from its own request
+        } else if volley.len() > few {
+            // Those delays that it may still be thinking.
             most = most.min(few);
             volley.truncate(few);
             let step = usual.time / (few as u32 + 1);
@@ -69,10 +72,28 @@ pub fn volleys(
     random: &mut Random,
 ) -> Vec<Vec<Attack>> {
     let is_slow = usual.time >= Duration::from_millis(20);
-    match options.attacks.is_empty() {
-        true => attack::cycle(number, is_slow, options.requests.tls.is_some(), random),
-        false => vec![options.attacks.clone()],
+    if !options.attacks.is_empty() {
+        return vec![options.attacks.clone()];
     }
+    let mut volleys = attack::cycle(number, is_slow, options.requests.tls.is_some(), random);
+    if usual.time > NEAR {
+        // It may look for the end after it has thought, and write a little later.
+        let at = volleys.len().min(4);
+        let offset = Duration::from_micros(random.next() % 250);
+        let delays = (0..12).map(|step| usual.time - NEAR + offset + step * NEAR / 8);
+        volleys.insert(
+            at,
+            delays.map(|delay| Attack { when: When::Late(delay), ..Attack::BREATH }).collect(),
+        );
+    }
+    volleys
+}
+
+/// So long before the usual time of an answer the last attempts begin.
+const NEAR: Duration = Duration::from_millis(2);
+
+fn is_near(attack: &Attack, usual: &Usual) -> bool {
+    matches!(attack.when, When::Late(delay) if delay + NEAR >= usual.time && delay < usual.time + NEAR)
 }
 
 /// Each connection that would be made to a server that answers everything at once, and a last line

@@ -30,7 +30,7 @@ const START: Duration = Duration::from_secs(10);
 /// No more of an answer is waited for.
 const LONGEST: usize = 16 << 20;
 /// For how many seconds the attacks that killed are tried again.
-const MOST_REPLAY: f64 = 15.0;
+const MOST_REPLAY: Duration = Duration::from_secs(15);
 
 /// What is said at the end.
 #[derive(Default)]
@@ -107,9 +107,13 @@ struct Session<'a> {
     most_canaries: usize,
     /// How many connections the last attack made with what belongs to it, and how long that took.
     last: (u64, Duration),
+    /// How many connections were made before the server was started.
+    made_before: u64,
     ignores_other_programs: bool,
     /// The control has lost connections too: such losses prove nothing.
     is_noisy: bool,
+    /// The control was refused too, for a while.
+    was_refused: bool,
     begun: Instant,
     polite: u64,
     /// How often polite clients that were there together lost their connections.
@@ -178,8 +182,10 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         canaries: Vec::new(),
         most_canaries: 0,
         last: (0, Duration::ZERO),
+        made_before: 0,
         ignores_other_programs: false,
         is_noisy: false,
+        was_refused: false,
         begun: Instant::now(),
         polite: 0,
         dropped: 0,
@@ -320,6 +326,15 @@ impl Session<'_> {
             held.end_request();
             answer = held.answer(LONGEST, QUIET, PATIENCE);
         }
+        if self.usual.reads_to_end && answer == Answer::Dropped && held.refusal.is_none() {
+            // It is slow, and gives up when its client has ended.
+            self.usual.reads_to_end = false;
+            if let Ok(again) = self.connect() {
+                held = again;
+                held.say(self.options.requests.first(), PATIENCE);
+                answer = held.answer(LONGEST, QUIET, 2 * PATIENCE);
+            }
+        }
         if let Some(error) = held.refusal.take() {
             return Err(format!("TLS: {error}"));
         }
@@ -403,8 +418,10 @@ impl Session<'_> {
     ) -> std::result::Result<Vec<Answer>, Sign> {
         let enough = self.usual.bytes.max(1);
         loop {
-            let answers: Option<Vec<_>> =
+            // Not at once into an `Option`, which would stop at the first `None`.
+            let answers: Vec<_> =
                 held.iter_mut().map(|held| held.try_answer(enough, QUIET, patience)).collect();
+            let answers: Option<Vec<_>> = answers.into_iter().collect();
             match (answers, self.death_sign(Duration::from_millis(1))) {
                 (_, Some(sign)) => return Err(sign),
                 (Some(answers), None) => return Ok(answers),
@@ -449,13 +466,23 @@ impl Session<'_> {
             Sign::Fine | Sign::Silent => Ok(()),
             Sign::NoMore => Err(Verdict::Survived),
             Sign::Ended(why) => Err(Verdict::None(why)),
-            Sign::Dead { by, .. } if self.is_noisy && self.spawned.is_none() => {
-                Err(Verdict::None(format!("{by}, but polite clients lost their connections too")))
+            Sign::Dead { by, .. } if self.was_refused && self.spawned.is_none() => {
+                Err(Verdict::None(format!("{by}, but it has refused polite clients too")))
+            }
+            Sign::Dead { by, is_sigpipe: false } if self.polite_clients_end_it_too() => {
+                Err(Verdict::None(format!("{by}, as it does after polite clients alone")))
             }
             Sign::Dead { by, .. } => Err(self.killed(by, part, self.spawned.is_some())),
             Sign::Replaced if self.is_noisy => Ok(()),
             Sign::Replaced => self.confirm(part),
         }
+    }
+
+    /// Of a server that this program starts: whether as many connections as it had, all polite, end
+    /// it too.
+    fn polite_clients_end_it_too(&mut self) -> bool {
+        let clients = (self.gate.made - self.made_before).min(200) as usize;
+        self.spawned.is_some() && self.revive() && self.control(clients, 4) != Sign::Fine
     }
 
     /// Whether the sign is there after the attacks, again and again, and never after a control of as
@@ -464,7 +491,8 @@ impl Session<'_> {
     fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         let mut seen = 1;
         for round in 1..9 {
-            if !self.revive() {
+            let is_over = self.begun.elapsed() > self.options.time + MOST_REPLAY;
+            if is_over || !self.revive() {
                 return Ok(());
             }
             let (connections, lasted) = self.last;
@@ -518,7 +546,7 @@ impl Session<'_> {
         }
         let mut tries = 0;
         for attacks in candidates {
-            let is_over = self.seconds() > after + MOST_REPLAY;
+            let is_over = self.seconds() > after + MOST_REPLAY.as_secs_f64();
             if is_over || !serves || !self.revive() {
                 break;
             }
@@ -544,6 +572,7 @@ impl Session<'_> {
                     Err(_) => return false,
                 }
                 spawned.forks += forks;
+                self.made_before = self.gate.made;
                 by = START;
             }
             self.spawned = Some(spawned);
@@ -578,7 +607,10 @@ impl Session<'_> {
                 let begun = Instant::now();
                 match self.ask() {
                     Ok(client) => held.push(client),
-                    Err(NotOpen::Refused) => return self.refused(),
+                    Err(NotOpen::Refused) => {
+                        self.was_refused = true;
+                        return self.refused();
+                    }
                     Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
                 }
                 // The queue was full: Linux tries again after a second.
