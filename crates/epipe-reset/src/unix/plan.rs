@@ -38,10 +38,10 @@ pub fn parts(
     let is_queued = volley.iter().any(|attack| attack.queued);
     // The follower, the canaries, and the one that occupies the server.
     let others = 1 + canaries + usize::from(is_queued);
-    if is_queued && options.open <= others {
+    if is_queued && usual.open <= others {
         return Vec::new();
     }
-    let mut most = options.open.saturating_sub(others).min(usual.at_once).max(1);
+    let mut most = usual.open.saturating_sub(others).max(1);
     let mut volley = volley.to_vec();
     if usual.one_at_a_time && options.attacks.is_empty() {
         // Each client waits for those before it, also in the control: no more than fit in 1.5 s.
@@ -83,7 +83,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
         time: Duration::ZERO,
         one_at_a_time: options.open == 1,
         reads_to_end: false,
-        at_once: usize::MAX,
+        open: options.open,
     };
     let is_outside = options.spawn.is_empty();
     let canaries = if is_outside { canaries(options.open) } else { 0 };

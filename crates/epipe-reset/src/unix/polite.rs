@@ -117,11 +117,6 @@ impl Held {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// The time since it asked.
-    pub fn age(&self) -> Duration {
-        self.since.elapsed()
-    }
-
     /// The first byte that has come; not known with TLS.
     pub fn first_byte(&self) -> Option<u8> {
         self.first_byte
@@ -176,30 +171,49 @@ impl Held {
         self.over
     }
 
-    /// Waits until `enough` bytes have come, the server has ended it, nothing more has come for
-    /// `quiet`, or the patience is over.
-    pub fn answer(&mut self, enough: usize, quiet: Duration, patience: Duration) -> Answer {
-        loop {
-            self.listen();
-            let elapsed = self.since.elapsed();
-            let is_quiet = self.bytes > 0 && elapsed - self.last > quiet;
-            if self.over || self.bytes >= enough || is_quiet || elapsed > patience {
-                break;
-            }
-            wait_for(&self.socket, libc::POLLIN, Duration::from_millis(5));
+    /// The answer, if `enough` bytes have come, if it is at its end, if nothing has come for `quiet`
+    /// since the last byte, or if the patience is over.
+    pub fn try_answer(
+        &mut self,
+        enough: usize,
+        quiet: Duration,
+        patience: Duration,
+    ) -> Option<Answer> {
+        self.listen();
+        let elapsed = self.since.elapsed();
+        let is_quiet = self.bytes > 0 && elapsed - self.last > quiet;
+        if !self.over && self.bytes < enough && !is_quiet && elapsed <= patience {
+            return None;
         }
-        match (self.bytes, self.over) {
+        Some(match (self.bytes, self.over) {
             (0, true) => Answer::Dropped,
             (0, false) => Answer::Silent,
             (bytes, _) => Answer::Whole { bytes, after: self.last },
+        })
+    }
+
+    /// Waits for it.
+    pub fn answer(&mut self, enough: usize, quiet: Duration, patience: Duration) -> Answer {
+        loop {
+            if let Some(answer) = self.try_answer(enough, quiet, patience) {
+                return answer;
+            }
+            wait_for(&self.socket, libc::POLLIN, Duration::from_millis(5));
         }
     }
 }
 
+/// How long the server may take to end what this side has ended.
+const CLOSE: Duration = Duration::from_millis(20);
+
 impl Drop for Held {
-    /// A close with unread bytes resets, and that is not polite.
+    /// A close with unread bytes resets, and that is not polite. A server that has few places has
+    /// this one free again when it has ended it.
     fn drop(&mut self) {
         self.end();
-        self.listen();
+        let begun = Instant::now();
+        while !self.is_over() && begun.elapsed() < CLOSE {
+            wait_for(&self.socket, libc::POLLIN, Duration::from_millis(5));
+        }
     }
 }

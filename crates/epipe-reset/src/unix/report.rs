@@ -197,7 +197,10 @@ fn text(options: &Options, outcome: &Outcome) -> String {
         Verdict::Survived => {
             let kinds = outcome.kinds.values().filter(|count| count.vanished > 0).count();
             let forks = match outcome.forks {
-                None => "; if it forks, a worker's death may be unseen (--spawn sees it)".into(),
+                None => {
+                    "; if it forks, or is started again, a death may be unseen (--spawn sees it)"
+                        .into()
+                }
                 Some(0) => String::new(),
                 Some(forks) => format!("; the {forks} processes that it forked were watched too"),
             };
@@ -226,8 +229,8 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
             "the whole answer had come before"
         } else if count.no_answer > 0 {
             "no byte of an answer came"
-        } else if kind.ends_with("+queued") && options.open < 5 {
-            "needs up to 5 connections at once (--open)"
+        } else if kind.ends_with("+queued") && outcome.usual.open < 5 {
+            "needs up to 5 connections at once"
         } else if outcome.made >= options.total {
             "no more connections are allowed (--total)"
         } else {

@@ -77,8 +77,8 @@ pub struct Usual {
     pub one_at_a_time: bool,
     /// It reads until the end of the request, before it answers.
     pub reads_to_end: bool,
-    /// How many may connect at once: the queue of its listener may be short.
-    pub at_once: usize,
+    /// So many connections at once it takes, as far as is known.
+    pub open: usize,
 }
 
 /// What has become of the attacks of one kind.
@@ -99,10 +99,16 @@ struct Session<'a> {
     process: Option<Process>,
     /// Connections that say nothing, and end with the process that has accepted them.
     canaries: Vec<Held>,
+    /// How many of them there should be. None if the server ends idle connections by itself.
+    most_canaries: usize,
+    /// How many connections the last attack made with what belongs to it, and how long that took.
+    last: (u64, Duration),
     /// The control has lost connections too: such losses prove nothing.
     is_noisy: bool,
     begun: Instant,
     polite: u64,
+    /// How often polite clients that were there together lost their connections.
+    dropped: u64,
     attacks: u64,
     kinds: BTreeMap<String, Count>,
     deaths: u64,
@@ -160,14 +166,17 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
             time: Duration::from_millis(200),
             one_at_a_time: options.open == 1,
             reads_to_end: false,
-            at_once: usize::MAX,
+            open: options.open,
         },
         spawned,
         process,
         canaries: Vec::new(),
+        most_canaries: 0,
+        last: (0, Duration::ZERO),
         is_noisy: false,
         begun: Instant::now(),
         polite: 0,
+        dropped: 0,
         attacks: 0,
         kinds: BTreeMap::new(),
         deaths: 0,
@@ -179,7 +188,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         polite: session.polite,
         seconds: session.seconds(),
         kinds: session.kinds,
-        forks: session.spawned.filter(|it| it.untraced.is_none()).map(|it| it.forks),
+        forks: session.spawned.filter(Spawned::is_traced).map(|it| it.forks),
         usual: session.usual,
         deaths: session.deaths,
         made: session.gate.made,
@@ -269,7 +278,7 @@ impl Session<'_> {
             }
         }
         if self.usual.bytes > 0 && self.options.open >= 2 {
-            self.find_out_whether_one_at_a_time()?;
+            self.find_out_whether_one_at_a_time();
         }
         // A server that serves one client, and ends.
         match self.polite_exchange(self.patience(1)) {
@@ -313,30 +322,42 @@ impl Session<'_> {
         Err(last)
     }
 
-    fn find_out_whether_one_at_a_time(&mut self) -> std::result::Result<(), String> {
-        let why = |_| "it serves one client, and ends".to_owned();
+    fn find_out_whether_one_at_a_time(&mut self) {
         self.gate.pass(&"held");
-        let silent = Held::open(&self.address, PATIENCE).map_err(why)?;
+        let silent = Held::open(&self.address, PATIENCE);
         let patience = 2 * self.usual.time + 4 * MARGIN;
         self.gate.pass(&"polite");
-        let mut beside = self.ask().map_err(why)?;
-        self.usual.one_at_a_time = self.is_answered(&mut beside, patience) == Answer::Silent;
-        drop(silent);
-        self.is_answered(&mut beside, PATIENCE + patience);
         self.polite += 1;
-        let is_traced = self.spawned.as_ref().is_some_and(|it| it.untraced.is_none());
-        let count = canaries(self.options.open);
-        if !is_traced && !self.usual.one_at_a_time && count > 0 {
-            for _ in 0..count {
-                self.gate.pass(&"held");
-                self.canaries.push(Held::open(&self.address, PATIENCE).map_err(why)?);
+        let mut beside = self.ask();
+        let answer = match &mut beside {
+            Ok(beside) => self.is_answered(beside, patience),
+            Err(_) => Answer::Dropped,
+        };
+        self.usual.one_at_a_time = !matches!(answer, Answer::Whole { .. });
+        drop(silent);
+        match &mut beside {
+            Ok(beside) if answer == Answer::Silent => {
+                self.is_answered(beside, PATIENCE + patience);
             }
+            // It has one place, or has served one client and ended.
+            _ if answer == Answer::Dropped => self.usual.open = 1,
+            _ => {}
+        }
+        drop(beside);
+        let is_traced = self.spawned.as_ref().is_some_and(Spawned::is_traced);
+        if !is_traced && !self.usual.one_at_a_time {
+            self.most_canaries = canaries(self.options.open);
+            self.renew_canaries();
             // It may have as many places as that.
-            if self.polite_exchange(patience) != Sign::Fine {
-                self.canaries.clear();
+            if self.most_canaries > 0 && self.polite_exchange(patience) != Sign::Fine {
+                self.give_up_canaries();
             }
         }
-        Ok(())
+    }
+
+    fn give_up_canaries(&mut self) {
+        self.canaries.clear();
+        self.most_canaries = 0;
     }
 
     fn ask(&self) -> std::result::Result<Held, NotOpen> {
@@ -347,6 +368,24 @@ impl Session<'_> {
 
     fn is_answered(&self, held: &mut Held, patience: Duration) -> Answer {
         held.answer(self.usual.bytes.max(1), QUIET, patience)
+    }
+
+    /// Reads from all of them in turn: who is not read may keep the server from the others.
+    fn answers(
+        &mut self,
+        held: &mut [Held],
+        patience: Duration,
+    ) -> std::result::Result<Vec<Answer>, Sign> {
+        let enough = self.usual.bytes.max(1);
+        loop {
+            let answers: Option<Vec<_>> =
+                held.iter_mut().map(|held| held.try_answer(enough, QUIET, patience)).collect();
+            match (answers, self.death_sign(Duration::from_millis(1))) {
+                (_, Some(sign)) => return Err(sign),
+                (Some(answers), None) => return Ok(answers),
+                (None, None) => {}
+            }
+        }
     }
 
     /// How long the last of so many clients may have to wait.
@@ -378,6 +417,14 @@ impl Session<'_> {
         if self.options.polite {
             return Ok(());
         }
+        // The control may have found that it takes fewer at once.
+        for part in parts(part, self.options, self.canaries.len(), &self.usual) {
+            self.attack_and_judge(&part)?;
+        }
+        Ok(())
+    }
+
+    fn attack_and_judge(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         match self.attack(part) {
             Sign::Fine => Ok(()),
             Sign::NoMore => Err(Verdict::Survived),
@@ -391,23 +438,39 @@ impl Session<'_> {
         }
     }
 
-    /// Whether the sign is there after the attacks, again and again, and never after the control.
+    /// Whether the sign is there after the attacks, again and again, and never after a control of as
+    /// many connections, which takes longer. Each control has more of them, for a server that ends
+    /// by itself after so many.
     fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         let mut seen = 1;
-        for _ in 0..8 {
+        for round in 1..9 {
             if !self.revive() {
                 return Ok(());
             }
-            if self.control(part.len().max(2), part.len().max(2)) != Sign::Fine {
+            let (connections, lasted) = self.last;
+            self.canaries.clear();
+            self.renew_canaries();
+            let begun = Instant::now();
+            let clients = connections as usize * (1 + round % 3);
+            let dropped = self.dropped;
+            let control = self.control(clients, part.len());
+            thread::sleep((2 * lasted).saturating_sub(begun.elapsed()));
+            if self.renew_canaries() {
+                self.give_up_canaries();
+                return Ok(());
+            }
+            if control != Sign::Fine || self.dropped > dropped {
                 self.is_noisy = true;
                 return Ok(());
             }
+            self.canaries.clear();
+            self.renew_canaries();
             match self.attack(part) {
                 Sign::Replaced => seen += 1,
                 Sign::Dead { by, .. } => return Err(self.killed(by, part, self.spawned.is_some())),
                 _ => {}
             }
-            if seen == 3 {
+            if seen == 4 {
                 let by = format!(
                     "{seen} times the connections beside the attacks ended, and never beside \
                      polite clients: its process dies, and another serves"
@@ -475,43 +538,58 @@ impl Session<'_> {
 
     /// So many polite clients, as many at once as there are attacks.
     fn control(&mut self, clients: usize, at_once: usize) -> Sign {
-        let most = self.options.open.saturating_sub(self.canaries.len()).max(1);
         let mut left = clients;
         while left > 0 {
-            let together = left.min(at_once.max(4)).min(most).min(self.usual.at_once);
-            left -= together;
+            let most = self.usual.open.saturating_sub(self.canaries.len()).max(1);
+            let together = left.min(at_once.max(4)).min(most);
             let patience = self.patience(together);
-            let mut clients = Vec::new();
-            for _ in 0..together {
+            let mut held = Vec::new();
+            let mut open = self.usual.open;
+            for number in 0..together {
                 if !self.gate.pass(&"polite") {
                     return Sign::NoMore;
                 }
                 self.polite += 1;
                 let begun = Instant::now();
                 match self.ask() {
-                    Ok(held) => clients.push(held),
+                    Ok(client) => held.push(client),
                     Err(NotOpen::Refused) => return self.refused(),
                     Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
                 }
                 // The queue was full: Linux tries again after a second.
                 if begun.elapsed() > LATER / 4 {
-                    self.usual.at_once = clients.len().saturating_sub(2).max(1);
+                    open = open.min(number).max(1);
                 }
             }
-            let mut sign = Sign::Fine;
-            for mut client in clients {
-                if self.is_answered(&mut client, patience) == Answer::Dropped {
-                    sign = Sign::Replaced;
-                }
+            let dropped = match self.answers(&mut held, patience) {
+                Ok(answers) => answers.contains(&Answer::Dropped),
+                Err(sign) => return sign,
+            };
+            drop(held);
+            if self.renew_canaries() {
+                // By itself it ends connections that say nothing.
+                self.give_up_canaries();
             }
-            if let Some(sign) = self.death_sign(Duration::ZERO) {
-                return sign;
-            }
-            if self.renew_canaries() || sign == Sign::Replaced {
+            let occupied = together + self.canaries.len();
+            if dropped && occupied == 1 {
                 return match self.polite_exchange(patience) {
                     Sign::Dead { .. } => self.refused(),
                     _ => Sign::Replaced,
                 };
+            }
+            if dropped {
+                self.dropped += 1;
+                // It has fewer places than that.
+                open = occupied / 2;
+            }
+            if open < self.usual.open {
+                self.usual.open = open;
+                if open < 4 {
+                    self.give_up_canaries();
+                }
+            }
+            if !dropped {
+                left -= together;
             }
         }
         Sign::Fine
@@ -539,11 +617,18 @@ impl Session<'_> {
 
     /// All of these at once, and what they have done.
     fn attack(&mut self, attacks: &[Attack]) -> Sign {
+        let (begun, made) = (Instant::now(), self.gate.made);
+        let sign = self.attack_and_look(attacks);
+        self.last = (self.gate.made - made, begun.elapsed());
+        sign
+    }
+
+    fn attack_and_look(&mut self, attacks: &[Attack]) -> Sign {
         let is_queued = attacks.iter().any(|attack| attack.queued);
         if !self.gate.allows(attacks.len() + 2) {
             return Sign::NoMore;
         }
-        let mut occupier = None;
+        let mut occupier: Option<Held> = None;
         if is_queued {
             self.gate.pass(&"held");
             occupier = Held::open(&self.address, PATIENCE).ok();
@@ -556,20 +641,20 @@ impl Session<'_> {
             patience: patience.min(PATIENCE),
             whole: self.usual.bytes.max(1),
         };
-        let mut follower = None;
+        let (mut beside, mut follower_refused) = (Vec::new(), false);
         let fates = volley.fire(&mut self.gate, |gate| {
-            if self.options.open > 1 && gate.pass(&"follower") {
-                let mut held = Held::open(&self.address, PATIENCE);
-                if let Ok(held) = &mut held {
-                    say(held, self.options, &self.usual);
+            if self.usual.open > 1 && gate.pass(&"follower") {
+                match Held::open(&self.address, PATIENCE) {
+                    Ok(follower) => beside.push(follower),
+                    Err(error) => follower_refused = matches!(error, NotOpen::Refused),
                 }
-                follower = Some(held);
             }
-            if let Some(occupier) = &mut occupier {
-                say(occupier, self.options, &self.usual);
+            beside.extend(occupier);
+            for held in &mut beside {
+                say(held, self.options, &self.usual);
             }
         });
-        let refused = fates.contains(&Fate::Refused);
+        let refused = follower_refused || fates.contains(&Fate::Refused);
         for (attack, fate) in attacks.iter().zip(fates) {
             let count = self.kinds.entry(attack.kind()).or_default();
             match fate {
@@ -583,60 +668,48 @@ impl Session<'_> {
             }
         }
         self.report.progress(self.attacks, self.begun.elapsed(), self.options.time);
-        if let Some(mut occupier) = occupier {
-            self.is_answered(&mut occupier, patience);
-        }
-        self.look(follower, refused, patience)
+        self.look(beside, refused, patience)
     }
 
     /// What has become of the server since the last has vanished.
-    fn look(
-        &mut self,
-        follower: Option<std::result::Result<Held, NotOpen>>,
-        mut refused: bool,
-        patience: Duration,
-    ) -> Sign {
-        let mut replaced = false;
-        // A server that takes one client at a time is done with the attacks when it answers this.
-        match follower {
-            Some(Ok(mut follower)) => {
-                let answer = loop {
-                    let answer = self.is_answered(&mut follower, Duration::ZERO);
-                    if answer != Answer::Silent || follower.age() > patience {
-                        break answer;
-                    }
-                    if let Some(sign) = self.death_sign(Duration::from_millis(1)) {
-                        return sign;
-                    }
-                };
-                replaced = answer == Answer::Dropped;
-                self.polite += u64::from(matches!(answer, Answer::Whole { .. }));
-            }
-            Some(Err(NotOpen::Refused)) => refused = true,
-            _ => {}
-        }
+    fn look(&mut self, mut beside: Vec<Held>, refused: bool, patience: Duration) -> Sign {
+        // A server that takes one client at a time is done with the attacks when it answers these.
+        let answers = match self.answers(&mut beside, patience) {
+            Ok(answers) => answers,
+            Err(sign) => return sign,
+        };
+        drop(beside);
+        self.polite +=
+            answers.iter().filter(|it| matches!(it, Answer::Whole { .. })).count() as u64;
         // Others may still be thinking about an answer.
         let think = if self.usual.one_at_a_time { Duration::ZERO } else { self.usual.time };
         if let Some(sign) = self.death_sign(think + MARGIN) {
             return sign;
         }
-        replaced |= self.renew_canaries();
-        if self.spawned.is_some() && !refused && !replaced {
+        let replaced = self.renew_canaries() || answers.contains(&Answer::Dropped);
+        let is_traced = self.spawned.as_ref().is_some_and(Spawned::is_traced);
+        if is_traced && !refused && !replaced {
             return Sign::Fine;
         }
-        if !refused {
-            match self.polite_exchange(patience) {
-                Sign::Fine if replaced => return Sign::Replaced,
-                Sign::Dead { .. } => {}
-                Sign::Ended(_) => return self.silent(patience),
-                sign => return sign,
-            }
+        let sign = match refused {
+            true => self.refused(),
+            false => match self.polite_exchange(patience) {
+                Sign::Fine if replaced => Sign::Replaced,
+                Sign::Dead { .. } => self.refused(),
+                Sign::Ended(_) => self.silent(patience),
+                sign => sign,
+            },
+        };
+        match sign {
+            // Each death is seen: it has ended a connection by itself.
+            Sign::Replaced if is_traced => Sign::Fine,
+            sign => sign,
         }
-        self.refused()
     }
 
     /// It answers nothing: for how long?
     fn silent(&mut self, patience: Duration) -> Sign {
+        self.canaries.clear();
         for _ in 0..2 {
             thread::sleep(LATER / 2);
             match self.polite_exchange(2 * patience) {
@@ -652,6 +725,8 @@ impl Session<'_> {
 
     /// It refuses: for how long?
     fn refused(&mut self) -> Sign {
+        // A process that is about to end may wait for them.
+        self.canaries.clear();
         if let Some(sign) = self.death_sign(Duration::from_millis(200)) {
             return sign;
         }
@@ -671,17 +746,17 @@ impl Session<'_> {
         })
     }
 
-    /// Whether one has ended. Such are opened again.
+    /// Whether one has ended. Those that are missing are opened.
     fn renew_canaries(&mut self) -> bool {
         let count = self.canaries.len();
         self.canaries.retain_mut(|canary| !canary.is_over());
-        let lost = count - self.canaries.len();
-        for _ in 0..lost {
+        let lost = self.canaries.len() < count;
+        for _ in self.canaries.len()..self.most_canaries {
             if self.gate.pass(&"held") {
                 self.canaries.extend(Held::open(&self.address, PATIENCE).ok());
             }
         }
-        lost > 0
+        lost
     }
 
     /// Waits so long for a death that is seen by other means than by connections.

@@ -94,6 +94,11 @@ impl Spawned {
         }
     }
 
+    /// Each of its processes is watched.
+    pub fn is_traced(&self) -> bool {
+        self.untraced.is_none()
+    }
+
     /// One of its processes lives.
     pub fn is_running(&self) -> bool {
         !self.processes.is_empty()
