@@ -1,4 +1,4 @@
-//! Does a server survive clients that ask and vanish? `--help` tells the rest.
+//! Does a server survive clients that ask and vanish? `--help` has the rest.
 
 use std::process::ExitCode;
 

@@ -341,12 +341,12 @@ fn options(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn tls_needs_a_server_that_speaks_it() {
-    let server = Server::naive(TcpListener::bind("127.0.0.1:0").unwrap());
+    let server = Server::naive(loopback());
     let ran = run(&format!("{} --tls --time 1", server.address));
     assert_eq!(ran.status, Some(2), "{ran:?}");
     // It echoes the ClientHello.
     let said = if cfg!(feature = "tls") { " TLS: received " } else { "--features tls" };
-    assert!((ran.out + &ran.err).contains(said));
+    assert!([&*ran.out, &ran.err].concat().contains(said), "{ran:?}");
     for (attack, tls) in
         [("breath+hello", false), ("breath+handshake", false), ("breath+queued", true)]
     {
@@ -562,7 +562,6 @@ fn a_server_that_no_attack_has_killed_is_not_killed() {
 
 #[test]
 fn the_exit_status_is_what_was_expected() {
-    let few = |line: &str| format!("{line} --time 0.2");
     let rows = [
         ("", "killed", 0),
         ("", "survived", 1),
@@ -573,7 +572,7 @@ fn the_exit_status_is_what_was_expected() {
     ];
     at_once(&rows, |(kind, expected, status)| {
         let port = free_port();
-        let line = few(&format!("localhost:{port} --expect {expected}"));
+        let line = format!("localhost:{port} --expect {expected} --time 0.2");
         let (_, ran) = verdict(&format!("{line} --spawn {} port={port} {kind}", *ZOO));
         assert_eq!(ran.status, Some(*status), "{kind} {expected}: {ran:?}");
     });

@@ -23,8 +23,8 @@ use crate::sys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Break {
-    /// Receives exactly so many bytes, then resets without a FIN before: it closes with no time to
-    /// linger. On a Unix socket, which knows no reset, it closes.
+    /// Receives exactly so many bytes, then resets without a FIN: it closes with no time to linger.
+    /// On a Unix socket, which knows no reset, it closes.
     ResetAfter(u64),
     /// Receives exactly so many bytes, then closes both directions cleanly. (What has arrived
     /// beyond them is thrown away; what comes later draws a reset, as with every closed socket.)
@@ -121,7 +121,7 @@ impl Script {
     /// These bytes are sent when what the break counts has been received ([`Break::Trickle`]: at
     /// the other side's end), and have arrived before the break. More than the buffers hold the
     /// other side has to read: the break waits for that. So it may come up to 40 ms after the last
-    /// byte; what is to come with the break is a [`greeting`](Script::greeting).
+    /// byte. To send bytes together with the break, use a [`greeting`](Script::greeting).
     #[must_use]
     pub fn answering(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.answer = bytes.into();

@@ -274,8 +274,8 @@ impl Connection {
         sys::unacknowledged(self.as_fd())
     }
 
-    /// All that was sent is on the wire, FIN included: on loopback it arrives, and whatever follows
-    /// arrives behind it. Its acknowledgement may be put off until a quick server has answered.
+    /// All that was sent is on the wire, FIN included: on loopback it arrives before whatever
+    /// follows. Its acknowledgement would take too long: a quick server has answered by then.
     pub(super) fn has_left(&self) -> bool {
         !self.is_tcp || sys::unsent(self.as_fd()) == 0
     }

@@ -152,8 +152,9 @@
 //!   peek, and if so gives up.
 //! * *One byte more*: the request and the first byte of another. hyper needs it: while the handler
 //!   thinks, hyper drops a request that nothing but the end follows.
-//! * *Dropped*: `FinThenReset(u64::MAX)`, and `drop(peer)` 10 ms after the request. Better, let the
-//!   handler report over a channel that it thinks, and drop the peer then.
+//! * *Dropped*: `FinThenReset(u64::MAX)`, and `drop(peer)` 10 ms after the request. It is better to
+//!   let the handler report over a channel that it thinks, and to drop the peer then. Where the
+//!   field is empty, the server does not think.
 //! * A server that answers at once may be quicker than the break. Repeat that one: 20 tries are
 //!   enough. A [`Proxy`] that cuts at the last byte of the request is nearly as quick as a `Peer`.
 //! * Nothing here kills a server that looks immediately before its only small write.
@@ -163,8 +164,8 @@
 //! Run on Linux; on Apple, BSD, Android and the others type-checked. This is there on Linux and
 //! Android alone:
 //!
-//! * a break waits until what was sent before has arrived, or, of a greeting before a reset, until
-//!   that has left;
+//! * a break waits until what was sent before it has arrived; a reset right behind a greeting waits
+//!   until the greeting has left;
 //! * a greeting and the FIN of [`FinThenReset(0)`](Break::FinThenReset) leave in one segment;
 //! * a [`Proxy`] sees the reset of a side that it reads no more;
 //! * [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes: other systems are asked

@@ -201,8 +201,8 @@ impl Peer {
 
     /// Connects to a server on loopback.
     ///
-    /// On Linux a server may accept no sooner than the greeting comes, where a reset follows right
-    /// behind that: the greeting completes the handshake.
+    /// With a reset right behind the greeting, the greeting completes the handshake on Linux: a
+    /// server accepts no sooner than that.
     ///
     /// # Errors
     ///

@@ -83,8 +83,8 @@ impl Passed {
 /// was told, without their knowing.
 ///
 /// Each connection is treated alike, and on its own. Exactly so many bytes as the cut counts are
-/// passed on, and have arrived (where the system tells: Linux), before it breaks *both* sides. The
-/// receiver's reset follows its last byte at once, and of `FinThenReset` the FIN comes with that:
+/// passed on, and have arrived (where the system tells: Linux), before it breaks *both* sides. A
+/// reset follows the receiver's last byte at once; with `FinThenReset` the FIN comes in between:
 ///
 /// | [`Break`] of a direction | its sender sees | its receiver sees |
 /// |---|---|---|
@@ -383,9 +383,9 @@ enum WayState {
     Stopped,
     /// It breaks when there is a byte more, which is not read.
     AwaitsUnread,
-    /// It breaks when all that was passed on has arrived, or, with a reset, if it has left at once.
-    /// Meanwhile the other direction goes on:
-    /// the receiver may not read before it has written.
+    /// It breaks when all that was passed on has arrived. Meanwhile the other direction goes on:
+    /// the receiver may not read before it has written. With a reset it breaks at once if all has
+    /// left.
     Due,
     /// The receiver is gone. What it had said before is passed on; then the sender is told.
     Refused,

@@ -179,8 +179,8 @@ impl Held {
         self.over
     }
 
-    /// The answer, if `enough` bytes have come, if it is at its end, if nothing has come for `quiet`
-    /// since the last byte, or if the patience is over.
+    /// The answer, once `enough` bytes have come, the server has ended it, nothing more has come
+    /// for `quiet`, or the patience is over.
     pub fn try_answer(
         &mut self,
         enough: usize,

@@ -81,7 +81,7 @@ pub struct Usual {
     pub one_at_a_time: bool,
     /// It reads until the end of the request, before it answers.
     pub reads_to_end: bool,
-    /// So many connections at once it takes, as far as is known.
+    /// How many connections it takes at once, as far as is known.
     pub open: usize,
 }
 
@@ -410,7 +410,7 @@ impl Session<'_> {
         held.answer(self.usual.bytes.max(1), QUIET, patience)
     }
 
-    /// Reads from all of them in turn: who is not read may keep the server from the others.
+    /// Reads from all of them in turn: one that is not read may keep the server from the others.
     fn answers(
         &mut self,
         held: &mut [Held],
@@ -485,9 +485,9 @@ impl Session<'_> {
         self.spawned.is_some() && self.revive() && self.control(clients, 4) != Sign::Fine
     }
 
-    /// Whether the sign is there after the attacks, again and again, and never after a control of as
-    /// many connections, which takes longer. Each control has more of them, for a server that ends
-    /// by itself after so many.
+    /// Whether the sign is there after the attacks, again and again, and never after a control that
+    /// has as many connections and lasts longer. Some controls have more, for a server that ends by
+    /// itself after so many.
     fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         let mut seen = 1;
         for round in 1..9 {
