@@ -162,7 +162,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
         *line = format!("#{number} {line}");
     }
     lines.push(match whole {
-        false => format!("at most {most} connections in {seconds} s, if the server stays the same"),
+        false => format!("about {most} connections in {seconds} s, if the server answers at once"),
         true => format!(
             "{} connections in the first cycle; cycles go on for {seconds} s, and up to {} \
              connections",

@@ -11,6 +11,9 @@ pub fn named(
     random: &mut impl FnMut() -> u64,
 ) -> Option<Vec<u8>> {
     Some(match name {
+        "http" if host.contains(':') => {
+            format!("GET {path} HTTP/1.1\r\nHost: [{host}]\r\n\r\n").into_bytes()
+        }
         "http" => format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes(),
         "tls" => client_hello(host, random),
         // Read Holding Registers: transaction 1, protocol 0, 6 bytes; unit 1, function 3, the first

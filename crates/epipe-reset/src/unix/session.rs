@@ -354,6 +354,9 @@ impl Session<'_> {
             match open(address, &self.usual) {
                 Ok(held) => {
                     self.address = address.clone();
+                    if let (true, Some(address)) = (self.options.is_remote, address.as_socket()) {
+                        self.report.note(&format!("its address is {address}"));
+                    }
                     return Ok(held);
                 }
                 Err(error) => last = error,
@@ -474,8 +477,18 @@ impl Session<'_> {
             }
             Sign::Dead { by, .. } => Err(self.killed(by, part, self.spawned.is_some())),
             Sign::Replaced if self.is_noisy => Ok(()),
+            Sign::Replaced if self.stops_at_first() => Err(Verdict::None(
+                "connections beside an attack ended once: another process may serve now; \
+                 --keep-going tries that again"
+                    .into(),
+            )),
             Sign::Replaced => self.confirm(part),
         }
+    }
+
+    /// A device is not killed again and again to be sure.
+    fn stops_at_first(&self) -> bool {
+        self.options.is_remote && !self.options.keep_going
     }
 
     /// Of a server that this program starts: whether as many connections as it had, all polite, end
@@ -547,7 +560,7 @@ impl Session<'_> {
         let mut tries = 0;
         for attacks in candidates {
             let is_over = self.seconds() > after + MOST_REPLAY.as_secs_f64();
-            if is_over || !serves || !self.revive() {
+            if is_over || !serves || self.stops_at_first() || !self.revive() {
                 break;
             }
             tries += 1;
