@@ -93,7 +93,8 @@ pub fn volleys(
 const NEAR: Duration = Duration::from_millis(2);
 
 fn is_near(attack: &Attack, usual: &Usual) -> bool {
-    matches!(attack.when, When::Late(delay) if delay + NEAR >= usual.time && delay < usual.time + NEAR)
+    let near = usual.time.saturating_sub(NEAR)..usual.time + NEAR;
+    matches!(attack.when, When::Late(delay) if near.contains(&delay))
 }
 
 /// Each connection that would be made to a server that answers everything at once, and a last line

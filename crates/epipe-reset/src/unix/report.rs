@@ -73,8 +73,8 @@ impl Report {
         let milliseconds = usual.time.as_secs_f64() * 1000.0;
         if self.is_json {
             self.event(&format!(
-                r#""event":"polite","bytes":{},"milliseconds":{milliseconds:.1},"one_at_a_time":{}"#,
-                usual.bytes, usual.one_at_a_time
+                r#""event":"polite","bytes":{},"milliseconds":{:.1},"one_at_a_time":{}"#,
+                usual.bytes, milliseconds, usual.one_at_a_time
             ));
         } else if usual.bytes > 0 {
             let clients = if usual.one_at_a_time { ", one client at a time" } else { "" };
@@ -159,7 +159,11 @@ impl Report {
                 .map(|(kind, count)| format!("{}:{}", quoted(kind), count.vanished))
                 .collect();
             self.json(&format!(
-                r#""event":"verdict","verdict":{},"text":{},"again":{},"replayed":{},"attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"forks":{},"connections":{},"seconds":{:.1}"#,
+                concat!(
+                    r#""event":"verdict","verdict":{},"text":{},"again":{},"replayed":{},"#,
+                    r#""attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"#,
+                    r#""forks":{},"connections":{},"seconds":{:.1}"#,
+                ),
                 quoted(name),
                 quoted(&text),
                 again.map_or("null".into(), |(line, _)| quoted(&line)),

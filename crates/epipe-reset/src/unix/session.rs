@@ -26,10 +26,9 @@ const QUIET: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(2);
 /// How long a server that was started may need until it listens.
 const START: Duration = Duration::from_secs(10);
-
 /// No more of an answer is waited for.
 const LONGEST: usize = 16 << 20;
-/// For how many seconds the attacks that killed are tried again.
+/// For how long the attacks that killed, or seem to have, are tried again.
 const MOST_REPLAY: Duration = Duration::from_secs(15);
 
 /// What is said at the end.
@@ -64,6 +63,8 @@ enum Sign {
     },
     /// It has taken a connection, and answered nothing.
     Silent,
+    /// It refuses a connection now.
+    Refused,
     /// It has ended with status 0, or nothing can be said any more.
     Ended(String),
     /// All connections that are allowed are made.
@@ -193,7 +194,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         kinds: BTreeMap::new(),
         deaths: 0,
     };
-    let verdict = session.whole();
+    let verdict = session.cycles();
     Ok(Outcome {
         verdict,
         attacks: session.attacks,
@@ -212,7 +213,7 @@ impl Session<'_> {
         self.begun.elapsed().as_secs_f64()
     }
 
-    fn whole(&mut self) -> Verdict {
+    fn cycles(&mut self) -> Verdict {
         if let Err(why) = self.first() {
             return match self.death_sign(LATER / 8) {
                 Some(Sign::Dead { by, is_sigpipe: true }) => self.killed_by_polite_clients(by),
@@ -313,6 +314,7 @@ impl Session<'_> {
             Sign::NoMore => Ok(()),
             Sign::Replaced => Err("it ends the connection of the second polite client".into()),
             Sign::Silent => Err("it answers the first polite client alone".into()),
+            Sign::Refused => Err("after a polite client, it refuses connections".into()),
             Sign::Dead { by, .. } | Sign::Ended(by) => Err(format!("after a polite client, {by}")),
         }
     }
@@ -373,14 +375,14 @@ impl Session<'_> {
         self.polite += 1;
         let mut beside = self.ask();
         let answer = match &mut beside {
-            Ok(beside) => self.is_answered(beside, patience),
+            Ok(beside) => self.answer_of(beside, patience),
             Err(_) => Answer::Dropped,
         };
         self.usual.one_at_a_time = !matches!(answer, Answer::Whole { .. });
         drop(silent);
         match &mut beside {
             Ok(beside) if answer == Answer::Silent => {
-                self.is_answered(beside, PATIENCE + patience);
+                self.answer_of(beside, PATIENCE + patience);
             }
             // It has one place, or has served one client and ended.
             _ if answer == Answer::Dropped => self.usual.open = 1,
@@ -409,7 +411,7 @@ impl Session<'_> {
         Ok(held)
     }
 
-    fn is_answered(&self, held: &mut Held, patience: Duration) -> Answer {
+    fn answer_of(&self, held: &mut Held, patience: Duration) -> Answer {
         held.answer(self.usual.bytes.max(1), QUIET, patience)
     }
 
@@ -443,7 +445,7 @@ impl Session<'_> {
     fn part(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         let clients = due(self.polite, self.attacks, part.len(), &self.usual, self.options);
         match self.control(clients, part.len()) {
-            Sign::Fine => {}
+            Sign::Fine | Sign::Silent | Sign::Refused => {}
             Sign::Replaced => self.is_noisy = true,
             Sign::Dead { by, is_sigpipe: true } => {
                 return Err(self.killed_by_polite_clients(by));
@@ -451,7 +453,6 @@ impl Session<'_> {
             Sign::Dead { by, .. } | Sign::Ended(by) => {
                 return Err(Verdict::None(format!("after polite clients alone, {by}")));
             }
-            Sign::Silent => return Err(Verdict::None("it answers polite clients no more".into())),
             Sign::NoMore => return Err(Verdict::Survived),
         }
         if self.options.polite {
@@ -466,7 +467,7 @@ impl Session<'_> {
 
     fn attack_and_judge(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
         match self.attack(part) {
-            Sign::Fine | Sign::Silent => Ok(()),
+            Sign::Fine | Sign::Silent | Sign::Refused => Ok(()),
             Sign::NoMore => Err(Verdict::Survived),
             Sign::Ended(why) => Err(Verdict::None(why)),
             Sign::Dead { by, .. } if self.was_refused && self.spawned.is_none() => {
@@ -644,7 +645,7 @@ impl Session<'_> {
             let occupied = together + self.canaries.len();
             if dropped && occupied == 1 {
                 return match self.polite_exchange(patience) {
-                    Sign::Dead { .. } => self.refused(),
+                    Sign::Refused => self.refused(),
                     _ => Sign::Replaced,
                 };
             }
@@ -673,15 +674,13 @@ impl Session<'_> {
         }
         self.polite += 1;
         match self.ask() {
-            Ok(mut held) => match self.is_answered(&mut held, patience) {
+            Ok(mut held) => match self.answer_of(&mut held, patience) {
                 Answer::Whole { .. } => Sign::Fine,
                 Answer::Silent if self.usual.bytes == 0 => Sign::Fine,
                 Answer::Silent => Sign::Silent,
                 Answer::Dropped => Sign::Replaced,
             },
-            Err(NotOpen::Refused) => {
-                Sign::Dead { by: "it refuses connections".into(), is_sigpipe: false }
-            }
+            Err(NotOpen::Refused) => Sign::Refused,
             Err(NotOpen::Busy) if !self.options.is_remote => Sign::Silent,
             Err(NotOpen::Busy) => Sign::Ended("it cannot be reached".into()),
             Err(NotOpen::Failed(error)) => Sign::Ended(format!("it cannot be reached: {error}")),
@@ -770,7 +769,7 @@ impl Session<'_> {
             true => self.refused(),
             false => match self.polite_exchange(patience) {
                 Sign::Fine if replaced => Sign::Replaced,
-                Sign::Dead { .. } => self.refused(),
+                Sign::Refused => self.refused(),
                 Sign::Silent => self.silent(patience),
                 Sign::NoMore if replaced => no_more(),
                 sign => sign,
@@ -790,7 +789,7 @@ impl Session<'_> {
             thread::sleep(LATER / 2);
             match self.polite_exchange(2 * patience) {
                 Sign::Silent => {}
-                Sign::Dead { .. } => return self.refused(),
+                Sign::Refused => return self.refused(),
                 Sign::NoMore => return no_more(),
                 sign => return sign,
             }
@@ -812,7 +811,7 @@ impl Session<'_> {
             thread::sleep(pause);
             pause *= 2;
             match self.polite_exchange(self.patience(1)) {
-                Sign::Dead { .. } => {}
+                Sign::Refused => {}
                 Sign::NoMore => return no_more(),
                 _ => return Sign::Replaced,
             }

@@ -168,8 +168,8 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     command.args(arguments).stdin(Stdio::null()).process_group(0);
     // What it prints must not mix with the verdict.
     command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
-    // SAFETY: POSIX lists signal as async-signal-safe; prctl and ptrace are bare system calls. The closure
-    // allocates nothing.
+    // SAFETY: POSIX lists signal as async-signal-safe; prctl and ptrace are bare system calls. The
+    // closure allocates nothing.
     unsafe {
         command.pre_exec(move || {
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
