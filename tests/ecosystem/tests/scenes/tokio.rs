@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use axum::serve::ListenerExt as _;
@@ -617,18 +616,15 @@ fn answer_in_vain<S>(adopt: fn(TcpStream) -> S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nG";
-    let script = epipe_testing::Break::FinThenReset(0).greeting(request);
-    let peer = epipe_testing::Peer::connect(listener.local_addr().unwrap(), script).unwrap();
-    let (ours, _) = listener.accept().unwrap();
-    peer.wait_broken(&ours, Duration::from_secs(20)).unwrap();
+    let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
+    foreign_write(&theirs, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nG").unwrap();
+    Break::FinRst.apply(ours.as_fd(), theirs).unwrap();
     let service = service_fn(|_: Request<_>| async {
         tokio::task::yield_now().await;
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(DATA))))
     });
     runtime().block_on(async {
-        let stream = TokioIo::new(adopt(TcpStream::of(ours.into())));
+        let stream = TokioIo::new(adopt(TcpStream::of(ours)));
         let error = http1::Builder::new().serve_connection(stream, service).await.unwrap_err();
         assert_eq!(spell_cause(&error), "EPIPE");
     });
