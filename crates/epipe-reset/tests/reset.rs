@@ -525,7 +525,7 @@ fn serve_few(count: usize) -> String {
 
 /// Listens only while it serves no client; others are refused.
 fn serve_and_refuse() -> String {
-    let mut listener = loopback();
+    let mut listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         loop {
