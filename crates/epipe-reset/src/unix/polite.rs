@@ -39,6 +39,7 @@ pub struct Held {
     /// Why this side has ended it.
     pub refusal: Option<io::Error>,
     close: Duration,
+    asked: bool,
     ended: Option<Instant>,
 }
 
@@ -62,6 +63,7 @@ impl Held {
             first_byte: None,
             refusal: None,
             close,
+            asked: false,
             ended: None,
         })
     }
@@ -70,6 +72,7 @@ impl Held {
     /// handshake, and `answer` goes on with it.
     pub fn say(&mut self, request: Request<'_>, patience: Duration) {
         self.since = Instant::now();
+        self.asked = true;
         let bytes = match request.tls {
             None => Ok(request.bytes.to_vec()),
             Some(new) => {
@@ -223,7 +226,9 @@ impl Drop for Held {
         }
         let begun = self.ended.unwrap_or_else(Instant::now);
         let (mut bytes, mut last) = (self.bytes, begun);
-        while !self.is_over() && last.elapsed() < self.close && begun.elapsed() < MOST_CLOSE {
+        // An answer that comes late must find it.
+        let close = if self.asked && bytes == 0 { MOST_CLOSE } else { self.close };
+        while !self.is_over() && last.elapsed() < close && begun.elapsed() < MOST_CLOSE {
             if self.bytes > bytes {
                 (bytes, last) = (self.bytes, Instant::now());
             }
