@@ -69,10 +69,6 @@ impl Attack {
         queued: false,
     };
 
-    pub const fn pipelined(self) -> Attack {
-        Attack { asks: Asks::Pipelined, ..self }
-    }
-
     /// The kind, under which the verdict counts it.
     pub fn kind(&self) -> String {
         let mut kind = match self.when {
@@ -212,6 +208,7 @@ const GRID: [u64; 24] = [
 /// most to what kills least; later ones are shuffled, and so are their delays.
 pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<Vec<Attack>> {
     let breath = Attack::BREATH;
+    let pipelined = Attack { asks: Asks::Pipelined, ..breath };
     let byte = Attack { asks: Asks::OneByteMore, ..breath };
     let no_fin = Attack { ends: Ends::Reset, ..breath };
     let within = Attack { stage: Stage::Within, ..breath };
@@ -236,11 +233,11 @@ pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<
         vec![breath],
         vec![breath; 8],
         pauses.to_vec(),
-        vec![breath.pipelined(), byte, breath.pipelined(), byte],
+        vec![pipelined, byte, pipelined, byte],
         each(breath),
         first_bytes.to_vec(),
         vec![queued; 8],
-        each(breath.pipelined()),
+        each(pipelined),
         vec![no_fin; 4],
         each(no_fin),
     ];

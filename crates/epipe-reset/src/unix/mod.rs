@@ -10,6 +10,7 @@ mod report;
 mod request;
 mod self_test;
 mod session;
+mod sys;
 #[cfg(feature = "tls")]
 mod tls;
 mod victim;

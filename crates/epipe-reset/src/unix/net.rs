@@ -77,15 +77,6 @@ impl From<io::Error> for NotOpen {
     }
 }
 
-/// Acknowledges now. Linux otherwise waits for up to 40 ms, and a server whose handshake takes
-/// several writes waits for that.
-pub fn acknowledge(socket: &Socket) {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = socket.set_tcp_quickack(true);
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = socket;
-}
-
 pub fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

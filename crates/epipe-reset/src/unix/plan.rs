@@ -71,10 +71,10 @@ pub fn volleys(
     usual: &Usual,
     random: &mut Random,
 ) -> Vec<Vec<Attack>> {
-    let is_slow = usual.time >= Duration::from_millis(20);
     if !options.attacks.is_empty() {
         return vec![options.attacks.clone()];
     }
+    let is_slow = usual.time >= Duration::from_millis(20);
     let mut volleys = attack::cycle(number, is_slow, options.requests.tls.is_some(), random);
     if usual.time > NEAR {
         // It may look for the end after it has thought, and write a little later.
@@ -102,10 +102,9 @@ fn is_near(attack: &Attack, usual: &Usual) -> bool {
 pub fn dry_run(options: &Options) -> Vec<String> {
     let usual = Usual {
         bytes: 1,
-        time: Duration::ZERO,
         one_at_a_time: options.open == 1,
-        reads_to_end: false,
         open: options.open,
+        ..Usual::default()
     };
     let is_outside = options.spawn.is_empty();
     let canaries = if is_outside { canaries(options.open) } else { 0 };
@@ -115,7 +114,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
     let most = usize::try_from(by_rate.min(options.total)).unwrap_or(usize::MAX);
 
     let mut lines = vec!["polite"];
-    if options.open >= 2 {
+    if options.open > 1 {
         lines.extend(["held", "polite"]);
     }
     if canaries > 0 {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use socket2::{SockAddr, Socket, Type};
 
 use super::attack::Stage;
-use super::net::{Layer, NotOpen, Request, acknowledge, is_again, wait_for};
+use super::net::{Layer, NotOpen, Request, is_again, wait_for};
+use super::sys::acknowledge;
 
 /// What a polite client was answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,7 +120,10 @@ impl Held {
 
     /// Ends it, by a FIN. A later drop waits for the server's end from here on.
     pub fn end(&mut self) {
-        self.ended.get_or_insert_with(Instant::now);
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(Instant::now());
         if let Some(layer) = &mut self.layer {
             let bytes = layer.close();
             self.send(bytes);
@@ -221,9 +225,7 @@ impl Drop for Held {
     /// A close with unread bytes resets, and that is not polite: it reads until the server ends it
     /// too, or sends nothing more.
     fn drop(&mut self) {
-        if self.ended.is_none() {
-            self.end();
-        }
+        self.end();
         let begun = self.ended.unwrap_or_else(Instant::now);
         let (mut bytes, mut last) = (self.bytes, begun);
         // An answer that comes late must find it.

@@ -172,11 +172,10 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         report,
         address,
         usual: Usual {
-            bytes: 0,
             time: Duration::from_millis(200),
             one_at_a_time: options.open == 1,
-            reads_to_end: false,
             open: options.open,
+            ..Usual::default()
         },
         spawned,
         process,
@@ -300,7 +299,7 @@ impl Session<'_> {
             }
         }
         let held = 2 + canaries(self.options.open);
-        if self.usual.bytes > 0 && self.options.open >= 2 && self.gate.allows(held) {
+        if self.usual.bytes > 0 && self.options.open > 1 && self.gate.allows(held) {
             self.find_out_whether_one_at_a_time();
         }
         // A server that serves one client, and ends.

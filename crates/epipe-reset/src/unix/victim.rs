@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::sys;
+
 /// The end of a process of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
@@ -227,85 +229,6 @@ fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
     }
 }
 
-#[cfg(target_os = "linux")]
-mod sys {
-    use std::io;
-
-    /// The children of this thread alone.
-    pub const WAIT: i32 = libc::__WALL | libc::__WNOTHREAD;
-
-    /// Also without ptrace the server ends when this program is killed.
-    pub fn die_with_parent() {
-        // SAFETY: PR_SET_PDEATHSIG takes a number alone.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    }
-
-    pub fn trace_me() -> io::Result<()> {
-        // SAFETY: PTRACE_TRACEME ignores its other arguments.
-        match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        }
-    }
-
-    pub fn is_exec(status: i32) -> bool {
-        status >> 16 == libc::PTRACE_EVENT_EXEC
-    }
-
-    /// Lets a stopped thread go on; the process that it has just forked.
-    pub fn go_on(pid: i32, status: i32, is_followed: &mut bool) -> Option<i32> {
-        let event = status >> 16;
-        let signal = match libc::WSTOPSIG(status) {
-            // The server has just called exec.
-            libc::SIGTRAP if !*is_followed => {
-                *is_followed = true;
-                let options = libc::PTRACE_O_TRACEFORK
-                    | libc::PTRACE_O_TRACEVFORK
-                    | libc::PTRACE_O_TRACECLONE
-                    | libc::PTRACE_O_TRACEEXEC
-                    | libc::PTRACE_O_EXITKILL;
-                // SAFETY: PTRACE_SETOPTIONS takes numbers alone; `waitpid` has reported that this
-                // child of this thread is stopped.
-                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, options) };
-                0
-            }
-            // Each new thread or process begins with this stop.
-            libc::SIGSTOP => 0,
-            _ if event != 0 => 0,
-            signal => signal,
-        };
-        let mut forked: libc::c_ulong = 0;
-        if event == libc::PTRACE_EVENT_FORK || event == libc::PTRACE_EVENT_VFORK {
-            // SAFETY: PTRACE_GETEVENTMSG writes one unsigned long, to the local variable.
-            unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut forked) };
-        }
-        // SAFETY: PTRACE_CONT takes numbers alone.
-        unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, signal as libc::c_long) };
-        (forked != 0).then_some(forked as i32)
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod sys {
-    use std::io;
-
-    pub const WAIT: i32 = 0;
-
-    pub fn die_with_parent() {}
-
-    pub fn trace_me() -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub fn is_exec(_: i32) -> bool {
-        false
-    }
-
-    pub fn go_on(_: i32, _: i32, _: &mut bool) -> Option<i32> {
-        None
-    }
-}
-
 /// A process that something else has started.
 pub struct Process {
     pub pid: i32,
@@ -323,7 +246,7 @@ impl Process {
                 return Err(error);
             }
         }
-        if process.is_gone() || cfg!(target_os = "linux") && process.started.is_none() {
+        if process.is_gone() || sys::KNOWS_START_TIME && process.started.is_none() {
             return Err(io::Error::other("it has ended"));
         }
         Ok(process)

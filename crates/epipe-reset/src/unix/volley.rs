@@ -9,7 +9,8 @@ use socket2::{SockAddr, Socket, Type};
 
 use super::attack::{Attack, Ends, Stage, When};
 use super::gate::Gate;
-use super::net::{Layer, NotOpen, Requests, acknowledge, is_again, poll, said, wait_for};
+use super::net::{Layer, NotOpen, Requests, is_again, poll, said, wait_for};
+use super::sys::{self, acknowledge};
 
 /// What became of an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,11 @@ impl Volley<'_> {
                         Err(error) => fates[index] = not_made(error),
                     },
                     Some(_) => {}
-                    None => asked.take().into_iter().for_each(|asked| asked(gate)),
+                    None => {
+                        if let Some(asked) = asked.take() {
+                            asked(gate);
+                        }
+                    }
                 }
             }
             let mut index = 0;
@@ -339,20 +344,13 @@ fn not_made(error: io::Error) -> Fate {
 /// The request and the FIN leave in one segment, since a quick server needs no time between them;
 /// in a breath the handshake's acknowledgement too.
 fn one_segment(socket: &Socket, attack: &Attack) -> io::Result<()> {
-    let at_once = matches!(attack.when, When::Breath | When::Pause(_));
-    // Without a FIN the reset would throw away what is held back.
-    if !at_once || attack.ends != Ends::FinReset {
-        return Ok(());
+    match attack.when {
+        // Without a FIN the reset would throw away what is held back.
+        _ if attack.ends != Ends::FinReset => Ok(()),
+        When::Breath => sys::one_segment(socket, true),
+        When::Pause(_) => sys::one_segment(socket, false),
+        _ => Ok(()),
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        if attack.when == When::Breath {
-            socket.set_tcp_quickack(false)?;
-        }
-        socket.set_tcp_cork(true)
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    socket.set_tcp_nodelay(true)
 }
 
 /// Its linger is 0: the close resets.
