@@ -400,9 +400,13 @@ pub fn slices() -> [IoSlice<'static>; 2] {
 /// A file that is gone from its folder already: `len` zeros.
 pub fn file(len: u64) -> File {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("epipe-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("epipe-{}-{number}", std::process::id()));
+    let file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+        // Of a process that had this number before, and was killed; also a folder of the kit.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self::file(len),
+        made => made.unwrap(),
+    };
     std::fs::remove_file(&path).unwrap();
     file.set_len(len).unwrap();
     file
