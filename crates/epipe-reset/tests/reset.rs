@@ -7,8 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -199,6 +199,20 @@ fn free_port() -> u16 {
         let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
         if TcpListener::bind(("localhost", port)).is_ok() {
             return port;
+        }
+    }
+}
+
+/// Listens where a listener has just been closed. A child that another test starts at that moment
+/// holds a copy of the old listener until it becomes its program; the port is in use until then.
+fn listen_again(address: impl ToSocketAddrs + Copy) -> TcpListener {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            bound => return bound.unwrap(),
         }
     }
 }
@@ -430,16 +444,16 @@ fn from_outside_a_death_is_seen_and_the_line_kills_again() {
             assert_eq!(verdict["verdict"], "killed", "{row}: {ran:?}");
             return;
         };
-        let Ok(listener) = TcpListener::bind((host, port)) else {
+        if TcpListener::bind((host, 0)).is_err() {
             return; // not every machine has IPv6
-        };
-        let server = Server::naive(listener);
+        }
+        let server = Server::naive(listen_again((host, port)));
         let address = server.address.clone();
         let (verdict, ran) = verdict(&address);
         assert_eq!(verdict["verdict"], "killed", "{ran:?}");
         assert_eq!(server.end().unwrap().signal(), Some(libc::SIGPIPE), "{ran:?}");
 
-        let server = Server::naive(TcpListener::bind(&address).unwrap());
+        let server = Server::naive(listen_again(&*address));
         let ran = paste(&verdict);
         assert_eq!(ran.status, Some(1), "{verdict}: {ran:?}");
         assert_eq!(server.end().unwrap().signal(), Some(libc::SIGPIPE), "{ran:?}");
@@ -525,7 +539,7 @@ fn serve_few(count: usize) -> String {
 
 /// Listens only while it serves no client; others are refused.
 fn serve_and_refuse() -> String {
-    let mut listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+    let mut listener = listen_again(("127.0.0.1", free_port()));
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         loop {
@@ -534,7 +548,7 @@ fn serve_and_refuse() -> String {
             let _ = stream.read(&mut [0; 1000]);
             thread::sleep(Duration::from_millis(5));
             let _ = stream.write_all(b"x");
-            listener = TcpListener::bind(address).unwrap();
+            listener = listen_again(address);
         }
     });
     address.to_string()

@@ -374,7 +374,12 @@ static int bind_and_listen(void) {
         strncpy(local.sun_path, path, sizeof local.sun_path - 1);
         address = (struct sockaddr *)&local, length = sizeof local;
     }
-    if (bind(listener, address, length) == -1 || listen(listener, backlog) == -1) {
+    // A process that is being started elsewhere may still hold a copy of the port's last listener.
+    int tries = 5000, failed;
+    while ((failed = bind(listener, address, length)) == -1 && errno == EADDRINUSE && tries--) {
+        usleep(1000);
+    }
+    if (failed || listen(listener, backlog) == -1) {
         fail("zoo: bind");
     }
     if (!path) {
