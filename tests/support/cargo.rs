@@ -20,17 +20,20 @@ pub fn cargo() -> Command {
     cargo
 }
 
+/// What it prints; it must succeed.
+pub fn printed(cargo: &mut Command) -> String {
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Builds a library among this package's examples, which cargo has done already for a run of all
 /// tests.
 pub fn library(example: &str) -> PathBuf {
     let example_is = format!("--example={example}");
-    let mut cargo = cargo();
-    let output = cargo.args(["build", "--quiet", &example_is, "--message-format=json"]).output();
-    let output = output.unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let told = String::from_utf8(output.stdout).unwrap();
+    let build = ["build", "--quiet", &example_is, "--message-format=json"];
+    let messages = printed(cargo().args(build));
     let file = format!("/lib{example}.so");
-    let library = told.split('"').rfind(|word| word.ends_with(&file));
+    let library = messages.split('"').rfind(|word| word.ends_with(&file));
     library.expect("cargo names what it has built").into()
 }

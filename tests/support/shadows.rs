@@ -3,21 +3,15 @@
 
 use std::path::PathBuf;
 
-use crate::cargo::cargo;
-
-fn cargo_says(arguments: &[&str]) -> String {
-    let output = cargo().args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use crate::cargo::{cargo, printed};
 
 /// The folder of a dependency, of its name and the beginning of its version: `tokio-1.`.
 pub fn folder(begins: &str) -> PathBuf {
-    let version = cargo_says(&["-vV"]);
+    let version = printed(cargo().arg("-vV"));
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     // Of this platform alone: a fresh machine has not fetched the crates of others.
     let metadata = ["metadata", "--format-version=1", "--offline", "--filter-platform", host];
-    let said = cargo_says(&metadata);
+    let said = printed(cargo().args(metadata));
     let mut manifests = said.split('"').filter_map(|word| word.strip_suffix("/Cargo.toml"));
     let is_it = |folder: &&str| folder.rsplit('/').next().unwrap().starts_with(begins);
     manifests.find(is_it).expect("cargo names the folder").into()
