@@ -1,3 +1,4 @@
+#![doc = include_str!("docs/links.md")]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -7,10 +8,7 @@ mod no_sigpipe;
 mod shared;
 mod sys;
 
-#[doc = include_str!("../docs/bindings.md")]
-pub mod bindings {}
-#[doc = include_str!("../docs/migration.md")]
-pub mod migration {}
+pub mod docs;
 pub mod io;
 pub mod net;
 pub mod os;

@@ -20,7 +20,7 @@ use std::io::{self, ErrorKind, Write};
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// [`bindings`](crate::bindings#logging) has the lines for `tracing` and `env_logger`.
+/// [`bindings`](crate::docs::bindings#logging) has the lines for `tracing` and `env_logger`.
 ///
 /// # Errors
 ///

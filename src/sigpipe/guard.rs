@@ -44,7 +44,7 @@ use crate::sys;
 ///
 /// What it cannot do:
 /// * protect a thread that runs already. One that the guarded code starts inherits the blocked
-///   mask, which [protects it](crate::bindings#threads-that-a-library-starts); what it raises stays
+///   mask, which [protects it](crate::docs::bindings#threads-that-a-library-starts); what it raises stays
 ///   pending there;
 /// * follow a task that wakes up on another thread after an `.await`. [`Guard`] is not `Send`, so
 ///   the compiler refuses one that is held across an `.await` in a spawned task;

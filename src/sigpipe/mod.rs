@@ -3,7 +3,7 @@
 //!
 //! The types of this crate need none of it, nor does a handle in [`NoSigpipe`](crate::NoSigpipe) or
 //! a writer in [`Guarded`](crate::Guarded). It is for code that writes by itself: a C library,
-//! `sendfile`, `splice`, a crate that uses types of its own. [`bindings`](crate::bindings) says
+//! `sendfile`, `splice`, a crate that uses types of its own. [`bindings`](crate::docs::bindings) says
 //! which call to use when.
 //!
 //! # Which one
