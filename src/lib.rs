@@ -1,3 +1,4 @@
+#![doc = include_str!("docs/picture.md")]
 #![doc = include_str!("docs/links.md")]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -20,6 +21,7 @@ pub mod verify;
 pub use adopt::{Adopt, AdoptError};
 pub use no_sigpipe::NoSigpipe;
 pub use sigpipe::guarded::Guarded;
+#[doc(inline)]
 pub use verify::{protection, verify};
 
 #[cfg(has_socket2)]
