@@ -55,7 +55,7 @@ use crate::sys;
 pub enum Break {
     /// Receives exactly this many bytes, then resets without a FIN (`SO_LINGER` of zero, and
     /// close). A Unix socket has no reset: it closes.
-    #[doc(alias("SO_LINGER", "ECONNRESET"))]
+    #[doc(alias("SO_LINGER", "RST", "ECONNRESET"))]
     ResetAfter(u64),
     /// Receives exactly this many bytes, then closes both directions cleanly.
     ///
@@ -73,11 +73,12 @@ pub enum Break {
     /// It does not wait for an acknowledgement. Linux delays that by 40 ms, and a quick server has
     /// answered by then.
     ///
-    /// `FinThenReset(0)` with a [greeting](Break::greeting) sends greeting, FIN and reset at once.
-    /// On Linux the greeting and the FIN are one segment. The exception is a connection that the
-    /// peer has accepted. A peer that is dropped before it has received its bytes sends FIN and
-    /// reset at that moment.
-    #[doc(alias("SO_LINGER", "EPIPE", "SIGPIPE"))]
+    /// `FinThenReset(0)` with a [greeting](Break::greeting) sends greeting, FIN and reset at once,
+    /// except on a connection that the peer has accepted. On Linux the greeting and the FIN are one
+    /// segment.
+    ///
+    /// A peer that is dropped before it has received its bytes sends FIN and reset at that moment.
+    #[doc(alias("SO_LINGER", "RST", "EPIPE", "SIGPIPE"))]
     FinThenReset(u64),
     /// Receives exactly this many bytes, then closes only its sending half: it still receives.
     #[doc(alias("SHUT_WR", "shutdown"))]
@@ -224,9 +225,14 @@ impl From<Break> for Script {
 /// let peer = Peer::listen(Break::ResetAfter(5))?;
 /// let mut stream = TcpStream::connect(peer.address().unwrap())?;
 /// stream.write_all(b"four")?;
+/// let no_time = peer.wait_done(Duration::ZERO);
+/// assert!(matches!(no_time, Err(WaitError::TimedOut { .. })));
 /// drop(stream);
-/// let early = peer.wait_done(Duration::from_secs(5)).unwrap_err();
-/// assert!(matches!(early, WaitError::Ended { received: 4 }));
+/// let early = peer.wait_done(Duration::from_secs(5));
+/// assert!(matches!(early, Err(WaitError::Ended { received: 4 })));
+///
+/// let slow = Peer::listen(Break::Trickle(1))?;
+/// assert!(matches!(slow.wait_done(Duration::ZERO), Err(WaitError::NeverBreaks)));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(thiserror::Error)]

@@ -144,7 +144,8 @@ fn hint(guessed: bool) -> &'static str {
     }
 }
 
-/// Runs a scene in a child process in which SIGPIPE has its default action, and returns its fate.
+/// Runs a closure, the *scene*, in a child process in which SIGPIPE has its default action, and
+/// returns its fate.
 ///
 /// SIGPIPE is also not blocked there: the scene finds what a library finds in a C program.
 ///

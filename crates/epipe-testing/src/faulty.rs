@@ -101,7 +101,7 @@ impl fmt::Display for Injected {
 /// ```
 /// use std::io::{Read, Write};
 ///
-/// use epipe_testing::{At, Fault, Faulty, Operation};
+/// use epipe_testing::{At, Fault, Faulty, Injected, Operation, Planned};
 ///
 /// let mut log = Faulty::new(Vec::new())
 ///     .on_write(At::Call(1), Fault::INTERRUPTED)
@@ -109,9 +109,10 @@ impl fmt::Display for Injected {
 ///     .on_write(At::Byte(100), Fault::BROKEN_PIPE);
 /// log.write_all(b"every byte arrives")?;
 ///
-/// assert_eq!(log.injected().len(), 2);
-/// assert_eq!(log.injected()[0].fault, Fault::INTERRUPTED);
-/// assert_eq!(log.unreached()[0].at, At::Byte(100)); // only 18 bytes were written
+/// let injected: &[Injected] = log.injected();
+/// assert_eq!((injected.len(), injected[0].fault), (2, Fault::INTERRUPTED));
+/// let unreached: Vec<Planned> = log.unreached();
+/// assert_eq!(unreached[0].at, At::Byte(100)); // only 18 bytes were written
 /// assert_eq!(log.get_mut(), b"every byte arrives");
 ///
 /// // A write that fails from its second call on, and a flush that fails once:

@@ -53,7 +53,7 @@ use super::connection::{self, Cancel, Connection, Directory, PATIENCE, Settled, 
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Unix sockets, and a connection that already exists:
+/// Other families, and a connection that already exists:
 ///
 /// ```
 /// use std::os::unix::net::{UnixListener, UnixStream};
@@ -72,6 +72,8 @@ use super::connection::{self, Cancel, Connection, Directory, PATIENCE, Settled, 
 /// let peer = Peer::connect_unix(&path, Break::FinAfter(0))?;
 /// peer.wait_broken(&server.accept()?.0, soon)?;
 /// # std::fs::remove_file(&path)?;
+///
+/// let peer = Peer::listen_v6(Break::FinAfter(0)); // an error on a machine without IPv6
 ///
 /// let (ours, theirs) = UnixStream::pair()?;
 /// let peer = Peer::holding(theirs, Break::FinAfter(0))?;

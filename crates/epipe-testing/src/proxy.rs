@@ -99,7 +99,7 @@ impl Passed {
 /// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
 ///
-/// use epipe_testing::{Break, Cut, Proxy};
+/// use epipe_testing::{Break, Cut, Passed, Proxy};
 ///
 /// let server = TcpListener::bind("127.0.0.1:0")?;
 /// let cut = Cut::to_client(Break::FinAfter(4));
@@ -111,7 +111,7 @@ impl Passed {
 /// client.read_to_end(&mut answer)?; // over plain TCP this looks like an orderly end
 /// assert_eq!(answer, b"trun");
 /// proxy.wait_broken(&client, Duration::from_secs(5))?;
-/// let passed = proxy.wait_ended(0, Duration::from_secs(5))?;
+/// let passed: Passed = proxy.wait_ended(0, Duration::from_secs(5))?;
 /// assert!(passed.cut && passed.to_client == 4);
 /// assert_eq!(proxy.connections(), [passed]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
