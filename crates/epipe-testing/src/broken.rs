@@ -96,8 +96,8 @@ impl Break {
     /// Resets the connection as soon as `connect` has returned. See the limits of [`Break`].
     pub const RESET_AT_ACCEPT: Break = Break::ResetAfter(0);
 
-    /// Sends `bytes` when the connection is established, before the break. The peer receives
-    /// meanwhile. See [`Script::greeting`].
+    /// Sends `bytes` when the connection is established, and receives meanwhile. See
+    /// [`Script::greeting`].
     pub fn greeting(self, bytes: impl Into<Vec<u8>>) -> Script {
         Script::from(self).greeting(bytes)
     }
@@ -108,7 +108,7 @@ impl Break {
         Script::from(self).answering(bytes)
     }
 
-    /// The number of bytes before the break. `None`: it never breaks.
+    /// `None`: it never breaks.
     pub(super) fn after(self) -> Option<u64> {
         match self {
             Break::ResetAfter(n)
@@ -121,7 +121,6 @@ impl Break {
         }
     }
 
-    /// The most bytes that one read or write takes.
     pub(super) fn at_a_time(self) -> usize {
         match self {
             Break::Trickle(bytes) => bytes.max(1),
@@ -134,7 +133,6 @@ impl Break {
         matches!(self, Break::ResetAfter(_) | Break::FinThenReset(_))
     }
 
-    /// Whether it needs small buffers.
     pub(super) fn is_slow(self) -> bool {
         matches!(self, Break::StopReading(_) | Break::Trickle(_))
     }
@@ -142,8 +140,7 @@ impl Break {
 
 /// What a [`Peer`](super::Peer) does: its [`Break`], and the bytes it sends before that.
 ///
-/// A [`Break`] alone is a script that sends nothing: each function that takes a script also takes
-/// a break.
+/// A [`Break`] alone is a script that sends nothing.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -212,8 +209,7 @@ impl From<Break> for Script {
     }
 }
 
-/// Why a break has not arrived. `unwrap` shows the message: [`Debug`](fmt::Debug) prints the same
-/// as [`Display`](fmt::Display).
+/// Why a break has not arrived. [`Debug`](fmt::Debug) prints the message, for `unwrap`.
 ///
 /// ```
 /// use std::io::Write;

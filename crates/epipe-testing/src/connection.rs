@@ -26,7 +26,7 @@ pub(super) const LONGEST: Duration = Duration::from_millis(20);
 /// The buffer size that slow sides ask for. The system may give more.
 const SMALL: usize = 4096;
 
-/// Cancels a thread: poll reports a hang-up when the other end is dropped.
+/// Cancels a thread: poll reports a hang-up when the owner drops the other end.
 pub(super) type Cancel = PipeReader;
 
 /// A thread. Dropping this cancels it and waits for its end.
@@ -61,7 +61,6 @@ impl Drop for Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     Arrived,
-    /// The other side is gone.
     Gone,
     /// The other side takes them too slowly.
     Late,
@@ -157,8 +156,8 @@ impl Connection {
         }
     }
 
-    /// Waits until the socket can be read or written, as asked. The end of the connection makes
-    /// both true. `None` when the deadline has passed.
+    /// Waits until the socket can be read or written, as asked. The connection's end counts as
+    /// both. `None` when the deadline has passed.
     pub(super) fn wait_for(
         &self,
         [read, write]: [bool; 2],
@@ -177,7 +176,6 @@ impl Connection {
         Ok(ready.contains(&true).then_some(ready))
     }
 
-    /// Reads, and waits if there is nothing yet.
     pub(super) fn read(&self, buf: &mut [u8], cancel: &Cancel) -> io::Result<usize> {
         loop {
             match (&self.socket).read(buf) {
@@ -190,7 +188,6 @@ impl Connection {
         }
     }
 
-    /// Sends all bytes, at most `at_a_time` in each call.
     pub(super) fn send(
         &self,
         mut bytes: &[u8],
@@ -265,7 +262,6 @@ impl Connection {
         }
     }
 
-    /// No byte is still under way, or the rest never arrives.
     pub(super) fn is_settled(&self) -> bool {
         self.unacknowledged() == 0 || self.is_gone()
     }
@@ -326,9 +322,8 @@ impl Connection {
         if self.is_tcp {
             self.shutdown_write()?;
         } else {
-            // Both directions at once. After one alone the other side sees the end, but can still
-            // write until the socket is closed. A process that another thread starts may hold a
-            // copy.
+            // Both directions: otherwise the other side sees the end, but can still write until
+            // the socket is closed. A process that another thread starts may hold a copy.
             let _ = self.socket.shutdown(Shutdown::Both);
         }
         let mut discarded = [0; 4096];
@@ -341,7 +336,7 @@ impl Connection {
     }
 }
 
-/// An error for a listener, a datagram socket and all others that are not connected streams.
+/// An error for all but connected stream sockets.
 fn is_stream(socket: &Socket) -> io::Result<()> {
     if socket.r#type()? != Type::STREAM {
         return Err(io::Error::new(
@@ -379,7 +374,7 @@ impl From<Connection> for OwnedFd {
     }
 }
 
-/// Waits this long. An error if cancelled.
+/// An error if cancelled.
 pub(super) fn pause(time: Duration, cancel: &Cancel) -> io::Result<()> {
     let [cancelled] = sys::poll([(cancel.as_fd(), Interest::Read)], Some(Instant::now() + time))?;
     check(cancelled)
@@ -393,13 +388,11 @@ pub(super) fn check(cancelled: Ready) -> io::Result<()> {
     Ok(())
 }
 
-/// Small buffers in both directions.
 pub(super) fn make_slow(socket: &Socket) -> io::Result<()> {
     socket.set_recv_buffer_size(SMALL)?;
     socket.set_send_buffer_size(SMALL)
 }
 
-/// A listening socket, and the address to connect to.
 pub(super) fn listen(address: &SockAddr, slow: bool) -> io::Result<Socket> {
     let socket = Socket::new(address.domain(), Type::STREAM, None)?;
     if slow {
@@ -412,7 +405,6 @@ pub(super) fn listen(address: &SockAddr, slow: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The next connection.
 pub(super) fn accept(listener: &Socket, cancel: &Cancel) -> io::Result<Connection> {
     loop {
         let watched = [(listener.as_fd(), Interest::Read), (cancel.as_fd(), Interest::Read)];
@@ -428,7 +420,6 @@ pub(super) fn accept(listener: &Socket, cancel: &Cancel) -> io::Result<Connectio
     }
 }
 
-/// The call can be repeated.
 pub(super) fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -32,7 +32,7 @@ const OUTPUT: &str = "output";
 /// has returned.
 const PROGRESS: &str = "progress";
 
-/// How a scene ended. [`fate_of`] and [`Rerun::fate_of`] return it.
+/// How a scene ended.
 ///
 /// ```
 /// use epipe_testing::{Fate, FateError, Rerun};
@@ -76,8 +76,7 @@ impl fmt::Display for Fate {
     }
 }
 
-/// Why a scene has no fate. `unwrap` shows the message: [`Debug`](fmt::Debug) prints the same as
-/// [`Display`](fmt::Display).
+/// Why a scene has no fate. [`Debug`](fmt::Debug) prints the message, for `unwrap`.
 ///
 /// ```
 /// use epipe_testing::{FateError, fate_of};
@@ -299,9 +298,9 @@ impl Rerun {
         }
     }
 
-    /// Sets how long the scene may take from its start. The default is 60 seconds.
+    /// Sets how long the scene may take. The default is 60 seconds.
     ///
-    /// The time before that, such as the program's start on a busy machine, may take as long, and
+    /// The way to the scene, such as the program's start on a busy machine, may take as long, and
     /// at least 60 seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Rerun {
@@ -461,11 +460,9 @@ fn played() -> MutexGuard<'static, Vec<(String, Ending)>> {
     PLAYED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a child must play.
 #[derive(Debug)]
 struct Request {
     directory: PathBuf,
-    /// The call to play.
     place: String,
     /// How the calls before it ended: place, code, output.
     known: Vec<String>,

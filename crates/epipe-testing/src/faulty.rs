@@ -59,7 +59,7 @@ pub enum Operation {
     Flush,
 }
 
-/// One fault of a script. [`Faulty::unreached`] returns it.
+/// One fault of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Planned {
@@ -71,7 +71,7 @@ pub struct Planned {
     pub fault: Fault,
 }
 
-/// A fault that has happened. [`Faulty::injected`] returns it.
+/// A fault that has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Injected {
@@ -157,7 +157,7 @@ struct Entry {
     is_late: bool,
 }
 
-/// The number of calls of one kind, and of the bytes they have passed on.
+/// Counts the calls of one kind, and the bytes they have passed on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     calls: u64,
@@ -308,7 +308,6 @@ impl Entry {
         (is_here || self.is_late) && !is_over && changes_something
     }
 
-    /// Whether it happens at every later call too.
     fn stays(&self) -> bool {
         matches!(self.planned.at, At::CallsFrom(_) | At::BytesFrom(_))
     }

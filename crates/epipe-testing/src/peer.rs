@@ -15,8 +15,8 @@ use super::connection::{self, Cancel, Connection, Directory, PATIENCE, Settled, 
 
 /// The other side of one connection. It breaks the connection at the byte you choose.
 ///
-/// The connection is real, on loopback. A thread reads, sends the bytes of the [`Script`], and
-/// breaks. [`wait_broken`](Peer::wait_broken) waits until the break has arrived.
+/// The connection is real, on loopback. A thread plays the [`Script`], and
+/// [`wait_broken`](Peer::wait_broken) waits until the break has arrived.
 ///
 /// ```
 /// use std::io::{ErrorKind, IoSlice, Write};
@@ -197,7 +197,6 @@ impl From<HoldError> for io::Error {
     }
 }
 
-/// The source of the peer's connection.
 enum Source {
     Listener(Socket),
     Connection(Connection),
@@ -231,9 +230,8 @@ impl Peer {
         Peer::listen_on(&connection::any_port(Domain::IPV6), None, script.into())
     }
 
-    /// Listens on a Unix stream socket, whose path [`path`](Peer::path) returns.
-    ///
-    /// The socket has a temporary directory of its own, which is removed with the peer.
+    /// Listens on a Unix stream socket in a temporary directory, which is removed with the peer.
+    /// [`path`](Peer::path) returns its path.
     ///
     /// # Errors
     ///
@@ -298,7 +296,6 @@ impl Peer {
     }
 
     fn connect_to(addresses: &[SockAddr], script: Script) -> io::Result<Peer> {
-        // Not cancelled by any caller.
         let (cancel, _open) = io::pipe()?;
         let (slow, with_greeting) = (script.breaks.is_slow(), script.breaks_with_greeting());
         let connection = Connection::connect(addresses, slow, with_greeting, &cancel)?;
@@ -347,15 +344,14 @@ impl Peer {
         self.address.as_ref()?.as_pathname()
     }
 
-    /// Returns the number of bytes received so far. After a break this is exactly the break's
-    /// count.
+    /// Returns the number of bytes received so far: after a break, exactly the break's count.
     pub fn received(&self) -> u64 {
         self.shared.state().received
     }
 
     /// Waits until this peer has broken the connection, and returns the number of bytes received.
     ///
-    /// For tests that do not have the other end at hand. The break may not have arrived there yet.
+    /// The break may not have arrived yet: use it only without the other end at hand.
     ///
     /// # Errors
     ///
@@ -420,7 +416,6 @@ fn copy(error: &io::Error) -> io::Error {
     }
 }
 
-/// Why a peer did not reach its break.
 enum End {
     Early,
     Error(io::Error),
@@ -564,7 +559,6 @@ fn finish(
             return Ok(Some(connection));
         }
         Break::StopReading(_) => return Ok(Some(connection)),
-        // The other side has ended.
         Break::Trickle(_) => connection.close()?,
     }
     Ok(None)
@@ -576,6 +570,5 @@ fn hold(connection: &Connection, breaks: Break, cancel: &Cancel) {
     if matches!(breaks, Break::HalfClose(_)) {
         while matches!(connection.read(&mut buf, cancel), Ok(1..)) {}
     }
-    // Until the peer is dropped.
     let _ = io::Read::read(&mut &*cancel, &mut buf);
 }

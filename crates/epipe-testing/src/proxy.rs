@@ -68,7 +68,6 @@ impl Cut {
 }
 
 /// How much one connection through a [`Proxy`] has passed on, and whether it has ended.
-/// [`Proxy::wait_ended`] and [`Proxy::connections`] return it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Passed {
@@ -196,9 +195,8 @@ impl Proxy {
         Proxy::begin(&address, servers, None, cut)
     }
 
-    /// Listens on a Unix stream socket, and passes connections on to the server at `path`.
-    ///
-    /// The socket has a temporary directory of its own. [`path`](Proxy::path) returns its path.
+    /// Listens on a Unix stream socket in a temporary directory, and passes connections on to the
+    /// server at `path`. [`path`](Proxy::path) returns its own path.
     ///
     /// # Errors
     ///
@@ -260,14 +258,13 @@ impl Proxy {
     /// Waits until a connection has been cut and the break has arrived at `handle`, the client's or
     /// the server's.
     ///
-    /// The table above shows what each side sees. [`Break::StopReading`] has nothing that arrives.
-    /// The wait uses poll(2), which takes no byte and no error from the handle.
+    /// Like [`Peer::wait_broken`](super::Peer::wait_broken). The table above shows what each side
+    /// sees.
     ///
     /// # Errors
     ///
-    /// * [`WaitError::TimedOut`] when `timeout` has passed. It also waits after all connections
-    ///   have ended without a cut, since another may come. [`wait_ended`](Proxy::wait_ended)
-    ///   returns then.
+    /// * [`WaitError::TimedOut`] when `timeout` has passed, even if all connections have ended
+    ///   without a cut: another may come. [`wait_ended`](Proxy::wait_ended) returns then.
     /// * [`WaitError::NeverBreaks`] if the [`Cut`] has no break.
     #[doc(alias("poll", "POLLHUP"))]
     pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
@@ -366,7 +363,6 @@ fn is_cancelled(cancel: &Cancel, within: Duration) -> bool {
     !sys::poll(watched, Some(Instant::now() + within)).is_ok_and(|[cancel]| check(cancel).is_ok())
 }
 
-/// Connects to the server, and passes on one connection until it ends.
 fn pass_on(
     client: Connection,
     servers: &[SockAddr],
@@ -392,7 +388,6 @@ fn pass_on(
     between.end(outcome, cancel, report);
 }
 
-/// One of the two sides of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Client,
@@ -411,12 +406,10 @@ struct Between {
     cut: bool,
 }
 
-/// One direction of a connection.
 struct Direction {
     breaks: Option<Break>,
     /// Bytes read and not yet written. Until it is empty, no more are read.
     pending: Vec<u8>,
-    /// The number of bytes written.
     passed: u64,
     state: DirectionState,
 }
@@ -440,9 +433,7 @@ enum DirectionState {
     Refused,
 }
 
-/// How a connection ended.
 enum Outcome {
-    /// Both sides have sent a FIN.
     Ended,
     /// One side is gone, so the other must go too.
     Gone,
@@ -455,7 +446,6 @@ impl Direction {
         Direction { breaks, pending: Vec::new(), passed: 0, state: DirectionState::Open }
     }
 
-    /// The number of bytes that may be read now.
     fn room(&self) -> usize {
         const CHUNK: usize = 64 * 1024;
         let Some(breaks) = self.breaks else {
@@ -501,7 +491,6 @@ impl Direction {
 }
 
 impl Between {
-    /// Returns the direction from this side: its sender, its receiver, its state.
     fn direction(&mut self, from: Side) -> (&Connection, &Connection, &mut Direction) {
         match from {
             Side::Client => (&self.client, &self.server, &mut self.from_client),
@@ -509,7 +498,6 @@ impl Between {
         }
     }
 
-    /// Passes on bytes until the connection ends.
     fn run(&mut self, cancel: &Cancel, report: impl Fn(Passed)) -> io::Result<Outcome> {
         let mut pause = SHORTEST;
         loop {
@@ -541,17 +529,14 @@ impl Between {
         }
     }
 
-    /// One side is gone.
     fn is_refused(&self) -> bool {
         self.has(DirectionState::Refused)
     }
 
-    /// A cut is waiting until its bytes have arrived.
     fn is_due(&self) -> bool {
         self.has(DirectionState::Due)
     }
 
-    /// One direction is in this state.
     fn has(&self, state: DirectionState) -> bool {
         self.from_client.state == state || self.from_server.state == state
     }
@@ -617,7 +602,6 @@ impl Between {
                 DirectionState::Ended | DirectionState::Stopped | DirectionState::Refused => {
                     return Ok(Some(Outcome::Gone));
                 }
-                // Poll does not watch it.
                 DirectionState::Due => {}
                 DirectionState::AwaitsUnread => {
                     if sender.has_unread()? {
@@ -728,7 +712,7 @@ impl Between {
     }
 }
 
-/// Breaks both sides; `sender` is the one whose bytes were counted.
+/// Breaks both sides. `sender` is the one whose bytes were counted.
 fn cut(breaks: Break, sender: Connection, receiver: Connection) -> io::Result<()> {
     match breaks {
         Break::FinAfter(_) => {

@@ -55,8 +55,7 @@ use crate::sys::{Recorder, Recording};
 #[must_use = "a `Watch` records only until it is dropped"]
 pub struct Watch(Recorder);
 
-/// Why a [`Watch`] cannot begin. `unwrap` shows the message: [`Debug`](fmt::Debug) prints the same
-/// as [`Display`](fmt::Display).
+/// Why a [`Watch`] cannot begin. [`Debug`](fmt::Debug) prints the message, for `unwrap`.
 ///
 /// ```
 /// use epipe_testing::{Watch, WatchError};
@@ -73,7 +72,7 @@ pub enum WatchError {
         "this process already has a Watch: run this test in a process of its own, with `fate_of`"
     )]
     Another,
-    /// SIGPIPE is blocked on this thread, so the watch would see none of its signals.
+    /// SIGPIPE is blocked on this thread.
     #[error(
         "SIGPIPE is blocked on this thread, as under a guard of epipe, and a Watch would see \
          nothing: begin it where SIGPIPE is not blocked"
@@ -186,8 +185,7 @@ pub struct Event {
     frames: Vec<Frame>,
 }
 
-/// One function of a stack. An inlined function has a frame of its own. [`Event::frames`] and
-/// [`Event::caller`] return it.
+/// One function of a stack. An inlined function has a frame of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Frame {

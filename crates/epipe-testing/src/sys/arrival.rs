@@ -21,7 +21,6 @@ pub(crate) enum Interest {
     Write,
 }
 
-/// What poll has reported of one socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready(c_short);
 
@@ -44,7 +43,7 @@ fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
     pollfd { fd: fd.as_raw_fd(), events, revents: 0 }
 }
 
-/// Calls poll(2), again after a signal.
+/// Repeats poll(2) after a signal.
 fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

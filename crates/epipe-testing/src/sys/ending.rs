@@ -12,7 +12,7 @@ use cfg_if::cfg_if;
 
 use super::arrival::{Interest, poll};
 
-/// Waits until a child has ended, or less long.
+/// Waits for a child's end, in steps of at most 10 ms.
 pub(crate) struct Ending {
     /// A descriptor that is readable when the child has ended.
     event: Option<OwnedFd>,
@@ -25,7 +25,6 @@ impl Ending {
         Ending { event: event(child), pause: Duration::from_micros(200) }
     }
 
-    /// Waits for the child's end, at most `most` and at most 10 ms.
     pub(crate) fn wait(&mut self, most: Duration) -> io::Result<()> {
         const LONGEST: Duration = Duration::from_millis(10);
         if let Some(event) = &self.event {

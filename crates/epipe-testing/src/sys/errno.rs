@@ -43,7 +43,6 @@ cfg_if! {
     }
 }
 
-/// Restores errno on drop.
 pub(super) struct Keep(c_int);
 
 impl Keep {

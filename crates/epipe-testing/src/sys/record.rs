@@ -18,9 +18,9 @@ use libc::{SIG_DFL, SIG_IGN, sighandler_t, siginfo_t};
 
 use super::{errno, signal};
 
-/// The number of signals kept. More are only counted.
+/// Signals kept. More are only counted.
 const SLOTS: usize = 128;
-/// The number of frames kept of each signal.
+/// Frames kept of each signal.
 const FRAMES: usize = 64;
 /// The length of a thread's name on Linux, with the final zero.
 const NAME: usize = 16;
@@ -65,7 +65,7 @@ static RECORDED: [Slot; SLOTS] =
         SLOTS];
 /// The number of signals so far, which is also the next signal's slot.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-/// A recorder exists.
+/// Whether a recorder exists.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The slots are open. A handler first counts itself in `HANDLERS` and then reads this. `close`
 /// first clears this and then waits until `HANDLERS` is zero.
@@ -122,7 +122,6 @@ impl Recorder {
         signal::is_blocked()
     }
 
-    /// The number of signals that were not kept.
     pub(crate) fn missed(&self) -> usize {
         NEXT.load(Ordering::Relaxed).saturating_sub(SLOTS)
     }

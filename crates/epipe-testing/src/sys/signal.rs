@@ -9,7 +9,6 @@ use std::ptr;
 
 use libc::{SIG_UNBLOCK, SIGPIPE, sighandler_t, sigset_t};
 
-/// Returns the current action.
 #[cfg(feature = "watch")]
 pub(super) fn action() -> io::Result<libc::sigaction> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
@@ -47,7 +46,6 @@ fn empty_set() -> sigset_t {
     }
 }
 
-/// Unblocks SIGPIPE on this thread.
 pub(super) fn unblock() -> io::Result<()> {
     let mut set = empty_set();
     // SAFETY: the set is initialised; SIGPIPE is a signal.
@@ -55,7 +53,6 @@ pub(super) fn unblock() -> io::Result<()> {
     change_mask(SIG_UNBLOCK, &set).map(drop)
 }
 
-/// Whether SIGPIPE is blocked on this thread.
 #[cfg(feature = "watch")]
 pub(super) fn is_blocked() -> io::Result<bool> {
     let now = change_mask(libc::SIG_BLOCK, &empty_set())?;
