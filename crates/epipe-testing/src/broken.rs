@@ -1,4 +1,4 @@
-//! How a connection breaks.
+//! The ways in which a connection breaks, and the waits for a break.
 
 use std::fmt;
 use std::io;
@@ -7,66 +7,108 @@ use std::time::Duration;
 
 use crate::sys;
 
-/// How a [`Peer`](super::Peer) or a [`Proxy`](super::Proxy) breaks a connection. Bytes are counted
-/// from the first that the other side sends.
+/// How a [`Peer`](super::Peer) or a [`Proxy`](super::Proxy) breaks a connection. The byte count
+/// starts at the first byte that the other side sends.
 ///
-/// What each means for the next write stands in a [table](super#what-the-next-write-reports), and
-/// which of them kills which server in [another](super#which-break-kills-which-server).
+/// ```
+/// use std::io::Write;
+/// use std::net::TcpStream;
+/// use std::time::Duration;
 ///
-/// After [`ResetAfter`](Break::ResetAfter) and [`FinThenReset`](Break::FinThenReset) the connection
-/// is reset whatever ends it: a peer that is dropped too soon, or the end of the process.
+/// use epipe_testing::{Break, Peer, Script};
 ///
-/// A [`Peer`](super::Peer) that listens on TCP holds back a reset at byte 0 until
-/// [`wait_broken`](super::Peer::wait_broken) is called, or for 50 ms: else the other side's
-/// `connect` may be told of it (`ECONNRESET`). On a busy machine that may take longer, and be told
-/// all the same.
+/// let scripts: [Script; 7] = [
+///     Break::RESET_AT_ACCEPT.into(),             // resets as soon as `connect` has returned
+///     Break::ResetAfter(5).answering("partial"), // receives 5 bytes, answers, resets
+///     Break::FinAfter(5).greeting("220 ready"),  // greets, receives 5 bytes, closes cleanly
+///     Break::CloseUnread(4).into(),              // leaves the fifth byte unread, closes
+///     Break::FinThenReset(5).into(),             // the next write reports `EPIPE`
+///     Break::HalfClose(5).into(),                // sends no more, still receives
+///     Break::StopReading(5).into(),              // reads no more, stays open
+/// ];
+/// for script in scripts {
+///     let peer = Peer::listen(script)?;
+///     let mut stream = TcpStream::connect(peer.address().unwrap())?;
+///     let _ = stream.write(b"hello");
+///     peer.wait_broken(&stream, Duration::from_secs(5))?;
+/// }
+/// // Never breaks: receives one byte at a time.
+/// let slow = Peer::listen(Break::Trickle(1))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Two tables show [what the next write reports](super#what-the-next-write-reports), and [which
+/// break kills which server](super#which-break-kills-which-server).
+///
+/// After [`ResetAfter`](Break::ResetAfter) and [`FinThenReset`](Break::FinThenReset), every end of
+/// the connection is a reset, also when the peer is dropped too soon or the process ends.
+///
+/// # Limits
+///
+/// A [`Peer`](super::Peer) that listens on TCP delays a reset at byte 0 until
+/// [`wait_broken`](super::Peer::wait_broken) is called, for at most 50 ms. Without that delay the
+/// other side's `connect` may report `ECONNRESET`. On a busy machine `connect` may take longer than
+/// 50 ms, and report it nevertheless.
+#[doc(alias("RST", "FIN"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Break {
-    /// Receives exactly so many bytes, then resets without a FIN: it closes with no time to linger.
-    /// On a Unix socket, which knows no reset, it closes.
+    /// Receives exactly this many bytes, then resets without a FIN (`SO_LINGER` of zero, and
+    /// close). A Unix socket has no reset: it closes.
+    #[doc(alias("SO_LINGER", "RST", "ECONNRESET"))]
     ResetAfter(u64),
-    /// Receives exactly so many bytes, then closes both directions cleanly. (What has arrived
-    /// beyond them is thrown away; what comes later draws a reset, as with every closed socket.)
-    FinAfter(u64),
-    /// Receives exactly so many bytes, waits for one more, and closes without having read it. On
-    /// Linux that resets.
-    CloseUnread(u64),
-    /// Receives exactly so many bytes, then sends a FIN and a reset right behind it. It waits for
-    /// no acknowledgement: Linux puts that off for 40 ms, and a quick server has answered before.
+    /// Receives exactly this many bytes, then closes both directions cleanly.
     ///
-    /// A peer with `FinThenReset(0)` and a [greeting](Break::greeting), on a connection that it has
-    /// not accepted, sends greeting, FIN and reset in one breath: on Linux the greeting and the FIN
-    /// are one segment. A peer that is dropped before it has received so many bytes sends FIN and
-    /// reset at that moment.
+    /// Bytes that have arrived beyond the count are discarded. Bytes that arrive later draw a
+    /// reset, as with every closed socket.
+    #[doc(alias("close", "shutdown"))]
+    FinAfter(u64),
+    /// Receives exactly this many bytes, waits for one more, and closes without reading that one.
+    /// On Linux this resets.
+    #[doc(alias = "ECONNRESET")]
+    CloseUnread(u64),
+    /// Receives exactly this many bytes, then sends a FIN and a reset right behind it. On Linux the
+    /// next write reports `EPIPE`, and raises SIGPIPE if it can.
+    ///
+    /// It does not wait for an acknowledgement. Linux delays that by 40 ms, and a quick server has
+    /// answered by then.
+    ///
+    /// `FinThenReset(0)` with a [greeting](Break::greeting) sends greeting, FIN and reset at once,
+    /// except on a connection that the peer has accepted. On Linux the greeting and the FIN are one
+    /// segment.
+    ///
+    /// A peer that is dropped before it has received its bytes sends FIN and reset at that moment.
+    #[doc(alias("SO_LINGER", "RST", "EPIPE", "SIGPIPE"))]
     FinThenReset(u64),
-    /// Receives exactly so many bytes, and closes its sending half alone: it still receives.
+    /// Receives exactly this many bytes, then closes only its sending half: it still receives.
+    #[doc(alias("SHUT_WR", "shutdown"))]
     HalfClose(u64),
-    /// Receives exactly so many bytes, and then no more: the sender's buffers fill. Its own is
-    /// small.
+    /// Receives exactly this many bytes, then reads no more: the sender's buffers fill. The peer's
+    /// own buffers are small.
+    #[doc(alias("EAGAIN", "SO_RCVBUF"))]
     StopReading(u64),
-    /// Never breaks. It takes, and sends, so many bytes at a time, through small buffers, and
+    /// Never breaks. It receives and sends this many bytes at a time, through small buffers, and
     /// closes when the other side has ended.
     Trickle(usize),
 }
 
 impl Break {
-    /// Resets the connection as soon as it is there, and `connect` has returned: see [`Break`].
+    /// Resets the connection as soon as `connect` has returned. See the limits of [`Break`].
     pub const RESET_AT_ACCEPT: Break = Break::ResetAfter(0);
 
-    /// A peer that breaks so, and first says something: `bytes` are sent when the connection is
-    /// there. It receives meanwhile.
+    /// Sends `bytes` when the connection is established, and receives meanwhile. See
+    /// [`Script::greeting`].
     pub fn greeting(self, bytes: impl Into<Vec<u8>>) -> Script {
         Script::from(self).greeting(bytes)
     }
 
-    /// A peer that breaks so, and answers: `bytes` are sent when what it counts has been received,
-    /// and have arrived before it breaks.
+    /// Sends `bytes` when the break's count has been received. They arrive before the break. See
+    /// [`Script::answering`].
     pub fn answering(self, bytes: impl Into<Vec<u8>>) -> Script {
         Script::from(self).answering(bytes)
     }
 
-    /// After how many bytes; `None`: never.
+    /// `None`: it never breaks.
     pub(super) fn after(self) -> Option<u64> {
         match self {
             Break::ResetAfter(n)
@@ -79,7 +121,6 @@ impl Break {
         }
     }
 
-    /// How many bytes are taken at a time.
     pub(super) fn at_a_time(self) -> usize {
         match self {
             Break::Trickle(bytes) => bytes.max(1),
@@ -87,18 +128,35 @@ impl Break {
         }
     }
 
-    /// Whether it resets by itself, and not for unread bytes.
+    /// Whether it resets in any case, and not only because of unread bytes.
     pub(super) fn resets(self) -> bool {
         matches!(self, Break::ResetAfter(_) | Break::FinThenReset(_))
     }
 
-    /// Whether small buffers are part of it.
     pub(super) fn is_slow(self) -> bool {
         matches!(self, Break::StopReading(_) | Break::Trickle(_))
     }
 }
 
-/// What a [`Peer`](super::Peer) does: its [`Break`], and what it says before.
+/// What a [`Peer`](super::Peer) does: its [`Break`], and the bytes it sends before that.
+///
+/// A [`Break`] alone is a script that sends nothing.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+///
+/// use epipe_testing::{Break, Peer, Script};
+///
+/// let mail_server = Script::from(Break::FinAfter(6)).greeting("220 ready\r\n").answering("221");
+/// let peer = Peer::listen(mail_server)?;
+/// let mut stream = TcpStream::connect(peer.address().unwrap())?;
+/// stream.write_all(b"QUIT\r\n")?;
+/// let mut received = String::new();
+/// stream.read_to_string(&mut received)?;
+/// assert_eq!(received, "220 ready\r\n221");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     pub(super) breaks: Break,
@@ -107,29 +165,39 @@ pub struct Script {
 }
 
 impl Script {
-    /// These bytes are sent when the connection is there. They hold up no break that is due for
-    /// longer than half a second after the last that the other side took: who does not read may
-    /// lose the rest. But a FIN stands behind it: that of [`Break::FinAfter`] and
-    /// [`Break::HalfClose`] arrives when the other side reads, and [`Break::FinThenReset`] is an
-    /// error.
+    /// Sends these bytes when the connection is established.
+    ///
+    /// # Limits
+    ///
+    /// A break that is due waits for the greeting until the other side has taken no byte for half a
+    /// second. If the other side does not read, it may lose the rest.
+    ///
+    /// A FIN always stands behind the greeting. The FIN of [`Break::FinAfter`] and
+    /// [`Break::HalfClose`] arrives when the other side reads. [`Break::FinThenReset`] reports an
+    /// error if it does not.
     #[must_use]
     pub fn greeting(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.greeting = bytes.into();
         self
     }
 
-    /// These bytes are sent when what the break counts has been received ([`Break::Trickle`]: at
-    /// the other side's end), and have arrived before the break. More than the buffers hold the
-    /// other side has to read: the break waits for that. So it may come up to 40 ms after the last
-    /// byte. To send bytes together with the break, use a [`greeting`](Script::greeting).
+    /// Sends these bytes when the break's count has been received. They arrive before the break.
+    ///
+    /// With [`Break::Trickle`] they are sent when the other side has ended.
+    ///
+    /// # Limits
+    ///
+    /// The break waits until all bytes have arrived, so it may come up to 40 ms after the last one.
+    /// If they are more than the buffers hold, it waits until the other side has read enough. To
+    /// send bytes together with the break, use a [`greeting`](Script::greeting).
     #[must_use]
     pub fn answering(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.answer = bytes.into();
         self
     }
 
-    /// Whether the greeting and the break are one.
-    pub(super) fn is_one_breath(&self) -> bool {
+    /// Whether the greeting and the break leave together.
+    pub(super) fn breaks_with_greeting(&self) -> bool {
         let is_due_at_once = self.breaks.resets() && self.breaks.after() == Some(0);
         is_due_at_once && !self.greeting.is_empty() && self.answer.is_empty()
     }
@@ -141,27 +209,48 @@ impl From<Break> for Script {
     }
 }
 
-/// Why a break has not arrived. [`Debug`](fmt::Debug) is the message as well, for who unwraps.
+/// Why a break has not arrived. [`Debug`](fmt::Debug) prints the message, for `unwrap`.
+///
+/// ```
+/// use std::io::Write;
+/// use std::net::TcpStream;
+/// use std::time::Duration;
+///
+/// use epipe_testing::{Break, Peer, WaitError};
+///
+/// let peer = Peer::listen(Break::ResetAfter(5))?;
+/// let mut stream = TcpStream::connect(peer.address().unwrap())?;
+/// stream.write_all(b"four")?;
+/// let no_time = peer.wait_done(Duration::ZERO);
+/// assert!(matches!(no_time, Err(WaitError::TimedOut { .. })));
+/// drop(stream);
+/// let early = peer.wait_done(Duration::from_secs(5));
+/// assert!(matches!(early, Err(WaitError::Ended { received: 4 })));
+///
+/// let slow = Peer::listen(Break::Trickle(1))?;
+/// assert!(matches!(slow.wait_done(Duration::ZERO), Err(WaitError::NeverBreaks)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The time is over.
-    #[error("not in time: {received} bytes had come")]
+    /// The timeout has passed.
+    #[error("timed out: {received} bytes were received so far, and the awaited end did not come")]
     TimedOut {
-        /// What had been received in the direction that breaks; of a [`Proxy`](super::Proxy) that
-        /// breaks both or none, in both together.
+        /// The number of bytes received in the direction that breaks. If a
+        /// [`Proxy`](super::Proxy) breaks both directions or none, both are added.
         received: u64,
     },
-    /// The connection ended before as many bytes had come as the break counts.
-    #[error("the other side ended after {received} bytes, before the break")]
+    /// The connection ended before the break's count was received.
+    #[error("the other side ended the connection after {received} bytes, before the break")]
     Ended {
-        /// What had been received.
+        /// The number of bytes received.
         received: u64,
     },
-    /// There is nothing to wait for: it never breaks.
-    #[error("nothing here is told to break")]
+    /// There is no break to wait for.
+    #[error("there is no break to wait for: `Break::Trickle` and an empty `Cut` never break")]
     NeverBreaks,
-    /// What the system said.
+    /// An error of the system.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -172,25 +261,48 @@ impl fmt::Debug for WaitError {
     }
 }
 
-/// Waits until a FIN (or a reset, or a Unix peer's close) has arrived in the local kernel: by
-/// poll(2), which takes nothing from the handle.
+/// Waits until a FIN has arrived in the local kernel. It uses poll(2), which takes nothing from the
+/// handle.
+///
+/// A reset, or the close of a Unix peer, also ends the wait. [`wait_reset`] has an example.
 ///
 /// # Errors
 ///
-/// `TimedOut` when `timeout` is over. On systems without `POLLRDHUP` (Apple, NetBSD, OpenBSD)
+/// `TimedOut` when `timeout` has passed. On systems without `POLLRDHUP` (Apple, NetBSD, OpenBSD)
 /// `Unsupported` when unread data stands before the FIN.
+#[doc(alias("POLLRDHUP", "poll", "FIN"))]
 pub fn wait_fin(handle: &impl AsFd, timeout: Duration) -> io::Result<()> {
     sys::wait_end(handle.as_fd(), timeout)
 }
 
-/// Waits until a reset (or a Unix peer's close) has arrived in the local kernel: by poll(2), which
-/// takes nothing from the handle.
+/// Waits until a reset has arrived in the local kernel. It uses poll(2), which takes nothing from
+/// the handle.
 ///
-/// After a write to a peer that had closed, this waits for the reset which that write has drawn.
+/// The close of a Unix peer also ends the wait. A write to a peer that has closed draws a reset;
+/// this waits for it:
+///
+/// ```
+/// use std::io::{ErrorKind, Write};
+/// use std::net::{TcpListener, TcpStream};
+/// use std::time::Duration;
+///
+/// use epipe_testing::{wait_fin, wait_reset};
+///
+/// let soon = Duration::from_secs(5);
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut stream = TcpStream::connect(listener.local_addr()?)?;
+/// drop(listener.accept()?.0); // closes
+/// wait_fin(&stream, soon)?;
+/// stream.write_all(b"lost")?; // succeeds, and draws a reset
+/// wait_reset(&stream, soon)?;
+/// assert_eq!(stream.write(b"lost").unwrap_err().kind(), ErrorKind::BrokenPipe);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 ///
-/// `TimedOut` when `timeout` is over.
+/// `TimedOut` when `timeout` has passed.
+#[doc(alias("POLLHUP", "POLLERR", "poll", "ECONNRESET", "RST"))]
 pub fn wait_reset(handle: &impl AsFd, timeout: Duration) -> io::Result<()> {
     sys::wait_reset(handle.as_fd(), timeout)
 }

@@ -1,4 +1,4 @@
-//! One side of a connection that the kit holds, in a thread of its own.
+//! The kit's side of a connection. A thread of its own holds it.
 
 use std::cell::Cell;
 use std::io::{self, PipeReader, PipeWriter, Read};
@@ -13,43 +13,43 @@ use std::{env, fs, process};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::sys::{self, Ready, Wish};
+use crate::sys::{self, Interest, Ready};
 
-/// How long nothing need be taken by a receiver that is not waited for. (Linux puts an
-/// acknowledgement off for 40 to 200 ms.)
+/// How long the kit waits for a receiver that takes nothing, where it need not wait for all.
+/// (Linux delays an acknowledgement by 40 to 200 ms.)
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a connect may take.
+/// The longest time for a connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How often it is looked whether something has arrived: of that no event tells.
+/// The pauses between two checks whether bytes have arrived: no event reports that.
 pub(super) const SHORTEST: Duration = Duration::from_micros(200);
 pub(super) const LONGEST: Duration = Duration::from_millis(20);
-/// What slow sides ask for; the system may give more.
+/// The buffer size that slow sides ask for. The system may give more.
 const SMALL: usize = 4096;
 
-/// Calls a thread off: it is readable, or rather hung up, when the other end is dropped.
-pub(super) type Line = PipeReader;
+/// Cancels a thread: poll reports a hang-up when the owner drops the other end.
+pub(super) type Cancel = PipeReader;
 
-/// A thread that is called off, and waited for, when this is dropped.
+/// A thread. Dropping this cancels it and waits for its end.
 #[derive(Debug)]
 pub(super) struct Worker {
-    line: Option<PipeWriter>,
+    cancel: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
     pub(super) fn start(
         name: &str,
-        work: impl FnOnce(Line) + Send + 'static,
+        work: impl FnOnce(Cancel) + Send + 'static,
     ) -> io::Result<Worker> {
-        let (line, hangs_up) = io::pipe()?;
-        let thread = thread::Builder::new().name(name.into()).spawn(move || work(line))?;
-        Ok(Worker { line: Some(hangs_up), thread: Some(thread) })
+        let (cancel, owner) = io::pipe()?;
+        let thread = thread::Builder::new().name(name.into()).spawn(move || work(cancel))?;
+        Ok(Worker { cancel: Some(owner), thread: Some(thread) })
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.line = None;
+        self.cancel = None;
         if let Some(thread) = self.thread.take() {
             // It does not panic.
             let _ = thread.join();
@@ -57,22 +57,21 @@ impl Drop for Worker {
     }
 }
 
-/// What has become of all that was sent.
+/// The state of all bytes sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     Arrived,
-    /// The other side is gone.
     Gone,
-    /// The other side takes it too slowly.
+    /// The other side takes them too slowly.
     Late,
 }
 
-/// A stream socket that never blocks: its thread waits for the line as well.
+/// A non-blocking stream socket: its thread also waits for the cancellation.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: Socket,
     pub(super) is_tcp: bool,
-    /// The FIN that the kernel counts among the bytes.
+    /// A FIN was sent, which the kernel counts among the bytes.
     fin_sent: Cell<bool>,
 }
 
@@ -82,7 +81,7 @@ impl Connection {
         Ok(Connection::of(socket, is_tcp))
     }
 
-    /// Of somebody's socket, which is given back if it is none, or not connected.
+    /// Takes a caller's socket. Gives it back if it is not a connected stream socket.
     pub(super) fn holding(socket: Socket, slow: bool) -> Result<Connection, (Socket, io::Error)> {
         let is_tcp = is_stream(&socket).and_then(|()| prepare(&socket, slow));
         match is_tcp {
@@ -99,12 +98,12 @@ impl Connection {
     pub(super) fn connect(
         addresses: &[SockAddr],
         slow: bool,
-        one_breath: bool,
-        line: &Line,
+        with_greeting: bool,
+        cancel: &Cancel,
     ) -> io::Result<Connection> {
         let mut last = io::ErrorKind::InvalidInput.into();
         for address in addresses {
-            match Connection::connect_to(address, slow, one_breath, line) {
+            match Connection::connect_to(address, slow, with_greeting, cancel) {
                 Err(error) => last = error,
                 connected => return connected,
             }
@@ -115,24 +114,24 @@ impl Connection {
     fn connect_to(
         address: &SockAddr,
         slow: bool,
-        one_breath: bool,
-        line: &Line,
+        with_greeting: bool,
+        cancel: &Cancel,
     ) -> io::Result<Connection> {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         if slow {
             make_slow(&socket)?;
         }
-        if one_breath && !address.is_unix() {
+        if with_greeting && !address.is_unix() {
             sys::connect_with_the_first_bytes(&socket)?;
         }
         socket.set_nonblocking(true)?;
         match socket.connect(address) {
             Err(error) if error.raw_os_error() == Some(sys::IN_PROGRESS) => {
-                // Not for ever: a listener's queue may be full.
+                // With a deadline: a listener's queue may be full.
                 let deadline = Instant::now() + CONNECT;
-                let watched = [(socket.as_fd(), Wish::Write), (line.as_fd(), Wish::Read)];
-                let [ready, called_off] = sys::poll(watched, Some(deadline))?;
-                check(called_off)?;
+                let watched = [(socket.as_fd(), Interest::Write), (cancel.as_fd(), Interest::Read)];
+                let [ready, cancelled] = sys::poll(watched, Some(deadline))?;
+                check(cancelled)?;
                 if !ready.writable() && !ready.gone() {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
@@ -145,44 +144,43 @@ impl Connection {
         Connection::new(socket)
     }
 
-    /// Waits for a wish, or the end. An error when the line says so.
-    pub(super) fn wait(&self, wish: Wish, line: &Line) -> io::Result<Ready> {
+    /// Waits until the socket is ready, or the connection has ended. An error if cancelled.
+    pub(super) fn wait(&self, interest: Interest, cancel: &Cancel) -> io::Result<Ready> {
         loop {
-            let [ready, called_off] =
-                sys::poll([(self.as_fd(), wish), (line.as_fd(), Wish::Read)], None)?;
-            check(called_off)?;
+            let [ready, cancelled] =
+                sys::poll([(self.as_fd(), interest), (cancel.as_fd(), Interest::Read)], None)?;
+            check(cancelled)?;
             if ready.readable() || ready.writable() || ready.gone() {
                 return Ok(ready);
             }
         }
     }
 
-    /// Waits for one of two wishes, to read and to write, or the end, which makes both true; `None`
-    /// when the time is over.
+    /// Waits until the socket can be read or written, as asked. The connection's end counts as
+    /// both. `None` when the deadline has passed.
     pub(super) fn wait_for(
         &self,
         [read, write]: [bool; 2],
-        line: &Line,
+        cancel: &Cancel,
         deadline: Option<Instant>,
     ) -> io::Result<Option<[bool; 2]>> {
-        let wish = |wanted: bool, wish| if wanted { wish } else { Wish::Nothing };
+        let interest = |wanted: bool, interest| if wanted { interest } else { Interest::Nothing };
         let watched = [
-            (self.as_fd(), wish(read, Wish::Read)),
-            (self.as_fd(), wish(write, Wish::Write)),
-            (line.as_fd(), Wish::Read),
+            (self.as_fd(), interest(read, Interest::Read)),
+            (self.as_fd(), interest(write, Interest::Write)),
+            (cancel.as_fd(), Interest::Read),
         ];
-        let [from, to, called_off] = sys::poll(watched, deadline)?;
-        check(called_off)?;
+        let [from, to, cancelled] = sys::poll(watched, deadline)?;
+        check(cancelled)?;
         let ready = [from.readable() || from.gone(), to.writable() || to.gone()];
         Ok(ready.contains(&true).then_some(ready))
     }
 
-    /// Reads what is there, waiting for it.
-    pub(super) fn read(&self, buf: &mut [u8], line: &Line) -> io::Result<usize> {
+    pub(super) fn read(&self, buf: &mut [u8], cancel: &Cancel) -> io::Result<usize> {
         loop {
             match (&self.socket).read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(Wish::Read, line)?;
+                    self.wait(Interest::Read, cancel)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => return answer,
@@ -190,13 +188,17 @@ impl Connection {
         }
     }
 
-    /// Sends all of it, some bytes at a time.
-    pub(super) fn send(&self, mut bytes: &[u8], at_a_time: usize, line: &Line) -> io::Result<()> {
+    pub(super) fn send(
+        &self,
+        mut bytes: &[u8],
+        at_a_time: usize,
+        cancel: &Cancel,
+    ) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.try_write(&bytes[..bytes.len().min(at_a_time)], false) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(Wish::Write, line)?;
+                    self.wait(Interest::Write, cancel)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -205,13 +207,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for a byte, and leaves it unread. False at the end of the stream.
-    pub(super) fn wait_unread(&self, line: &Line) -> io::Result<bool> {
-        self.wait(Wish::Read, line)?;
+    /// Waits for a byte and leaves it unread. `false` at the end of the stream.
+    pub(super) fn wait_unread(&self, cancel: &Cancel) -> io::Result<bool> {
+        self.wait(Interest::Read, cancel)?;
         self.has_unread()
     }
 
-    /// Whether there is a byte, of a connection that has something to read or its end.
+    /// Whether a readable connection has a byte, and not its end.
     pub(super) fn has_unread(&self) -> io::Result<bool> {
         self.socket.peek(&mut [MaybeUninit::uninit()]).map(|n| n > 0)
     }
@@ -220,19 +222,24 @@ impl Connection {
         (&self.socket).read(buf)
     }
 
-    /// With `more` it may leave no sooner than the FIN behind it.
+    /// With `more`, the bytes may wait for the FIN behind them.
     pub(super) fn try_write(&self, buf: &[u8], more: bool) -> io::Result<usize> {
         sys::send(&self.socket, buf, more)
     }
 
-    /// Waits until all that was sent has arrived, FIN included: a reset would destroy what has not.
-    /// Not for longer than its patience since the other side has taken something.
-    pub(super) fn settle(&self, patience: Option<Duration>, line: &Line) -> io::Result<Settled> {
+    /// Waits until all bytes sent have arrived, including a FIN: a reset would destroy the rest.
+    ///
+    /// With `patience`, it gives up when the other side has taken nothing for that time.
+    pub(super) fn settle(
+        &self,
+        patience: Option<Duration>,
+        cancel: &Cancel,
+    ) -> io::Result<Settled> {
         let mut left = usize::MAX;
         let mut last = Instant::now();
         let mut pause = SHORTEST;
         loop {
-            // This first: of what ends well in between, nothing is left to count.
+            // In this order: after an orderly end between the two calls, the count is zero.
             let is_gone = self.is_gone();
             let now = self.unacknowledged();
             if now == 0 {
@@ -249,24 +256,23 @@ impl Connection {
             if patience.is_some_and(|most| last.elapsed() > most) {
                 return Ok(Settled::Late);
             }
-            // No event tells of an acknowledgement.
-            self::pause(pause, line)?;
+            // No event reports an acknowledgement.
+            self::pause(pause, cancel)?;
             pause = (pause * 2).min(LONGEST);
         }
     }
 
-    /// Nothing that was sent is still under way, or it never arrives.
     pub(super) fn is_settled(&self) -> bool {
         self.unacknowledged() == 0 || self.is_gone()
     }
 
-    /// The other side is gone: what stands in the queue stays there.
+    /// The other side is gone: the queue no longer drains.
     fn is_gone(&self) -> bool {
         self.is_tcp && sys::is_closed(self.as_fd())
     }
 
-    /// How much of what was sent has not arrived, a FIN counted as one, as far as the system tells.
-    /// What is written to a Unix socket has arrived.
+    /// The number of bytes sent that have not arrived, if the system reports it. A FIN counts as
+    /// one byte. Bytes written to a Unix socket have arrived.
     fn unacknowledged(&self) -> usize {
         if !self.is_tcp {
             return 0;
@@ -274,13 +280,14 @@ impl Connection {
         sys::unacknowledged(self.as_fd())
     }
 
-    /// All that was sent is on the wire, FIN included: on loopback it arrives before whatever
-    /// follows. Its acknowledgement would take too long: a quick server has answered by then.
+    /// All bytes are on the wire, including a FIN. On loopback they arrive before all that follows.
+    ///
+    /// To wait for the acknowledgement would take too long: a quick server has answered by then.
     pub(super) fn has_left(&self) -> bool {
         !self.is_tcp || sys::unsent(self.as_fd()) == 0
     }
 
-    /// The same in bytes.
+    /// The number of bytes that have not arrived, without the FIN.
     pub(super) fn under_way(&self) -> usize {
         self.unacknowledged().saturating_sub(usize::from(self.fin_sent.get()))
     }
@@ -289,7 +296,8 @@ impl Connection {
         self.fin_sent.get()
     }
 
-    /// From now on every end of it resets, that of the process too. A Unix socket knows no reset.
+    /// From now on every end of the connection is a reset, also the end of the process. A Unix
+    /// socket has no reset.
     pub(super) fn reset_on_close(&self) -> io::Result<()> {
         if self.is_tcp {
             self.socket.set_linger(Some(Duration::ZERO))?;
@@ -299,7 +307,7 @@ impl Connection {
 
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self.socket.shutdown(Shutdown::Write) {
-            // The other side was faster.
+            // The other side has already ended the connection.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             answer => {
                 self.fin_sent.set(answer.is_ok());
@@ -308,20 +316,19 @@ impl Connection {
         }
     }
 
-    /// Closes cleanly: FIN, and what has arrived is read, lest the close resets. Not for ever: some
-    /// send faster than this reads.
+    /// Closes cleanly: sends a FIN and reads what has arrived, since unread bytes would make the
+    /// close a reset. The reads have a limit: some peers send faster than this reads.
     pub(super) fn close(self) -> io::Result<()> {
         if self.is_tcp {
             self.shutdown_write()?;
         } else {
-            // In both directions at once: else the other side, who sees this end, may still write
-            // until the socket is closed, and so long as a process that another thread is starting
-            // holds a copy of it.
+            // Both directions: otherwise the other side sees the end, but can still write until
+            // the socket is closed. A process that another thread starts may hold a copy.
             let _ = self.socket.shutdown(Shutdown::Both);
         }
-        let mut thrown_away = [0; 4096];
+        let mut discarded = [0; 4096];
         for _ in 0..1024 {
-            if !matches!(self.try_read(&mut thrown_away), Ok(1..)) {
+            if !matches!(self.try_read(&mut discarded), Ok(1..)) {
                 break;
             }
         }
@@ -329,23 +336,23 @@ impl Connection {
     }
 }
 
-/// One end of a connection, and not a listener or a datagram socket.
+/// An error for all but connected stream sockets.
 fn is_stream(socket: &Socket) -> io::Result<()> {
     if socket.r#type()? != Type::STREAM {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "the testing kit plays with stream sockets only",
+            "the testing kit works with stream sockets only",
         ));
     }
     socket.peer_addr().map(drop)
 }
 
-/// Whether it is of TCP. What is no socket is left as it was.
+/// Whether it is a TCP socket. A handle that is not a socket stays unchanged.
 fn prepare(socket: &Socket, slow: bool) -> io::Result<bool> {
     let is_tcp = socket.local_addr()?.as_socket().is_some();
     sys::protect(socket);
     if is_tcp {
-        // Each send is a segment of its own.
+        // Each send leaves as its own segment.
         socket.set_tcp_nodelay(true)?;
     }
     if slow {
@@ -367,31 +374,29 @@ impl From<Connection> for OwnedFd {
     }
 }
 
-/// Waits so long. An error when the line says so.
-pub(super) fn pause(time: Duration, line: &Line) -> io::Result<()> {
-    let [called_off] = sys::poll([(line.as_fd(), Wish::Read)], Some(Instant::now() + time))?;
-    check(called_off)
+/// An error if cancelled.
+pub(super) fn pause(time: Duration, cancel: &Cancel) -> io::Result<()> {
+    let [cancelled] = sys::poll([(cancel.as_fd(), Interest::Read)], Some(Instant::now() + time))?;
+    check(cancelled)
 }
 
-/// The error that ends a thread whose owner is gone. Nobody sees it.
-pub(super) fn check(called_off: Ready) -> io::Result<()> {
-    if called_off.gone() || called_off.readable() {
-        return Err(io::Error::other("called off"));
+/// The error that ends a thread whose owner is gone. No caller sees it.
+pub(super) fn check(cancelled: Ready) -> io::Result<()> {
+    if cancelled.gone() || cancelled.readable() {
+        return Err(io::Error::other("cancelled"));
     }
     Ok(())
 }
 
-/// Small buffers in both directions.
 pub(super) fn make_slow(socket: &Socket) -> io::Result<()> {
     socket.set_recv_buffer_size(SMALL)?;
     socket.set_send_buffer_size(SMALL)
 }
 
-/// A listening socket, and the address to connect to.
 pub(super) fn listen(address: &SockAddr, slow: bool) -> io::Result<Socket> {
     let socket = Socket::new(address.domain(), Type::STREAM, None)?;
     if slow {
-        // Before it listens: the window's scale is told at the handshake.
+        // Before `listen`: the handshake announces the window scale.
         make_slow(&socket)?;
     }
     socket.bind(address)?;
@@ -400,15 +405,14 @@ pub(super) fn listen(address: &SockAddr, slow: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The next connection.
-pub(super) fn accept(listener: &Socket, line: &Line) -> io::Result<Connection> {
+pub(super) fn accept(listener: &Socket, cancel: &Cancel) -> io::Result<Connection> {
     loop {
-        let watched = [(listener.as_fd(), Wish::Read), (line.as_fd(), Wish::Read)];
-        let [_, called_off] = sys::poll(watched, None)?;
-        check(called_off)?;
+        let watched = [(listener.as_fd(), Interest::Read), (cancel.as_fd(), Interest::Read)];
+        let [_, cancelled] = sys::poll(watched, None)?;
+        check(cancelled)?;
         match listener.accept() {
             Ok((socket, _)) => return Connection::new(socket),
-            // It has gone again before it was accepted.
+            // The client ended the connection before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) if is_again(&error) => {}
             Err(error) => return Err(error),
@@ -416,25 +420,26 @@ pub(super) fn accept(listener: &Socket, line: &Line) -> io::Result<Connection> {
     }
 }
 
-/// The call may be made again.
 pub(super) fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// Where the kit may connect to.
+/// These addresses, if the kit may connect to them.
 pub(super) fn on_loopback(addresses: impl ToSocketAddrs) -> io::Result<Vec<SockAddr>> {
     let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
     let addresses: Vec<_> = addresses.to_socket_addrs()?.collect();
     if let Some(far) = addresses.iter().find(|a| !a.ip().to_canonical().is_loopback()) {
-        return Err(invalid(format!("the testing kit works on loopback only, not with {far}")));
+        return Err(invalid(format!(
+            "the testing kit works on loopback only: {far} is not a loopback address"
+        )));
     }
     if addresses.is_empty() {
-        return Err(invalid("no address".into()));
+        return Err(invalid("there is no address to connect to".into()));
     }
     Ok(addresses.into_iter().map(SockAddr::from).collect())
 }
 
-/// Any free port of loopback.
+/// Port 0 of loopback: the system chooses a free port.
 pub(super) fn any_port(domain: Domain) -> SockAddr {
     let address: SocketAddr = if domain == Domain::IPV6 {
         (std::net::Ipv6Addr::LOCALHOST, 0).into()
@@ -444,22 +449,23 @@ pub(super) fn any_port(domain: Domain) -> SockAddr {
     address.into()
 }
 
-/// A folder of one's own, gone when dropped.
+/// A temporary directory that only this user can enter. Dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct Directory(PathBuf);
 
-impl Folder {
-    pub(super) fn new() -> io::Result<Folder> {
+impl Directory {
+    pub(super) fn new() -> io::Result<Directory> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = env::temp_dir().join(format!("epipe-{}-{number}", process::id()));
             match private(&path) {
-                Ok(()) => return Ok(Folder(path)),
-                // Of a process that had this number before.
+                Ok(()) => return Ok(Directory(path)),
+                // A former process with this number left it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    let message = format!("the folder {}: {error}", path.display());
+                    let message =
+                        format!("cannot create the directory {}: {error}", path.display());
                     return Err(io::Error::new(error.kind(), message));
                 }
             }
@@ -476,9 +482,9 @@ fn private(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
-impl Drop for Folder {
+impl Drop for Directory {
     fn drop(&mut self) {
-        // What cannot be removed is left to the system.
+        // After an error it stays.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a closure where SIGPIPE has its default.
+//! How a closure ends in a process in which SIGPIPE has its default action.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -14,36 +14,52 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::connection::Folder;
+use crate::connection::Directory;
 use crate::sys;
 
-/// How long a scene may take, unless told.
+/// The longest time for a scene, if [`Rerun::timeout`] does not set it.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// What starts a child whose program the kernel cannot run: an emulator and its arguments,
-/// separated by spaces.
+/// Names what starts a program that the kernel cannot run: an emulator and its arguments, separated
+/// by spaces.
 const RUNNER: &str = "EPIPE_RUNNER";
-/// Names the directory of one child.
-const FOLDER: &str = "EPIPE_FATE";
-/// In it: which call the child is to play, with the fates of those before it.
+/// Names the directory for one child.
+const DIRECTORY: &str = "EPIPE_FATE";
+/// A file in it: the call that the child is to play, and the fates of the calls before it.
 const REQUEST: &str = "request";
-/// What the child prints.
+/// A file in it: the child's output.
 const OUTPUT: &str = "output";
-/// It is there when the child has come to the call, and has a byte when the closure has returned.
+/// A file in it. It exists when the child has reached the call, and holds a byte when the closure
+/// has returned.
 const PROGRESS: &str = "progress";
 
 /// How a scene ended.
+///
+/// ```
+/// use epipe_testing::{Fate, FateError, Rerun};
+///
+/// fn play(scene: fn()) -> Result<Fate, FateError> {
+///     Rerun::args(["scene"])?.fate_of(scene) // in a `#[test]`: fate_of(scene)
+/// }
+/// assert_eq!(play(|| print!("done"))?, Fate::Survived("done".into()));
+/// assert_eq!(play(|| panic!("a reason"))?, Fate::Exited(101));
+/// assert_eq!(play(|| std::process::abort())?.to_string(), "it was killed by signal 6");
+/// # Ok::<(), FateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {
-    /// The closure returned. What it had printed, on both standard streams.
+    /// The closure returned. Holds all that it printed to stdout and stderr.
     Survived(String),
-    /// SIGPIPE ended the process.
+    /// SIGPIPE killed the process.
+    #[doc(alias = "SIGPIPE")]
     KilledBySigpipe,
-    /// Another signal did, by its number (6: an abort).
+    /// Another signal killed the process. Holds its number (6: an abort).
+    #[doc(alias("WTERMSIG", "WIFSIGNALED"))]
     KilledBy(i32),
-    /// The process ended itself; after a panic with 101.
+    /// The process exited. Holds its status (101: a panic).
+    #[doc(alias("WEXITSTATUS", "exit"))]
     Exited(i32),
-    /// It was killed when its time was over.
+    /// The scene did not end in time, and was killed.
     TimedOut,
 }
 
@@ -55,47 +71,59 @@ impl fmt::Display for Fate {
             Fate::KilledBy(signal) => write!(f, "it was killed by signal {signal}"),
             Fate::Exited(101) => f.write_str("it panicked (exit status 101)"),
             Fate::Exited(code) => write!(f, "it exited with status {code}"),
-            Fate::TimedOut => f.write_str("its time was over"),
+            Fate::TimedOut => f.write_str("it did not end in time"),
         }
     }
 }
 
-/// Why there is no fate to tell. [`Debug`](fmt::Debug) is the message as well, for who unwraps.
+/// Why a scene has no fate. [`Debug`](fmt::Debug) prints the message, for `unwrap`.
+///
+/// ```
+/// use epipe_testing::{FateError, fate_of};
+///
+/// // This thread is not a test's: `fate_of` cannot know the program's arguments.
+/// assert!(matches!(fate_of(|| {}), Err(FateError::NotATest { .. })));
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum FateError {
-    /// Which test is to be run again cannot be told.
+    /// The thread's name is not a test's, so the test to run again is unknown.
     #[error(
-        "fate_of runs this test once more, by the name of its thread, and {thread} is no test's: say \
-         which test it is, Rerun::test(\"module::name\")?.fate_of(|| ...), or where the harness is your \
-         own, with which arguments main comes here, Rerun::args([...])?.fate_of(|| ...)"
+        "fate_of cannot know which test to run again: it takes the test's name from the thread, \
+         and {thread} is not a test's.\n\
+         Name the test: Rerun::test(\"module::name\")?.fate_of(|| ...)\n\
+         Without libtest, give the arguments that lead to this call: \
+         Rerun::args([...])?.fate_of(|| ...)"
     )]
     NotATest {
-        /// This thread.
+        /// The thread that called, for the message.
         thread: String,
     },
-    /// The program was run again and did not come to this call.
+    /// The program ran again and did not reach this call.
     #[error(
-        "`{command}` ({ended}) did not come to this call of fate_of{}; it said:\n{output}",
+        "the child process did not reach this call of fate_of: {ended}.{}\n\
+         Its command: {command}\nIt printed:\n{output}",
         hint(*.guessed)
     )]
     NeverArrived {
-        /// What was run.
+        /// The command that was run.
         command: String,
-        /// Which test it is was taken from this thread's name.
+        /// The test's name was taken from the thread's name.
         guessed: bool,
-        /// How that ended.
+        /// How the child ended.
         ended: String,
-        /// What it printed.
+        /// The child's output.
         output: String,
     },
-    /// This is a child on its way to another call, and in the parent this one had not ended before
-    /// that: they stand one within the other, or on threads that run at once.
+    /// A child on its way to its own call reached this one, and the parent had no fate for it.
+    ///
+    /// The two calls stand one inside the other, or run on two threads at once.
     #[error(
-        "a child came to a call of fate_of whose fate is not known: do not nest them, nor run two at once"
+        "this call of fate_of has no fate yet in this child process: do not nest calls of fate_of, \
+         and do not run two at once"
     )]
     NotPlayed,
-    /// What the system said.
+    /// An error of the system.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -108,23 +136,17 @@ impl fmt::Debug for FateError {
 
 fn hint(guessed: bool) -> &'static str {
     if guessed {
-        " (it plays the test that is called as this thread is; on a thread that is not the test's own, say \
-         Rerun::test(\"module::name\")?.fate_of(|| ...))"
+        "\nfate_of took the test's name from this thread's name. On a thread that is not the \
+         test's own, name the test: Rerun::test(\"module::name\")?.fate_of(|| ...)"
     } else {
         ""
     }
 }
 
-/// Runs a scene in a process of its own in which SIGPIPE has its default and is not blocked, as in
-/// a C host, and tells its fate.
+/// Runs a closure, the *scene*, in a child process in which SIGPIPE has its default action, and
+/// returns its fate.
 ///
-/// This test's program is run once more, with this test alone (`--exact`), and comes to this call
-/// again: there the closure is run, and the process ends. So **the code before it runs again** in
-/// the child and must take the same way, the code behind it does not run, and what the closure
-/// changes stays in the child. (A port or a file that the code before has for itself is taken when
-/// it runs again: make it in the closure.) Calls are told apart by their place in the source, and
-/// in a loop by their count; those that the child passes on its way return what they returned here.
-/// They do not nest.
+/// SIGPIPE is also not blocked there: the scene finds what a library finds in a C program.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -142,69 +164,112 @@ fn hint(guessed: bool) -> &'static str {
 /// }
 /// ```
 ///
-/// What the child has printed is told by [`Fate::Survived`]; for every other fate it is printed
-/// here, where libtest keeps it for the failure message. (Of a line that `print!` has begun nothing
-/// is told after a death: std keeps it until it ends.) It may take 60 seconds ([`Rerun::timeout`]).
-/// Where the program runs under an emulator that the kernel does not start by itself,
-/// `EPIPE_RUNNER` names it with its arguments, as cargo's `runner` does.
+/// The child runs this test's program again, with this test alone (`--exact`). When it reaches this
+/// call, it runs the closure and ends. Therefore:
+///
+/// * **The code before the call runs again** in the child, and must lead to the same call. If it
+///   takes a port or a file for itself, move that into the closure.
+/// * The code after the call does not run in the child. Changes that the closure makes stay there.
+/// * Calls are identified by their place in the source, in a loop by their count. A call that the
+///   child passes on its way returns what it returned here. Calls do not nest.
+///
+/// [`Fate::Survived`] holds the child's output. With every other fate the output is printed here,
+/// and libtest shows it with the failure.
+///
+/// The scene has 60 seconds; [`Rerun::timeout`] changes that. If the kernel cannot start the
+/// program directly, set `EPIPE_RUNNER` to the emulator and its arguments, as in cargo's `runner`.
 ///
 /// # Limits
 ///
-/// * SIGPIPE is unblocked on the thread that calls, and so on those that the scene starts. A thread
-///   that was started before keeps its mask: where it is blocked, no write of that thread kills.
-/// * When the time is over the child is killed; what the child has started is not.
+/// * SIGPIPE is unblocked on the calling thread, and so on the threads that the scene starts. A
+///   thread that was started earlier keeps its mask. If SIGPIPE is blocked there, no write of that
+///   thread kills.
+/// * After the timeout the child is killed. Processes that the child has started are not.
+/// * If the scene is killed, a line that `print!` has begun and not ended is lost: std buffers it.
 ///
 /// # Errors
 ///
-/// [`FateError::NotATest`] on any thread that is not a test's own, which is known by its name:
-/// main, an unnamed one, `harness = false`, a doctest. [`Rerun`] is the form for those.
-/// [`FateError::NeverArrived`] if the second run took another way, and on a thread whose name is no
-/// test's, as a runtime's workers have.
+/// * [`FateError::NotATest`] on a thread that is not a test's own: main, an unnamed thread,
+///   `harness = false`, a doctest. The thread's name decides. Use [`Rerun`] there.
+/// * [`FateError::NeverArrived`] if the child did not reach this call. The thread's name may also
+///   be no test's name, as with a runtime's workers.
+#[doc(alias("fork", "waitpid", "SIGPIPE", "SIG_DFL", "exec"))]
 #[track_caller]
 pub fn fate_of(scene: impl FnOnce()) -> Result<Fate, FateError> {
     Rerun::this_test()?.fate_of(scene)
 }
 
-/// How this program is run once more, where [`fate_of`] cannot know it.
+/// How to run this program again, where [`fate_of`] cannot know it.
 ///
-/// ```no_run
+/// With `harness = false`, main plays the scene that its first argument names:
+///
+/// ```
+/// use std::io::Write;
+/// use std::process::Command;
 /// use std::time::Duration;
-/// # use epipe_testing::{FateError, Rerun};
 ///
-/// // On a thread that the test has spawned:
-/// Rerun::test("module::the_test")?.fate_of(|| { /* ... */ })?;
-/// // Where `harness = false` and main plays what its first argument names:
-/// Rerun::args(["scene-7"])?.timeout(Duration::from_secs(5)).fate_of(|| { /* ... */ })?;
-/// # Ok::<(), FateError>(())
+/// use epipe_testing::{Fate, Rerun};
+///
+/// let scene = || {
+///     let (reader, mut writer) = std::io::pipe().unwrap();
+///     drop(reader);
+///     let _ = writer.write(b"lost");
+/// };
+/// let rerun = Rerun::args(["scene-7"])?.timeout(Duration::from_secs(5));
+/// assert_eq!(rerun.fate_of(scene)?, Fate::KilledBySigpipe);
+///
+/// // The same with any command that starts this program, such as an emulator:
+/// let mut command = Command::new(std::env::current_exe()?);
+/// command.arg("scene-7");
+/// assert_eq!(Rerun::from(command).fate_of(scene)?, Fate::KilledBySigpipe);
+/// # Ok::<(), epipe_testing::FateError>(())
 /// ```
 ///
-/// Not on two threads at once: the child plays both, on its way to one of them.
+/// A thread that the test has spawned names the test:
+///
+/// ```no_run
+/// use epipe_testing::{Rerun, assert_survives};
+///
+/// #[test]
+/// fn a_worker_survives() {
+///     std::thread::spawn(|| {
+///         let rerun = Rerun::test("a_worker_survives").unwrap(); // in a module: "module::name"
+///         assert_survives!(rerun, || { /* ... */ });
+///     })
+///     .join()
+///     .unwrap();
+/// }
+/// ```
+///
+/// # Limits
+///
+/// Do not use it on two threads at once: the child reaches both calls, on its way to one of them.
 #[derive(Debug)]
 pub struct Rerun {
     command: Command,
     timeout: Duration,
-    /// The test is known by this thread's name.
+    /// The test's name was taken from the thread's name.
     guessed: bool,
-    /// What the child finds as its arguments, spelled; empty if it cannot be told.
+    /// The child's arguments, formatted. Empty if unknown.
     args: String,
 }
 
 impl Rerun {
-    /// This program with one test alone, for libtest, nextest and libtest-mimic. The test must come
-    /// to the call, on whichever thread.
+    /// Runs this program with one test alone, for libtest, nextest and libtest-mimic. The test must
+    /// reach the call, on any thread.
     ///
     /// # Errors
     ///
-    /// If the system does not tell this program's path.
+    /// If the system does not report this program's path.
     pub fn test(name: &str) -> io::Result<Rerun> {
         Rerun::args([name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
     }
 
-    /// This program with these arguments. Run so, it must come to the call.
+    /// Runs this program with these arguments. With them it must reach the call.
     ///
     /// # Errors
     ///
-    /// If the system does not tell this program's path.
+    /// If the system does not report this program's path.
     pub fn args(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Rerun> {
         let program = std::env::current_exe()?;
         let runner = std::env::var(RUNNER).unwrap_or_default();
@@ -216,7 +281,7 @@ impl Rerun {
             args: if runner.is_empty() {
                 spell(&args)
             } else {
-                String::new() // what a runner makes of them is not known
+                String::new() // a runner may change them
             },
             ..Rerun::from(command)
         })
@@ -233,19 +298,23 @@ impl Rerun {
         }
     }
 
-    /// How long the scene may take, from its beginning: 60 seconds unless told. The way there, a
-    /// program's start on a busy machine, may take as long, and 60 seconds in any case.
+    /// Sets how long the scene may take. The default is 60 seconds.
+    ///
+    /// The way to the scene, such as the program's start on a busy machine, may take as long, and
+    /// at least 60 seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Rerun {
         self.timeout = timeout;
         self
     }
 
-    /// As [`fate_of`].
+    /// Runs a scene in a child process and returns its fate. Like [`fate_of`].
     ///
     /// # Errors
     ///
-    /// [`FateError::NeverArrived`] if the second run took another way; those of starting a process.
+    /// [`FateError::NeverArrived`] if the child did not reach this call; the errors of starting a
+    /// process.
+    #[doc(alias("fork", "waitpid"))]
     #[track_caller]
     pub fn fate_of(self, scene: impl FnOnce()) -> Result<Fate, FateError> {
         let ending = self.play(Location::caller(), scene)?;
@@ -262,26 +331,27 @@ impl Rerun {
         let place = count(format!("{run} {site}"));
         if let Some(request) = parent {
             if request.place == place {
-                request.come_to(scene);
+                request.play_and_exit(scene);
             }
             return request.known(&place).ok_or(FateError::NotPlayed);
         }
 
-        let folder = Folder::new()?;
-        let folder = folder.path();
-        Request::write(folder, &self.args, &place, &run)?;
-        let output = OpenOptions::new().append(true).create_new(true).open(folder.join(OUTPUT))?;
+        let directory = Directory::new()?;
+        let directory = directory.path();
+        Request::write(directory, &self.args, &place, &run)?;
+        let output =
+            OpenOptions::new().append(true).create_new(true).open(directory.join(OUTPUT))?;
         let mut child = self
             .command
-            .env(FOLDER, folder)
+            .env(DIRECTORY, directory)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()?;
-        let status = wait(&mut child, self.timeout, &folder.join(PROGRESS))?;
+        let status = wait(&mut child, self.timeout, &directory.join(PROGRESS))?;
 
-        let output = String::from_utf8_lossy(&fs::read(folder.join(OUTPUT))?).into_owned();
-        let progress = fs::metadata(folder.join(PROGRESS));
+        let output = String::from_utf8_lossy(&fs::read(directory.join(OUTPUT))?).into_owned();
+        let progress = fs::metadata(directory.join(PROGRESS));
         let has_returned = progress.as_ref().is_ok_and(|file| file.len() > 0);
         let code = match status {
             None => TIMED_OUT,
@@ -303,24 +373,25 @@ impl Rerun {
 }
 
 impl From<Command> for Rerun {
-    /// Any command that starts this program, such as an emulator with it, so that it comes to the
-    /// call. Standard streams and one variable of the environment are set.
+    /// Takes any command that starts this program and leads to the call, such as an emulator.
+    ///
+    /// `fate_of` sets its standard streams and one environment variable.
     fn from(command: Command) -> Rerun {
         Rerun { command, timeout: TIMEOUT, guessed: false, args: String::new() }
     }
 }
 
-/// How a child ended, and what it had printed.
+/// How a child ended, and its output.
 #[derive(Clone, Debug)]
 struct Ending {
-    /// What `wait` says of it, or one of those below.
+    /// The wait status, or one of the two codes below.
     code: i32,
     output: String,
 }
 
-/// It was killed when its time was over.
+/// The child did not end in time, and was killed.
 const TIMED_OUT: i32 = -1;
-/// It ended when the closure had returned.
+/// The child ended after the closure had returned.
 const RETURNED: i32 = -2;
 
 impl Ending {
@@ -341,13 +412,13 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.output.trim_end() {
-            "" => write!(f, "{}, and said nothing", self.fate()),
-            output => write!(f, "{}, and said:\n{output}", self.fate()),
+            "" => write!(f, "{}, and printed nothing", self.fate()),
+            output => write!(f, "{}, and printed:\n{output}", self.fate()),
         }
     }
 }
 
-/// Waits until it ends. `None`: it did not, and was killed.
+/// Waits until the child ends. `None`: it did not end in time, and was killed.
 fn wait(child: &mut Child, timeout: Duration, progress: &Path) -> io::Result<Option<ExitStatus>> {
     let mut ending = sys::Ending::of(child);
     let mut begun = Instant::now();
@@ -372,8 +443,8 @@ fn wait(child: &mut Child, timeout: Duration, progress: &Path) -> io::Result<Opt
     }
 }
 
-/// Names one call of `fate_of`: in which run, where, and the how-manieth there that this process
-/// has come to.
+/// Names one call of `fate_of` by its run, its place in the source, and its count there in this
+/// process.
 fn count(place: String) -> String {
     static COUNTS: Mutex<Option<HashMap<String, usize>>> = Mutex::new(None);
     let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -383,59 +454,57 @@ fn count(place: String) -> String {
     format!("{place} {count}")
 }
 
-/// The endings that this process knows, by place, which its children are told.
+/// The endings that this process knows, by place. Its children receive them.
 fn played() -> MutexGuard<'static, Vec<(String, Ending)>> {
     static PLAYED: Mutex<Vec<(String, Ending)>> = Mutex::new(Vec::new());
     PLAYED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a child was started for.
 #[derive(Debug)]
 struct Request {
-    folder: PathBuf,
-    /// The call that it is to play.
+    directory: PathBuf,
     place: String,
-    /// How those before it ended: place, code, output.
+    /// How the calls before it ended: place, code, output.
     known: Vec<String>,
 }
 
-/// This process has come to the call that it was started for.
+/// This process has reached the call that it must play.
 static HAS_ARRIVED: AtomicBool = AtomicBool::new(false);
 
-/// Between the words of a request. In a word it is replaced.
+/// Separates the words of a request. Inside a word it is replaced.
 const SEPARATOR: &str = "\0";
 
 impl Request {
-    /// What this process was started for. `None`: it is a parent.
+    /// What this process must play. `None`: it is a parent.
     fn of_parent() -> Result<Option<Request>, FateError> {
-        let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
+        let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
             return Ok(None);
         };
         if HAS_ARRIVED.load(Ordering::Relaxed) {
             return Err(FateError::NotPlayed);
         }
-        if folder.join(PROGRESS).exists() {
-            // Another process has: this one was started by it and has inherited the variable.
+        if directory.join(PROGRESS).exists() {
+            // Another process has arrived. It started this one, which inherited the variable.
             return Ok(None);
         }
-        let text = match fs::read_to_string(folder.join(REQUEST)) {
+        let text = match fs::read_to_string(directory.join(REQUEST)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text?,
         };
         let mut words = text.split(SEPARATOR).map(String::from);
         let args = words.next().unwrap_or_default();
         if !args.is_empty() && args != spell(&std::env::args_os().skip(1).collect::<Vec<_>>()) {
-            // Another program, which the child has started on its way.
+            // Another program: the child has started it on its way.
             return Ok(None);
         }
         Ok(Some(Request {
-            folder,
+            directory,
             place: words.next().unwrap_or_default(),
             known: words.collect(),
         }))
     }
 
-    fn write(folder: &Path, args: &str, place: &str, run: &str) -> io::Result<()> {
+    fn write(directory: &Path, args: &str, place: &str, run: &str) -> io::Result<()> {
         let mut words = vec![args.to_owned(), place.to_owned()];
         for (place, Ending { code, output }) in
             played().iter().filter(|(place, _)| place.starts_with(run))
@@ -443,7 +512,7 @@ impl Request {
             let output = output.replace(SEPARATOR, "\u{fffd}");
             words.extend([place.clone(), code.to_string(), output]);
         }
-        fs::write(folder.join(REQUEST), words.join(SEPARATOR))
+        fs::write(directory.join(REQUEST), words.join(SEPARATOR))
     }
 
     fn known(&self, wanted: &str) -> Option<Ending> {
@@ -455,18 +524,18 @@ impl Request {
         })
     }
 
-    /// Becomes what the scene wants, plays it, and ends the process.
-    fn come_to(&self, scene: impl FnOnce()) -> ! {
+    /// Prepares the process for the scene, plays it, and ends the process.
+    fn play_and_exit(&self, scene: impl FnOnce()) -> ! {
         let played = self.arrive().and_then(|progress| {
-            // The panic's message is printed already. It must not go on: `should_panic` would take
-            // it.
+            // The panic's message is already printed. The panic stops here: libtest would count it
+            // for `should_panic`.
             match panic::catch_unwind(AssertUnwindSafe(scene)) {
                 Err(payload) => {
-                    // A payload whose drop panics would end the process by another way.
+                    // A payload whose drop panics would end the process in another way.
                     std::mem::forget(payload);
                     Ok(101)
                 }
-                // Not by a write: the scene may be a sandbox that forbids one.
+                // Not with a write: the scene may have entered a sandbox that forbids writes.
                 Ok(()) => progress.set_len(1).map(|()| 0),
             }
         });
@@ -477,24 +546,23 @@ impl Request {
         process::exit(code)
     }
 
-    /// The file that says how far it has come is open from here on: the scene may forbid to open
-    /// one.
+    /// Marks the arrival. The progress file stays open: the scene may forbid itself to open files.
     fn arrive(&self) -> io::Result<File> {
         HAS_ARRIVED.store(true, Ordering::Relaxed);
-        // What was said on the way here is not the scene's.
+        // The output so far is not the scene's.
         io::stdout().flush()?;
-        File::create(self.folder.join(OUTPUT))?;
-        sys::become_a_foreign_host()?;
-        File::create_new(self.folder.join(PROGRESS))
+        File::create(self.directory.join(OUTPUT))?;
+        sys::reset_sigpipe()?;
+        File::create_new(self.directory.join(PROGRESS))
     }
 }
 
-/// Arguments, so that they can be compared. They contain no separator.
+/// Formats arguments for a comparison. The result contains no separator.
 fn spell(args: &[OsString]) -> String {
     format!("{args:?}")
 }
 
-/// What `assert_survives!` and `assert_killed!` do.
+/// The implementation of `assert_survives!` and `assert_killed!`.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Judge(Result<Ending, FateError>);
@@ -511,7 +579,14 @@ impl Judge {
     pub fn survives(self) -> String {
         match self.ending() {
             Ending { code: RETURNED, output } => output,
-            ending => panic!("the scene should survive: {ending}"),
+            ending => {
+                let hint = match ending.fate() {
+                    Fate::KilledBySigpipe => "\nhelp: run the scene under `Watch` to find the call",
+                    Fate::TimedOut => "\nhelp: `Rerun::timeout` gives the scene more time",
+                    _ => "",
+                };
+                panic!("the scene should survive: {ending}{hint}")
+            }
         }
     }
 
@@ -519,7 +594,14 @@ impl Judge {
     pub fn is_killed(self) {
         let ending = self.ending();
         if ending.fate() != Fate::KilledBySigpipe {
-            panic!("the scene should be killed by SIGPIPE: {ending}");
+            let hint = match ending.fate() {
+                Fate::Survived(_) => {
+                    "\nhelp: before the write, wait until the peer is gone (`Peer::wait_broken`); \
+                     use a call that raises SIGPIPE (see \"A proof needs a control\" in the docs)"
+                }
+                _ => "",
+            };
+            panic!("the scene should be killed by SIGPIPE: {ending}{hint}");
         }
     }
 
@@ -529,15 +611,40 @@ impl Judge {
     }
 }
 
-/// Asserts that a scene survives where SIGPIPE has its default, in a process of its own; returns
-/// what it has printed. A panic in the scene fails too.
+/// Asserts that a scene survives in a child process in which SIGPIPE has its default action, and
+/// returns its output. A panic in the scene also fails.
 ///
-/// `assert_survives!(|| { ... })`; where [`fate_of`](crate::fate_of) cannot know the test, with a
-/// [`Rerun`](crate::Rerun) first.
+/// ```no_run
+/// use std::io::{IoSlice, Write};
+/// use std::net::TcpStream;
+/// use std::time::Duration;
+///
+/// use epipe_testing::{Break, Peer, assert_killed, assert_survives};
+///
+/// fn broken() -> TcpStream {
+///     let peer = Peer::listen(Break::FinThenReset(0)).unwrap();
+///     let stream = TcpStream::connect(peer.address().unwrap()).unwrap();
+///     peer.wait_broken(&stream, Duration::from_secs(5)).unwrap();
+///     stream
+/// }
+///
+/// #[test]
+/// fn on_linux_std_protects_write_and_not_write_vectored() {
+///     let printed = assert_survives!(|| {
+///         print!("{}", broken().write(b"lost").unwrap_err().kind());
+///     });
+///     assert_eq!(printed, "broken pipe");
+///     assert_killed!(|| drop(broken().write_vectored(&[IoSlice::new(b"lost")])));
+/// }
+/// ```
+///
+/// Where [`fate_of`](crate::fate_of) cannot know the test, pass a [`Rerun`](crate::Rerun) first:
+/// `assert_survives!(rerun, || { ... })`.
 ///
 /// # Panics
 ///
-/// If it does not survive: the message has its fate and what it has printed.
+/// If the scene does not survive. The message holds its fate and its output.
+#[doc(alias("SIGPIPE", "fork"))]
 #[macro_export]
 macro_rules! assert_survives {
     ($scene:expr $(,)?) => {
@@ -548,12 +655,14 @@ macro_rules! assert_survives {
     };
 }
 
-/// Asserts that a scene is killed by SIGPIPE, in a process of its own: the control beside a scene
-/// that survives. Takes what [`assert_survives!`](crate::assert_survives) takes.
+/// Asserts that SIGPIPE kills a scene in a child process: the control beside a scene that survives.
+///
+/// Takes the same arguments as [`assert_survives!`](crate::assert_survives), which has an example.
 ///
 /// # Panics
 ///
-/// If it is not killed, or by something else: the message has its fate and what it has printed.
+/// If SIGPIPE does not kill the scene. The message holds its fate and its output.
+#[doc(alias("SIGPIPE", "fork"))]
 #[macro_export]
 macro_rules! assert_killed {
     ($scene:expr $(,)?) => {

@@ -1,48 +1,53 @@
-//! A reader and writer that answers by a script.
+//! A reader and writer that injects faults by a script.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 
 use crate::sys;
 
-/// What a [`Faulty`] answers in place of, or on top of, its inner handle.
+/// What a [`Faulty`] does to a call: it shortens the call or replaces it by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// At most so many bytes are passed on: a short count. None at all is the end of the stream for
-    /// a read, and `WriteZero` for `write_all`.
+    /// Passes on at most this many bytes: a short count. Zero is the end of the stream for a read,
+    /// and `WriteZero` for `write_all`.
     Short(usize),
-    /// The call fails with this OS error, and nothing is passed on.
+    /// Fails with this OS error, and passes on nothing.
+    #[doc(alias = "errno")]
     Errno(i32),
 }
 
 impl Fault {
-    /// `EINTR`: a signal came first.
+    /// `EINTR`: a signal interrupted the call.
+    #[doc(alias = "EINTR")]
     pub const INTERRUPTED: Fault = Fault::Errno(sys::INTERRUPTED);
-    /// `EAGAIN`: nothing is there, or no room.
+    /// `EAGAIN`: there is nothing to read, or no room to write.
+    #[doc(alias("EAGAIN", "EWOULDBLOCK"))]
     pub const WOULD_BLOCK: Fault = Fault::Errno(sys::WOULD_BLOCK);
     /// `ENOBUFS`: the network's queue is full.
+    #[doc(alias = "ENOBUFS")]
     pub const NO_BUFFERS: Fault = Fault::Errno(sys::NO_BUFFERS);
-    /// `EPIPE`: the peer is gone. Only the error: no signal is raised.
+    /// `EPIPE`: the peer is gone. This is only the error: it raises no signal.
+    #[doc(alias = "EPIPE")]
     pub const BROKEN_PIPE: Fault = Fault::Errno(sys::BROKEN_PIPE);
 }
 
-/// When a [`Fault`] comes.
+/// When a [`Fault`] happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum At {
-    /// At the k-th call, from 1.
+    /// At the k-th call. The first is 1.
     Call(u64),
-    /// At every call from the k-th on.
+    /// At the k-th call and at every later one.
     CallsFrom(u64),
-    /// When exactly so many bytes have been passed on: a call that would go beyond them is cut
-    /// short there, and the next one has the fault. Once: the call after it goes on.
+    /// Once, when exactly this many bytes have been passed on. A call that would go beyond them is
+    /// shortened, and the next call has the fault.
     Byte(u64),
-    /// As `Byte`, and at every call from there on: as a pipe is that has broken.
+    /// As `Byte`, and at every later call: like a broken pipe.
     BytesFrom(u64),
 }
 
-/// Which call.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -54,29 +59,29 @@ pub enum Operation {
     Flush,
 }
 
-/// One line of a script.
+/// One fault of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Planned {
-    /// Which call.
+    /// The kind of the call.
     pub operation: Operation,
-    /// When.
+    /// When it happens.
     pub at: At,
-    /// What.
+    /// What happens.
     pub fault: Fault,
 }
 
-/// A fault that has come.
+/// A fault that has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Injected {
-    /// Which call.
+    /// The kind of the call.
     pub operation: Operation,
-    /// The how-manieth of its kind, from 1.
+    /// The number of the call among those of its kind. The first is 1.
     pub call: u64,
-    /// How many bytes had been passed on before.
+    /// The number of bytes passed on before.
     pub byte: u64,
-    /// What it answered.
+    /// What happened.
     pub fault: Fault,
 }
 
@@ -87,18 +92,16 @@ impl fmt::Display for Injected {
     }
 }
 
-/// A handle that answers by a script, for what no peer can provoke: short counts, `EINTR`, `EAGAIN`
-/// and any other error, at the k-th call or at a byte. What the script does not say is the inner
-/// handle's answer. The code under test takes it where it takes any `Read` or `Write`.
+/// A reader and writer that injects faults by a script: short counts, `EINTR`, `EAGAIN` and any
+/// other error, at the k-th call or at a byte.
 ///
-/// Each call has one fault at most. Of several that are due, the one that was told first comes
-/// first, and the others at the calls after it; those that stay ([`At::CallsFrom`],
-/// [`At::BytesFrom`]) come where no other does.
+/// No peer can provoke these. All other calls go to the inner handle unchanged. Pass a `Faulty` to
+/// any code that takes a `Read` or a `Write`.
 ///
 /// ```
-/// use std::io::Write;
+/// use std::io::{Read, Write};
 ///
-/// use epipe_testing::{At, Fault, Faulty};
+/// use epipe_testing::{At, Fault, Faulty, Injected, Operation, Planned};
 ///
 /// let mut log = Faulty::new(Vec::new())
 ///     .on_write(At::Call(1), Fault::INTERRUPTED)
@@ -106,11 +109,36 @@ impl fmt::Display for Injected {
 ///     .on_write(At::Byte(100), Fault::BROKEN_PIPE);
 /// log.write_all(b"every byte arrives")?;
 ///
-/// assert_eq!(log.injected().len(), 2);
-/// assert_eq!(log.unreached().len(), 1); // 18 bytes only
-/// assert_eq!(log.into_inner(), b"every byte arrives");
+/// let injected: &[Injected] = log.injected();
+/// assert_eq!((injected.len(), injected[0].fault), (2, Fault::INTERRUPTED));
+/// let unreached: Vec<Planned> = log.unreached();
+/// assert_eq!(unreached[0].at, At::Byte(100)); // only 18 bytes were written
+/// assert_eq!(log.get_mut(), b"every byte arrives");
+///
+/// // A write that fails from its second call on, and a flush that fails once:
+/// let mut full = Faulty::new(Vec::new())
+///     .on_write(At::CallsFrom(2), Fault::NO_BUFFERS)
+///     .on_flush(At::Call(1), Fault::WOULD_BLOCK);
+/// full.write_all(b"first")?;
+/// full.write_all(b"second").unwrap_err();
+/// full.flush().unwrap_err();
+/// assert_eq!(full.injected()[1].operation, Operation::Flush);
+/// assert_eq!(full.get_ref(), b"first");
+/// assert_eq!(full.into_inner(), b"first");
+///
+/// // A connection that is reset after two bytes, for all later reads:
+/// let reset = Fault::Errno(libc::ECONNRESET);
+/// let mut stream = Faulty::new(&b"data"[..]).on_read(At::BytesFrom(2), reset);
+/// stream.read_exact(&mut [0; 4]).unwrap_err();
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # Limits
+///
+/// A call has at most one fault. If several are due, the first in the script comes first, and the
+/// others at the next calls. Faults that stay ([`At::CallsFrom`], [`At::BytesFrom`]) come only at
+/// calls without another fault.
+#[doc(alias("LD_PRELOAD", "EINTR", "EAGAIN", "ENOBUFS"))]
 #[derive(Clone, Debug)]
 pub struct Faulty<T> {
     inner: T,
@@ -125,11 +153,11 @@ pub struct Faulty<T> {
 struct Entry {
     planned: Planned,
     has_come: bool,
-    /// It was due, and another one had the call.
+    /// It was due at a call that had another fault.
     is_late: bool,
 }
 
-/// The calls of one kind, and the bytes that they have passed on.
+/// Counts the calls of one kind, and the bytes they have passed on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     calls: u64,
@@ -137,7 +165,7 @@ struct Count {
 }
 
 impl<T> Faulty<T> {
-    /// A handle without a script: it answers as `inner` does.
+    /// Wraps a handle, without faults so far.
     pub fn new(inner: T) -> Faulty<T> {
         Faulty {
             inner,
@@ -149,19 +177,19 @@ impl<T> Faulty<T> {
         }
     }
 
-    /// A fault of reads.
+    /// Adds a fault of reads.
     #[must_use]
     pub fn on_read(self, at: At, fault: Fault) -> Faulty<T> {
         self.on(Operation::Read, at, fault)
     }
 
-    /// A fault of writes.
+    /// Adds a fault of writes.
     #[must_use]
     pub fn on_write(self, at: At, fault: Fault) -> Faulty<T> {
         self.on(Operation::Write, at, fault)
     }
 
-    /// A fault of flushes. They pass on no bytes: of places at a byte only byte 0 comes.
+    /// Adds a fault of flushes. Flushes pass on no bytes, so only byte 0 is ever reached.
     #[must_use]
     pub fn on_flush(self, at: At, fault: Fault) -> Faulty<T> {
         self.on(Operation::Flush, at, fault)
@@ -173,32 +201,33 @@ impl<T> Faulty<T> {
         self
     }
 
-    /// The faults that have come, in order. A short count has come if it has shortened.
+    /// Returns the faults that have happened, in order. A short count has happened if it shortened
+    /// a call.
     pub fn injected(&self) -> &[Injected] {
         &self.injected
     }
 
-    /// The lines of the script that never came: a test that ends with one has not tested it.
+    /// Returns the faults that have not happened. At the end of a test, these were not tested.
     pub fn unreached(&self) -> Vec<Planned> {
         self.script.iter().filter(|entry| !entry.has_come).map(|entry| entry.planned).collect()
     }
 
-    /// The inner handle.
+    /// Returns the inner handle.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The inner handle. What it does by itself is not in the script.
+    /// Returns the inner handle. Direct calls have no faults, and are not counted.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// The inner handle.
+    /// Returns the inner handle, and drops the script.
     pub fn into_inner(self) -> T {
         self.inner
     }
 
-    /// Makes one call that offers `len` bytes; `call` is told how many it may pass on.
+    /// Makes one call that offers `len` bytes. `call` receives the number it may pass on.
     fn answer(
         &mut self,
         operation: Operation,
@@ -235,7 +264,7 @@ impl<T> Faulty<T> {
         if let Some(code) = errno {
             return Err(io::Error::from_raw_os_error(code));
         }
-        // The next fault that waits at a byte has a call of its own.
+        // Stop at the next fault at a byte: that fault comes at the next call.
         let stops = self
             .script
             .iter()
@@ -263,7 +292,7 @@ impl<T> Faulty<T> {
 }
 
 impl Entry {
-    /// Whether it comes at this call, which offers `len` bytes.
+    /// Whether it happens at this call, which offers `len` bytes.
     fn is_due(&self, now: Count, len: usize) -> bool {
         let is_here = match self.planned.at {
             At::Call(call) => now.calls == call,
@@ -279,7 +308,6 @@ impl Entry {
         (is_here || self.is_late) && !is_over && changes_something
     }
 
-    /// It comes again and again.
     fn stays(&self) -> bool {
         matches!(self.planned.at, At::CallsFrom(_) | At::BytesFrom(_))
     }

@@ -1,9 +1,7 @@
-//! Make a peer vanish at the byte you choose, and find out whether your code survives it. For
-//! systems that have SIGPIPE; synchronous, on loopback, without a runtime.
+//! Make a peer vanish at the byte you choose, and find out whether your code survives it.
 //!
-//! A reset that comes at the wrong moment shows nothing, and `cargo test` ignores SIGPIPE: a test
-//! of your own code that fails as it should needs both right. This is one, whole; `send_request`
-//! stands for your code:
+//! Two things hide this death from an ordinary test: `cargo test` ignores SIGPIPE, and a reset at
+//! the wrong moment raises nothing. This test gets both right. `send_request` stands for your code:
 //!
 //! ```no_run
 //! # fn send_request(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
@@ -24,30 +22,44 @@
 //! }
 //! ```
 //!
-//! If `send_request` uses `write_vectored`, the test fails: "the scene should survive: it was
-//! killed by SIGPIPE". With [epipe]'s `net::TcpStream` in its place, in your code and in the test,
-//! it passes. In `Cargo.toml` (until the first release `path = "…"`):
+//! The closure is a *scene*: a child process plays it, with SIGPIPE at its default action. If
+//! `send_request` uses `write_vectored`, the test fails: "the scene should survive: it was killed
+//! by SIGPIPE". With [epipe]'s `net::TcpStream` in your code and in the test, it passes.
 //!
 //! ```toml
 //! [dev-dependencies]
-//! epipe-testing = "0.1"
+//! epipe-testing = "0.1" # until the first release: path = "…"
 //! ```
 //!
 //! [epipe]: https://crates.io/crates/epipe
 //!
-//! # A proof has a control
+//! # Which one to use
 //!
-//! Beside the scene that survives stands one that is killed, the same but for the protection. Where
-//! no control dies, one of these is missing:
+//! | you want | use |
+//! |---|---|
+//! | a server or a client that vanishes at a byte | [`Peer`] |
+//! | the same between two unchanged programs, such as TLS or HTTP at every byte | [`Proxy`] |
+//! | an answer that no peer can provoke: `EINTR`, a short count, `ENOBUFS` | [`Faulty`] |
+//! | to know whether SIGPIPE kills code | [`assert_survives!`], [`assert_killed!`] |
+//! | to know in which way code ends | [`fate_of`] |
+//! | to know *which* call of a large program SIGPIPE would kill | [`Watch`] |
+//! | to try a server that already runs | the program `epipe-reset` |
 //!
-//! * **The peer is gone, and the system knows it**: [`wait_broken`](Peer::wait_broken).
-//! * **It is the write that raises.** Over TCP the first one raises after
-//!   [`FinThenReset`](Break::FinThenReset) alone; after the other breaks that close, it succeeds or
-//!   is told `ECONNRESET`, and the second raises. (If the first succeeds, the reset that it draws
-//!   is waited for by [`wait_reset`].) Over a Unix socket the first raises.
-//! * **The call is one that raises.** On Linux, of std's streams `write_vectored` does, `write` and
-//!   `write_all` do not: std protects these. All writes to a pipe raise, and socket2's, and C's
-//!   `write`.
+//! All of this is for tests, on loopback: each peer starts a thread, and the assert macros panic.
+//!
+//! # A proof needs a control
+//!
+//! Beside the scene that survives, play the same scene without the protection. It must be killed.
+//! If it survives, one of these is missing:
+//!
+//! * **The peer is gone, and the kernel knows it.** Call [`wait_broken`](Peer::wait_broken).
+//! * **This write raises.** Over TCP, the first write raises only after [`FinThenReset`]. After the
+//!   other breaks that close, the first write succeeds or reports `ECONNRESET`, and the second one
+//!   raises. If the first succeeds, call [`wait_reset`] before the second: the first draws a reset.
+//!   Over a Unix socket, the first write raises.
+//! * **This call can raise.** On Linux, `write_vectored` of std's streams raises. Their `write` and
+//!   `write_all` do not: std protects these. All writes to a pipe raise. So do socket2's writes and
+//!   C's `write`.
 //!
 //! ```ignore
 //! use std::io::{self, IoSlice, Write};
@@ -77,20 +89,10 @@
 //! }
 //! ```
 //!
-//! # Which one
+//! # Asynchronous code
 //!
-//! | you want | take |
-//! |---|---|
-//! | a server, or a client, that vanishes at a byte | [`Peer`] |
-//! | the same between two programs that must not know, as TLS or HTTP at every byte | [`Proxy`] |
-//! | an answer that no peer can provoke: `EINTR`, a short count, `ENOBUFS` | [`Faulty`] |
-//! | to know whether code dies of it | [`fate_of`], [`assert_survives!`](crate::assert_survives), [`assert_killed!`](crate::assert_killed) |
-//! | to know *which* call of a large program would die of it | [`Watch`] |
-//! | to try a server that runs already | the program `epipe-reset` |
-//!
-//! Asynchronous code is tried in the same way, with a runtime that the scene makes for itself: so
-//! the test is a plain `#[test]`, not `#[tokio::test]`, inside of which none can be made. A peer is
-//! a thread, so that it breaks while the scene's own thread waits for it:
+//! The scene makes its own runtime. Use a plain `#[test]`: inside `#[tokio::test]`, no second
+//! runtime can start. A peer is a thread, so it breaks while the scene's thread waits for it.
 //!
 //! ```ignore
 //! #[test]
@@ -110,31 +112,34 @@
 //!
 //! # What the next write reports
 //!
-//! After [`wait_broken`](Peer::wait_broken) this is known, **as long as nobody else reads, writes
-//! or asks for `SO_ERROR`** on the handle in between: one of these takes the `ECONNRESET`, and
-//! `EPIPE` comes first. (Registering with epoll, or poll, takes nothing.) A write that may raise
-//! raises with `EPIPE`, not with `ECONNRESET`.
+//! The table holds after [`wait_broken`](Peer::wait_broken), **if no other code reads, writes or
+//! asks for `SO_ERROR`** on the handle in between. Such a call takes the `ECONNRESET`, and the
+//! first write then reports `EPIPE`. `poll` and a registration with epoll take nothing. A write
+//! that can raise SIGPIPE raises it with `EPIPE`, not with `ECONNRESET`.
 //!
-//! | [`Break`], over TCP | first write | the one after [`wait_reset`] | a read |
+//! | [`Break`], over TCP | first write | next write, after [`wait_reset`] | reads |
 //! |---|---|---|---|
-//! | [`ResetAfter`](Break::ResetAfter), [`RESET_AT_ACCEPT`](Break::RESET_AT_ACCEPT) | `ECONNRESET` | **`EPIPE`** | what had come, then `ECONNRESET`, then the end |
-//! | [`CloseUnread`](Break::CloseUnread), which comes with the byte after | `ECONNRESET` | **`EPIPE`** | the same |
-//! | [`FinAfter`](Break::FinAfter) | succeeds, and draws a reset | **`EPIPE`** | what had come, then the end |
-//! | [`FinThenReset`](Break::FinThenReset) | **`EPIPE`** | | what had come, then the end |
-//! | [`HalfClose`](Break::HalfClose) | succeeds, and so do all | | what had come, then the end |
-//! | [`StopReading`](Break::StopReading) | succeeds until the buffers are full, then `EAGAIN`, or blocks | | waits |
+//! | [`ResetAfter`], [`RESET_AT_ACCEPT`] | `ECONNRESET` | **`EPIPE`** | data, `ECONNRESET`, end |
+//! | [`CloseUnread`], at one byte more | `ECONNRESET` | **`EPIPE`** | data, `ECONNRESET`, end |
+//! | [`FinAfter`] | succeeds, and draws a reset | **`EPIPE`** | data, end |
+//! | [`FinThenReset`] | **`EPIPE`** | | data, end |
+//! | [`HalfClose`] | succeeds | succeeds | data, end |
+//! | [`StopReading`] | succeeds until the buffers are full, then `EAGAIN` or blocks | | wait |
 //!
-//! A read of what had come before the break takes nothing from the error; the read that returns
-//! `ECONNRESET` does. Over a Unix socket there is no reset: every break that closes is **`EPIPE`**
-//! at the first write, and a read that finds the peer closed with unread data returns `ECONNRESET`.
-//! A kernel's word for it all is Linux's, measured on 6.18; the tests of this crate play each row
-//! there 10,000 times.
+//! *Data* is what arrived before the break. Reading it leaves the error in place; the read that
+//! returns `ECONNRESET` takes it.
+//!
+//! A Unix socket has no reset: after every break that closes, the first write reports **`EPIPE`**.
+//! If the peer closed with unread data, a read returns `ECONNRESET`.
+//!
+//! All of this is Linux's behaviour, measured on 6.18. This crate's tests play each row there
+//! 10,000 times.
 //!
 //! # Which break kills which server
 //!
-//! The server is the code under test, without protection. [`Peer::connect`] is its client: the
-//! request is the peer's [greeting](Break::greeting), and the peer vanishes. In 20 tries SIGPIPE
-//! killed the server so often (Linux 6.18, two busy cores, a new process for each try):
+//! The server is the code under test, without protection. [`Peer::connect`] is its client: it sends
+//! the request as its [greeting](Break::greeting), and vanishes. The table shows how often SIGPIPE
+//! killed the server in 20 tries (Linux 6.18, two busy cores, a new process for each try):
 //!
 //! | server | `FinThenReset(0)` | one byte more | `FinThenReset(1)` | dropped | `ResetAfter(0)` |
 //! |---|---|---|---|---|---|
@@ -142,45 +147,48 @@
 //! | thinks, answers | 20 | 20 | 0 | 20 | 0 |
 //! | looks, thinks, answers | 0 | 0 | 0 | 20 | 0 |
 //! | thinks, looks, writes 8 MiB | 0 | 0 | 20 | 0 | 0 |
-//! | writes twice, and stops at an error | 20 | 20 | 0 | | 0 |
-//! | writes twice, whatever the first write reports | 18 | 19 | 3 | | 17 |
-//! | the same, and thinks in between | 20 | 20 | 20 | 20 | 20 |
-//! | hyper, and the handler answers at once | 20 | 20 | 0 | | 0 |
-//! | hyper, and the handler thinks | 0 | 20 | 0 | 0 | 0 |
+//! | writes twice, stops at an error | 20 | 20 | 0 | | 0 |
+//! | writes twice, even after an error | 18 | 19 | 3 | | 17 |
+//! | writes, thinks, writes, even after an error | 20 | 20 | 20 | 20 | 20 |
+//! | hyper, the handler answers at once | 20 | 20 | 0 | | 0 |
+//! | hyper, the handler thinks | 0 | 20 | 0 | 0 | 0 |
 //!
-//! * *Thinks*: sleeps for 20 ms. *Looks*: asks whether the client has ended, by `POLLRDHUP` or a
-//!   peek, and if so gives up.
-//! * *One byte more*: the request and the first byte of another. hyper needs it: while the handler
-//!   thinks, hyper drops a request that nothing but the end follows.
-//! * *Dropped*: `FinThenReset(u64::MAX)`, and `drop(peer)` 10 ms after the request. It is better to
-//!   let the handler report over a channel that it thinks, and to drop the peer then. Where the
-//!   field is empty, the server does not think.
-//! * A server that answers at once may be quicker than the break. Repeat that one: 20 tries are
+//! * *Thinks*: the server sleeps for 20 ms. *Looks*: it asks by `POLLRDHUP` or a peek whether the
+//!   client has ended, and if so gives up.
+//! * *One byte more*: the greeting is the request and the first byte of the next one. hyper needs
+//!   this: while the handler thinks, hyper drops a request that only the end follows.
+//! * *Dropped*: `FinThenReset(u64::MAX)`, and `drop(peer)` 10 ms after the request. A better moment
+//!   to drop the peer: when the handler reports over a channel that it thinks. An empty field means
+//!   that the server does not think.
+//! * A server that answers at once may be quicker than the break. Repeat that scene: 20 tries are
 //!   enough. A [`Proxy`] that cuts at the last byte of the request is nearly as quick as a `Peer`.
-//! * Nothing here kills a server that looks immediately before its only small write.
+//! * No break kills a server that looks immediately before its only small write.
 //!
 //! # Platforms
 //!
-//! Run on Linux; on Apple, BSD, Android and the others type-checked. This is there on Linux and
-//! Android alone:
+//! The kit is tested on Linux, and type-checked for Apple, BSD, Android and the other systems that
+//! have SIGPIPE. Elsewhere the crate is empty. Only Linux and Android have these:
 //!
-//! * a break waits until what was sent before it has arrived; a reset right behind a greeting waits
-//!   until the greeting has left;
-//! * a greeting and the FIN of [`FinThenReset(0)`](Break::FinThenReset) leave in one segment;
-//! * a [`Proxy`] sees the reset of a side that it reads no more;
-//! * [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes: other systems are asked
-//!   once a millisecond;
-//! * a FIN is seen behind unread data (on FreeBSD and illumos too);
-//! * a [`Watch`] tells a thread's name.
+//! * A break waits until the bytes sent before it have arrived. A reset right behind a greeting
+//!   waits until the greeting has left.
+//! * The greeting and the FIN of [`FinThenReset(0)`](Break::FinThenReset) leave in one segment.
+//! * A [`Proxy`] sees the reset of a side that it no longer reads.
+//! * [`wait_reset`] and [`wait_fin`] sleep in `poll` until the break comes. On other systems they
+//!   ask once a millisecond.
+//! * `wait_fin` sees a FIN behind unread data (also on FreeBSD and illumos).
+//! * A [`Watch`] reports the thread's name.
 //!
-//! Where there is no SIGPIPE the crate is empty.
+//! The feature `watch` (on by default) adds [`Watch`], which needs the crate `backtrace`.
 //!
-//! The feature `watch` (on by default) is [`Watch`] alone, which needs the crate `backtrace`.
-//!
-//! All of it is for tests: threads are spawned for each peer, and the
-//! [assert](crate::assert_survives) macros panic.
+//! [`ResetAfter`]: Break::ResetAfter
+//! [`RESET_AT_ACCEPT`]: Break::RESET_AT_ACCEPT
+//! [`CloseUnread`]: Break::CloseUnread
+//! [`FinAfter`]: Break::FinAfter
+//! [`FinThenReset`]: Break::FinThenReset
+//! [`HalfClose`]: Break::HalfClose
+//! [`StopReading`]: Break::StopReading
 
-// The only names of systems outside `sys`: those without SIGPIPE.
+// These systems have no SIGPIPE. No other code outside `sys` names a system.
 #![cfg(all(
     unix,
     not(any(

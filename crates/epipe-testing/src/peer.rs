@@ -1,4 +1,4 @@
-//! A peer that breaks as told.
+//! A peer that breaks a connection by a script.
 
 use std::fmt;
 use std::io;
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket};
 
 use super::broken::{Break, Script, WaitError, wait_fin, wait_reset};
-use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worker, is_again};
+use super::connection::{self, Cancel, Connection, Directory, PATIENCE, Settled, Worker, is_again};
 
-/// The other side of one connection: real, on loopback, and it breaks at the byte that it was told.
+/// The other side of one connection. It breaks the connection at the byte you choose.
 ///
-/// It lives in a thread of its own and needs nobody's help: it reads, says what it was given to
-/// say, and breaks. [`wait_broken`](Peer::wait_broken) tells when the break has arrived.
+/// The connection is real, on loopback. A thread plays the [`Script`], and
+/// [`wait_broken`](Peer::wait_broken) waits until the break has arrived.
 ///
 /// ```
 /// use std::io::{ErrorKind, IoSlice, Write};
@@ -33,11 +33,11 @@ use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worke
 /// let first = stream.write(b"lost").unwrap_err();
 /// assert_eq!(first.kind(), ErrorKind::ConnectionReset);
 /// let second = stream.write_vectored(&[IoSlice::new(b"lost")]).unwrap_err();
-/// assert_eq!(second.kind(), ErrorKind::BrokenPipe); // outside of Rust's main it would kill
+/// assert_eq!(second.kind(), ErrorKind::BrokenPipe); // with SIGPIPE at its default it would kill
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A server is tried by a client that asks, and vanishes in the same breath:
+/// As a client, it sends a request to the server under test and vanishes:
 ///
 /// ```
 /// use std::net::TcpListener;
@@ -53,16 +53,48 @@ use super::connection::{self, Connection, Folder, Line, PATIENCE, Settled, Worke
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It takes one connection, the first, be it a mere probe: who connects once more is refused, or
-/// reset if it had been waiting. When it is dropped, so is the connection.
+/// Other families, and a connection that already exists:
+///
+/// ```
+/// use std::os::unix::net::{UnixListener, UnixStream};
+/// use std::time::Duration;
+///
+/// use epipe_testing::{Break, Peer};
+///
+/// let soon = Duration::from_secs(5);
+/// let peer = Peer::listen_unix(Break::FinAfter(0))?;
+/// let stream = UnixStream::connect(peer.path().unwrap())?;
+/// peer.wait_broken(&stream, soon)?;
+///
+/// # let path = std::env::temp_dir().join(format!("epipe-example-{}", std::process::id()));
+/// # let _ = std::fs::remove_file(&path);
+/// let server = UnixListener::bind(&path)?;
+/// let peer = Peer::connect_unix(&path, Break::FinAfter(0))?;
+/// peer.wait_broken(&server.accept()?.0, soon)?;
+/// # std::fs::remove_file(&path)?;
+///
+/// let peer = Peer::listen_v6(Break::FinAfter(0)); // an error on a machine without IPv6
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// let peer = Peer::holding(theirs, Break::FinAfter(0))?;
+/// assert_eq!(peer.wait_done(soon)?, 0); // without the other end at hand
+/// assert_eq!(peer.received(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Limits
+///
+/// It takes one connection, the first, even if that is only a probe. A later one is refused, or
+/// reset if it was already waiting. Dropping the peer drops the connection.
+#[doc(alias("RST", "ECONNRESET", "EPIPE"))]
 #[derive(Debug)]
 pub struct Peer {
     address: Option<SockAddr>,
     breaks: Break,
     shared: Arc<Shared>,
-    // In this order: the thread ends, the folder goes.
+    // In this order: the thread ends before its directory is removed.
     _worker: Worker,
-    _folder: Option<Folder>,
+    _directory: Option<Directory>,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +106,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     received: u64,
-    /// A reset at byte 0 need not be held back: the other side's `connect` has returned.
+    /// The other side's `connect` has returned, so a reset at byte 0 needs no delay.
     is_released: bool,
     outcome: Option<Outcome>,
 }
@@ -87,12 +119,12 @@ enum Outcome {
 }
 
 impl Shared {
-    /// Nothing panics under this lock; a poisoned one is used all the same.
+    /// A poisoned lock is still used: no code under it panics.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, outcome: Outcome) {
+    fn report(&self, outcome: Outcome) {
         self.state().outcome = Some(outcome);
         self.changed.notify_all();
     }
@@ -114,9 +146,21 @@ impl Shared {
     }
 }
 
-/// Why a [`Peer`] cannot hold a connection, which is given back.
+/// Why a [`Peer`] cannot hold a connection. It gives the handle back.
+///
+/// ```
+/// use std::io::{ErrorKind, PipeReader};
+///
+/// use epipe_testing::{Break, Peer};
+///
+/// let (reader, writer) = std::io::pipe()?;
+/// let error = Peer::holding(reader, Break::FinAfter(0)).unwrap_err(); // a pipe is not a socket
+/// println!("{}", error.error());
+/// let reader = PipeReader::from(error.into_inner());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(thiserror::Error)]
-#[error("the connection cannot be held: {error}")]
+#[error("the peer cannot hold this connection: {error}")]
 #[non_exhaustive]
 pub struct HoldError {
     end: OwnedFd,
@@ -129,18 +173,18 @@ impl HoldError {
         HoldError { end, error }
     }
 
-    /// Why.
+    /// Returns the system's error, or `InvalidInput` for a socket that is not a stream.
     pub fn error(&self) -> &io::Error {
         &self.error
     }
 
-    /// The end, as it was given.
+    /// Returns the handle, unchanged.
     pub fn into_inner(self) -> OwnedFd {
         self.end
     }
 }
 
-/// The message as well, for `unwrap`.
+/// Prints the message, so that `unwrap` shows it.
 impl fmt::Debug for HoldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -153,7 +197,6 @@ impl From<HoldError> for io::Error {
     }
 }
 
-/// What the peer makes its connection of.
 enum Source {
     Listener(Socket),
     Connection(Connection),
@@ -169,64 +212,70 @@ impl From<Source> for OwnedFd {
 }
 
 impl Peer {
-    /// Listens on a free TCP port of `127.0.0.1`; [`address`](Peer::address) tells which.
+    /// Listens on a free TCP port of `127.0.0.1`, which [`address`](Peer::address) returns.
     ///
     /// # Errors
     ///
-    /// Those of `socket`, `bind` and `listen`.
+    /// The errors of `socket`, `bind` and `listen`.
     pub fn listen(script: impl Into<Script>) -> io::Result<Peer> {
         Peer::listen_on(&connection::any_port(Domain::IPV4), None, script.into())
     }
 
-    /// Listens on a free TCP port of `::1`.
+    /// Listens on a free TCP port of `::1`. Like [`listen`](Peer::listen).
     ///
     /// # Errors
     ///
-    /// Those of `socket`, `bind` and `listen`: there are machines without IPv6.
+    /// The errors of `socket`, `bind` and `listen`: some machines have no IPv6.
     pub fn listen_v6(script: impl Into<Script>) -> io::Result<Peer> {
         Peer::listen_on(&connection::any_port(Domain::IPV6), None, script.into())
     }
 
-    /// Listens on a Unix stream socket in a folder of its own, which goes with it;
-    /// [`path`](Peer::path) tells where.
+    /// Listens on a Unix stream socket in a temporary directory, which is removed with the peer.
+    /// [`path`](Peer::path) returns its path.
     ///
     /// # Errors
     ///
-    /// Those of `mkdir`, `socket`, `bind` and `listen`.
+    /// The errors of `mkdir`, `socket`, `bind` and `listen`.
+    #[doc(alias = "AF_UNIX")]
     pub fn listen_unix(script: impl Into<Script>) -> io::Result<Peer> {
-        let folder = Folder::new()?;
-        let address = SockAddr::unix(folder.path().join("socket"))?;
-        Peer::listen_on(&address, Some(folder), script.into())
+        let directory = Directory::new()?;
+        let address = SockAddr::unix(directory.path().join("socket"))?;
+        Peer::listen_on(&address, Some(directory), script.into())
     }
 
-    /// Connects to a server on loopback.
+    /// Connects to a server on loopback: the peer plays a client.
     ///
-    /// With a reset right behind the greeting, the greeting completes the handshake on Linux: a
-    /// server accepts no sooner than that.
+    /// On Linux, if a reset follows right behind the greeting, the greeting completes the
+    /// handshake. The server does not accept before that.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for any other address; those of `connect`.
+    /// `InvalidInput` for an address that is not on loopback; the errors of `connect`.
     pub fn connect(address: impl ToSocketAddrs, script: impl Into<Script>) -> io::Result<Peer> {
         Peer::connect_to(&connection::on_loopback(address)?, script.into())
     }
 
-    /// Connects to a server on a Unix stream socket.
+    /// Connects to a server on a Unix stream socket: the peer plays a client.
     ///
     /// # Errors
     ///
-    /// Those of `connect`, and a path that is too long.
+    /// The errors of `connect`; `InvalidInput` for a path that is too long.
+    #[doc(alias = "AF_UNIX")]
     pub fn connect_unix(path: impl AsRef<Path>, script: impl Into<Script>) -> io::Result<Peer> {
         Peer::connect_to(&[SockAddr::unix(path)?], script.into())
     }
 
-    /// Takes one end of a connection that is there: a socket pair's, or what a listener of yours
-    /// has accepted. It makes that end non-blocking, and is its only owner.
+    /// Takes one end of an existing connection: of a socket pair, or one that your listener has
+    /// accepted.
+    ///
+    /// The peer owns that end and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// What is no connected stream socket is given back as it was: `NotConnected`, `InvalidInput`,
-    /// or what `getsockopt` says. Those of `fcntl`, `pipe` and of starting a thread.
+    /// If the handle is not a connected stream socket: `NotConnected`, `InvalidInput`, or the error
+    /// of `getsockopt`. The handle comes back unchanged. Also the errors of `fcntl`, of `pipe` and
+    /// of starting a thread.
+    #[doc(alias = "socketpair")]
     pub fn holding(end: impl Into<OwnedFd>, script: impl Into<Script>) -> Result<Peer, HoldError> {
         let script = script.into();
         let connection = Connection::holding(Socket::from(end.into()), script.breaks.is_slow())
@@ -235,74 +284,78 @@ impl Peer {
             .map_err(|(source, error)| HoldError::new(source, error))
     }
 
-    fn listen_on(address: &SockAddr, folder: Option<Folder>, script: Script) -> io::Result<Peer> {
+    fn listen_on(
+        address: &SockAddr,
+        directory: Option<Directory>,
+        script: Script,
+    ) -> io::Result<Peer> {
         let listener = connection::listen(address, script.breaks.is_slow())?;
         let address = listener.local_addr()?;
-        Peer::begin(Source::Listener(listener), Some(address), folder, script)
+        Peer::begin(Source::Listener(listener), Some(address), directory, script)
             .map_err(|(_, error)| error)
     }
 
     fn connect_to(addresses: &[SockAddr], script: Script) -> io::Result<Peer> {
-        // Nobody calls it off.
-        let (line, _open) = io::pipe()?;
-        let (slow, one_breath) = (script.breaks.is_slow(), script.is_one_breath());
-        let connection = Connection::connect(addresses, slow, one_breath, &line)?;
+        let (cancel, _open) = io::pipe()?;
+        let (slow, with_greeting) = (script.breaks.is_slow(), script.breaks_with_greeting());
+        let connection = Connection::connect(addresses, slow, with_greeting, &cancel)?;
         Peer::begin(Source::Connection(connection), None, None, script).map_err(|(_, error)| error)
     }
 
     fn begin(
         source: Source,
         address: Option<SockAddr>,
-        folder: Option<Folder>,
+        directory: Option<Directory>,
         script: Script,
     ) -> Result<Peer, (Source, io::Error)> {
         let shared = Arc::new(Shared::default());
         let breaks = script.breaks;
         let its = Arc::clone(&shared);
-        // By a channel: a thread that cannot be started would drop it.
+        // Through a channel: if the thread cannot start, its closure would drop the source.
         let (give, take) = mpsc::sync_channel(1);
-        let worker = Worker::start("epipe peer", move |line| {
+        let worker = Worker::start("epipe peer", move |cancel| {
             let Ok(source) = take.recv() else { return };
-            let kept = live(source, &script, &line, &its);
-            its.tell(match &kept {
+            let kept = play(source, &script, &cancel, &its);
+            its.report(match &kept {
                 Ok(_) => Outcome::Broken,
                 Err(End::Early) => Outcome::Ended,
                 Err(End::Error(error)) => Outcome::Failed(copy(error)),
             });
             if let Ok(Some(open)) = kept {
-                hold(&open, breaks, &line);
+                hold(&open, breaks, &cancel);
             }
         });
         let worker = match worker {
             Ok(worker) => worker,
             Err(error) => return Err((source, error)),
         };
-        // There is room for one, and the thread waits for it.
+        // The channel has room for one, and the thread waits for it.
         let _ = give.send(source);
-        Ok(Peer { address, breaks, shared, _worker: worker, _folder: folder })
+        Ok(Peer { address, breaks, shared, _worker: worker, _directory: directory })
     }
 
-    /// Where it listens. `None` if it does not, or on a Unix socket.
+    /// Returns the address on which it listens. `None` if it does not listen, or for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address.as_ref()?.as_socket()
     }
 
-    /// The Unix socket on which it listens.
+    /// Returns the path of the Unix socket on which it listens. `None` for all others.
     pub fn path(&self) -> Option<&Path> {
         self.address.as_ref()?.as_pathname()
     }
 
-    /// How many bytes it has received: after a break exactly those that the break counts.
+    /// Returns the number of bytes received so far: after a break, exactly the break's count.
     pub fn received(&self) -> u64 {
         self.shared.state().received
     }
 
-    /// Waits until this peer has broken the connection, whether or not that has arrived: for who
-    /// has not the other end in hand. Returns how many bytes it has received.
+    /// Waits until this peer has broken the connection, and returns the number of bytes received.
+    ///
+    /// The break may not have arrived yet: use it only without the other end at hand.
     ///
     /// # Errors
     ///
-    /// As [`wait_broken`](Peer::wait_broken).
+    /// The same as [`wait_broken`](Peer::wait_broken).
     pub fn wait_done(&self, timeout: Duration) -> Result<u64, WaitError> {
         if self.breaks.after().is_none() {
             return Err(WaitError::NeverBreaks);
@@ -317,19 +370,21 @@ impl Peer {
         }
     }
 
-    /// Waits until this peer has broken the connection and the break has arrived in the local
-    /// kernel, at the other end of the connection, which is `handle`. By poll(2): it takes no byte
-    /// and no error from the handle, so that the next write's answer is known.
+    /// Waits until the break has arrived at `handle`, the other end of the connection.
     ///
-    /// Of [`Break::StopReading`] nothing arrives: it returns when the peer has stopped.
+    /// After that, [the next write's result is known](super#what-the-next-write-reports). The wait
+    /// uses poll(2), which takes no byte and no error from the handle.
+    ///
+    /// [`Break::StopReading`] has nothing that arrives: the wait ends when the peer has stopped.
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`] when `timeout` is over; [`WaitError::Ended`] if the connection ended
-    /// before; [`WaitError::NeverBreaks`] for [`Break::Trickle`].
+    /// [`WaitError::TimedOut`] when `timeout` has passed; [`WaitError::Ended`] if the connection
+    /// ended before the break; [`WaitError::NeverBreaks`] for [`Break::Trickle`].
+    #[doc(alias("poll", "POLLHUP"))]
     pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
         let begun = Instant::now();
-        // Who has the handle has returned from `connect`.
+        // The caller has the handle, so `connect` has returned.
         self.shared.release();
         let received = self.wait_done(timeout)?;
         let left = timeout.saturating_sub(begun.elapsed());
@@ -353,7 +408,7 @@ impl Drop for Peer {
     }
 }
 
-/// An error once more: the first one stays where it is.
+/// Copies an error, since `io::Error` has no `clone`.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -361,7 +416,6 @@ fn copy(error: &io::Error) -> io::Error {
     }
 }
 
-/// Why a peer did not come to its break.
 enum End {
     Early,
     Error(io::Error),
@@ -376,19 +430,19 @@ impl From<io::Error> for End {
     }
 }
 
-/// How long a reset at byte 0 waits for the other side to return from `connect`, which may be told
-/// of it. No event tells that it has returned.
+/// How long a reset at byte 0 waits until the other side has returned from `connect`. An earlier
+/// reset may be reported by `connect`, and no event shows that `connect` has returned.
 const AT_ACCEPT: Duration = Duration::from_millis(50);
 
-/// All of a peer's life up to the break. What stays open after it is returned.
-fn live(
+/// Plays the script up to the break, and returns the connection if it stays open after that.
+fn play(
     source: Source,
     script: &Script,
-    line: &Line,
+    cancel: &Cancel,
     shared: &Shared,
 ) -> Result<Option<Connection>, End> {
     let (connection, is_accepted) = match source {
-        Source::Listener(listener) => (connection::accept(&listener, line)?, true),
+        Source::Listener(listener) => (connection::accept(&listener, cancel)?, true),
         Source::Connection(connection) => (connection, false),
     };
     let breaks = script.breaks;
@@ -396,28 +450,28 @@ fn live(
         connection.reset_on_close()?;
     }
     let has_fin = matches!(breaks, Break::FinThenReset(_));
-    let more = has_fin && script.is_one_breath() && !is_accepted;
-    let met = meet(&connection, script, more, line, shared)
-        .and_then(|()| Ok(connection.send(&script.answer, breaks.at_a_time(), line)?));
-    if met.is_err() && has_fin {
-        // It vanishes sooner than it was told, and in the same way.
+    let more = has_fin && script.breaks_with_greeting() && !is_accepted;
+    let exchanged = exchange(&connection, script, more, cancel, shared)
+        .and_then(|()| Ok(connection.send(&script.answer, breaks.at_a_time(), cancel)?));
+    if exchanged.is_err() && has_fin {
+        // It vanishes before its break, and in the same way.
         let _ = connection.shutdown_write();
     }
-    met?;
+    exchanged?;
     let resets_at_once = breaks.resets() && breaks.after() == Some(0);
     if resets_at_once && is_accepted && connection.is_tcp {
         drop(shared.wait_while(AT_ACCEPT, |state| !state.is_released));
     }
-    finish(connection, script, line)
+    finish(connection, script, cancel)
 }
 
-/// Sends the greeting and reads exactly as much as the break counts, both at once: the other side
-/// may not read before it has written. With `more` the greeting waits for the FIN behind it.
-fn meet(
+/// Sends the greeting and reads exactly the break's count, both at once: the other side may write
+/// before it reads. With `more`, the greeting waits for the FIN behind it.
+fn exchange(
     connection: &Connection,
     script: &Script,
     more: bool,
-    line: &Line,
+    cancel: &Cancel,
     shared: &Shared,
 ) -> Result<(), End> {
     let at_a_time = script.breaks.at_a_time();
@@ -425,25 +479,25 @@ fn meet(
     let mut left = script.breaks.after().unwrap_or(u64::MAX);
     let mut buf = vec![0; at_a_time.min(64 * 1024)];
     while left > 0 || !greeting.is_empty() {
-        let wishes = [left > 0, !greeting.is_empty()];
-        // A greeting that is not taken holds up no break.
+        let interests = [left > 0, !greeting.is_empty()];
+        // A greeting that is not read does not delay the break for ever.
         let stall = script.breaks.after().filter(|_| left == 0);
         let stall = stall.map(|_| Instant::now() + PATIENCE);
-        let Some([readable, writable]) = connection.wait_for(wishes, line, stall)? else {
+        let Some([readable, writable]) = connection.wait_for(interests, cancel, stall)? else {
             break;
         };
         if writable {
             match connection.try_write(&greeting[..greeting.len().min(at_a_time)], more) {
                 Ok(written) => greeting = &greeting[written..],
                 Err(error) if is_again(&error) => {}
-                // The other side is gone; what it had said can still be read.
+                // The other side is gone. Bytes that it sent before can still be read.
                 Err(_) => greeting = &[],
             }
         }
         if readable {
             let most = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             match connection.try_read(&mut buf[..most]) {
-                // It says what it has to say all the same.
+                // A peer that never breaks still sends its greeting.
                 Ok(0) if script.breaks.after().is_none() => left = 0,
                 Ok(0) => return Err(End::Early),
                 Ok(read) => {
@@ -458,29 +512,33 @@ fn meet(
     Ok(())
 }
 
-/// Breaks. What stays open is returned.
-fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option<Connection>, End> {
-    // An answer has to arrive, a greeting may.
+/// Breaks the connection, and returns it if it stays open.
+fn finish(
+    connection: Connection,
+    script: &Script,
+    cancel: &Cancel,
+) -> Result<Option<Connection>, End> {
+    // An answer must arrive, a greeting need not.
     let patience = script.answer.is_empty().then_some(PATIENCE);
-    let settle = || match connection.settle(patience, line)? {
+    let settle = || match connection.settle(patience, cancel)? {
         Settled::Gone => Err(End::Early),
         settled => Ok(settled),
     };
     match script.breaks {
-        // A greeting that has left is not waited for: a quick server would have answered.
+        // No wait for a greeting that has left: a quick server would answer in that time.
         Break::ResetAfter(_) => {
             if !script.answer.is_empty() || !connection.has_left() {
                 settle()?;
             }
         }
         Break::FinAfter(_) => {
-            // What comes behind the FIN draws a reset.
+            // First: bytes that arrive after the FIN draw a reset.
             settle()?;
             connection.close()?;
         }
         Break::CloseUnread(_) => {
             settle()?;
-            if !connection.wait_unread(line)? {
+            if !connection.wait_unread(cancel)? {
                 return Err(End::Early);
             }
         }
@@ -492,7 +550,7 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
             if !connection.has_left() && settle()? == Settled::Late {
                 return Err(End::Error(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "the other side does not read the greeting: the FIN stands behind that",
+                    "the other side does not read the greeting, so the FIN behind it cannot arrive",
                 )));
             }
         }
@@ -501,18 +559,16 @@ fn finish(connection: Connection, script: &Script, line: &Line) -> Result<Option
             return Ok(Some(connection));
         }
         Break::StopReading(_) => return Ok(Some(connection)),
-        // The other side has ended.
         Break::Trickle(_) => connection.close()?,
     }
     Ok(None)
 }
 
-/// What a peer does that is still there, until it is dropped.
-fn hold(connection: &Connection, breaks: Break, line: &Line) {
+/// Holds a connection that stays open until the peer is dropped.
+fn hold(connection: &Connection, breaks: Break, cancel: &Cancel) {
     let mut buf = [0; 4096];
     if matches!(breaks, Break::HalfClose(_)) {
-        while matches!(connection.read(&mut buf, line), Ok(1..)) {}
+        while matches!(connection.read(&mut buf, cancel), Ok(1..)) {}
     }
-    // Until the line hangs up.
-    let _ = io::Read::read(&mut &*line, &mut buf);
+    let _ = io::Read::read(&mut &*cancel, &mut buf);
 }

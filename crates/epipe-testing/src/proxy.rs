@@ -1,4 +1,4 @@
-//! A proxy that cuts connections at the byte it was told.
+//! A proxy that cuts connections at a byte.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -12,40 +12,49 @@ use socket2::{SockAddr, Socket};
 
 use super::broken::{Break, WaitError, wait_fin, wait_reset};
 use super::connection::{
-    self, Connection, Folder, LONGEST, Line, PATIENCE, SHORTEST, Settled, Worker, check, is_again,
+    self, Cancel, Connection, Directory, LONGEST, PATIENCE, SHORTEST, Settled, Worker, check,
+    is_again,
 };
-use crate::sys::{self, Ready, Wish};
+use crate::sys::{self, Interest, Ready};
 
-/// Where a [`Proxy`] cuts: each direction has its own [`Break`], which counts the bytes of that
-/// direction. The default passes everything on.
+/// Where a [`Proxy`] cuts. Each direction has its own [`Break`], which counts the bytes of that
+/// direction. The default passes on everything.
+///
+/// ```
+/// use epipe_testing::{Break, Cut};
+///
+/// // The request arrives slowly, and the answer ends after 100 bytes:
+/// let cut = Cut::to_server(Break::Trickle(1)).and_to_client(Break::FinAfter(100));
+/// assert_eq!(cut, Cut::to_client(Break::FinAfter(100)).and_to_server(Break::Trickle(1)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cut {
-    /// What happens to what the client sends.
+    /// The break of the direction from the client.
     pub to_server: Option<Break>,
-    /// What happens to what the server sends.
+    /// The break of the direction from the server.
     pub to_client: Option<Break>,
 }
 
 impl Cut {
-    /// Cuts what the client sends.
+    /// Cuts the direction from the client to the server.
     pub fn to_server(breaks: Break) -> Cut {
         Cut::default().and_to_server(breaks)
     }
 
-    /// Cuts what the server sends.
+    /// Cuts the direction from the server to the client.
     pub fn to_client(breaks: Break) -> Cut {
         Cut::default().and_to_client(breaks)
     }
 
-    /// Cuts what the client sends as well.
+    /// Also cuts the direction from the client to the server.
     #[must_use]
     pub fn and_to_server(mut self, breaks: Break) -> Cut {
         self.to_server = Some(breaks);
         self
     }
 
-    /// Cuts what the server sends as well.
+    /// Also cuts the direction from the server to the client.
     #[must_use]
     pub fn and_to_client(mut self, breaks: Break) -> Cut {
         self.to_client = Some(breaks);
@@ -58,18 +67,20 @@ impl Cut {
     }
 }
 
-/// What one connection through a [`Proxy`] has passed on.
+/// How much one connection through a [`Proxy`] has passed on, and whether it has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Passed {
-    /// How many bytes of the client's the server has received. (In its kernel: whether it has read
-    /// them nobody else knows.) While the connection lives, what is under way is counted.
+    /// The number of bytes that the server has received from the client.
+    ///
+    /// This is what has arrived in the server's kernel; the server may not have read it. While the
+    /// connection lives, bytes that are under way are included.
     pub to_server: u64,
-    /// How many bytes of the server's the client has received.
+    /// The number of bytes that the client has received from the server. Counted in the same way.
     pub to_client: u64,
-    /// The proxy has cut it.
+    /// The proxy has cut the connection.
     pub cut: bool,
-    /// It has ended, by a cut or by itself.
+    /// The connection has ended, with or without a cut.
     pub ended: bool,
 }
 
@@ -79,30 +90,15 @@ impl Passed {
     }
 }
 
-/// Stands between any client and any server on loopback, and cuts their connections at the byte it
-/// was told, without their knowing.
-///
-/// Each connection is treated alike, and on its own. Exactly so many bytes as the cut counts are
-/// passed on, and have arrived (where the system tells: Linux), before it breaks *both* sides. A
-/// reset follows the receiver's last byte at once; with `FinThenReset` the FIN comes in between:
-///
-/// | [`Break`] of a direction | its sender sees | its receiver sees |
-/// |---|---|---|
-/// | `ResetAfter`, `FinThenReset` | the same as from a [`Peer`](super::Peer) | n bytes, and the same |
-/// | `FinAfter` | the same | n bytes, then the end: also of what the other direction had to say |
-/// | `CloseUnread` | a reset | n bytes, then the end |
-/// | `HalfClose` | nothing: what it sends is thrown away | n bytes, then the end; it can still send |
-/// | `StopReading` | its buffers fill | n bytes, then nothing |
-/// | `Trickle` | its buffers fill now and then | all, a few at a time |
-///
-/// A connection that ends by itself is passed on as well: a FIN as a FIN, a reset as a reset.
+/// Stands between a client and a server on loopback, and cuts their connections at a byte. Neither
+/// program needs a change.
 ///
 /// ```
 /// use std::io::Read;
 /// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
 ///
-/// use epipe_testing::{Break, Cut, Proxy};
+/// use epipe_testing::{Break, Cut, Passed, Proxy};
 ///
 /// let server = TcpListener::bind("127.0.0.1:0")?;
 /// let cut = Cut::to_client(Break::FinAfter(4));
@@ -111,19 +107,57 @@ impl Passed {
 /// let mut client = TcpStream::connect(proxy.address().unwrap())?;
 /// std::io::Write::write_all(&mut server.accept()?.0, b"truncated")?;
 /// let mut answer = Vec::new();
-/// client.read_to_end(&mut answer)?; // plain TCP cannot tell this end from an orderly one
+/// client.read_to_end(&mut answer)?; // over plain TCP this looks like an orderly end
 /// assert_eq!(answer, b"trun");
-/// assert_eq!(proxy.wait_ended(0, Duration::from_secs(5))?.to_client, 4);
+/// proxy.wait_broken(&client, Duration::from_secs(5))?;
+/// let passed: Passed = proxy.wait_ended(0, Duration::from_secs(5))?;
+/// assert!(passed.cut && passed.to_client == 4);
+/// assert_eq!(proxy.connections(), [passed]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Each connection is cut in the same way and independently of the others. The proxy passes on
+/// exactly the cut's count of bytes, and waits until they have arrived (where the system reports
+/// that: Linux). Then it breaks *both* sides. A reset follows the receiver's last byte at once;
+/// with `FinThenReset` the FIN comes in between:
+///
+/// | [`Break`] of a direction | its sender sees | its receiver sees |
+/// |---|---|---|
+/// | `ResetAfter`, `FinThenReset` | the same as from a [`Peer`] | n bytes, then the same |
+/// | `FinAfter` | the same as from a [`Peer`] | n bytes, then the end of both directions |
+/// | `CloseUnread` | a reset | n bytes, then the end |
+/// | `HalfClose` | nothing: its bytes are discarded | n bytes, then the end; it can still send |
+/// | `StopReading` | its buffers fill | n bytes, then nothing |
+/// | `Trickle` | its buffers fill now and then | all bytes, a few at a time |
+///
+/// The proxy also passes on an end without a cut: a FIN as a FIN, a reset as a reset.
+///
+/// Unix sockets:
+///
+/// ```
+/// use std::os::unix::net::{UnixListener, UnixStream};
+///
+/// use epipe_testing::{Break, Cut, Proxy};
+///
+/// # let path = std::env::temp_dir().join(format!("epipe-proxied-{}", std::process::id()));
+/// # let _ = std::fs::remove_file(&path);
+/// let server = UnixListener::bind(&path)?;
+/// let proxy = Proxy::listen_unix(&path, Cut::to_server(Break::ResetAfter(0)))?;
+/// let client = UnixStream::connect(proxy.path().unwrap())?;
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// [`Peer`]: super::Peer
+#[doc(alias("man-in-the-middle", "RST", "ECONNRESET"))]
 #[derive(Debug)]
 pub struct Proxy {
     address: SockAddr,
     cut: Cut,
     shared: Arc<Shared>,
-    // In this order: the threads end, the folder goes.
+    // In this order: the threads end before the directory is removed.
     _worker: Worker,
-    _folder: Option<Folder>,
+    _directory: Option<Directory>,
 }
 
 #[derive(Debug, Default)]
@@ -137,9 +171,9 @@ impl Shared {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, number: usize, passed: Passed) {
+    fn report(&self, number: usize, passed: Passed) {
         self.connections()[number] = passed;
-        // Nothing else is waited for, and to wake a thread takes time in which a server answers.
+        // No wait needs other changes, and to wake a thread takes time in which a server answers.
         if passed.cut || passed.ended {
             self.changed.notify_all();
         }
@@ -147,86 +181,92 @@ impl Shared {
 }
 
 impl Proxy {
-    /// Listens on a free TCP port of loopback, of the server's own family, and passes on to
-    /// `server`.
+    /// Listens on a free TCP port of loopback, and passes connections on to `server`.
+    ///
+    /// The port has the server's address family. [`address`](Proxy::address) returns it.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a server that is not on loopback; those of `socket`, `bind` and `listen`.
+    /// `InvalidInput` for a server that is not on loopback; the errors of `socket`, `bind` and
+    /// `listen`.
     pub fn listen(server: impl ToSocketAddrs, cut: Cut) -> io::Result<Proxy> {
         let servers = connection::on_loopback(server)?;
         let address = connection::any_port(servers[0].domain());
         Proxy::begin(&address, servers, None, cut)
     }
 
-    /// Listens on a Unix stream socket in a folder of its own, and passes on to the server at
-    /// `path`.
+    /// Listens on a Unix stream socket in a temporary directory, and passes connections on to the
+    /// server at `path`. [`path`](Proxy::path) returns its own path.
     ///
     /// # Errors
     ///
-    /// Those of `mkdir`, `socket`, `bind` and `listen`; a path that is too long.
+    /// `InvalidInput` for a path that is too long; the errors of `mkdir`, `socket`, `bind` and
+    /// `listen`.
+    #[doc(alias = "AF_UNIX")]
     pub fn listen_unix(path: impl AsRef<Path>, cut: Cut) -> io::Result<Proxy> {
         let servers = vec![SockAddr::unix(path)?];
-        let folder = Folder::new()?;
-        let address = SockAddr::unix(folder.path().join("socket"))?;
-        Proxy::begin(&address, servers, Some(folder), cut)
+        let directory = Directory::new()?;
+        let address = SockAddr::unix(directory.path().join("socket"))?;
+        Proxy::begin(&address, servers, Some(directory), cut)
     }
 
     fn begin(
         address: &SockAddr,
         servers: Vec<SockAddr>,
-        folder: Option<Folder>,
+        directory: Option<Directory>,
         cut: Cut,
     ) -> io::Result<Proxy> {
         let listener = connection::listen(address, cut.is_slow())?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
-        let worker = Worker::start("epipe proxy", move |line| {
-            serve(&listener, &servers, cut, &line, &its);
+        let worker = Worker::start("epipe proxy", move |cancel| {
+            serve(&listener, &servers, cut, &cancel, &its);
         })?;
-        Ok(Proxy { address, cut, shared, _worker: worker, _folder: folder })
+        Ok(Proxy { address, cut, shared, _worker: worker, _directory: directory })
     }
 
-    /// Where the client connects to. `None` on a Unix socket.
+    /// Returns the address for the client to connect to. `None` for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address.as_socket()
     }
 
-    /// The Unix socket that the client connects to.
+    /// Returns the path of the Unix socket for the client to connect to. `None` over TCP.
     pub fn path(&self) -> Option<&Path> {
         self.address.as_pathname()
     }
 
-    /// All connections so far, in the order in which they came.
+    /// Returns all connections so far, in the order in which they came.
     pub fn connections(&self) -> Vec<Passed> {
         self.shared.connections().clone()
     }
 
-    /// Waits until the connection of this number, from 0, has ended on both sides, by a cut or by
-    /// itself; returns what was passed on. (After [`Break::StopReading`] the FIN of the side that
-    /// is read no more is not seen, as nothing behind the byte is.)
+    /// Waits until the connection of this number has ended on both sides, with or without a cut.
+    /// The first is 0. Returns how much was passed on.
+    ///
+    /// After [`Break::StopReading`], the proxy does not see the FIN of the side that it no longer
+    /// reads.
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`] when `timeout` is over.
+    /// [`WaitError::TimedOut`] when `timeout` has passed.
     pub fn wait_ended(&self, number: usize, timeout: Duration) -> Result<Passed, WaitError> {
         let is_it = |connections: &[Passed]| connections.get(number).copied();
         self.wait(timeout, is_it, |passed| passed.ended)
     }
 
-    /// Waits until a connection has been cut and the break has arrived in the local kernel at
-    /// `handle`, the client's or the server's. By poll(2): it takes no byte and no error from the
-    /// handle.
+    /// Waits until a connection has been cut and the break has arrived at `handle`, the client's or
+    /// the server's.
     ///
-    /// Which side sees what stands in the table above; [`Break::StopReading`] has nothing that
-    /// arrives.
+    /// Like [`Peer::wait_broken`](super::Peer::wait_broken). The table above shows what each side
+    /// sees.
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`] when `timeout` is over, also if all connections have ended uncut
-    /// (for another may come; [`wait_ended`](Proxy::wait_ended) tells of those);
-    /// [`WaitError::NeverBreaks`] if nothing is to be cut.
+    /// * [`WaitError::TimedOut`] when `timeout` has passed, even if all connections have ended
+    ///   without a cut: another may come. [`wait_ended`](Proxy::wait_ended) returns then.
+    /// * [`WaitError::NeverBreaks`] if the [`Cut`] has no break.
+    #[doc(alias("poll", "POLLHUP"))]
     pub fn wait_broken(&self, handle: &impl AsFd, timeout: Duration) -> Result<(), WaitError> {
         let begun = Instant::now();
         let breaks = [self.cut.to_server, self.cut.to_client];
@@ -241,7 +281,7 @@ impl Proxy {
         let left = timeout.saturating_sub(begun.elapsed());
         let resets = |b: &Break| matches!(b, Break::ResetAfter(_) | Break::FinThenReset(_));
         let stops = |b: &Break| matches!(b, Break::StopReading(_));
-        // Of two, either may have come.
+        // If both directions break, either break may have come.
         if breaks.iter().flatten().all(resets) {
             wait_reset(handle, left)
         } else if breaks.iter().flatten().all(stops) {
@@ -255,7 +295,7 @@ impl Proxy {
         })
     }
 
-    /// Waits until what is true of a connection.
+    /// Waits until `what` is true of the connection that `find` returns.
     fn wait(
         &self,
         timeout: Duration,
@@ -276,7 +316,7 @@ impl Proxy {
         Err(WaitError::TimedOut { received: self.counted(found) })
     }
 
-    /// What has come in the direction that breaks.
+    /// The number of bytes received in the direction that breaks.
     fn counted(&self, passed: Passed) -> u64 {
         let breaks = [self.cut.to_server, self.cut.to_client].map(|b| b.is_some());
         match breaks {
@@ -287,14 +327,14 @@ impl Proxy {
     }
 }
 
-/// Accepts until the line hangs up; each connection has a thread.
-fn serve(listener: &Socket, servers: &[SockAddr], cut: Cut, line: &Line, shared: &Shared) {
+/// Accepts until cancelled. Each connection has a thread.
+fn serve(listener: &Socket, servers: &[SockAddr], cut: Cut, cancel: &Cancel, shared: &Shared) {
     thread::scope(|threads| {
         loop {
-            let client = match connection::accept(listener, line) {
+            let client = match connection::accept(listener, cancel) {
                 Ok(client) => client,
-                Err(_) if is_called_off(line, ACCEPT_AGAIN) => break,
-                // For want of descriptors, say: later there may be some.
+                Err(_) if is_cancelled(cancel, ACCEPT_AGAIN) => break,
+                // For example, no descriptor was free: one may be free later.
                 Err(_) => continue,
             };
             let number = {
@@ -302,14 +342,14 @@ fn serve(listener: &Socket, servers: &[SockAddr], cut: Cut, line: &Line, shared:
                 connections.push(Passed::default());
                 connections.len() - 1
             };
-            let tell = move |passed| shared.tell(number, passed);
+            let report = move |passed| shared.report(number, passed);
             let name = format!("epipe proxy {number}");
             let spawned = thread::Builder::new()
                 .name(name)
-                .spawn_scoped(threads, move || pass_on(client, servers, cut, line, tell));
+                .spawn_scoped(threads, move || pass_on(client, servers, cut, cancel, report));
             if spawned.is_err() {
-                // No thread for it: dropped, and so closed.
-                tell(Passed::of_nothing());
+                // No thread could start: the connection was dropped, and so closed.
+                report(Passed::of_nothing());
             }
         }
     });
@@ -317,33 +357,37 @@ fn serve(listener: &Socket, servers: &[SockAddr], cut: Cut, line: &Line, shared:
 
 const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 
-/// Whether the line hangs up, now or within some time.
-fn is_called_off(line: &Line, within: Duration) -> bool {
-    let watched = [(line.as_fd(), Wish::Read)];
-    !sys::poll(watched, Some(Instant::now() + within)).is_ok_and(|[line]| check(line).is_ok())
+/// Whether the proxy is cancelled, now or within this time.
+fn is_cancelled(cancel: &Cancel, within: Duration) -> bool {
+    let watched = [(cancel.as_fd(), Interest::Read)];
+    !sys::poll(watched, Some(Instant::now() + within)).is_ok_and(|[cancel]| check(cancel).is_ok())
 }
 
-/// One connection's life.
-fn pass_on(client: Connection, servers: &[SockAddr], cut: Cut, line: &Line, tell: impl Fn(Passed)) {
-    let Ok(server) = Connection::connect(servers, cut.is_slow(), false, line) else {
+fn pass_on(
+    client: Connection,
+    servers: &[SockAddr],
+    cut: Cut,
+    cancel: &Cancel,
+    report: impl Fn(Passed),
+) {
+    let Ok(server) = Connection::connect(servers, cut.is_slow(), false, cancel) else {
         // The server cannot be reached: the client sees a reset.
         let _ = client.reset_on_close();
-        return tell(Passed::of_nothing());
+        return report(Passed::of_nothing());
     };
     let mut between = Between {
         client,
         server,
-        from_client: Way::new(cut.to_server),
-        from_server: Way::new(cut.to_client),
+        from_client: Direction::new(cut.to_server),
+        from_server: Direction::new(cut.to_client),
         cut: false,
     };
-    // An error is the line's, whose owner is gone, or one of a connection that is: both are
+    // After an error the proxy was dropped, or one connection is gone: both connections are
     // dropped.
-    let outcome = between.run(line, &tell).unwrap_or(Outcome::Gone);
-    between.end(outcome, line, tell);
+    let outcome = between.run(cancel, &report).unwrap_or(Outcome::Gone);
+    between.end(outcome, cancel, report);
 }
 
-/// The two sides of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Client,
@@ -352,61 +396,56 @@ enum Side {
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
-/// Both connections, and both directions between them.
+/// Both connections of the proxy, and both directions between them.
 struct Between {
     client: Connection,
     server: Connection,
-    from_client: Way,
-    from_server: Way,
-    /// One direction is broken already.
+    from_client: Direction,
+    from_server: Direction,
+    /// One direction is already broken.
     cut: bool,
 }
 
-/// One direction.
-struct Way {
+struct Direction {
     breaks: Option<Break>,
-    /// Read, and not yet written. While there is some, no more is read.
+    /// Bytes read and not yet written. Until it is empty, no more are read.
     pending: Vec<u8>,
-    /// Written.
     passed: u64,
-    state: WayState,
+    state: DirectionState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum WayState {
+enum DirectionState {
     Open,
     /// The sender's FIN was passed on.
     Ended,
-    /// The receiver has had its FIN; what comes is thrown away.
-    ThrowsAway,
-    /// It is read no more.
+    /// The receiver has had its FIN. Later bytes are discarded.
+    Discards,
+    /// The proxy no longer reads it.
     Stopped,
-    /// It breaks when there is a byte more, which is not read.
+    /// It breaks at the next byte, which is not read.
     AwaitsUnread,
-    /// It breaks when all that was passed on has arrived. Meanwhile the other direction goes on:
-    /// the receiver may not read before it has written. With a reset it breaks at once if all has
-    /// left.
+    /// It breaks when all bytes passed on have arrived. With a reset, it breaks when all have left.
+    ///
+    /// Meanwhile the other direction goes on: the receiver may write before it reads.
     Due,
-    /// The receiver is gone. What it had said before is passed on; then the sender is told.
+    /// The receiver is gone. The bytes that it sent are passed on, then the sender sees a reset.
     Refused,
 }
 
-/// How it ended.
 enum Outcome {
-    /// Both sides have said FIN.
     Ended,
-    /// One side is gone: so is the other.
+    /// One side is gone, so the other must go too.
     Gone,
     /// The direction from this side was cut.
     Cut(Break, Side),
 }
 
-impl Way {
-    fn new(breaks: Option<Break>) -> Way {
-        Way { breaks, pending: Vec::new(), passed: 0, state: WayState::Open }
+impl Direction {
+    fn new(breaks: Option<Break>) -> Direction {
+        Direction { breaks, pending: Vec::new(), passed: 0, state: DirectionState::Open }
     }
 
-    /// How many bytes may be read now.
     fn room(&self) -> usize {
         const CHUNK: usize = 64 * 1024;
         let Some(breaks) = self.breaks else {
@@ -416,50 +455,50 @@ impl Way {
         CHUNK.min(breaks.at_a_time()).min(usize::try_from(left).unwrap_or(CHUNK))
     }
 
-    /// Whether a FIN and a reset follow what is pending.
+    /// Whether a FIN and a reset follow the pending bytes.
     fn is_last(&self) -> bool {
         let all = self.passed + self.pending.len() as u64;
         matches!(self.breaks, Some(Break::FinThenReset(n)) if n == all)
     }
 
-    fn sender_wish(&self, sender: &Connection) -> Wish {
+    fn sender_interest(&self, sender: &Connection) -> Interest {
         match self.state {
-            WayState::Open if self.pending.is_empty() => Wish::Read,
-            WayState::ThrowsAway | WayState::AwaitsUnread => Wish::Read,
-            WayState::Open | WayState::Due => Wish::Nothing,
-            // Both have said FIN: poll would tell of it all the time.
-            WayState::Ended if sender.fin_sent() => Wish::Nothing,
-            // It is read no more, but may vanish.
-            WayState::Ended | WayState::Stopped | WayState::Refused => Wish::End,
+            DirectionState::Open if self.pending.is_empty() => Interest::Read,
+            DirectionState::Discards | DirectionState::AwaitsUnread => Interest::Read,
+            DirectionState::Open | DirectionState::Due => Interest::Nothing,
+            // After two FINs, poll would report a hang-up all the time.
+            DirectionState::Ended if sender.fin_sent() => Interest::Nothing,
+            // No more reads, but the sender may vanish.
+            DirectionState::Ended | DirectionState::Stopped | DirectionState::Refused => {
+                Interest::End
+            }
         }
     }
 
-    fn receiver_wish(&self) -> Wish {
-        if self.pending.is_empty() { Wish::Nothing } else { Wish::Write }
+    fn receiver_interest(&self) -> Interest {
+        if self.pending.is_empty() { Interest::Nothing } else { Interest::Write }
     }
 
     fn is_over(&self) -> bool {
-        self.state == WayState::Ended
+        self.state == DirectionState::Ended
     }
 
-    /// Nothing of it will be passed on any more.
+    /// No more bytes will be passed on.
     fn is_done(&self) -> bool {
-        use WayState::{AwaitsUnread, Due, Open};
+        use DirectionState::{AwaitsUnread, Due, Open};
         self.pending.is_empty() && !matches!(self.state, Open | AwaitsUnread | Due)
     }
 }
 
 impl Between {
-    /// The direction from this side: its sender, its receiver, its state.
-    fn way(&mut self, from: Side) -> (&Connection, &Connection, &mut Way) {
+    fn direction(&mut self, from: Side) -> (&Connection, &Connection, &mut Direction) {
         match from {
             Side::Client => (&self.client, &self.server, &mut self.from_client),
             Side::Server => (&self.server, &self.client, &mut self.from_server),
         }
     }
 
-    /// Passes on until it ends.
-    fn run(&mut self, line: &Line, tell: impl Fn(Passed)) -> io::Result<Outcome> {
+    fn run(&mut self, cancel: &Cancel, report: impl Fn(Passed)) -> io::Result<Outcome> {
         let mut pause = SHORTEST;
         loop {
             for side in SIDES {
@@ -467,20 +506,20 @@ impl Between {
                     return Ok(outcome);
                 }
             }
-            let ways = [&self.from_client, &self.from_server];
-            if ways.iter().all(|way| way.is_over()) {
+            let directions = [&self.from_client, &self.from_server];
+            if directions.iter().all(|direction| direction.is_over()) {
                 return Ok(Outcome::Ended);
             }
-            if self.is_refused() && ways.iter().all(|way| way.is_done()) {
+            if self.is_refused() && directions.iter().all(|direction| direction.is_done()) {
                 return Ok(Outcome::Gone);
             }
-            tell(Passed {
+            report(Passed {
                 to_server: self.from_client.passed,
                 to_client: self.from_server.passed,
                 cut: self.cut,
                 ended: false,
             });
-            let ready = self.watch(pause, line)?;
+            let ready = self.watch(pause, cancel)?;
             pause = if self.is_due() { (pause * 2).min(LONGEST) } else { SHORTEST };
             for (side, ready) in SIDES.into_iter().zip(ready) {
                 if let Some(outcome) = self.step(side, ready)? {
@@ -490,111 +529,108 @@ impl Between {
         }
     }
 
-    /// One side is gone.
     fn is_refused(&self) -> bool {
-        self.has(WayState::Refused)
+        self.has(DirectionState::Refused)
     }
 
-    /// A cut waits until its bytes have arrived.
     fn is_due(&self) -> bool {
-        self.has(WayState::Due)
+        self.has(DirectionState::Due)
     }
 
-    /// One direction is in this state.
-    fn has(&self, state: WayState) -> bool {
+    fn has(&self, state: DirectionState) -> bool {
         self.from_client.state == state || self.from_server.state == state
     }
 
-    /// Breaks of one direction alone are made here, the others by `end`.
+    /// Makes a break that leaves the other direction open. `end` makes all others.
     fn break_if_due(&mut self, from: Side) -> io::Result<Option<Outcome>> {
-        let (_, receiver, way) = self.way(from);
-        let Some(breaks) = way.breaks else {
+        let (_, receiver, direction) = self.direction(from);
+        let Some(breaks) = direction.breaks else {
             return Ok(None);
         };
-        if way.state == WayState::Open && breaks.after() == Some(way.passed) {
-            way.state = match breaks {
+        if direction.state == DirectionState::Open && breaks.after() == Some(direction.passed) {
+            direction.state = match breaks {
                 Break::HalfClose(_) => {
                     receiver.shutdown_write()?;
-                    WayState::ThrowsAway
+                    DirectionState::Discards
                 }
-                Break::StopReading(_) => WayState::Stopped,
-                Break::CloseUnread(_) => WayState::AwaitsUnread,
-                _ => WayState::Due,
+                Break::StopReading(_) => DirectionState::Stopped,
+                Break::CloseUnread(_) => DirectionState::AwaitsUnread,
+                _ => DirectionState::Due,
             };
             if breaks.resets() {
                 receiver.reset_on_close()?;
                 if let Break::FinThenReset(_) = breaks {
                     receiver.shutdown_write()?;
                 }
-                // What has left is not waited for: a quick receiver would have answered.
+                // No wait for bytes that have left: a quick receiver would answer in that time.
                 if receiver.has_left() {
                     return Ok(Some(Outcome::Cut(breaks, from)));
                 }
             }
         }
-        let has_arrived = way.state == WayState::Due && receiver.is_settled();
-        let is_broken = matches!(way.state, WayState::ThrowsAway | WayState::Stopped);
+        let has_arrived = direction.state == DirectionState::Due && receiver.is_settled();
+        let is_broken =
+            matches!(direction.state, DirectionState::Discards | DirectionState::Stopped);
         self.cut |= is_broken;
         Ok(has_arrived.then_some(Outcome::Cut(breaks, from)))
     }
 
-    /// Waits until something can be done, or it is time to look whether a cut's bytes have arrived;
-    /// tells of each direction its sender and its receiver.
-    fn watch(&self, pause: Duration, line: &Line) -> io::Result<[[Ready; 2]; 2]> {
+    /// Waits until a socket is ready, or until the next check whether a cut's bytes have arrived.
+    /// Returns for each direction the state of its sender and of its receiver.
+    fn watch(&self, pause: Duration, cancel: &Cancel) -> io::Result<[[Ready; 2]; 2]> {
         let (client, server) = (self.client.as_fd(), self.server.as_fd());
         let watched = [
-            (client, self.from_client.sender_wish(&self.client)),
-            (server, self.from_client.receiver_wish()),
-            (server, self.from_server.sender_wish(&self.server)),
-            (client, self.from_server.receiver_wish()),
-            (line.as_fd(), Wish::Read),
+            (client, self.from_client.sender_interest(&self.client)),
+            (server, self.from_client.receiver_interest()),
+            (server, self.from_server.sender_interest(&self.server)),
+            (client, self.from_server.receiver_interest()),
+            (cancel.as_fd(), Interest::Read),
         ];
         let again = self.is_due().then(|| Instant::now() + pause);
-        let [a, b, c, d, called_off] = sys::poll(watched, again)?;
-        check(called_off)?;
+        let [a, b, c, d, cancelled] = sys::poll(watched, again)?;
+        check(cancelled)?;
         Ok([[a, b], [c, d]])
     }
 
-    /// One read and one write of one direction, as far as they can be made.
+    /// Makes one read and one write of one direction, if they are possible.
     fn step(&mut self, from: Side, ready: [Ready; 2]) -> io::Result<Option<Outcome>> {
         let is_refused = self.is_refused();
-        let (sender, receiver, way) = self.way(from);
+        let (sender, receiver, direction) = self.direction(from);
         let [from_sender, to_receiver] = ready;
         if from_sender.readable() || from_sender.gone() {
-            match way.state {
-                WayState::Ended | WayState::Stopped | WayState::Refused => {
+            match direction.state {
+                DirectionState::Ended | DirectionState::Stopped | DirectionState::Refused => {
                     return Ok(Some(Outcome::Gone));
                 }
-                // It is not watched.
-                WayState::Due => {}
-                WayState::AwaitsUnread => {
+                DirectionState::Due => {}
+                DirectionState::AwaitsUnread => {
                     if sender.has_unread()? {
-                        way.state = WayState::Due;
+                        direction.state = DirectionState::Due;
                     } else {
-                        // It has ended without one more, and breaks no more.
-                        way.state = WayState::Open;
-                        way.breaks = None;
+                        // The sender ended without another byte: no break.
+                        direction.state = DirectionState::Open;
+                        direction.breaks = None;
                     }
                 }
-                WayState::ThrowsAway => {
-                    let mut thrown_away = [0; 4096];
-                    match sender.try_read(&mut thrown_away) {
-                        Ok(0) => way.state = WayState::Ended,
+                DirectionState::Discards => {
+                    let mut discarded = [0; 4096];
+                    match sender.try_read(&mut discarded) {
+                        Ok(0) => direction.state = DirectionState::Ended,
                         Err(error) if !is_again(&error) => return Ok(Some(Outcome::Gone)),
                         _ => {}
                     }
                 }
-                WayState::Open => {
-                    way.pending.resize(way.room(), 0);
-                    let read = sender.try_read(&mut way.pending);
-                    way.pending.truncate(*read.as_ref().unwrap_or(&0));
+                DirectionState::Open => {
+                    direction.pending.resize(direction.room(), 0);
+                    let read = sender.try_read(&mut direction.pending);
+                    direction.pending.truncate(*read.as_ref().unwrap_or(&0));
                     match read {
                         Ok(0) => {
-                            // Who is about to see a reset sees no FIN before.
+                            // A receiver that is about to see a reset sees no FIN before.
                             if !is_refused {
                                 receiver.shutdown_write()?;
                             }
-                            way.state = WayState::Ended;
+                            direction.state = DirectionState::Ended;
                         }
                         Err(error) if !is_again(&error) => return Ok(Some(Outcome::Gone)),
                         _ => {}
@@ -602,25 +638,25 @@ impl Between {
                 }
             }
         }
-        if !way.pending.is_empty() || to_receiver.gone() {
-            match receiver.try_write(&way.pending, way.is_last()) {
+        if !direction.pending.is_empty() || to_receiver.gone() {
+            match receiver.try_write(&direction.pending, direction.is_last()) {
                 Ok(written) => {
-                    way.pending.drain(..written);
-                    way.passed += written as u64;
+                    direction.pending.drain(..written);
+                    direction.passed += written as u64;
                 }
                 Err(error) if is_again(&error) => {}
                 Err(_) => {
-                    way.pending.clear();
-                    way.state = WayState::Refused;
+                    direction.pending.clear();
+                    direction.state = DirectionState::Refused;
                 }
             }
         }
         Ok(None)
     }
 
-    /// Ends both connections. What was passed on has arrived before.
-    fn end(self, mut outcome: Outcome, line: &Line, tell: impl Fn(Passed)) {
-        // A cut's bytes have to arrive, and what ends by itself. What else is on its way may.
+    /// Ends both connections, after the bytes passed on have arrived.
+    fn end(self, mut outcome: Outcome, cancel: &Cancel, report: impl Fn(Passed)) {
+        // A cut's bytes must arrive, and all bytes of an orderly end. Others need not.
         let (to_client, to_server) = match outcome {
             Outcome::Ended => (None, None),
             Outcome::Cut(_, Side::Client) => (Some(PATIENCE), None),
@@ -630,12 +666,12 @@ impl Between {
         let resets = matches!(outcome, Outcome::Cut(breaks, _) if breaks.resets());
         let has_left = |side: &Connection| resets && side.has_left();
         let settle = |side: &Connection, patience| {
-            if has_left(side) { Ok(Settled::Arrived) } else { side.settle(patience, line) }
+            if has_left(side) { Ok(Settled::Arrived) } else { side.settle(patience, cancel) }
         };
-        // Errors here are the line's.
+        // An error here means that the proxy was dropped.
         let client = settle(&self.client, to_client);
         let server = settle(&self.server, to_server);
-        // Whose receiver is gone before is not cut.
+        // If the receiver is gone before that, the connection was not cut.
         let receiver = match outcome {
             Outcome::Cut(_, Side::Client) => server,
             Outcome::Cut(_, Side::Server) => client,
@@ -644,9 +680,9 @@ impl Between {
         if !matches!(receiver, Ok(Settled::Arrived)) {
             outcome = Outcome::Gone;
         }
-        let arrived = |way: &Way, receiver: &Connection| {
+        let arrived = |direction: &Direction, receiver: &Connection| {
             let under_way = if has_left(receiver) { 0 } else { receiver.under_way() };
-            way.passed.saturating_sub(under_way as u64)
+            direction.passed.saturating_sub(under_way as u64)
         };
         let mut passed = Passed {
             to_server: arrived(&self.from_client, &self.server),
@@ -654,9 +690,9 @@ impl Between {
             cut: self.cut,
             ended: false,
         };
-        // Who sees the end has been counted.
-        tell(passed);
-        // Errors here are those of connections that are gone already.
+        // First: when a side sees the end, the count is already reported.
+        report(passed);
+        // Errors here are of connections that are already gone.
         match outcome {
             Outcome::Ended => drop((self.client, self.server)),
             Outcome::Gone => {
@@ -672,18 +708,18 @@ impl Between {
             }
         }
         passed.ended = true;
-        tell(passed);
+        report(passed);
     }
 }
 
-/// Breaks both sides; `sender` is the one whose bytes were counted.
+/// Breaks both sides. `sender` is the one whose bytes were counted.
 fn cut(breaks: Break, sender: Connection, receiver: Connection) -> io::Result<()> {
     match breaks {
         Break::FinAfter(_) => {
             receiver.close()?;
             sender.close()
         }
-        // Of the sender something is unread.
+        // The sender has an unread byte: its close resets.
         Break::CloseUnread(_) => receiver.close(),
         // The receiver has had its FIN, if there is one.
         _ => {

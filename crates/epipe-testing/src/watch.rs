@@ -1,4 +1,4 @@
-//! Who raises SIGPIPE in this process.
+//! Records which calls raise SIGPIPE in this process.
 
 use std::fmt;
 use std::io;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use super::blame;
 use crate::sys::{Recorder, Recording};
 
-/// Finds calls that nothing protects, without dying of them: while it lives, a SIGPIPE of this
-/// process is recorded with its thread and its stack.
+/// Finds the unprotected calls of a program. While it lives, it records each SIGPIPE of this
+/// process with its thread and its stack, and none of them kills.
 ///
-/// The writing call still returns `EPIPE`, as if the signal were ignored. If there was a handler,
-/// it is called after the recording; the default action and an ignored signal stand aside until the
-/// watch is dropped, and then are put back.
+/// The writing call returns `EPIPE`, as if the signal were ignored. An existing handler is called
+/// after the recording. `SIG_DFL` and `SIG_IGN` are replaced, and restored when the watch is
+/// dropped.
 ///
 /// ```
 /// use std::io::Write;
@@ -25,48 +25,60 @@ use crate::sys::{Recorder, Recording};
 /// let watch = Watch::begin()?;
 /// writer.write_all(b"lost").unwrap_err(); // std's pipe
 /// let events = watch.events();
-/// assert_eq!(events.len(), 1);
+/// assert_eq!((events.len(), watch.missed()), (1, 0));
 /// println!("{}", events[0]); // file and line of each caller
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Limits
 ///
-/// * It sees what is *raised*. Where SIGPIPE is blocked, as under epipe's `sigpipe::guard`, nothing
-///   comes; and calls that epipe protects raise nothing.
-/// * It is the process's: it sees the SIGPIPEs of all threads, also of tests that run beside this
-///   one. There is one at a time. Give a test that watches a process of its own
+/// * It sees only signals that are *raised*. Where SIGPIPE is blocked, as under epipe's
+///   `sigpipe::guard`, it sees nothing. Calls that epipe protects raise nothing.
+/// * It sees the signals of all threads in the process, also of tests that run at the same time. A
+///   process can have one `Watch` at a time. Run a test that watches in a process of its own
 ///   ([`fate_of`](super::fate_of), nextest).
-/// * 128 signals are kept, the others counted ([`missed`](Watch::missed)); of a stack the innermost
-///   64 frames.
-/// * The unwinder must pass the signal's own frame. LLVM's, which static musl programs on x86-64
-///   hold, does not: there an event tells its thread alone.
-/// * The stack is walked by unwind tables. C code without them (32-bit ARM,
-///   `-fno-asynchronous-unwind-tables`) ends it. Files and lines need debug information, which
-///   release builds lack by default (`debug = "line-tables-only"` in the profile is enough; a
-///   function's name is then without its path).
-/// * Where SIGPIPE goes to the process (Apple, NetBSD) another thread may take it: then thread and
-///   stack are that one's. There, epipe's guard is a handler too: what it suppresses is recorded.
-///   End the two in the reverse order in which they began.
-/// * Code that installs a handler of its own meanwhile takes over, and keeps it when the watch is
-///   dropped. One that goes on calling the handler which it had found must be gone before the next
-///   `Watch`.
-#[must_use = "it watches until it is dropped"]
+/// * It keeps 128 signals and counts the others ([`missed`](Watch::missed)). It keeps the innermost
+///   64 frames of each stack.
+/// * The unwinder must pass the signal's own frame. LLVM's unwinder does not. Static musl programs
+///   on x86-64 contain that one: their events report only the thread.
+/// * The unwinder needs unwind tables. The stack ends at C code without them (on 32-bit `arm`,
+///   or with `-fno-asynchronous-unwind-tables`).
+/// * Files and lines need debug information, which release builds lack by default. In the profile,
+///   `debug = "line-tables-only"` is enough; function names are then without their paths.
+/// * Where SIGPIPE goes to the process (Apple, NetBSD), another thread may take it. The event then
+///   has the thread and stack of that one. On these systems epipe's guard is also a handler, and
+///   the watch records signals that the guard suppresses. End the two in the reverse order in which
+///   they began.
+/// * Code that meanwhile installs a handler replaces the watch, and its handler stays after the
+///   drop. A handler that goes on calling the one it replaced must be gone before the next `Watch`.
+#[doc(alias("SIGPIPE", "sigaction", "backtrace", "SIG_DFL", "SIG_IGN"))]
+#[must_use = "a `Watch` records only until it is dropped"]
 pub struct Watch(Recorder);
 
-/// Why a [`Watch`] cannot begin. [`Debug`](fmt::Debug) is the message as well, for who unwraps.
+/// Why a [`Watch`] cannot begin. [`Debug`](fmt::Debug) prints the message, for `unwrap`.
+///
+/// ```
+/// use epipe_testing::{Watch, WatchError};
+///
+/// let watch = Watch::begin()?;
+/// assert!(matches!(Watch::begin(), Err(WatchError::Another)));
+/// # Ok::<(), WatchError>(())
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
-    /// There is one at a time.
-    #[error("another Watch lives in this process: give this test a process of its own (`fate_of`)")]
-    Another,
-    /// On this thread nothing would come.
+    /// The process already has a watch.
     #[error(
-        "SIGPIPE is blocked on this thread, as under a guard of epipe: a Watch would see nothing of it"
+        "this process already has a Watch: run this test in a process of its own, with `fate_of`"
+    )]
+    Another,
+    /// SIGPIPE is blocked on this thread.
+    #[error(
+        "SIGPIPE is blocked on this thread, as under a guard of epipe, and a Watch would see \
+         nothing: begin it where SIGPIPE is not blocked"
     )]
     Blocked,
-    /// What the system said.
+    /// An error of the system.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -78,12 +90,12 @@ impl fmt::Debug for WatchError {
 }
 
 impl Watch {
-    /// Watches from now on.
+    /// Starts to record.
     ///
     /// # Errors
     ///
-    /// [`WatchError::Another`] while there is one; [`WatchError::Blocked`] where it would be blind;
-    /// those of `sigaction`.
+    /// [`WatchError::Another`] if the process has a watch; [`WatchError::Blocked`] if SIGPIPE is
+    /// blocked on this thread; the errors of `sigaction`.
     pub fn begin() -> Result<Watch, WatchError> {
         if Recorder::is_blind()? {
             return Err(WatchError::Blocked);
@@ -91,22 +103,35 @@ impl Watch {
         Recorder::begin()?.map(Watch).ok_or(WatchError::Another)
     }
 
-    /// What has been recorded so far. Here the symbols are looked up, which takes a while the first
-    /// time.
+    /// Returns the signals recorded so far.
+    ///
+    /// This looks up the names of functions, which takes a while the first time.
     pub fn events(&self) -> Vec<Event> {
         self.0.recordings().iter().map(Event::of).collect()
     }
 
-    /// How many more have come than could be kept.
+    /// Returns the number of signals that were not kept, since there were more than 128.
     pub fn missed(&self) -> usize {
         self.0.missed()
     }
 
-    /// Nothing has come.
+    /// Asserts that no SIGPIPE was raised so far.
+    ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// use epipe_testing::Watch;
+    ///
+    /// let watch = Watch::begin()?;
+    /// let mut log = Vec::new();
+    /// log.write_all(b"your code")?;
+    /// watch.assert_none();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
-    /// If a SIGPIPE was raised: the message tells by whom.
+    /// If a SIGPIPE was raised. The message names the call that raised it, with its stack.
     #[track_caller]
     pub fn assert_none(&self) {
         let events = self.events();
@@ -115,7 +140,7 @@ impl Watch {
             return;
         }
         let mut message =
-            String::from("a SIGPIPE was raised, which kills where the default stands");
+            String::from("SIGPIPE was raised: with the default action it would kill the process");
         for event in &events {
             message.push_str(&format!("\n{event}"));
         }
@@ -132,8 +157,27 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// One SIGPIPE: which thread took it, and where that was. [`Display`](fmt::Display) is its stack,
+/// One SIGPIPE: the thread that took it, and its stack. [`Display`](fmt::Display) prints the stack
 /// down to the thread's start.
+///
+/// ```
+/// use std::io::Write;
+///
+/// use epipe_testing::{Event, Frame, Watch};
+///
+/// let (reader, mut writer) = std::io::pipe()?;
+/// drop(reader);
+/// let watch = Watch::begin()?;
+/// writer.write_all(b"lost").unwrap_err();
+///
+/// let event: &Event = &watch.events()[0];
+/// println!("thread {:#x}, named {:?}", event.thread(), event.thread_name());
+/// if let Some(Frame { function, file, line, .. }) = event.caller() {
+///     println!("raised by {function:?} at {file:?}:{line:?}");
+/// }
+/// println!("{} frames", event.frames().len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Event {
     thread: usize,
@@ -141,17 +185,17 @@ pub struct Event {
     frames: Vec<Frame>,
 }
 
-/// A function of a stack. Inlined functions count as well.
+/// One function of a stack. An inlined function has a frame of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Frame {
     /// The instruction pointer.
     pub ip: usize,
-    /// The function, if the program knows its name.
+    /// The function's name, if the program contains it.
     pub function: Option<String>,
-    /// Its file, if there is debug information.
+    /// The source file, if the program has debug information.
     pub file: Option<PathBuf>,
-    /// The line in it, from 1.
+    /// The line in that file. The first is 1.
     pub line: Option<u32>,
 }
 
@@ -165,24 +209,33 @@ impl Event {
         }
     }
 
-    /// The thread's number, `pthread_self()`: std's `JoinHandleExt::as_pthread_t` tells it too.
+    /// Returns the thread's `pthread_self()`. Like
+    /// [`JoinHandleExt::as_pthread_t`](std::os::unix::thread::JoinHandleExt::as_pthread_t).
+    #[doc(alias("pthread_self", "pthread_t"))]
     pub fn thread(&self) -> usize {
         self.thread
     }
 
-    /// The thread's name, where the system tells it (Linux, Android; its first 15 bytes). libtest
-    /// names its threads after the tests.
+    /// Returns the first 15 bytes of the thread's name. libtest names its threads after the tests.
+    ///
+    /// # Platforms
+    ///
+    /// Linux and Android. `None` elsewhere.
+    #[doc(alias = "PR_GET_NAME")]
     pub fn thread_name(&self) -> Option<&str> {
         self.thread_name.as_deref()
     }
 
-    /// The stack, from the call that raised it outwards.
+    /// Returns the stack, from the call that raised the signal outwards.
     pub fn frames(&self) -> &[Frame] {
         &self.frames
     }
 
-    /// Who is to blame: the innermost function that belongs neither to Rust's standard library nor
-    /// to glibc, by its file; of code without debug information, by its name, if that is Rust's.
+    /// Returns the function to blame: the innermost one that belongs neither to Rust's standard
+    /// library nor to glibc.
+    ///
+    /// The function's file decides. Without debug information its name decides, if it is a Rust
+    /// name.
     pub fn caller(&self) -> Option<&Frame> {
         let is_to_blame =
             |frame: &&Frame| blame::is_to_blame(frame.function.as_deref(), frame.file.as_deref());
@@ -201,9 +254,9 @@ impl fmt::Display for Event {
             write!(f, ", raised by {caller}")?;
         }
         if self.frames.is_empty() {
-            f.write_str(", whose stack the unwinder cannot walk")?;
+            f.write_str(" (the unwinder cannot walk its stack)")?;
         }
-        // As std cuts its own: what lies below is the thread's start.
+        // As in std's backtraces: the frames below this one are the thread's start.
         let is_start = |frame: &Frame| {
             let name = frame.function.as_deref();
             name.is_some_and(|name| name.contains("__rust_begin_short_backtrace"))
@@ -232,11 +285,11 @@ impl fmt::Display for Frame {
     }
 }
 
-/// The functions of one instruction pointer, the innermost first; one at least.
+/// The functions at one instruction pointer, the innermost first. At least one.
 fn look_up(ip: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
-    // It looks one byte before the pointer, for a return address stands behind its call; and so
-    // does the pointer of the system call that raised the signal.
+    // `resolve` looks one byte before the pointer, since a return address stands behind its call.
+    // So does the pointer of the system call that raised the signal.
     backtrace::resolve(ip as *mut std::ffi::c_void, |symbol| {
         frames.push(Frame {
             ip,

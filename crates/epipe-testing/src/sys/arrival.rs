@@ -1,5 +1,5 @@
-//! What has arrived in the local kernel, asked by `poll(2)`: it takes nothing from the socket, no
-//! byte and no error. (`SO_ERROR`, a read or a peek would take the ECONNRESET.)
+//! Asks what has arrived in the local kernel, by `poll(2)`. This takes no byte and no error from
+//! the socket. (`SO_ERROR`, a read or a peek would take the ECONNRESET.)
 
 #![allow(unsafe_code, reason = "poll, ioctl and getsockopt take pointers")]
 
@@ -11,17 +11,16 @@ use std::time::{Duration, Instant};
 use cfg_if::cfg_if;
 use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, pollfd};
 
-/// What a socket is watched for. Its end is told as well.
+/// What poll should report of a socket. It also reports the end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// It is not watched, not even for its end.
+pub(crate) enum Interest {
+    /// Nothing, not even the end.
     Nothing,
     End,
     Read,
     Write,
 }
 
-/// What poll has told of one socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready(c_short);
 
@@ -34,7 +33,7 @@ impl Ready {
         self.0 & POLLOUT != 0
     }
 
-    /// Reset, or closed in both directions: nothing can be sent any more.
+    /// Reset, or closed in both directions: no byte can be sent.
     pub(crate) fn gone(self) -> bool {
         self.0 & (POLLHUP | POLLERR) != 0
     }
@@ -44,13 +43,13 @@ fn entry(fd: BorrowedFd<'_>, events: c_short) -> pollfd {
     pollfd { fd: fd.as_raw_fd(), events, revents: 0 }
 }
 
-/// poll(2), made again after a signal.
+/// Repeats poll(2) after a signal.
 fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let milliseconds = left.map_or(-1, |left| {
-            // Rounded up: it never returns too early. What is longer than poll can wait takes
-            // several rounds.
+            // Rounded up, so as not to return too early. A time longer than poll's longest takes
+            // several calls.
             let rounded_up = left.as_nanos().div_ceil(1_000_000);
             rounded_up.try_into().unwrap_or(c_int::MAX)
         });
@@ -71,20 +70,20 @@ fn wait(polled: &mut [pollfd], deadline: Option<Instant>) -> io::Result<()> {
     }
 }
 
-/// Waits until one of them has something to tell, or the time is over: then none has.
+/// Waits until poll reports one of them, or the deadline has passed: then none is ready.
 pub(crate) fn poll<const N: usize>(
-    watched: [(BorrowedFd<'_>, Wish); N],
+    watched: [(BorrowedFd<'_>, Interest); N],
     deadline: Option<Instant>,
 ) -> io::Result<[Ready; N]> {
-    let mut polled = watched.map(|(fd, wish)| {
-        let events = match wish {
-            Wish::Nothing | Wish::End => 0,
-            Wish::Read => POLLIN,
-            Wish::Write => POLLOUT,
+    let mut polled = watched.map(|(fd, interest)| {
+        let events = match interest {
+            Interest::Nothing | Interest::End => 0,
+            Interest::Read => POLLIN,
+            Interest::Write => POLLOUT,
         };
         let mut entry = entry(fd, events);
-        if wish == Wish::Nothing {
-            entry.fd = -1; // poll passes over it
+        if interest == Interest::Nothing {
+            entry.fd = -1; // poll ignores it
         }
         entry
     });
@@ -97,27 +96,28 @@ cfg_if! {
         /// Waits for one of `events`, or an end in both directions.
         fn until(fd: BorrowedFd<'_>, events: c_short, timeout: Duration) -> io::Result<c_short> {
             let mut polled = [entry(fd, events)];
-            // A time that no clock can tell is for ever.
+            // A time beyond the clock's range is for ever.
             wait(&mut polled, Instant::now().checked_add(timeout))?;
             match polled[0].revents {
                 0 => Err(io::ErrorKind::TimedOut.into()),
-                told => Ok(told),
+                events => Ok(events),
             }
         }
     } else {
-        /// Waits for one of `events`, or an end in both directions. Who asks for nothing is not
-        /// woken elsewhere (XNU poll_nocancel, FreeBSD sopoll_generic), and who asks for more is
-        /// woken by that all the time: so it asks once a millisecond. On XNU POLLOUT makes poll
-        /// look at the direction that a FIN leaves open.
+        /// Waits for one of `events`, or an end in both directions.
+        ///
+        /// It asks once a millisecond. A poll for no event does not wake at the end here (XNU
+        /// poll_nocancel, FreeBSD sopoll_generic), and a poll for more events wakes at those all
+        /// the time. On XNU, POLLOUT makes poll look at the direction that a FIN leaves open.
         fn until(fd: BorrowedFd<'_>, events: c_short, timeout: Duration) -> io::Result<c_short> {
             let deadline = Instant::now().checked_add(timeout);
             loop {
                 let now = Instant::now();
                 let mut polled = [entry(fd, events | POLLOUT)];
                 wait(&mut polled, Some(now))?;
-                let told = polled[0].revents & (events | POLLHUP | POLLERR);
-                if told != 0 {
-                    return Ok(told);
+                let found = polled[0].revents & (events | POLLHUP | POLLERR);
+                if found != 0 {
+                    return Ok(found);
                 }
                 if deadline.is_some_and(|deadline| now >= deadline) {
                     return Err(io::ErrorKind::TimedOut.into());
@@ -145,8 +145,8 @@ cfg_if! {
             until(fd, libc::POLLRDHUP, timeout).map(drop)
         }
     } else {
-        /// Waits for a FIN, or a reset. Without POLLRDHUP a peek must tell, and what was sent
-        /// before stands in front of the end.
+        /// Waits for a FIN, or a reset. Without POLLRDHUP it needs a peek, which finds unread data
+        /// in front of the end.
         pub(crate) fn wait_end(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
             if until(fd, POLLIN, timeout)? & (POLLHUP | POLLERR) != 0 {
                 return Ok(());
@@ -157,7 +157,7 @@ cfg_if! {
                 0 => Ok(()),
                 _ => Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    "this system does not tell of an end behind unread data: read it first",
+                    "this system does not report an end behind unread data: read the data first",
                 )),
             }
         }
@@ -166,36 +166,39 @@ cfg_if! {
 
 cfg_if! {
     if #[cfg(any(target_os = "android", target_os = "linux"))] {
-        /// How much the other side of a TCP connection has not acknowledged, FIN included.
+        /// The bytes that the other side of a TCP connection has not acknowledged, with the FIN.
         pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> usize {
-            // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
+            // SIOCOUTQ and TIOCOUTQ are the same number (linux/sockios.h).
             queued(fd, libc::TIOCOUTQ as c_int)
         }
 
-        /// How much of it has not even been sent, FIN included.
+        /// The bytes of those that have not even been sent, with the FIN.
         pub(crate) fn unsent(fd: BorrowedFd<'_>) -> usize {
             /// linux/sockios.h; libc has no name for it.
             const SIOCOUTQNSD: c_int = 0x894B;
             queued(fd, SIOCOUTQNSD)
         }
 
-        fn queued(fd: BorrowedFd<'_>, question: c_int) -> usize {
+        fn queued(fd: BorrowedFd<'_>, request: c_int) -> usize {
             let mut count: c_int = 0;
-            // SAFETY: both questions write one int.
-            match unsafe { libc::ioctl(fd.as_raw_fd(), question as _, &raw mut count) } {
+            // SAFETY: both requests write one int.
+            match unsafe { libc::ioctl(fd.as_raw_fd(), request as _, &raw mut count) } {
                 -1 => 0,
                 _ => usize::try_from(count).unwrap_or(0),
             }
         }
 
-        /// Whether a TCP connection is gone: reset, or closed by both sides with all acknowledged.
+        /// Whether a TCP connection is gone: reset, or closed by both sides with all bytes
+        /// acknowledged.
         pub(crate) fn is_closed(fd: BorrowedFd<'_>) -> bool {
             /// linux/tcp_states.h.
             const TCP_CLOSE: u8 = 7;
-            // The first byte of linux/tcp.h's `struct tcp_info`. Of the rest only this is written.
+            // The first byte of `struct tcp_info` (linux/tcp.h): the kernel writes only `len`
+            // bytes.
             let mut state: u8 = 0;
             let mut len = size_of::<u8>() as libc::socklen_t;
-            // SAFETY: value and length are valid for the call, and the length is the value's.
+            // SAFETY: the value and the length are valid for the call, and the length is the
+            // value's.
             let answer = unsafe {
                 libc::getsockopt(
                     fd.as_raw_fd(),
@@ -208,17 +211,17 @@ cfg_if! {
             answer == 0 && state == TCP_CLOSE
         }
     } else {
-        /// How much the other side of a TCP connection has not acknowledged: not known here.
+        /// The bytes that the other side has not acknowledged: unknown on these systems.
         pub(crate) fn unacknowledged(_: BorrowedFd<'_>) -> usize {
             0
         }
 
-        /// How much of it has not even been sent: not known here.
+        /// The bytes that have not even been sent: unknown on these systems.
         pub(crate) fn unsent(_: BorrowedFd<'_>) -> usize {
             0
         }
 
-        /// Whether a TCP connection is gone, of one that has something unacknowledged: never here.
+        /// Whether a connection with unacknowledged bytes is gone: there are none on these systems.
         pub(crate) fn is_closed(_: BorrowedFd<'_>) -> bool {
             false
         }

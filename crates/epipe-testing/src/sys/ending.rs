@@ -1,4 +1,4 @@
-//! When a child ends.
+//! Waits for the end of a child process.
 
 #![allow(unsafe_code, reason = "pidfd_open is a raw call")]
 
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use cfg_if::cfg_if;
 
-use super::arrival::{Wish, poll};
+use super::arrival::{Interest, poll};
 
-/// Wakes when a child has ended, or sooner.
+/// Waits for a child's end, in steps of at most 10 ms.
 pub(crate) struct Ending {
-    /// It is readable when the child has ended.
+    /// A descriptor that is readable when the child has ended.
     event: Option<OwnedFd>,
-    /// Without it the child has to be asked again and again.
+    /// The pause between two checks, where there is no such descriptor.
     pause: Duration,
 }
 
@@ -25,12 +25,11 @@ impl Ending {
         Ending { event: event(child), pause: Duration::from_micros(200) }
     }
 
-    /// Waits for it, but not for longer than that, and than 10 ms.
     pub(crate) fn wait(&mut self, most: Duration) -> io::Result<()> {
         const LONGEST: Duration = Duration::from_millis(10);
         if let Some(event) = &self.event {
             let deadline = Instant::now() + most.min(LONGEST);
-            return poll([(event.as_fd(), Wish::Read)], Some(deadline)).map(drop);
+            return poll([(event.as_fd(), Interest::Read)], Some(deadline)).map(drop);
         }
         thread::sleep(self.pause.min(most));
         self.pause = (self.pause * 2).min(LONGEST);
@@ -40,17 +39,17 @@ impl Ending {
 
 cfg_if! {
     if #[cfg(target_os = "linux")] {
-        /// Linux has it from 5.3, and some sandboxes refuse it.
+        /// Since Linux 5.3. Some sandboxes forbid it.
         fn event(child: &Child) -> Option<OwnedFd> {
             use std::os::fd::FromRawFd;
 
-            // SAFETY: the call takes numbers.
+            // SAFETY: the call takes only numbers.
             let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
-            // SAFETY: a new descriptor, which nobody else owns.
+            // SAFETY: the kernel has just made this descriptor, and no other code owns it.
             (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as _) })
         }
     } else {
-        /// Not all systems have one that leaves SIGCHLD to the program.
+        /// Other systems may have no such descriptor that leaves SIGCHLD to the program.
         fn event(_: &Child) -> Option<OwnedFd> {
             None
         }

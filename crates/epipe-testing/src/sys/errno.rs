@@ -1,6 +1,6 @@
-//! `errno`, which a signal handler leaves as it was.
+//! Restores `errno` at the end of a signal handler.
 
-#![allow(unsafe_code, reason = "errno is a place behind a pointer")]
+#![allow(unsafe_code, reason = "errno is behind a pointer")]
 
 use std::io;
 
@@ -33,7 +33,7 @@ cfg_if! {
     } else if #[cfg(target_os = "aix")] {
         use libc::_Errno as location;
     } else {
-        // A Unix that this list does not know: errno is what the last call left.
+        // This list does not know the system: errno stays as the last call left it.
         unsafe fn location() -> *mut c_int {
             thread_local! {
                 static NOWHERE: std::cell::Cell<c_int> = const { std::cell::Cell::new(0) };
@@ -43,7 +43,6 @@ cfg_if! {
     }
 }
 
-/// Puts errno back on drop.
 pub(super) struct Keep(c_int);
 
 impl Keep {
@@ -54,8 +53,8 @@ impl Keep {
 
 impl Drop for Keep {
     fn drop(&mut self) {
-        // SAFETY: libc's pointer to this thread's errno is valid as long as the thread runs,
-        // and nobody else writes there.
+        // SAFETY: libc's pointer to this thread's errno is valid as long as the thread runs, and no
+        // other thread writes there.
         unsafe { *location() = self.0 };
     }
 }

@@ -1,4 +1,4 @@
-//! What the kit asks of a system that raises SIGPIPE.
+//! The parts that differ between systems, or need `unsafe`.
 
 mod arrival;
 mod ending;
@@ -15,7 +15,7 @@ use cfg_if::cfg_if;
 use socket2::Socket;
 
 pub(crate) use arrival::{
-    Ready, Wish, is_closed, poll, unacknowledged, unsent, wait_end, wait_reset,
+    Interest, Ready, is_closed, poll, unacknowledged, unsent, wait_end, wait_reset,
 };
 pub(crate) use ending::Ending;
 #[cfg(feature = "watch")]
@@ -28,10 +28,10 @@ pub(crate) const NO_BUFFERS: c_int = libc::ENOBUFS;
 pub(crate) const IN_PROGRESS: c_int = libc::EINPROGRESS;
 pub(crate) const BROKEN_PIPE: c_int = libc::EPIPE;
 
-/// Makes this process what a library meets in a C host: SIGPIPE at its default, and not blocked
-/// on this thread.
-pub(crate) fn become_a_foreign_host() -> io::Result<()> {
-    // Ignoring discards what is pending: unblocked, it would kill.
+/// Gives SIGPIPE its default action and unblocks it on this thread, as a library finds it in a C
+/// program.
+pub(crate) fn reset_sigpipe() -> io::Result<()> {
+    // SIG_IGN discards a pending signal, which would kill once unblocked.
     signal::set_action(&signal::plain(libc::SIG_IGN, 0))?;
     signal::unblock()?;
     signal::set_action(&signal::plain(libc::SIG_DFL, 0))
@@ -39,15 +39,17 @@ pub(crate) fn become_a_foreign_host() -> io::Result<()> {
 
 cfg_if! {
     if #[cfg(any(target_os = "redox", target_os = "rtems"))] {
-        /// libc has no such flag for Redox, and on RTEMS only pipes raise.
+        /// libc has no such flag for Redox. On RTEMS only pipes raise.
         const NO_SIGNAL: c_int = 0;
     } else {
         use libc::MSG_NOSIGNAL as NO_SIGNAL;
     }
 }
 
-/// A write that does not kill: the thread of a peer must not end the test. With `more` the last of
-/// it waits for what follows, a FIN say, and leaves in one segment with that.
+/// Writes without SIGPIPE: a peer's thread must not kill the test.
+///
+/// With `more`, the last bytes wait for the next ones or for a FIN, and leave in one segment with
+/// them.
 pub(crate) fn send(socket: &Socket, buf: &[u8], more: bool) -> io::Result<usize> {
     socket.send_with_flags(buf, if more { NO_SIGNAL | MORE } else { NO_SIGNAL })
 }
@@ -56,15 +58,15 @@ cfg_if! {
     if #[cfg(any(target_os = "android", target_os = "linux"))] {
         use libc::MSG_MORE as MORE;
 
-        /// Before a connect: its last acknowledgement leaves together with the first bytes that are
-        /// sent. So a server accepts no sooner than that.
+        /// Call it before `connect`. The last acknowledgement of the handshake then leaves together
+        /// with the first bytes, and the server does not accept before that.
         pub(crate) fn connect_with_the_first_bytes(socket: &Socket) -> io::Result<()> {
             socket.set_tcp_quickack(false)
         }
     } else {
         const MORE: c_int = 0;
 
-        /// Before a connect: nothing can be done here.
+        /// Other systems cannot do this.
         pub(crate) fn connect_with_the_first_bytes(_: &Socket) -> io::Result<()> {
             Ok(())
         }
@@ -73,10 +75,10 @@ cfg_if! {
 
 cfg_if! {
     if #[cfg(target_vendor = "apple")] {
-        /// Before macOS 11 and iOS 14 the flag is silently ignored. socket2 sets the option on
-        /// the sockets that it makes itself.
+        /// Before macOS 11 and iOS 14, `MSG_NOSIGNAL` is silently ignored. socket2 sets the option
+        /// on the sockets that it creates.
         pub(crate) fn protect(socket: &Socket) {
-            // Refused only when both directions have ended (XNU uipc_socket.c, sosetoptlock).
+            // Rejected only when both directions have ended (XNU uipc_socket.c, sosetoptlock).
             let _ = socket.set_nosigpipe(true);
         }
     } else {

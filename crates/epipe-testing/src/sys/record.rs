@@ -1,9 +1,8 @@
-//! A handler of SIGPIPE that records who raised it: thread and instruction pointers, into slots
-//! that stand ready.
+//! A SIGPIPE handler that records the thread and its instruction pointers in static slots.
 //!
-//! In the handler there is no allocation, no lock and no symbol: it may interrupt anything, also a
-//! panic that holds std's backtrace lock and prints to a broken stderr. It has no alternate stack:
-//! there an unwinder may not find its way back.
+//! The handler does not allocate, lock or look up symbols: it may interrupt any code, also a panic
+//! that holds std's backtrace lock and prints to a broken stderr. It uses no alternate stack: an
+//! unwinder may not find the way back from there.
 
 #![allow(unsafe_code, reason = "sigaction takes pointers and a handler's address")]
 
@@ -19,11 +18,11 @@ use libc::{SIG_DFL, SIG_IGN, sighandler_t, siginfo_t};
 
 use super::{errno, signal};
 
-/// How many signals are kept; more are counted.
+/// Signals kept. More are only counted.
 const SLOTS: usize = 128;
-/// How many frames of each.
+/// Frames kept of each signal.
 const FRAMES: usize = 64;
-/// As long as Linux keeps a thread's name, with its end.
+/// The length of a thread's name on Linux, with the final zero.
 const NAME: usize = 16;
 
 /// One signal.
@@ -40,7 +39,7 @@ impl Recording {
     const EMPTY: Recording =
         Recording { thread: 0, name: [0; NAME], frames: [0; FRAMES], count: 0 };
 
-    /// The thread's name, where the system tells it (Linux; its first 15 bytes).
+    /// The first 15 bytes of the thread's name. Empty if the system does not report it.
     pub(crate) fn name(&self) -> &[u8] {
         let end = self.name.iter().position(|byte| *byte == 0);
         &self.name[..end.unwrap_or(NAME)]
@@ -57,26 +56,28 @@ struct Slot {
     recording: UnsafeCell<Recording>,
 }
 
-// SAFETY: who has taken the slot's number writes it, once; others read it after `full` is set.
+// SAFETY: one handler call takes the slot's number and writes it, once. Other threads read it only
+// after `full` is set.
 unsafe impl Sync for Slot {}
 
 static RECORDED: [Slot; SLOTS] =
     [const { Slot { full: AtomicBool::new(false), recording: UnsafeCell::new(Recording::EMPTY) } };
         SLOTS];
-/// The number of signals that have come; the next one's slot.
+/// The number of signals so far, which is also the next signal's slot.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-/// There is a recorder.
+/// Whether a recorder exists.
 static TAKEN: AtomicBool = AtomicBool::new(false);
-/// The slots are open. A handler says first that it is there and then looks; who closes them does
-/// so first and then waits until no handler is there.
+/// The slots are open. A handler first counts itself in `HANDLERS` and then reads this. `close`
+/// first clears this and then waits until `HANDLERS` is zero.
 static OPEN: AtomicBool = AtomicBool::new(false);
-/// How many handlers are there.
+/// The number of handlers that run now.
 static HANDLERS: AtomicUsize = AtomicUsize::new(0);
-/// The handler that was there, or no handler's number; and whether it takes three arguments.
+/// The former handler, or SIG_DFL or SIG_IGN.
 static FORMER: AtomicUsize = AtomicUsize::new(0);
+/// Whether the former handler takes three arguments.
 static FORMER_TAKES_INFO: AtomicBool = AtomicBool::new(false);
 
-// QNX has neither flag in libc.
+// libc has neither flag for QNX.
 #[cfg(not(target_os = "nto"))]
 const RESTART: i64 = libc::SA_RESTART as i64;
 #[cfg(target_os = "nto")]
@@ -87,14 +88,14 @@ const ON_STACK: i64 = libc::SA_ONSTACK as i64;
 const ON_STACK: i64 = 0;
 const TAKES_INFO: i64 = libc::SA_SIGINFO as i64;
 
-/// Records SIGPIPEs while it lives. There is one at a time.
+/// Records SIGPIPEs while it lives. Only one can exist at a time.
 pub(crate) struct Recorder {
-    /// What was there.
+    /// The former action.
     former: libc::sigaction,
 }
 
 impl Recorder {
-    /// `None`: there is one already.
+    /// `None`: a recorder already exists.
     pub(crate) fn begin() -> io::Result<Option<Recorder>> {
         if TAKEN.swap(true, Ordering::Acquire) {
             return Ok(None);
@@ -103,11 +104,11 @@ impl Recorder {
             slot.full.store(false, Ordering::Relaxed);
         }
         NEXT.store(0, Ordering::Relaxed);
-        // The first time an unwinder may load its library and take locks.
+        // The first call of an unwinder may load its library and take locks.
         trace(0, |_| {});
 
         OPEN.store(true, Ordering::SeqCst);
-        match put_in() {
+        match install() {
             Ok(former) => Ok(Some(Recorder { former })),
             Err(error) => {
                 close();
@@ -116,27 +117,26 @@ impl Recorder {
         }
     }
 
-    /// Whether SIGPIPE is blocked on this thread: then nothing is recorded here.
+    /// Whether SIGPIPE is blocked on this thread, so that no signal would be recorded here.
     pub(crate) fn is_blind() -> io::Result<bool> {
         signal::is_blocked()
     }
 
-    /// How many have come that could not be kept.
     pub(crate) fn missed(&self) -> usize {
         NEXT.load(Ordering::Relaxed).saturating_sub(SLOTS)
     }
 
-    /// Those that have been kept, in the order in which they came.
+    /// The signals kept, in the order in which they came.
     pub(crate) fn recordings(&self) -> Vec<Recording> {
         let come = NEXT.load(Ordering::Relaxed).min(SLOTS);
         RECORDED[..come]
             .iter()
             .map(|slot| {
-                // Another thread's handler is about to fill it.
+                // Another thread's handler is filling it.
                 while !slot.full.load(Ordering::Acquire) {
                     thread::yield_now();
                 }
-                // SAFETY: a full slot is written no more while this recorder lives.
+                // SAFETY: while this recorder lives, no handler writes to a full slot.
                 unsafe { (*slot.recording.get()).clone() }
             })
             .collect()
@@ -145,22 +145,22 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        put_back(&self.former);
+        restore(&self.former);
         close();
     }
 }
 
-/// Puts the handler before what is there, which is returned.
-fn put_in() -> io::Result<libc::sigaction> {
+/// Installs the handler, and returns the former action.
+fn install() -> io::Result<libc::sigaction> {
     let mut former = signal::action()?;
-    // Code that had found ours, of an earlier watch, has put it back since.
+    // Other code found the handler of an earlier watch, and has put it back since.
     if former.sa_sigaction == handler() {
         former = signal::plain(SIG_DFL, 0);
     }
     let flags = former.sa_flags as i64;
     FORMER.store(former.sa_sigaction, Ordering::Relaxed);
     FORMER_TAKES_INFO.store(flags & TAKES_INFO != 0, Ordering::Relaxed);
-    // What a handler that was there asked for stays, but for its alternate stack.
+    // A former handler's mask and flags stay, except for its alternate stack.
     let (mut action, flags) = if is_handler(former.sa_sigaction) {
         (former, flags & !ON_STACK)
     } else {
@@ -172,13 +172,13 @@ fn put_in() -> io::Result<libc::sigaction> {
     Ok(former)
 }
 
-/// Puts back what was there, unless another handler was put in since: that one stays.
-fn put_back(former: &libc::sigaction) {
+/// Restores the former action. If another handler was installed meanwhile, that one stays.
+fn restore(former: &libc::sigaction) {
     if !signal::action().is_ok_and(|found| found.sa_sigaction == handler()) {
         return;
     }
-    // SIG_IGN discards a signal that is still on its way to another thread: the default would kill.
-    // If that is refused, the handler stays.
+    // SIG_IGN first: it discards a signal that is still on its way to another thread. The default
+    // action would kill there. If SIG_IGN fails, the handler stays.
     if former.sa_sigaction != SIG_DFL || signal::set_action(&signal::plain(SIG_IGN, 0)).is_ok() {
         let _ = signal::set_action(former);
     }
@@ -205,7 +205,7 @@ extern "C" fn record(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     HANDLERS.fetch_add(1, Ordering::SeqCst);
     if OPEN.load(Ordering::SeqCst) {
         if let Some(slot) = RECORDED.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
-            // SAFETY: the number is this call's alone, and nobody reads before the slot is full.
+            // SAFETY: no other call has this number, and no thread reads before the slot is full.
             fill(unsafe { &mut *slot.recording.get() }, context as usize);
             slot.full.store(true, Ordering::Release);
         }
@@ -215,7 +215,7 @@ extern "C" fn record(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
 }
 
 fn fill(recording: &mut Recording, context: usize) {
-    // SAFETY: it has no arguments.
+    // SAFETY: the call has no arguments and cannot fail.
     recording.thread = unsafe { libc::pthread_self() } as usize;
     recording.name = name();
     recording.count = 0;
@@ -227,16 +227,16 @@ fn fill(recording: &mut Recording, context: usize) {
     });
 }
 
-/// Tells the instruction pointers above the place on the stack where the kernel has put `context`:
-/// what lies below is the handler's own, and the trampoline's.
+/// Reports the instruction pointers above the place on the stack where the kernel has put
+/// `context`. The frames below are those of the handler and the trampoline.
 #[inline(never)]
-fn trace(context: usize, mut tell: impl FnMut(usize)) {
-    // SAFETY: the lock that is missing keeps symbols and the unwinding of others apart; this only
-    // walks the stack of its own thread (`_Unwind_Backtrace`).
+fn trace(context: usize, mut report: impl FnMut(usize)) {
+    // SAFETY: the omitted lock protects symbols and the unwinding of other threads. This only walks
+    // the stack of its own thread (`_Unwind_Backtrace`).
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             if frame.sp() as usize > context {
-                tell(frame.ip() as usize);
+                report(frame.ip() as usize);
             }
             true
         });
@@ -247,7 +247,7 @@ cfg_if! {
     if #[cfg(any(target_os = "android", target_os = "linux"))] {
         fn name() -> [u8; NAME] {
             let mut name = [0; NAME];
-            // SAFETY: the call writes 16 bytes at most, with the end.
+            // SAFETY: the kernel writes at most 16 bytes, with the final zero.
             unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
             name
         }
@@ -258,20 +258,20 @@ cfg_if! {
     }
 }
 
-/// A handler that was there is called as the kernel would.
+/// Calls the former handler as the kernel would.
 fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let former = FORMER.load(Ordering::Relaxed);
     if !is_handler(former as sighandler_t) {
         return;
     }
     if FORMER_TAKES_INFO.load(Ordering::Relaxed) {
-        // SAFETY: sigaction has told that this is a function of three arguments.
+        // SAFETY: with SA_SIGINFO, sigaction returned a function of three arguments.
         let handle = unsafe {
             mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(former)
         };
         handle(signal, info, context);
     } else {
-        // SAFETY: sigaction has told that this is a function of one argument.
+        // SAFETY: without SA_SIGINFO, sigaction returned a function of one argument.
         let handle = unsafe { mem::transmute::<usize, extern "C" fn(c_int)>(former) };
         handle(signal);
     }

@@ -1,4 +1,4 @@
-//! What SIGPIPE does in this process, and whether it is blocked on this thread.
+//! SIGPIPE's action in this process, and its mask on this thread.
 
 #![allow(unsafe_code, reason = "the signal calls take pointers")]
 
@@ -9,7 +9,6 @@ use std::ptr;
 
 use libc::{SIG_UNBLOCK, SIGPIPE, sighandler_t, sigset_t};
 
-/// The action that the system has now.
 #[cfg(feature = "watch")]
 pub(super) fn action() -> io::Result<libc::sigaction> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
@@ -22,7 +21,7 @@ pub(super) fn action() -> io::Result<libc::sigaction> {
 }
 
 pub(super) fn set_action(action: &libc::sigaction) -> io::Result<()> {
-    // SAFETY: a handler in it is this crate's own, or one that the system has named as the former.
+    // SAFETY: a handler in it is this crate's own, or the former one, which sigaction returned.
     if unsafe { libc::sigaction(SIGPIPE, action, ptr::null_mut()) } == -1 {
         return Err(io::Error::last_os_error());
     }
@@ -47,7 +46,6 @@ fn empty_set() -> sigset_t {
     }
 }
 
-/// Unblocks SIGPIPE on this thread.
 pub(super) fn unblock() -> io::Result<()> {
     let mut set = empty_set();
     // SAFETY: the set is initialised; SIGPIPE is a signal.
@@ -55,7 +53,6 @@ pub(super) fn unblock() -> io::Result<()> {
     change_mask(SIG_UNBLOCK, &set).map(drop)
 }
 
-/// Whether SIGPIPE is blocked on this thread.
 #[cfg(feature = "watch")]
 pub(super) fn is_blocked() -> io::Result<bool> {
     let now = change_mask(libc::SIG_BLOCK, &empty_set())?;
@@ -66,10 +63,10 @@ pub(super) fn is_blocked() -> io::Result<bool> {
 /// Returns the former mask.
 fn change_mask(how: c_int, set: &sigset_t) -> io::Result<sigset_t> {
     let mut old = empty_set();
-    // SAFETY: both are initialised sets.
+    // SAFETY: both sets are initialised.
     match unsafe { libc::pthread_sigmask(how, set, &mut old) } {
         0 => Ok(old),
-        // It returns the error and leaves errno alone.
+        // pthread_sigmask returns the error and leaves errno unchanged.
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }

@@ -1,4 +1,4 @@
-//! The fate of a closure, told from outside.
+//! `fate_of` and the assert macros.
 
 use std::io::{self, Write};
 use std::process::Command;
@@ -14,16 +14,16 @@ fn write_to_a_broken_pipe() {
 }
 
 #[test]
-fn every_fate_is_told_for_what_it_is() {
+fn each_fate_is_reported() {
     let played = |scene: fn()| fate_of(scene).unwrap();
     assert_eq!(played(|| {}), Fate::Survived(String::new()));
     assert_eq!(played(write_to_a_broken_pipe), Fate::KilledBySigpipe);
     assert_eq!(played(|| std::process::abort()), Fate::KilledBy(libc::SIGABRT));
-    assert_eq!(played(|| panic!("as told")), Fate::Exited(101));
+    assert_eq!(played(|| panic!("a reason")), Fate::Exited(101));
     assert_eq!(played(|| std::process::exit(7)), Fate::Exited(7));
-    // It ended, but not by its own end.
+    // The process ended well, but the closure did not return.
     assert_eq!(played(|| std::process::exit(0)), Fate::Exited(0));
-    let endless = Rerun::test("fate::every_fate_is_told_for_what_it_is")
+    let endless = Rerun::test("fate::each_fate_is_reported")
         .unwrap()
         .timeout(Duration::from_millis(300))
         .fate_of(|| {
@@ -35,18 +35,20 @@ fn every_fate_is_told_for_what_it_is() {
 }
 
 #[test]
-fn the_time_is_the_scene_s_own() {
-    // Here and in the child.
-    let way = Duration::from_millis(300);
-    thread::sleep(way);
-    let fate =
-        Rerun::test("fate::the_time_is_the_scene_s_own").unwrap().timeout(way / 2).fate_of(|| {});
+fn the_timeout_starts_with_the_scene() {
+    // This runs here and in the child.
+    let before = Duration::from_millis(300);
+    thread::sleep(before);
+    let fate = Rerun::test("fate::the_timeout_starts_with_the_scene")
+        .unwrap()
+        .timeout(before / 2)
+        .fate_of(|| {});
     assert!(matches!(fate.unwrap(), Fate::Survived(_)));
 }
 
 #[test]
-fn sigpipe_has_its_default_and_is_not_blocked_in_there() {
-    // Here libtest ignores it; and a blocked one would be inherited.
+fn sigpipe_has_its_default_and_is_not_blocked_in_a_scene() {
+    // libtest ignores SIGPIPE here, and the child inherits the mask.
     assert_eq!(support::disposition(), libc::SIG_IGN);
     support::mask(libc::SIG_BLOCK);
     assert_survives!(|| {
@@ -56,9 +58,9 @@ fn sigpipe_has_its_default_and_is_not_blocked_in_there() {
     assert_killed!(write_to_a_broken_pipe);
 }
 
-#[cfg(target_os = "linux")] // libtest ignores it, and the others queue no ignored signal
+#[cfg(target_os = "linux")] // libtest ignores SIGPIPE, and only Linux queues an ignored signal
 #[test]
-fn one_that_was_pending_before_is_not_the_scene_s() {
+fn a_signal_pending_before_does_not_reach_the_scene() {
     support::mask(libc::SIG_BLOCK);
     write_to_a_broken_pipe();
     assert!(support::is_pending());
@@ -66,25 +68,25 @@ fn one_that_was_pending_before_is_not_the_scene_s() {
 }
 
 #[test]
-fn what_the_scene_prints_is_told_and_nothing_else() {
+fn only_the_scene_s_output_is_returned() {
     println!("not this");
     eprintln!("nor this");
-    let said = assert_survives!(|| {
+    let printed = assert_survives!(|| {
         println!("this");
         eprint!("and this");
     });
-    assert_eq!(said, "this\nand this");
+    assert_eq!(printed, "this\nand this");
     println!("nor that");
 }
 
 #[test]
-fn calls_are_told_apart_by_place_and_count() {
+fn calls_are_identified_by_place_and_count() {
     let mut before = 0;
     for number in 0..3 {
         before += 1;
-        let said = assert_survives!(|| print!("{number} after {before}"));
-        assert_eq!(said, format!("{number} after {before}"));
-        // Their fates are known to the children of those that follow.
+        let printed = assert_survives!(|| print!("{number} after {before}"));
+        assert_eq!(printed, format!("{number} after {before}"));
+        // The children of later calls know the fates of these.
         assert_killed!(write_to_a_broken_pipe);
     }
     let (one, two) = (assert_survives!(|| print!("one")), assert_survives!(|| print!("two")));
@@ -92,7 +94,7 @@ fn calls_are_told_apart_by_place_and_count() {
 }
 
 #[test]
-fn what_the_scene_changes_stays_there() {
+fn changes_of_the_scene_stay_in_the_child() {
     let mut here = 1;
     assert_survives!(|| {
         here += 1;
@@ -102,13 +104,13 @@ fn what_the_scene_changes_stays_there() {
 }
 
 #[test]
-#[should_panic(expected = "the scene should survive: it panicked (exit status 101), and said:")]
+#[should_panic(expected = "the scene should survive: it panicked (exit status 101), and printed:")]
 fn a_panic_in_the_scene_fails() {
     assert_survives!(|| panic!("the reason"));
 }
 
 #[test]
-fn the_failure_message_holds_what_the_child_said() {
+fn the_failure_message_holds_the_child_s_output() {
     let message = |scene: fn()| {
         let failed = std::panic::catch_unwind(|| drop(assert_survives!(scene))).unwrap_err();
         failed.downcast_ref::<String>().unwrap().clone()
@@ -119,46 +121,46 @@ fn the_failure_message_holds_what_the_child_said() {
         println!("the last words");
         write_to_a_broken_pipe();
     });
-    assert!(killed.contains("it was killed by SIGPIPE, and said:\nthe last words"), "{killed}");
+    assert!(killed.contains("it was killed by SIGPIPE, and printed:\nthe last words"), "{killed}");
     let survived = std::panic::catch_unwind(|| assert_killed!(|| print!("alive"))).unwrap_err();
     let survived = survived.downcast_ref::<String>().unwrap();
-    assert!(survived.contains("it survived, and said:\nalive"), "{survived}");
+    assert!(survived.contains("it survived, and printed:\nalive"), "{survived}");
 }
 
 #[test]
-#[should_panic(expected = "and behind it the test goes on")]
-fn a_test_that_should_panic_is_no_way_out_for_the_child() {
-    // In the child the panic must not end the test as it should end.
+#[should_panic(expected = "the test goes on after the call")]
+fn a_panic_in_the_child_does_not_satisfy_should_panic() {
+    // The child's panic must not count as the panic that the test expects.
     assert_eq!(fate_of(|| panic!("in the scene")).unwrap(), Fate::Exited(101));
-    panic!("and behind it the test goes on");
+    panic!("the test goes on after the call");
 }
 
 #[test]
-#[ignore = "played by the next one"]
+#[ignore = "the next test runs it"]
 fn an_ignored_test() {
     assert_killed!(write_to_a_broken_pipe);
 }
 
 #[test]
-fn an_ignored_test_and_one_at_a_time() {
+fn ignored_tests_and_one_thread_work() {
     let tests = support::this_program()
         .args(["fate::", "--include-ignored", "--test-threads=1"])
-        .args(["--skip", "an_ignored_test_and_one_at_a_time"])
+        .args(["--skip", "ignored_tests_and_one_thread_work"])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&tests.stdout);
-    assert!(tests.status.success(), "{said}");
-    assert!(said.contains("fate::an_ignored_test ... ok"), "{said}");
+    let printed = String::from_utf8_lossy(&tests.stdout);
+    assert!(tests.status.success(), "{printed}");
+    assert!(printed.contains("fate::an_ignored_test ... ok"), "{printed}");
 }
 
 #[test]
-fn a_spawned_thread_is_told_so_at_once_and_may_name_the_test() {
+fn a_spawned_thread_gets_an_error_and_may_name_the_test() {
     let unnamed = thread::spawn(|| fate_of(|| {}).unwrap_err()).join().unwrap();
     assert!(matches!(unnamed, FateError::NotATest { .. }), "{unnamed}");
-    assert!(unnamed.to_string().contains("an unnamed thread is no test's"), "{unnamed}");
+    assert!(unnamed.to_string().contains("an unnamed thread is not a test's"), "{unnamed}");
     assert!(unnamed.to_string().contains("Rerun::test("), "{unnamed}");
 
-    let this = "fate::a_spawned_thread_is_told_so_at_once_and_may_name_the_test";
+    let this = "fate::a_spawned_thread_gets_an_error_and_may_name_the_test";
     let fate = thread::spawn(move || {
         let rerun = Rerun::test(this).unwrap();
         assert_killed!(rerun, write_to_a_broken_pipe);
@@ -169,61 +171,62 @@ fn a_spawned_thread_is_told_so_at_once_and_may_name_the_test() {
     let named = thread::Builder::new().name("not_a_test".into());
     let error = named.spawn(|| fate_of(|| {}).unwrap_err()).unwrap().join().unwrap();
     assert!(matches!(error, FateError::NeverArrived { .. }), "{error}");
-    let said = format!("{error:?}"); // what `unwrap` shows
-    assert!(said.contains("running 0 tests"), "{said}");
-    assert!(said.contains("Rerun::test("), "{said}");
+    let printed = format!("{error:?}"); // `unwrap` shows this
+    assert!(printed.contains("running 0 tests"), "{printed}");
+    assert!(printed.contains("Rerun::test("), "{printed}");
 }
 
 #[test]
-fn a_run_that_takes_another_way_is_no_survival() {
-    let elsewhere = Rerun::test("fate::what_the_scene_changes_stays_there").unwrap();
+fn a_run_that_does_not_reach_the_call_is_an_error() {
+    let elsewhere = Rerun::test("fate::changes_of_the_scene_stay_in_the_child").unwrap();
     let error = elsewhere.fate_of(|| {}).unwrap_err();
     assert!(matches!(error, FateError::NeverArrived { .. }), "{error}");
-    // Under qemu-user a spawn that fails looks like a child that ended.
+    // Under qemu-user, a failed spawn looks like a child that ended.
     let nothing = Rerun::from(Command::new("/nonexistent")).fate_of(|| {});
     assert!(matches!(nothing, Err(FateError::Io(_) | FateError::NeverArrived { .. })));
 }
 
 #[test]
-fn a_scene_within_a_scene_is_refused() {
-    let said = assert_survives!(|| {
+fn a_scene_within_a_scene_is_an_error() {
+    let printed = assert_survives!(|| {
         let error = fate_of(|| {}).unwrap_err();
         print!("{error}");
     });
-    assert!(said.contains("do not nest them"), "{said}");
+    assert!(printed.contains("do not nest calls"), "{printed}");
 }
 
 #[test]
-fn a_grandchild_is_its_own_master() {
-    // It inherits the variable, and has arrived nowhere.
-    let said = assert_survives!(|| {
+fn a_process_that_the_scene_starts_is_a_parent() {
+    // The grandchild inherits the variable, but the child has already arrived.
+    let printed = assert_survives!(|| {
         let tests = support::this_program()
-            .args(["fate::what_the_scene_changes_stays_there", "--exact"])
+            .args(["fate::changes_of_the_scene_stay_in_the_child", "--exact"])
             .output()
             .unwrap();
         assert!(tests.status.success());
         std::io::stdout().write_all(b"played").unwrap();
     });
-    assert_eq!(said, "played");
+    assert_eq!(printed, "played");
 }
 
 #[test]
-fn so_is_one_that_was_started_before_the_call() {
-    // Of what a runner hands on the child knows nothing: there it takes the call for its own.
+fn a_process_started_before_the_call_is_a_parent() {
+    // With a runner, the child's arguments are unknown: this process would take the call for its
+    // own.
     if std::env::var_os("EPIPE_RUNNER").is_some() {
         return;
     }
     let tests = support::this_program()
-        .args(["fate::what_the_scene_changes_stays_there", "--exact"])
+        .args(["fate::changes_of_the_scene_stay_in_the_child", "--exact"])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&tests.stdout);
-    assert!(tests.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&tests.stdout);
+    assert!(tests.status.success(), "{printed}");
     assert_survives!(|| {});
 }
 
 #[test]
-fn so_is_one_that_the_scene_starts_with_the_same_arguments() {
+fn a_process_started_with_the_same_arguments_is_a_parent() {
     const IN_THERE: &str = "EPIPE_TEST_IN_THERE";
     assert_survives!(|| {
         if std::env::var_os(IN_THERE).is_some() {
@@ -234,15 +237,15 @@ fn so_is_one_that_the_scene_starts_with_the_same_arguments() {
             .env(IN_THERE, "yes")
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{said}");
-        assert!(said.contains("behind the call"), "{said}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{printed}");
+        assert!(printed.contains("after the call"), "{printed}");
     });
-    println!("behind the call");
+    println!("after the call");
 }
 
 #[test]
-fn a_scene_may_forbid_to_open_anything_more() {
+fn a_scene_may_forbid_new_descriptors() {
     assert_survives!(|| {
         support::forbid_descriptors();
         io::pipe().unwrap_err();
@@ -250,9 +253,9 @@ fn a_scene_may_forbid_to_open_anything_more() {
 }
 
 #[test]
-fn a_child_of_the_scene_does_not_hold_up_the_parent() {
-    // It keeps the standard streams open, for longer than a scene may take.
-    #[expect(clippy::zombie_processes, reason = "it outlives its parent")]
+fn a_child_of_the_scene_does_not_delay_the_parent() {
+    // The sleeper keeps the standard streams open, for longer than a scene may take.
+    #[expect(clippy::zombie_processes, reason = "the sleeper outlives its parent")]
     let fate = fate_of(|| {
         let sleeper = Command::new("sleep").arg("100").spawn().unwrap();
         print!("{}", sleeper.id());

@@ -1,11 +1,11 @@
-//! A script of faults, played to the letter.
+//! `Faulty`: each fault comes as the script says.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 
 use epipe_testing::{At, Fault, Faulty, Operation};
 
 #[test]
-fn every_fault_comes_where_it_was_told() {
+fn each_fault_comes_where_the_script_says() {
     let mut faulty = Faulty::new(Vec::new())
         .on_write(At::Call(2), Fault::WOULD_BLOCK)
         .on_write(At::Byte(6), Fault::NO_BUFFERS)
@@ -22,7 +22,7 @@ fn every_fault_comes_where_it_was_told() {
         Ok(1),
         Ok(1), // up to byte 8
         Err(libc::EPIPE),
-        Ok(4), // the script is over
+        Ok(4), // the script has ended
     ];
     assert_eq!(answers, expected);
     assert_eq!(faulty.get_ref(), b"123412111234");
@@ -49,9 +49,9 @@ fn each_call_has_one_fault_and_none_is_lost() {
     let expected = [
         Err(libc::EINTR),
         Ok(1),
-        Err(libc::EAGAIN), // it had waited since call 2
+        Err(libc::EAGAIN), // due since call 2
         Ok(2),
-        Err(libc::ENOBUFS), // since byte 1
+        Err(libc::ENOBUFS), // due since byte 1
         Ok(3),
         Ok(3),
     ];
@@ -60,7 +60,7 @@ fn each_call_has_one_fault_and_none_is_lost() {
 }
 
 #[test]
-fn a_pipe_that_has_broken_stays_so() {
+fn a_broken_pipe_stays_broken() {
     let mut gone = Faulty::new(Vec::new()).on_write(At::BytesFrom(3), Fault::BROKEN_PIPE);
     assert_eq!(gone.write(b"12345").unwrap(), 3);
     for _ in 0..3 {
@@ -101,16 +101,16 @@ fn reads_writes_and_flushes_are_counted_apart() {
     faulty.flush().unwrap();
     assert_eq!(faulty.unreached()[0].operation, Operation::Read);
     let mut rest = String::new();
-    faulty.read_to_string(&mut rest).unwrap(); // it goes on after EINTR
+    faulty.read_to_string(&mut rest).unwrap(); // goes on after EINTR
     assert_eq!(rest, "def");
     assert!(faulty.unreached().is_empty());
 }
 
 #[test]
-fn a_fault_of_every_call_stays_and_a_short_count_of_nothing_ends() {
+fn a_fault_of_every_call_stays_and_a_short_count_of_zero_ends() {
     let mut faulty = Faulty::new(Vec::new()).on_write(At::CallsFrom(1), Fault::Short(1));
     faulty.write_all(b"one by one").unwrap();
-    // The last call offered one byte: nothing was shortened.
+    // The last call offered one byte, so it was not shortened.
     assert_eq!(faulty.injected().len(), 9);
     let mut gone = Faulty::new(Vec::new()).on_write(At::CallsFrom(2), Fault::BROKEN_PIPE);
     gone.write_all(b"first").unwrap();
@@ -126,10 +126,10 @@ fn a_fault_of_every_call_stays_and_a_short_count_of_nothing_ends() {
 }
 
 #[test]
-fn what_was_never_reached_is_told() {
+fn faults_that_never_came_are_returned() {
     let mut faulty = Faulty::new(Vec::new())
         .on_write(At::Byte(100), Fault::BROKEN_PIPE)
-        .on_write(At::Call(1), Fault::Short(50)); // of 5 bytes
+        .on_write(At::Call(1), Fault::Short(50)); // the call has 5 bytes
     faulty.write_all(b"hello").unwrap();
     assert_eq!(faulty.injected(), []);
     let unreached: Vec<_> = faulty.unreached().iter().map(|line| line.at).collect();
@@ -141,6 +141,6 @@ fn an_error_of_the_inner_handle_passes_untouched() {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let mut faulty = Faulty::new(writer);
-    // Under libtest SIGPIPE is ignored.
+    // libtest ignores SIGPIPE.
     assert_eq!(faulty.write(b"x").unwrap_err().raw_os_error(), Some(libc::EPIPE));
 }

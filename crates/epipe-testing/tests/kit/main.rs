@@ -1,4 +1,4 @@
-//! The testing kit, tried on itself: what it says will happen, happens, at the byte that it says.
+//! Tests of the testing kit: each break comes at its byte, and has the documented results.
 
 #![cfg(all(unix, not(any(target_os = "redox", target_os = "fuchsia", target_os = "emscripten"))))]
 #![allow(missing_docs, reason = "a test")]
@@ -11,17 +11,17 @@ mod fate;
 mod faulty;
 mod peer;
 mod proxy;
-#[cfg(target_os = "linux")] // where the table was measured
+#[cfg(target_os = "linux")] // the table was measured there
 mod servers;
 #[cfg(feature = "watch")]
 mod watch;
 
 use std::time::Duration;
 
-/// More than a loaded machine needs.
+/// A timeout that is long enough on a loaded machine.
 const SOON: Duration = Duration::from_secs(20);
 
-/// How often a scene that must never flake is played: `ci/flakes` asks for more.
+/// How often a test that must never flake repeats. `ci/flakes` sets more.
 fn rounds() -> u32 {
     match std::env::var("EPIPE_ROUNDS") {
         Ok(rounds) => rounds.parse().expect("EPIPE_ROUNDS is a number"),

@@ -1,4 +1,4 @@
-/* Code that has never heard of SIGPIPE: a test finds its line. */
+/* Code that does not handle SIGPIPE: a test finds its line. */
 #include <unistd.h>
 
 long naive_write(int fd) {

@@ -1,4 +1,4 @@
-//! A peer breaks at the byte that it was told, and the next write says what the docs say.
+//! A peer breaks at its byte, and the next write reports what the docs say.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -20,7 +20,7 @@ fn pair() -> (TcpStream, TcpStream) {
     (ours, listener.accept().unwrap().0)
 }
 
-/// A stream of any family, and the ways to it.
+/// An address family, and the three ways to connect a peer.
 trait Family {
     type Stream: Read + Write + AsFd + Into<OwnedFd>;
     fn listening(script: Script) -> (Peer, Self::Stream);
@@ -84,7 +84,7 @@ impl Family for Unix {
         (peer, stream)
     }
     fn connecting(script: Script) -> (Peer, UnixStream) {
-        // Of one's own: tests run side by side.
+        // Each call has its own path: tests run at the same time.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("epipe-served-{}-{number}", std::process::id());
@@ -101,8 +101,8 @@ impl Family for Unix {
     }
 }
 
-/// What a foreign `write(2)` says, one after the other; each waits for what the one before has
-/// drawn.
+/// The results of unprotected `write(2)` calls. Each waits for the reset that the call before it
+/// has drawn.
 fn writes(stream: &impl AsFd, answers: usize) -> Vec<String> {
     (0..answers)
         .map(|number| {
@@ -114,18 +114,18 @@ fn writes(stream: &impl AsFd, answers: usize) -> Vec<String> {
         .collect()
 }
 
-/// The docs' table, one row: the break, and what writes report on TCP and on a Unix socket.
+/// The docs' table. A row is a break, and the results of writes on TCP and on a Unix socket.
 const TABLE: &[(Break, &[&str], &[&str])] = &[
     (Break::RESET_AT_ACCEPT, RESET, &["EPIPE"]),
     (Break::ResetAfter(5), RESET, &["EPIPE"]),
     (Break::FinAfter(5), &["ok", "EPIPE"], &["EPIPE"]),
-    #[cfg(target_os = "linux")] // where that resets
+    #[cfg(target_os = "linux")] // it resets there
     (Break::CloseUnread(5), RESET, &["EPIPE"]),
     (Break::FinThenReset(5), &["EPIPE"], &["EPIPE"]),
     (Break::HalfClose(5), &["ok"], &["ok"]),
 ];
 
-/// Sends what the break counts and not a byte more, unless it wants one; waits.
+/// Sends exactly the break's count, or one byte more if the break needs it, and waits.
 fn broken<F: Family>(breaks: Break, connect: fn(Script) -> (Peer, F::Stream)) -> (Peer, F::Stream) {
     let (peer, mut stream) = connect(breaks.into());
     let unread = matches!(breaks, Break::CloseUnread(_));
@@ -164,7 +164,7 @@ fn each_row_of_the_table_holds_round_after_round() {
         for round in 0..rounds() {
             play_once::<V4>(breaks, V4::listening, answers);
             play_once::<Unix>(breaks, Unix::listening, unix);
-            // The other ways to a connection, in turn.
+            // The other ways to connect, in turn.
             match round % 6 {
                 0 => play_once::<V6>(breaks, V6::listening, answers),
                 1 => play_once::<V6>(breaks, V6::holding, answers),
@@ -178,27 +178,27 @@ fn each_row_of_the_table_holds_round_after_round() {
 }
 
 #[test]
-fn a_reset_at_byte_0_is_not_told_to_connect() {
+fn a_reset_at_byte_0_is_not_reported_by_connect() {
     const HELD_BACK: Duration = Duration::from_millis(50);
-    // On a busy machine not each time so soon.
+    // One of 100 is enough: on a busy machine some are slow.
     fn is_quick(mut play: impl FnMut() -> Instant) {
         let once = |_| play().elapsed() < HELD_BACK / 2;
         assert!((0..100).any(once));
     }
     for breaks in [Break::RESET_AT_ACCEPT, Break::FinThenReset(0)] {
-        // Nobody says that `connect` has returned.
+        // Without `wait_broken`, the peer does not know that `connect` has returned.
         let begun = Instant::now();
         let (_peer, stream) = V4::listening(breaks.into());
         wait_reset(&stream, SOON).unwrap();
         assert!(begun.elapsed() >= HELD_BACK, "{breaks:?}");
-        // `wait_broken` says it.
+        // `wait_broken` reports it.
         is_quick(|| {
             let begun = Instant::now();
             let (peer, stream) = V4::listening(breaks.into());
             peer.wait_broken(&stream, SOON).unwrap();
             begun
         });
-        // A peer that is dropped while it holds back waits for nobody.
+        // Dropping the peer ends the delay.
         is_quick(|| {
             let (peer, mut stream) = V4::listening(breaks.greeting("x"));
             stream.read_exact(&mut [0]).unwrap();
@@ -206,7 +206,7 @@ fn a_reset_at_byte_0_is_not_told_to_connect() {
             drop(peer);
             begun
         });
-        // Nobody calls `connect`, or it has returned.
+        // No delay: `connect` has returned.
         is_quick(|| {
             let begun = Instant::now();
             let (_peer, stream) = V4::holding(breaks.into());
@@ -225,7 +225,7 @@ fn a_reset_at_byte_0_is_not_told_to_connect() {
 #[test]
 fn reads_report_what_the_table_says() {
     for (breaks, _, _) in TABLE.iter().copied() {
-        let script = breaks.answering("what had come");
+        let script = breaks.answering("the last data");
         let (peer, mut stream) = V4::listening(script);
         if let Break::CloseUnread(_) = breaks {
             stream.write_all(b"unread").unwrap();
@@ -233,16 +233,16 @@ fn reads_report_what_the_table_says() {
             stream.write_all(b"bytes").unwrap();
         }
         peer.wait_broken(&stream, SOON).unwrap();
-        let mut said = [0; 13];
-        stream.read_exact(&mut said).unwrap();
-        assert_eq!(&said, b"what had come");
+        let mut received = [0; 13];
+        stream.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"the last data");
         let resets = matches!(breaks, Break::ResetAfter(_) | Break::CloseUnread(_));
         if resets {
             assert_eq!(spell(&stream.read(&mut [0])), "ECONNRESET", "{breaks:?}");
         }
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{breaks:?}");
     }
-    // Over a Unix socket, with something unread.
+    // Over a Unix socket, with unread data.
     #[cfg(target_os = "linux")]
     {
         let (_peer, mut stream) = broken::<Unix>(Break::CloseUnread(5), Unix::listening);
@@ -251,17 +251,17 @@ fn reads_report_what_the_table_says() {
 }
 
 #[test]
-fn a_greeting_that_nobody_takes_holds_up_no_break() {
+fn an_unread_greeting_does_not_prevent_the_break() {
     let script = Break::ResetAfter(4).greeting(vec![0; 50 << 20]);
     let (peer, mut stream) = V4::listening(script);
-    // It reads while it still has something to say.
+    // The peer reads while it still has bytes to send.
     stream.write_all(b"four").unwrap();
     assert_eq!(peer.wait_done(SOON).unwrap(), 4);
     wait_reset(&stream, SOON).unwrap();
 }
 
 #[test]
-fn a_fin_stands_behind_a_greeting_that_nobody_takes() {
+fn a_fin_stands_behind_an_unread_greeting() {
     let greeting = vec![0; 8 << 20];
     let (peer, _stream) = V4::listening(Break::FinThenReset(0).greeting(&*greeting));
     let error = peer.wait_done(SOON).unwrap_err();
@@ -275,9 +275,9 @@ fn a_fin_stands_behind_a_greeting_that_nobody_takes() {
 
 #[test]
 fn an_answer_arrives_before_the_break_however_late_it_is_read() {
-    // More than the buffers hold; also when both sides have said FIN, when poll tells of an end.
+    // More than the buffers hold. Also after two FINs, when poll reports an end.
     let answer = vec![b'a'; 16 << 20];
-    let before_it_gives_up_a_greeting = Duration::from_millis(700);
+    let longer_than_for_a_greeting = Duration::from_millis(700);
     for (breaks, half_closes) in [
         (Break::ResetAfter(4), false),
         (Break::ResetAfter(4), true),
@@ -290,7 +290,7 @@ fn an_answer_arrives_before_the_break_however_late_it_is_read() {
         if half_closes {
             stream.shutdown(Shutdown::Write).unwrap();
         }
-        let waits = peer.wait_done(before_it_gives_up_a_greeting);
+        let waits = peer.wait_done(longer_than_for_a_greeting);
         assert!(matches!(waits, Err(WaitError::TimedOut { received: 4 })));
         let mut read = vec![0; answer.len()];
         stream.read_exact(&mut read).unwrap();
@@ -304,7 +304,7 @@ fn an_answer_behind_a_fin_is_not_destroyed_by_what_the_other_side_still_sends() 
     let answer = vec![b'a'; 2_000_000];
     let (peer, stream) = V4::listening(Break::FinAfter(4).answering(&*answer));
     thread::scope(|threads| {
-        // It writes on until the reset that this draws.
+        // It writes until the reset that these bytes draw.
         let writer = threads.spawn(|| while (&stream).write(b"more").is_ok() {});
         let mut read = vec![0; answer.len()];
         (&stream).read_exact(&mut read).unwrap();
@@ -315,15 +315,15 @@ fn an_answer_behind_a_fin_is_not_destroyed_by_what_the_other_side_still_sends() 
 }
 
 #[test]
-fn a_trickling_peer_says_all_it_has_to_say_and_closes() {
+fn a_trickling_peer_sends_all_its_bytes_and_closes() {
     let script = Break::Trickle(1000).greeting(vec![b'g'; 300_000]).answering("answer");
     let (_peer, mut stream) = V4::listening(script);
     stream.write_all(b"GET").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    let mut said = Vec::new();
-    stream.read_to_end(&mut said).unwrap();
-    assert_eq!(said.len(), 300_006);
-    assert!(said.ends_with(b"answer"));
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    assert_eq!(received.len(), 300_006);
+    assert!(received.ends_with(b"answer"));
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn a_request_arrives_whole_with_the_break_behind_it() {
             }
         }
     }
-    // More than goes at once.
+    // More than one write takes.
     let request = vec![b'r'; 5 << 20];
     let (peer, mut stream) = V4::connecting(Break::FinThenReset(0).greeting(&*request));
     let mut received = vec![0; request.len()];
@@ -393,7 +393,7 @@ fn what_is_sent_beyond_the_byte_is_not_received() {
     for round in 0..rounds() {
         let count = u64::from(round * 131 % 5000);
         let (peer, mut stream) = V4::listening(Break::ResetAfter(count).into());
-        // All at once: the reset may come before the last of it.
+        // One write: the reset may come before its last byte.
         let _ = stream.write(&[b'x'; 8192]);
         peer.wait_broken(&stream, SOON).unwrap();
         assert_eq!(peer.received(), count);
@@ -403,17 +403,17 @@ fn what_is_sent_beyond_the_byte_is_not_received() {
 #[test]
 fn a_clean_close_throws_away_what_has_arrived_beyond_the_byte() {
     for _ in 0..rounds() {
-        // Both ends are there: it finds all eight bytes.
+        // All eight bytes have arrived before the peer starts.
         let (ours, theirs) = pair();
         (&ours).write_all(b"too many").unwrap();
         let peer = Peer::holding(theirs, Break::FinAfter(3)).unwrap();
         peer.wait_broken(&ours, SOON).unwrap();
-        // A close with something unread would have reset.
+        // A close with unread bytes would have reset.
         wait_reset(&ours, Duration::from_millis(1)).unwrap_err();
         assert_eq!(writes(&ours, 2), ["ok", "EPIPE"]);
         assert_eq!(peer.received(), 3);
     }
-    // Who sends faster than it throws away holds it up for a while only.
+    // A sender that is faster than the peer's reads delays the close only for a while.
     let (ours, theirs) = pair();
     let peer = Peer::holding(theirs, Break::FinAfter(3)).unwrap();
     thread::scope(|threads| {
@@ -424,7 +424,7 @@ fn a_clean_close_throws_away_what_has_arrived_beyond_the_byte() {
 
 #[test]
 fn a_unix_peer_that_has_closed_takes_no_more_even_while_a_copy_is_open() {
-    // As while another thread starts a process.
+    // As when another thread is starting a process.
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let _copy = theirs.try_clone().unwrap();
     ours.write_all(b"too many").unwrap();
@@ -436,15 +436,15 @@ fn a_unix_peer_that_has_closed_takes_no_more_even_while_a_copy_is_open() {
 
 #[test]
 fn it_connects_to_the_first_address_that_answers() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addresses = [nobody.unwrap(), listener.local_addr().unwrap()];
+    let addresses = [closed.unwrap(), listener.local_addr().unwrap()];
     let peer = Peer::connect(&addresses[..], Break::RESET_AT_ACCEPT).unwrap();
     peer.wait_broken(&listener.accept().unwrap().0, SOON).unwrap();
 }
 
 #[test]
-fn what_it_said_before_the_reset_can_still_be_read() {
+fn bytes_sent_before_the_reset_can_still_be_read() {
     for round in 0..rounds() {
         let greeting = vec![b'g'; 1 + round as usize * 37 % 3000];
         let answer = vec![b'a'; 1 + round as usize * 101 % 30_000];
@@ -456,19 +456,19 @@ fn what_it_said_before_the_reset_can_still_be_read() {
         stream.write_all(b"more").unwrap();
 
         peer.wait_broken(&stream, SOON).unwrap();
-        // The table's word: a read of what is there does not take the error.
+        // As the table says: a read of data does not take the error.
         let mut answered = vec![0; answer.len()];
         stream.read_exact(&mut answered).unwrap();
         assert_eq!(answered, answer);
         let end = stream.read(&mut [0]).unwrap_err();
         assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
-        // And that read has taken it.
+        // That read has taken the error.
         assert_eq!(writes(&stream, 1), ["EPIPE"]);
     }
 }
 
 #[test]
-fn who_asks_for_the_error_takes_it() {
+fn so_error_takes_the_reset() {
     let (_peer, stream) = broken::<V4>(Break::ResetAfter(5), V4::listening);
     assert!(stream.take_error().unwrap().is_some());
     assert_eq!(writes(&stream, 1), ["EPIPE"]);
@@ -496,7 +496,7 @@ fn a_peer_that_stops_reading_fills_the_buffers() {
         let full = loop {
             match stream.write(&[b'x'; 4096]) {
                 Ok(written) => sent += written,
-                // Until it has stopped it may yet make room.
+                // Before the peer stops, it may still make room.
                 Err(_) if peer.received() < 1000 => thread::yield_now(),
                 Err(error) => break error,
             }
@@ -505,7 +505,7 @@ fn a_peer_that_stops_reading_fills_the_buffers() {
         peer.wait_broken(&stream, SOON).unwrap();
         assert_eq!(peer.received(), 1000);
         assert!(sent > 1000);
-        // It is there, and says nothing.
+        // The peer stays connected until it is dropped.
         drop(peer);
         wait_reset(&stream, SOON).unwrap();
     }
@@ -517,7 +517,7 @@ fn a_peer_that_stops_reading_fills_the_buffers() {
 fn a_trickling_peer_takes_all_of_it_in_many_small_writes() {
     let (peer, mut stream) = V4::listening(Break::Trickle(3).greeting(vec![b'g'; 100]));
     stream.set_nonblocking(true).unwrap();
-    // What the system puts aside for us would take it all at once.
+    // The default buffer would take all bytes at once.
     let small = socket2::SockRef::from(&stream);
     small.set_send_buffer_size(4096).unwrap();
     let data = vec![b'x'; 200_000];
@@ -547,7 +547,7 @@ fn a_trickling_peer_takes_all_of_it_in_many_small_writes() {
 }
 
 #[test]
-fn a_break_that_does_not_come_is_an_error_that_says_why() {
+fn a_break_that_does_not_come_is_an_error_with_its_reason() {
     let (peer, mut stream) = V4::listening(Break::ResetAfter(5).into());
     stream.write_all(b"four").unwrap();
     while peer.received() < 4 {
@@ -559,7 +559,7 @@ fn a_break_that_does_not_come_is_an_error_that_says_why() {
     let ended = peer.wait_broken(&stream, SOON);
     assert!(matches!(ended, Err(WaitError::Ended { received: 4 })), "{ended:?}");
 
-    // Nothing more comes; an answer is half written, or stands in a buffer.
+    // The other side ends: no more bytes come, an answer is half written, or is in a buffer.
     for breaks in [
         Break::CloseUnread(4).into(),
         Break::ResetAfter(4).answering(vec![0; 50 << 20]),
@@ -595,17 +595,17 @@ fn it_takes_one_connection_on_loopback() {
     let far = Peer::connect("192.0.2.1:9", Break::RESET_AT_ACCEPT).unwrap_err();
     assert_eq!(far.kind(), io::ErrorKind::InvalidInput);
     assert!(far.to_string().contains("loopback"), "{far}");
-    // Where nobody listens.
-    let nobody = Peer::connect(peer.address().unwrap(), Break::RESET_AT_ACCEPT).unwrap_err();
-    assert_eq!(nobody.kind(), io::ErrorKind::ConnectionRefused);
-    // Only who is connected, by a stream.
+    // A port without a listener.
+    let closed = Peer::connect(peer.address().unwrap(), Break::RESET_AT_ACCEPT).unwrap_err();
+    assert_eq!(closed.kind(), io::ErrorKind::ConnectionRefused);
+    // Only connected stream sockets.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let error = Peer::holding(listener, Break::RESET_AT_ACCEPT).unwrap_err();
     assert_eq!(error.error().kind(), io::ErrorKind::NotConnected);
     let (datagram, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
     let error = Peer::holding(datagram, Break::RESET_AT_ACCEPT).unwrap_err();
     assert!(error.to_string().contains("stream sockets only"), "{error}");
-    // A pipe is no socket, and is given back.
+    // A pipe is not a socket. The peer gives it back.
     let (reader, mut writer) = io::pipe().unwrap();
     let error = Peer::holding(reader, Break::RESET_AT_ACCEPT).unwrap_err();
     assert_eq!(error.error().raw_os_error(), Some(libc::ENOTSOCK));
@@ -615,19 +615,19 @@ fn it_takes_one_connection_on_loopback() {
 }
 
 #[test]
-fn a_peer_that_is_dropped_ends_at_once_wherever_it_stands() {
-    // Nobody has connected.
+fn a_peer_that_is_dropped_ends_at_once_in_every_state() {
+    // No client has connected.
     drop(Peer::listen(Break::ResetAfter(1)).unwrap());
     let unix = Peer::listen_unix(Break::ResetAfter(1)).unwrap();
-    let folder = unix.path().unwrap().parent().unwrap().to_path_buf();
-    assert!(folder.exists());
+    let directory = unix.path().unwrap().parent().unwrap().to_path_buf();
+    assert!(directory.exists());
     drop(unix);
-    assert!(!folder.exists());
-    // It has more to say than goes into the buffers.
+    assert!(!directory.exists());
+    // The greeting is larger than the buffers.
     let (peer, stream) = V4::listening(Break::ResetAfter(1).greeting(vec![0; 50 << 20]));
     drop(peer);
     drop(stream);
-    // It reads, it holds, it stands still.
+    // It reads, it stays half-closed, it has stopped, it waits for a byte.
     for breaks in
         [Break::ResetAfter(1), Break::HalfClose(0), Break::StopReading(0), Break::CloseUnread(0)]
     {
@@ -641,7 +641,7 @@ fn the_documented_write_kills_and_a_protected_one_does_not() {
     for (breaks, answers, _) in TABLE.iter().copied().filter(|(_, tcp, _)| tcp.contains(&"EPIPE")) {
         let scene = |write: fn(&TcpStream)| {
             let (_peer, stream) = broken::<V4>(breaks, V4::listening);
-            // Those before: no signal.
+            // The writes before the last raise no signal.
             for answer in &answers[..answers.len() - 1] {
                 assert_eq!(spell(&foreign_write(&stream, b"lost")), *answer);
                 wait_reset(&stream, SOON).unwrap();
@@ -649,26 +649,26 @@ fn the_documented_write_kills_and_a_protected_one_does_not() {
             println!("the next one");
             write(&stream);
         };
-        let said = assert_survives!(|| scene(|stream| {
+        let received = assert_survives!(|| scene(|stream| {
             let error = socket2::SockRef::from(stream)
                 .send_with_flags(b"lost", libc::MSG_NOSIGNAL)
                 .unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         }));
-        assert_eq!(said, "the next one\n");
+        assert_eq!(received, "the next one\n");
         assert_killed!(|| scene(|stream| drop(foreign_write(stream, b"lost"))));
     }
 }
 
 #[test]
-fn a_peer_whose_other_side_vanishes_kills_nobody() {
+fn a_peer_whose_other_side_vanishes_does_not_kill() {
     assert_survives!(|| {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let script = Break::ResetAfter(1).answering(vec![0; 50 << 20]);
         let peer = Peer::holding(theirs, script).unwrap();
         ours.write_all(b"x").unwrap();
         ours.read_exact(&mut [0]).unwrap();
-        // It has more to say, and its next write raises.
+        // The peer has more to send, and its next write would raise.
         drop(ours);
         let ended = peer.wait_done(SOON);
         assert!(matches!(ended, Err(WaitError::Ended { .. })), "{ended:?}");

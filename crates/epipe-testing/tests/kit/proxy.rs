@@ -1,4 +1,4 @@
-//! A proxy cuts at the byte that it was told, in either direction.
+//! A proxy cuts at its byte, in both directions.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use epipe_testing::{Break, Cut, Proxy, WaitError, wait_fin, wait_reset};
 use crate::support::{RESET, spell};
 use crate::{SOON, rounds};
 
-/// What one side has received: all of it, and how it ended.
+/// All bytes that one side has received, and how they ended.
 type Received = (Vec<u8>, String);
 
 fn receive(mut stream: impl Read) -> Received {
@@ -28,7 +28,7 @@ fn answer() -> Vec<u8> {
     (0..5000_u32).map(|n| (n * 7) as u8).collect()
 }
 
-/// A server that reads the request to its end and then answers.
+/// A listener, and a server that reads the whole request and then answers.
 fn server() -> (TcpListener, fn(TcpListener) -> Received) {
     fn serve(listener: TcpListener) -> Received {
         let (mut stream, _) = listener.accept().unwrap();
@@ -39,7 +39,7 @@ fn server() -> (TcpListener, fn(TcpListener) -> Received) {
     (TcpListener::bind("127.0.0.1:0").unwrap(), serve)
 }
 
-/// A request and an answer through a proxy: what the server and the client have received.
+/// Passes a request and an answer through a proxy. Returns what the server and the client received.
 fn exchange(cut: Cut) -> (Proxy, Received, Received) {
     let (listener, serve) = server();
     let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
@@ -60,7 +60,7 @@ fn without_a_cut_all_is_passed_on() {
     let passed = proxy.wait_ended(0, SOON).unwrap();
     assert_eq!((passed.to_server, passed.to_client), (3000, 5000));
     assert!(passed.ended && !passed.cut);
-    // There was no other.
+    // There was no other connection.
     let other = proxy.wait_ended(1, Duration::ZERO);
     assert!(matches!(other, Err(WaitError::TimedOut { received: 0 })), "{other:?}");
     assert!(matches!(proxy.wait_broken(&io::stdin(), SOON), Err(WaitError::NeverBreaks)));
@@ -81,13 +81,13 @@ fn each_side_receives_exactly_what_the_cut_counts() {
 
         let (proxy, _, (received, end)) = exchange(Cut::to_client(Break::FinAfter(count)));
         assert_eq!(received, answer()[..count as usize]);
-        assert_eq!(end, "ok", "an end that plain TCP takes for the end");
+        assert_eq!(end, "ok", "over plain TCP the cut looks like the end");
         let passed = proxy.wait_ended(0, SOON).unwrap();
         assert_eq!(passed.to_client, count);
 
         let (_, _, (received, end)) = exchange(Cut::to_client(Break::FinThenReset(count)));
         assert_eq!(received, answer()[..count as usize]);
-        // The FIN came first, but the reset may come before it is read.
+        // The FIN came first, but the reset may come before the read.
         assert!(end == "ok" || is_reset(&end), "{end}");
 
         let (_, (served, end), _) = exchange(Cut::to_server(Break::CloseUnread(count)));
@@ -115,7 +115,7 @@ fn a_trickle_loses_nothing() {
 }
 
 #[test]
-fn a_direction_that_stands_still_is_not_ended() {
+fn a_direction_that_stops_does_not_end() {
     let (listener, _) = server();
     let cut = Cut::to_server(Break::StopReading(10));
     let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
@@ -130,14 +130,14 @@ fn a_direction_that_stands_still_is_not_ended() {
     // The other direction goes on.
     server.write_all(&answer()).unwrap();
     client.read_exact(&mut answer()).unwrap();
-    // Of the two the one that breaks is told.
+    // The error has the count of the direction that breaks.
     let waits = proxy.wait_ended(0, Duration::ZERO);
     assert!(matches!(waits, Err(WaitError::TimedOut { received: 10 })), "{waits:?}");
     assert!(proxy.connections()[0].cut && !proxy.connections()[0].ended);
 }
 
 #[test]
-fn after_the_break_has_arrived_a_write_says_what_the_peer_s_table_says() {
+fn after_the_break_has_arrived_a_write_reports_what_the_table_says() {
     for (breaks, first) in [
         (Break::ResetAfter(4), RESET[0]),
         (Break::FinAfter(4), "ok"),
@@ -159,15 +159,15 @@ fn after_the_break_has_arrived_a_write_says_what_the_peer_s_table_says() {
 }
 
 #[test]
-fn what_ends_by_itself_is_passed_on() {
+fn an_end_without_a_cut_is_passed_on() {
     let (listener, _) = server();
     let proxy = Proxy::listen(listener.local_addr().unwrap(), Cut::default()).unwrap();
-    // The client resets, the server resets; each with something on its way.
-    for who in 0..2 {
+    // The client resets, then the server. Bytes are under way each time.
+    for side in 0..2 {
         let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         let (gone, other) =
-            if who == 0 { (&mut client, &mut server) } else { (&mut server, &mut client) };
+            if side == 0 { (&mut client, &mut server) } else { (&mut server, &mut client) };
         gone.write_all(b"last words").unwrap();
         other.read_exact(&mut [0; 10]).unwrap();
         let mut other = other.try_clone().unwrap();
@@ -175,7 +175,7 @@ fn what_ends_by_itself_is_passed_on() {
         drop((client, server));
         let end = other.read(&mut [0]);
         assert_eq!(spell(&end), "ECONNRESET");
-        assert!(!proxy.wait_ended(who, SOON).unwrap().cut);
+        assert!(!proxy.wait_ended(side, SOON).unwrap().cut);
     }
 }
 
@@ -196,21 +196,21 @@ fn reset(stream: TcpStream) {
 #[test]
 fn an_answer_that_came_before_a_reset_is_passed_on() {
     for _ in 0..rounds() {
-        // A server that refuses what the client still sends: it answers, and closes with something
-        // unread.
+        // The server does not read the whole request: it answers, and closes with unread bytes.
         let (_proxy, client, mut server) = through(Cut::default());
         thread::scope(|threads| {
             threads.spawn(|| while (&client).write(&[b'x'; 4096]).is_ok() {});
             server.read_exact(&mut [0; 1000]).unwrap();
             server.write_all(&answer()).unwrap();
             drop(server);
-            // Whether read or write meets the reset first is open: then the read finds the end.
+            // Either the read or the write meets the reset first. If it is the write, the read
+            // finds the end.
             assert_eq!(receive(&client).0, answer());
         });
     }
 }
 
-/// So that what is sent stands in the sender's buffer.
+/// Makes the receive buffer small: bytes stay in the sender's buffer.
 fn take_little(stream: &TcpStream) {
     let options = socket2::SockRef::from(stream);
     options.set_recv_buffer_size(4096).unwrap();
@@ -218,7 +218,7 @@ fn take_little(stream: &TcpStream) {
 
 #[test]
 fn a_cut_waits_until_its_bytes_have_arrived_however_late_they_are_read() {
-    // What the proxy's buffer holds, and more than all buffers do.
+    // As much as the proxy's buffer holds, and more than all buffers hold.
     for count in [100_000, 12_000_000] {
         let (proxy, mut client, server) = through(Cut::to_client(Break::ResetAfter(count)));
         if count < 1_000_000 {
@@ -239,7 +239,7 @@ fn a_cut_waits_until_its_bytes_have_arrived_however_late_they_are_read() {
 }
 
 #[test]
-fn a_cut_that_waits_holds_up_no_other_direction() {
+fn a_cut_that_waits_does_not_stop_the_other_direction() {
     let count = 900_000; // more than the client's kernel takes while it does not read
     for breaks in [
         Break::ResetAfter(count),
@@ -262,7 +262,7 @@ fn a_cut_that_waits_holds_up_no_other_direction() {
 }
 
 #[test]
-fn who_is_gone_before_a_cut_s_bytes_have_arrived_was_not_cut() {
+fn a_receiver_gone_before_the_bytes_have_arrived_was_not_cut() {
     let count = 100_000;
     let (proxy, client, server) = through(Cut::to_client(Break::ResetAfter(count)));
     take_little(&client);
@@ -275,11 +275,11 @@ fn who_is_gone_before_a_cut_s_bytes_have_arrived_was_not_cut() {
 }
 
 #[test]
-fn what_a_half_close_throws_away_ends_in_order() {
+fn a_direction_that_discards_ends_in_order() {
     let (proxy, mut client, mut server) = through(Cut::to_client(Break::HalfClose(3)));
     server.write_all(b"three").unwrap();
     assert_eq!(receive(&client), (b"thr".to_vec(), "ok".into()));
-    // Now both sides have said FIN to the client, who did not know of it.
+    // Now the client's connection has a FIN in each direction.
     client.write_all(b"more").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(receive(&server), (b"more".to_vec(), "ok".into()));
@@ -293,9 +293,9 @@ fn what_a_half_close_throws_away_ends_in_order() {
 }
 
 #[test]
-fn who_is_refused_sees_a_reset_and_no_end_before() {
+fn a_sender_whose_receiver_is_gone_sees_a_reset_and_no_end() {
     let (_proxy, mut client, server) = through(Cut::default());
-    // Until the proxy stands in a write.
+    // Until the proxy waits in a write.
     client.set_nonblocking(true).unwrap();
     let mut last = Instant::now();
     while last.elapsed() < Duration::from_millis(200) {
@@ -304,15 +304,15 @@ fn who_is_refused_sees_a_reset_and_no_end_before() {
         }
     }
     client.set_nonblocking(false).unwrap();
-    // The reset is told to that write. Its next read finds an end that nobody has said.
+    // That write reports the reset. A read by the proxy would then find an end without a FIN.
     drop(server);
     assert_eq!(receive(&client).1, "ECONNRESET");
 }
 
 #[test]
-fn what_is_told_is_what_has_arrived_a_fin_not_counted() {
+fn only_bytes_that_arrived_are_counted_and_no_fin() {
     for _ in 0..rounds() {
-        // A FIN whose acknowledgement is put off.
+        // A FIN whose acknowledgement is delayed.
         let (proxy, mut client, mut server) = through(Cut::default());
         client.write_all(b"abc").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -320,7 +320,7 @@ fn what_is_told_is_what_has_arrived_a_fin_not_counted() {
         reset(server);
         assert_eq!(proxy.wait_ended(0, SOON).unwrap().to_server, 3);
     }
-    // A client that has half-closed and reads late: poll tells of an end before there is one.
+    // A client that has half-closed and reads late: poll reports an end too early.
     let (proxy, mut client, mut server) = through(Cut::default());
     client.shutdown(Shutdown::Write).unwrap();
     let sent = thread::spawn(move || server.write_all(&vec![b'x'; 20_000_000]));
@@ -333,8 +333,8 @@ fn what_is_told_is_what_has_arrived_a_fin_not_counted() {
 }
 
 #[test]
-fn a_reset_is_passed_on_also_where_it_reads_no_more() {
-    // Behind a direction that stands still; behind a FIN.
+fn a_reset_is_passed_on_from_a_side_that_is_no_longer_read() {
+    // After a direction has stopped; after a FIN.
     for cut in [Cut::to_server(Break::StopReading(3)), Cut::default()] {
         let (proxy, mut client, mut server) = through(cut);
         client.write_all(b"three").unwrap();
@@ -347,7 +347,7 @@ fn a_reset_is_passed_on_also_where_it_reads_no_more() {
         wait_reset(&server, SOON).unwrap();
         proxy.wait_ended(0, SOON).unwrap();
     }
-    // Both have closed, one of them unseen.
+    // Both have closed, and the proxy does not see one of the closes.
     let (proxy, mut client, server) = through(Cut::to_server(Break::StopReading(3)));
     client.write_all(b"three").unwrap();
     drop((client, server));
@@ -356,7 +356,7 @@ fn a_reset_is_passed_on_also_where_it_reads_no_more() {
 
 #[test]
 fn a_proxy_that_is_dropped_while_it_connects_ends_at_once() {
-    // A listener whose queue is full: who connects waits.
+    // A listener whose queue is full: a new client waits.
     let listener =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -375,7 +375,7 @@ fn a_proxy_that_is_dropped_while_it_connects_ends_at_once() {
 }
 
 #[test]
-fn many_connections_are_cut_alike() {
+fn many_connections_are_cut_in_the_same_way() {
     let (listener, _) = server();
     let cut = Cut::to_server(Break::FinAfter(3));
     let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
@@ -397,11 +397,11 @@ fn many_connections_are_cut_alike() {
 }
 
 #[test]
-fn unix_sockets_and_ipv6_go_through_as_well() {
-    let folder = std::env::temp_dir().join(format!("epipe-proxied-{}", std::process::id()));
-    let _ = std::fs::remove_file(&folder);
-    let listener = UnixListener::bind(&folder).unwrap();
-    let proxy = Proxy::listen_unix(&folder, Cut::to_client(Break::ResetAfter(4))).unwrap();
+fn unix_sockets_and_ipv6_also_work() {
+    let path = std::env::temp_dir().join(format!("epipe-proxied-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let proxy = Proxy::listen_unix(&path, Cut::to_client(Break::ResetAfter(4))).unwrap();
     let client = UnixStream::connect(proxy.path().unwrap()).unwrap();
     let served: JoinHandle<io::Result<()>> =
         thread::spawn(move || listener.accept()?.0.write_all(&answer()));
@@ -409,7 +409,7 @@ fn unix_sockets_and_ipv6_go_through_as_well() {
     assert_eq!(received, answer()[..4]);
     proxy.wait_broken(&client, SOON).unwrap();
     let _ = served.join().unwrap();
-    std::fs::remove_file(&folder).unwrap();
+    std::fs::remove_file(&path).unwrap();
 
     let listener = TcpListener::bind("[::1]:0").unwrap();
     let proxy = Proxy::listen(listener.local_addr().unwrap(), Cut::default()).unwrap();
@@ -418,8 +418,8 @@ fn unix_sockets_and_ipv6_go_through_as_well() {
 
 #[test]
 fn a_server_that_is_not_there_resets_the_client() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let proxy = Proxy::listen(nobody, Cut::default()).unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Proxy::listen(closed, Cut::default()).unwrap();
     let client = TcpStream::connect(proxy.address().unwrap()).unwrap();
     assert_eq!(receive(&client).1, "ECONNRESET");
     assert_eq!(proxy.wait_ended(0, SOON).unwrap().to_server, 0);

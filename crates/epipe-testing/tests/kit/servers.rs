@@ -1,4 +1,4 @@
-//! Which break provokes which server: the table of the docs, as far as it is certain.
+//! Which break kills which server: the certain results of the table in the docs.
 
 use std::io::{self, Read as _};
 use std::net::{TcpListener, TcpStream};
@@ -11,11 +11,11 @@ use epipe_testing::{Break, Peer, Script, assert_killed, assert_survives, wait_fi
 use crate::SOON;
 use crate::support::foreign_write;
 
-/// What a server does after it has read the request, until a write fails.
+/// One step of a server after it has read the request. A failed write ends the server.
 #[derive(Clone, Copy)]
 enum Step {
     Think,
-    /// It ends if the client has.
+    /// Ends the server if the client has ended.
     Look,
     Write(usize),
 }
@@ -24,7 +24,7 @@ use Step::{Look, Think, Write};
 
 const REQUEST: &[u8] = b"GET /";
 
-/// The columns: how a client asks and vanishes, and whether it is dropped while the server thinks.
+/// The columns: how a client vanishes, and whether it is dropped while the server thinks.
 const CLIENTS: [(Break, bool); 4] = [
     (Break::FinThenReset(0), false),
     (Break::FinThenReset(1), false),
@@ -34,10 +34,10 @@ const CLIENTS: [(Break, bool); 4] = [
 
 const DIES: Option<bool> = Some(true);
 const LIVES: Option<bool> = Some(false);
-/// It is a matter of luck, or there is no such moment.
+/// The result depends on timing, or the server does not think.
 const EITHER: Option<bool> = None;
 
-/// A server, and what each client does to it.
+/// A server, and the result of each client.
 type Row = (&'static [Step], [Option<bool>; 4]);
 
 const TABLE: &[Row] = &[
@@ -51,7 +51,7 @@ const TABLE: &[Row] = &[
 type Writes = fn(&TcpStream, &[u8]) -> io::Result<usize>;
 
 fn serve(mut stream: &TcpStream, steps: &[Step], thinks: impl Fn(&TcpStream), write: Writes) {
-    // A client that has vanished may have taken its request along.
+    // The client's reset may have destroyed the request.
     if !matches!(stream.read(&mut [0; 100]), Ok(1..)) {
         return;
     }
@@ -74,12 +74,12 @@ fn serve(mut stream: &TcpStream, steps: &[Step], thinks: impl Fn(&TcpStream), wr
     }
 }
 
-/// One client, and the server of it.
+/// Plays one client and its server.
 fn play(steps: &'static [Step], script: Script, drops: bool, write: Writes) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (thinks, thinking) = sync_channel(1);
-    // The client that is dropped meanwhile may be late: no server is quicker.
+    // A client that is dropped while the server thinks may be late: this server waits for it.
     let time = if drops { SOON } else { Duration::from_millis(50) };
     let thinks = move |stream: &TcpStream| {
         let _ = thinks.try_send(());
@@ -90,7 +90,7 @@ fn play(steps: &'static [Step], script: Script, drops: bool, write: Writes) {
     if drops {
         thinking.recv_timeout(SOON).unwrap();
     } else {
-        // A server that sees the end first says nothing more.
+        // An error is expected: a server that sees the end first may end first.
         let _ = peer.wait_done(SOON);
     }
     drop(peer);
@@ -108,7 +108,7 @@ fn each_break_provokes_the_servers_that_the_docs_name() {
                 }
             };
             if dies {
-                // Of a server that is quick not each time.
+                // Many tries: a quick server does not die each time.
                 assert_killed!(|| scene(200, |stream, bytes| foreign_write(stream, bytes)));
                 assert_survives!(|| scene(2, |stream, bytes| {
                     socket2::SockRef::from(stream).send_with_flags(bytes, libc::MSG_NOSIGNAL)

@@ -1,4 +1,4 @@
-//! A watch tells who raised SIGPIPE, in code that it does not know.
+//! A watch reports which call raised SIGPIPE.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::support;
 #[path = "../../src/blame.rs"]
 mod blame;
 
-/// Where the unwinder passes a signal's frame, and libc's own. musl has no unwind tables.
+/// The unwinder passes a signal's frame and libc's frames. musl has no unwind tables.
 const WALKS: bool = !cfg!(target_env = "musl");
 
 fn write_to_a_broken_pipe() {
@@ -37,7 +37,7 @@ fn it_records_and_does_not_die() {
         assert_ne!(events[0].thread(), events[1].thread());
         assert_eq!(events[1].thread_name(), Some("the other one"));
         if !WALKS {
-            // A static program has LLVM's unwinder, a dynamic one gcc's.
+            // A static program has LLVM's unwinder, a dynamic one has gcc's.
             let is_static = cfg!(target_feature = "crt-static");
             let event = &events[0];
             assert_eq!(event.to_string().contains("cannot walk"), is_static, "{event}");
@@ -47,7 +47,7 @@ fn it_records_and_does_not_die() {
         for event in &events {
             let caller = event.caller().unwrap_or_else(|| panic!("no caller: {event}"));
             assert!(caller.file.as_ref().unwrap().ends_with("support/mod.rs"), "{event}");
-            // From the call outwards: nothing of the handler stands before it.
+            // The stack starts at the call: no frame is the handler's.
             let own = |frame: &epipe_testing::Frame| {
                 frame.function.as_deref().is_some_and(|name| name.contains("epipe_testing::sys"))
             };
@@ -57,7 +57,7 @@ fn it_records_and_does_not_die() {
 }
 
 #[test]
-fn what_was_there_is_put_back() {
+fn the_former_action_is_restored() {
     for former in [libc::SIG_DFL, libc::SIG_IGN] {
         assert_survives!(|| {
             support::dispose(former);
@@ -76,7 +76,7 @@ fn what_was_there_is_put_back() {
 }
 
 #[test]
-fn a_handler_that_was_there_is_called_after_the_recording() {
+fn a_former_handler_is_called_after_the_recording() {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn of_one(signal: libc::c_int) {
         assert_eq!(signal, libc::SIGPIPE);
@@ -109,7 +109,7 @@ fn a_handler_that_was_there_is_called_after_the_recording() {
 }
 
 #[test]
-fn who_has_installed_a_handler_meanwhile_keeps_it() {
+fn a_handler_installed_meanwhile_stays() {
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
         support::dispose(support::hosts_handler());
@@ -119,9 +119,9 @@ fn who_has_installed_a_handler_meanwhile_keeps_it() {
 }
 
 #[test]
-fn a_stale_handler_that_somebody_has_put_back_is_the_default() {
+fn a_stale_handler_that_was_put_back_counts_as_the_default() {
     assert_survives!(|| {
-        // As curl does round its calls.
+        // curl does this around its calls.
         let watch = Watch::begin().unwrap();
         let found = support::action();
         support::dispose(libc::SIG_IGN);
@@ -136,33 +136,33 @@ fn a_stale_handler_that_somebody_has_put_back_is_the_default() {
 }
 
 #[test]
-fn there_is_one_at_a_time_and_another_after_it() {
+fn only_one_at_a_time_and_a_new_one_after_it() {
     assert_survives!(|| {
         for _ in 0..3 {
             let watch = Watch::begin().unwrap();
             assert!(matches!(Watch::begin(), Err(WatchError::Another)));
             write_to_a_broken_pipe();
-            // Of the one before nothing is left.
+            // The former watch's events are gone.
             assert_eq!(watch.events().len(), 1);
         }
     });
 }
 
 #[test]
-fn what_is_blocked_is_not_seen() {
+fn a_blocked_signal_is_not_seen() {
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
         support::mask(libc::SIG_BLOCK);
         write_to_a_broken_pipe();
         watch.assert_none();
         drop(watch);
-        // On this thread it would be blind.
+        // A new watch on this thread would see nothing.
         assert!(matches!(Watch::begin(), Err(WatchError::Blocked)));
     });
 }
 
 #[test]
-fn more_than_it_keeps_is_counted() {
+fn signals_beyond_the_limit_are_counted() {
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
         thread::scope(|threads| {
@@ -183,29 +183,32 @@ fn the_message_of_assert_none_names_file_and_line() {
         watch.assert_none();
     });
     assert_eq!(fate.unwrap(), Fate::Exited(101));
-    let said = assert_survives!(|| {
+    let printed = assert_survives!(|| {
         let watch = Watch::begin().unwrap();
         write_to_a_broken_pipe();
         let failed = std::panic::catch_unwind(|| watch.assert_none()).unwrap_err();
         print!("{}", failed.downcast_ref::<String>().unwrap());
     });
-    assert!(said.contains("a SIGPIPE was raised, which kills where the default stands"), "{said}");
+    assert!(
+        printed.contains("SIGPIPE was raised: with the default action it would kill the process"),
+        "{printed}"
+    );
     if !WALKS {
         return;
     }
-    assert!(said.contains("support/mod.rs:"), "{said}");
-    assert!(said.contains("kit::watch::write_to_a_broken_pipe"), "{said}");
-    assert!(said.contains("tests/kit/watch.rs:"), "{said}");
+    assert!(printed.contains("support/mod.rs:"), "{printed}");
+    assert!(printed.contains("kit::watch::write_to_a_broken_pipe"), "{printed}");
+    assert!(printed.contains("tests/kit/watch.rs:"), "{printed}");
 }
 
-/// std holds its backtrace lock while it prints a panic: a handler that took it would hang, and one
-/// that looked up symbols on an alternate stack would crash.
+/// std holds its backtrace lock while it prints a panic. A handler that took the lock would hang. A
+/// handler that looked up symbols on an alternate stack would crash.
 #[test]
 fn a_panic_into_a_closed_stderr_is_recorded() {
     let panics = |watches: bool| {
         let watch = watches.then(|| Watch::begin().unwrap());
         support::close_the_reader_of(libc::STDERR_FILENO);
-        let failed = thread::spawn(|| panic!("nobody hears this")).join();
+        let failed = thread::spawn(|| panic!("stderr is closed")).join();
         failed.unwrap_err();
         if let Some(watch) = watch {
             let events = watch.events();
@@ -219,12 +222,12 @@ fn a_panic_into_a_closed_stderr_is_recorded() {
         command.args([test, "--exact", "--nocapture"]).env("RUST_BACKTRACE", "1");
         epipe_testing::Rerun::from(command)
     };
-    let said = assert_survives!(run(), || panics(true));
-    assert!(said.contains("std::panicking") || !WALKS, "{said}");
+    let printed = assert_survives!(run(), || panics(true));
+    assert!(printed.contains("std::panicking") || !WALKS, "{printed}");
     assert_killed!(run(), || panics(false));
 }
 
-#[cfg(all(target_env = "gnu", target_arch = "x86_64"))] // it calls a compiler of this machine
+#[cfg(all(target_env = "gnu", target_arch = "x86_64"))] // the test calls the host's C compiler
 #[test]
 fn a_write_in_c_is_named() {
     use std::ffi::CString;
@@ -254,7 +257,7 @@ fn a_write_in_c_is_named() {
         let event = &events[0];
         let caller = event.caller().unwrap();
         assert_eq!(caller.function.as_deref(), Some("naive_write"), "{event}");
-        // Some frame stands at that line of the source.
+        // One frame is at that line of the source.
         let code = std::fs::read_to_string(&source).unwrap();
         let is_there = |frame: &epipe_testing::Frame| {
             frame.file.as_ref().is_some_and(|file| file.ends_with("tests/kit/naive.c"))
@@ -267,7 +270,7 @@ fn a_write_in_c_is_named() {
 }
 
 #[test]
-fn who_is_to_blame_is_neither_std_nor_glibc_with_debug_information_or_without() {
+fn std_and_glibc_are_not_to_blame() {
     let is_to_blame = |(function, file): (&str, Option<&str>)| {
         blame::is_to_blame(Some(function), file.map(Path::new))
     };
