@@ -1,4 +1,4 @@
-//! The table of `docs/platforms.md` says what THE table (`src/sys/table.rs`) says. It claims no more
+//! The table of `docs/platforms.md` agrees with THE table (`src/sys/table.rs`), and claims no more
 //! than was done: `ci/README.md` has the last runs.
 
 #![allow(missing_docs, reason = "a test")]
