@@ -86,17 +86,17 @@ fn row(os: &str, is_unix: bool) -> (String, String) {
     let target = Target { os: word(os), vendor, env, arch, pointer_width, is_unix, forced: None };
     let row = target.row();
     let guard = match row.raised_at {
-        RaisedAt::Nobody => return ("–".into(), "–".into()),
         RaisedAt::Thread => "thread_mask",
         RaisedAt::Process => "process_handler",
+        _ => return ("–".into(), "–".into()),
     };
     let list = |techniques: [(bool, &str); 3]| {
         let used = techniques.into_iter().filter(|(is_used, _)| *is_used);
         used.map(|(_, name)| format!("`{}`", name.replace(' ', "` with `"))).collect::<Vec<_>>()
     };
     let last = match row.send_flag {
-        SendFlag::SecondBelt => format!("{guard} send_flag"),
-        _ => guard.into(),
+        SendFlag::Absent | SendFlag::Alone => guard.into(),
+        _ => format!("{guard} send_flag"),
     };
     let sockets = [
         (row.send_flag == SendFlag::Alone, "send_flag"),
