@@ -8,25 +8,25 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// What is asked of the system for a buffer; it gives what it allows.
+/// The size that is requested for a buffer. The system may give less.
 const BUFFER: usize = 4 << 20;
 
-/// A connection whose both ends are in this thread: what is written fits into its buffers, and is
-/// read when nobody looks at the clock.
+/// A connection whose both ends are in this thread. A batch of writes fits into its buffers, and is
+/// read while the clock is stopped.
 pub struct Lane {
     writer: OwnedFd,
     reader: File,
     space: RefCell<Vec<u8>>,
-    /// How many bytes may be on their way.
+    /// How many bytes its buffers hold.
     room: usize,
-    /// What the system counts beside the bytes of a write.
+    /// How many bytes more than its own the system counts for a write.
     overhead: usize,
-    /// No batch is longer.
+    /// The most calls in a batch.
     most_calls: usize,
 }
 
 impl Lane {
-    /// TCP over loopback, without Nagle's algorithm: each write is a packet, as in a dialogue.
+    /// TCP over loopback, without Nagle's algorithm: each write is a packet, as in a conversation.
     pub fn tcp() -> Lane {
         let (reader, writer) = roomy_tcp();
         writer.set_nodelay(true).unwrap();
@@ -43,7 +43,7 @@ impl Lane {
         Lane::new(writer, reader, room, 1024, 64)
     }
 
-    /// A pipe of 1 MiB, or what the system allows.
+    /// A pipe of 1 MiB, or of the most that the system allows.
     pub fn pipe() -> Lane {
         let (reader, writer) = io::pipe().unwrap();
         let _ = rustix::pipe::fcntl_setpipe_size(&writer, 1 << 20);
@@ -68,19 +68,19 @@ impl Lane {
         }
     }
 
-    /// A duplicate of the writing end as any type: subject and peer write to the same connection.
+    /// A duplicate of the writing end, as any type. Subject and peer write to the same connection.
     pub fn writer<W: From<OwnedFd>>(&self) -> W {
         self.writer.as_fd().try_clone_to_owned().unwrap().into()
     }
 
     /// How many writes of `len` bytes make a batch: some tens of microseconds, and never more than
-    /// fits.
+    /// the buffers hold.
     pub fn calls(&self, len: usize) -> usize {
         let fit = self.room / (len + self.overhead);
         fit.min((256 << 10) / len).clamp(1, self.most_calls)
     }
 
-    /// Reads what was written.
+    /// Reads the `len` bytes that were written.
     pub fn drain(&self, mut len: usize) {
         let mut space = self.space.borrow_mut();
         while len > 0 {
@@ -92,9 +92,9 @@ impl Lane {
     }
 }
 
-/// TCP over loopback whose kernel holds much: reader and writer.
+/// TCP over loopback with large buffers: reader and writer.
 pub fn roomy_tcp() -> (TcpStream, TcpStream) {
-    // Before the connection is there: it decides how the window is scaled.
+    // Set before the connection exists, since it decides how the window is scaled.
     let (reader, writer) = tcp_by(|listener| {
         SockRef::from(listener).set_recv_buffer_size(BUFFER).unwrap();
     });
@@ -102,21 +102,21 @@ pub fn roomy_tcp() -> (TcpStream, TcpStream) {
     (reader, writer)
 }
 
-/// The same of a Unix pair.
+/// A Unix pair with large buffers: reader and writer.
 pub fn roomy_unix() -> (UnixStream, UnixStream) {
     let (reader, writer) = UnixStream::pair().unwrap();
     give_room(&writer);
     (reader, writer)
 }
 
-/// And if that is too little after all: an error, not a wait without end.
+/// If the buffer is still too small, the write fails after ten seconds, and does not wait for ever.
 fn give_room(writer: &impl AsFd) {
     let writer = SockRef::from(writer);
     writer.set_send_buffer_size(BUFFER).unwrap();
     writer.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
 }
 
-/// TCP over loopback with the buffers that everybody has.
+/// TCP over loopback with the default buffers.
 pub fn tcp() -> (TcpStream, TcpStream) {
     tcp_by(|_| {})
 }

@@ -1,4 +1,5 @@
-//! What the benches share: connections that nobody else reads, and the protections of others.
+//! Shared by the benches: connections whose both ends are in one thread, and the ways in which C
+//! libraries protect a call.
 #![cfg(target_os = "linux")]
 
 mod lane;

@@ -1,17 +1,17 @@
-//! The two ways in which C libraries keep SIGPIPE away, call by call as theirs.
+//! Two ways in which C libraries keep SIGPIPE away, with the same calls as in these libraries.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
 /// libpq's way (fe-secure.c, `pq_block_sigpipe` and `pq_reset_sigpipe`): block the signal on this
-/// thread, call, take back what came with EPIPE, restore the mask. The sets stay where they are, as
-/// in C: to move one is more work than to fill it.
+/// thread, make the call, remove the signal that came with EPIPE, restore the mask. As in C, the
+/// sets are not moved: to move one is more work than to fill it.
 pub fn libpq<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut found = MaybeUninit::uninit();
     let mut set = MaybeUninit::uninit();
-    // SAFETY: both sets are ours; sigemptyset fills the one and pthread_sigmask, which does not
-    // fail for SIG_BLOCK, the other.
+    // SAFETY: both sets are ours. sigemptyset fills `set`, and pthread_sigmask, which does not
+    // fail for SIG_BLOCK, fills `found`.
     let was_blocked = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
@@ -35,7 +35,7 @@ pub fn libpq<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
 
 fn is_pending() -> bool {
     let mut pending = MaybeUninit::uninit();
-    // SAFETY: sigpending fills the set before it is asked.
+    // SAFETY: sigpending fills the set before sigismember reads it.
     unsafe {
         libc::sigpending(pending.as_mut_ptr());
         libc::sigismember(pending.as_ptr(), libc::SIGPIPE) == 1
@@ -43,10 +43,11 @@ fn is_pending() -> bool {
 }
 
 /// curl's way (lib/sigpipe.h, `sigpipe_ignore` and `sigpipe_restore`): ask for the process's
-/// disposition, ignore the signal, call, restore. Not safe with a second thread that does the same.
+/// disposition, ignore the signal, make the call, restore the disposition. It is not safe if a
+/// second thread does the same.
 pub fn curl<T>(call: impl FnOnce() -> T) -> T {
     let mut found = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: the call fills `found`. What is set is a copy of it, with the handler SIG_IGN.
+    // SAFETY: the first call fills `found`. The second sets a copy of it, with the handler SIG_IGN.
     unsafe {
         libc::sigaction(libc::SIGPIPE, ptr::null(), found.as_mut_ptr());
         let mut ignore = found;

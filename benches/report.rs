@@ -1,11 +1,11 @@
-//! Makes one table and one plot of what the benches have measured, and puts both into the docs.
+//! Makes one table and one plot of the benches' results, and puts both into `docs`.
 //!
 //! ```sh
 //! report CRITERION BENCHES DOCS WHERE_AND_WHEN
 //! ```
 //!
-//! The first is criterion's folder, the second the one with `instructions.tsv` and `cost.tsv`; what
-//! is not there was not measured. `ci/bench` calls it.
+//! CRITERION is criterion's directory; BENCHES has `instructions.tsv` and `cost.tsv`. Rows that are
+//! missing there are reported as not measured. `ci/bench` runs this program.
 
 #[cfg(target_os = "linux")]
 #[path = "report/goals.rs"]
@@ -41,5 +41,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("these benches measure Linux alone");
+    println!("these benches measure only on Linux");
 }

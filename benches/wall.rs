@@ -1,16 +1,16 @@
-//! What protection costs by the clock: each row is the ratio of a subject (this crate) to a peer,
+//! What protection costs by the clock. Each row is the ratio of a subject (this crate) to a peer,
 //! both measured in the same round.
 //!
 //! ```sh
-//! cargo bench -p epipe-benches --bench wall              # all of it, in some 11 minutes
-//! cargo bench -p epipe-benches --bench wall -- '^pipe'   # what matches
+//! cargo bench -p epipe-benches --bench wall              # all of it: some 11 minutes
+//! cargo bench -p epipe-benches --bench wall -- '^pipe'   # the groups that match
 //! cargo bench -p epipe-benches --bench wall -- --test    # each once
 //! ```
 //!
 //! Each row is measured by two clocks: `wall`, and `cpu`, the CPU time of the thread that works.
-//! What is printed is a mean; the report takes the median, which criterion saves beside it. Each
-//! table has rows `A/A`, which compare the peer with itself: what they show beside 1.00 is noise,
-//! and finer than that the table does not see.
+//! Criterion prints a mean. The report takes the median, which criterion saves beside the mean. The
+//! rows `A/A` of each table compare the peer with itself. Their distance from 1.00 is noise, and a
+//! smaller difference between subject and peer cannot be seen.
 
 #[cfg(target_os = "linux")]
 #[path = "wall/calls.rs"]
@@ -33,12 +33,12 @@ fn main() {
         .nresamples(10_000)
         .configure_from_args();
 
-    // The kernel looks up a descriptor with less work while the process has one thread, so these
-    // come before anything that starts another.
+    // While the process has one thread, the kernel looks up a descriptor with less work. So these
+    // groups run before a second thread starts.
     calls::pipe(&mut criterion, "pipe, one thread");
     calls::pipe_under_a_guard(&mut criterion, "pipe under a guard, one thread");
 
-    // From here on there is a second thread, as in most programs. It sleeps.
+    // From here on a second thread sleeps, as in most programs.
     let (awake, asleep) = std::sync::mpsc::channel::<()>();
     let second = std::thread::spawn(move || asleep.recv().unwrap_err());
     calls::pipe(&mut criterion, "pipe, two threads");
@@ -61,5 +61,5 @@ fn main() {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("these benches measure Linux alone");
+    println!("these benches measure only on Linux");
 }

@@ -1,8 +1,8 @@
-//! The README's platform table says what THE table (`src/sys/table.rs`) says, and claims no more
-//! than was done: the last runs stand in `ci/README.md`.
+//! The table of `docs/platforms.md` agrees with THE table (`src/sys/table.rs`), and claims no more
+//! than was done: `ci/README.md` has the last runs.
 
 #![allow(missing_docs, reason = "a test")]
-#![cfg(not(target_family = "wasm"))] // where no file can be read
+#![cfg(not(target_family = "wasm"))] // no file can be read there
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,10 +14,10 @@ mod table;
 
 use table::{RaisedAt, SendFlag, TABLE, Target};
 
-/// The word that rustc has for a system, whether it is a Unix, and the targets that stand for it.
+/// rustc's name of a system, whether it is a Unix, and the targets that stand for it.
 type System = (&'static str, bool, &'static [&'static str]);
 
-/// The systems that the README may name.
+/// The systems that the page may name.
 const SYSTEMS: [(&str, System); 36] = [
     (
         "Linux 6.18 and later",
@@ -60,14 +60,16 @@ const SYSTEMS: [(&str, System); 36] = [
     ("RTEMS", ("rtems", true, &["armv7-rtems-eabihf"])),
 ];
 
-/// The kernel refuses `write_flag` there, at run time.
+/// Its kernels reject `write_flag` at run time.
 const BEFORE_6_18: &str = "Linux before 6.18";
 
-/// It ignores `write_flag` silently, and the first write finds out.
+/// It silently ignores `write_flag`, and the first write finds that out.
 const GVISOR: &str = "gVisor";
 
-/// What may have been read in place of the system's source.
+/// Sources that may stand in brackets after *read*, in place of the system's own source.
 const READ: [&str; 2] = ["documentation", "std"];
+
+const PAGE: &str = "docs/platforms.md";
 
 fn text(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
@@ -75,7 +77,7 @@ fn text(file: &str) -> String {
 
 // ------------------------------------------------------------------------- THE table ----
 
-/// What the table has for a system, as the README writes its sockets and pipes.
+/// The techniques of a system in THE table, as the page writes them: for sockets and for pipes.
 fn row(os: &str, is_unix: bool) -> (String, String) {
     let vendor = if APPLE.contains(&os) { "apple" } else { "" };
     let word = str::to_owned;
@@ -84,17 +86,17 @@ fn row(os: &str, is_unix: bool) -> (String, String) {
     let target = Target { os: word(os), vendor, env, arch, pointer_width, is_unix, forced: None };
     let row = target.row();
     let guard = match row.raised_at {
-        RaisedAt::Nobody => return ("–".into(), "–".into()),
         RaisedAt::Thread => "thread_mask",
         RaisedAt::Process => "process_handler",
+        _ => return ("–".into(), "–".into()),
     };
     let list = |techniques: [(bool, &str); 3]| {
         let used = techniques.into_iter().filter(|(is_used, _)| *is_used);
         used.map(|(_, name)| format!("`{}`", name.replace(' ', "` with `"))).collect::<Vec<_>>()
     };
     let last = match row.send_flag {
-        SendFlag::SecondBelt => format!("{guard} send_flag"),
-        _ => guard.into(),
+        SendFlag::Absent | SendFlag::Alone => guard.into(),
+        _ => format!("{guard} send_flag"),
     };
     let sockets = [
         (row.send_flag == SendFlag::Alone, "send_flag"),
@@ -104,7 +106,7 @@ fn row(os: &str, is_unix: bool) -> (String, String) {
     let pipes = [(row.write_flag, "write_flag"), (row.fd_flag, "fd_flag"), (true, guard)];
     let (sockets, pipes) = (list(sockets).join(", "), list(pipes).join(", "));
     if !row.stays_set {
-        // These go with the guard.
+        // Option and flag do not protect alone: the page names them after the guard.
         let with_the_guard = |set: &str, techniques: String| {
             let (set, guard) = (format!("`{set}`"), format!("`{guard}`"));
             techniques.replace(&format!("{set}, {guard}"), &format!("{guard} with {set}"))
@@ -129,7 +131,7 @@ fn markdown_table(text: &str, heading: &str) -> Vec<Vec<String>> {
     rows.map(cells).collect()
 }
 
-/// The rows of the targets in `ci/README.md`: what the last run of `ci/targets` has checked.
+/// The rows of the targets in `ci/README.md`: the results of the last run of `ci/targets`.
 fn targets() -> Vec<Vec<String>> {
     let heading = "| target | std | checked | last run | result |";
     markdown_table(&text("ci/README.md"), heading)
@@ -140,8 +142,8 @@ fn checked_targets() -> BTreeSet<String> {
     ok.map(|row| row[0].clone()).collect()
 }
 
-/// The environments and models of `ci/README.md`: the README's word for what happened there, and
-/// the system that each stands for.
+/// The environments and models of `ci/README.md`: the page's word for what was done there, and the
+/// system that each stands for.
 const ENVIRONMENTS: [(&str, &str, &str); 19] = [
     ("Linux 6.18", "run", "Linux 6.18 and later"),
     ("static musl", "run", "Linux 6.18 and later"),
@@ -149,7 +151,7 @@ const ENVIRONMENTS: [(&str, &str, &str); 19] = [
     ("i686", "run", "Linux 6.18 and later"),
     (GVISOR, "run", GVISOR),
     ("Linux 6.1", "run", BEFORE_6_18),
-    ("s390x under qemu-user", "emulated", BEFORE_6_18), // which knows no pwritev2
+    ("s390x under qemu-user", "emulated", BEFORE_6_18), // qemu-user lacks pwritev2
     ("aarch64 under qemu-user", "emulated", BEFORE_6_18),
     ("armv7 under qemu-user", "emulated", BEFORE_6_18),
     ("riscv64 under qemu-user", "emulated", BEFORE_6_18),
@@ -164,7 +166,7 @@ const ENVIRONMENTS: [(&str, &str, &str); 19] = [
     ("OpenBSD", "modelled", "OpenBSD"),
 ];
 
-/// Where tests were run without a death, by `ci/README.md`: in environments, or under models.
+/// The environments or models in which all scenes survived, by `ci/README.md`.
 fn played(word: &str) -> BTreeSet<String> {
     let kind = if word == "modelled" { "model" } else { "environment" };
     let heading = format!("| {kind} | scenes played | ignored | last run | result |");
@@ -176,7 +178,7 @@ fn played(word: &str) -> BTreeSet<String> {
     ok.map(|row| row[0].clone()).collect()
 }
 
-/// A claim without its `(a, b)`, and what stands there.
+/// Splits a claim `word (a, b)` into its word and the list in brackets.
 fn parse_claim(claim: &str) -> (&str, Vec<&str>) {
     match claim.split_once(" (") {
         Some((claim, list)) => (claim, list.trim_end_matches(')').split(", ").collect()),
@@ -185,15 +187,16 @@ fn parse_claim(claim: &str) -> (&str, Vec<&str>) {
 }
 
 #[test]
-fn the_readme_says_what_the_table_does() {
+fn the_page_says_what_the_table_does() {
     let systems: BTreeMap<_, _> = SYSTEMS.into();
     let mut named = BTreeSet::new();
     let mut wrong = Vec::new();
-    for cells in markdown_table(&text("README.md"), "| system | sockets | pipes | verified |") {
+    for cells in markdown_table(&text(PAGE), "| system | sockets | pipes | verified |") {
         for system in cells[0].split(", ") {
-            assert!(named.insert(system.to_owned()), "{system} stands there twice");
+            assert!(named.insert(system.to_owned()), "{PAGE} names {system} twice");
             let known = systems.get(system);
-            let (os, is_unix, _) = known.unwrap_or_else(|| panic!("{system} is unknown"));
+            let (os, is_unix, _) =
+                known.unwrap_or_else(|| panic!("{PAGE} names {system}, which is unknown"));
             let (sockets, mut pipes) = row(os, *is_unix);
             if [BEFORE_6_18, GVISOR].contains(&system) {
                 pipes = pipes.replace("`write_flag`, ", "");
@@ -205,33 +208,36 @@ fn the_readme_says_what_the_table_does() {
     }
     assert!(wrong.is_empty(), "THE table says:\n{}", wrong.join("\n"));
     let missing: Vec<_> = systems.keys().filter(|system| !named.contains(**system)).collect();
-    assert!(missing.is_empty(), "the README does not name {missing:?}");
+    assert!(missing.is_empty(), "{PAGE} does not name {missing:?}");
 }
 
 #[test]
 fn a_row_claims_no_more_than_was_done() {
     let checked = checked_targets();
     let targets: BTreeMap<_, _> = SYSTEMS.into();
-    for cells in markdown_table(&text("README.md"), "| system | sockets | pipes | verified |") {
+    for cells in markdown_table(&text(PAGE), "| system | sockets | pipes | verified |") {
         let systems: Vec<_> = cells[0].split(", ").collect();
         for claim in cells[3].split("; ") {
             let (word, list) = parse_claim(claim);
             match word {
                 "run" | "modelled" | "emulated" => {
-                    assert!(!list.is_empty(), "{systems:?}: {word} where?");
+                    assert!(!list.is_empty(), "{systems:?}: {word} needs a place in brackets");
                     let played = played(word);
                     for place in list {
                         assert!(played.contains(place), "nothing was {word} in {place}");
                         let stands_for =
                             |system: &&str| ENVIRONMENTS.contains(&(place, word, *system));
                         let is_here = systems.iter().any(stands_for);
-                        assert!(is_here, "{place} is no {systems:?} that was {word}");
+                        assert!(is_here, "{place} was not {word} for any of {systems:?}");
                     }
                 }
                 "type-checked" => {
                     let claimed = if list.is_empty() { systems.clone() } else { list };
                     for system in claimed {
-                        assert!(systems.contains(&system), "{system} is not of {systems:?}");
+                        assert!(
+                            systems.contains(&system),
+                            "{system} is not in the row of {systems:?}"
+                        );
                         for target in targets[system].2 {
                             assert!(checked.contains(*target), "{target} was not checked");
                         }
@@ -239,16 +245,16 @@ fn a_row_claims_no_more_than_was_done() {
                 }
                 "read" => {
                     for what in list {
-                        assert!(READ.contains(&what), "{systems:?}: who has read {what}?");
+                        assert!(READ.contains(&what), "{systems:?}: {what} is no source of *read*");
                     }
                 }
-                _ => panic!("{systems:?}: {word:?} is none of the README's five words"),
+                _ => panic!("{systems:?}: {word:?} is none of the five words of {PAGE}"),
             }
         }
     }
 }
 
-/// The lines of a list in a shell script, `name=(` to `)`, without quotes.
+/// The lines of a list in a shell script, from `name=(` to `)`, without quotes.
 fn shell_list(script: &str, name: &str) -> BTreeSet<String> {
     let (_, rest) = script.split_once(&format!("\n{name}=(\n")).expect(name);
     let lines = rest.lines().take_while(|line| *line != ")");
@@ -276,16 +282,16 @@ fn the_build_has_the_row_of_its_target() {
         names.collect::<Vec<_>>().join(", ").replace("`not_needed`", "–")
     };
     let (sockets, pipes) = row(std::env::consts::OS, cfg!(unix));
-    let _pipe = epipe::io::pipe().unwrap(); // it asks about the write flag
+    let _pipe = epipe::io::pipe().unwrap(); // it finds out about the write flag
     let protection = epipe::protection();
     if cfg!(not(any(
         epipe_refused = "send_flag",
         epipe_refused = "write_flag",
         epipe_refused = "thread_mask"
     ))) {
-        // The second belt is no technique that protects.
+        // `protection` lists only the techniques that protect alone.
         assert_eq!(sockets.replace(" with `send_flag`", ""), spell(protection.socket_send()));
-        // The kernel may be older than the flag.
+        // The kernel may be older than the write flag.
         let without_flag = pipes.replace("`write_flag`, ", "");
         assert!([pipes, without_flag].contains(&spell(protection.pipe_write())), "{protection}");
     }

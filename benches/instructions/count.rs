@@ -1,4 +1,4 @@
-//! How it is counted: by gungraun's runner and by strace, which start this program again.
+//! Counts by gungraun's runner and by strace, which both start this program again.
 
 use std::collections::HashMap;
 use std::env;
@@ -11,13 +11,14 @@ use gungraun::{library_benchmark, library_benchmark_group};
 
 use super::rows::{Loop, Prepare, Row, rows};
 
-/// One process: a row's way, prepared, and how often it is to be called.
+/// The task of one process: a call, prepared, and how often to make it.
 struct Play {
     play: Loop,
     calls: usize,
 }
 
-/// All processes, in the order of [`rows`], of their [`ways`](Row::ways), and of N and 2N.
+/// The tasks of all processes: for each of [`rows`], for each of its [`ways`](Row::ways), N and 2N
+/// calls.
 fn plays() -> Vec<(Prepare, usize, usize)> {
     let mut plays = Vec::new();
     for row in rows() {
@@ -33,7 +34,7 @@ fn prepare(index: usize) -> Play {
     Play { play: prepare(prepared), calls }
 }
 
-// What callgrind counts. It is given back so that its end does not count.
+// Callgrind counts this function. It returns the task, since to drop it must not count.
 #[library_benchmark]
 #[benches::play(iter = 0..plays().len(), setup = prepare)]
 fn count(mut play: Play) -> Play {
@@ -43,7 +44,7 @@ fn count(mut play: Play) -> Play {
 
 library_benchmark_group!(name = calls, benchmarks = count);
 
-/// gungraun's own `main`: starts its runner, which starts it again under callgrind.
+/// gungraun's own `main`. It starts its runner, which starts this program again under callgrind.
 mod framework {
     use super::calls;
 
@@ -54,8 +55,8 @@ mod framework {
     }
 }
 
-/// The processes that this one starts are itself again: without arguments it is gungraun's, which
-/// adds its own; cargo always passes `--bench`.
+/// All processes run this program, and its arguments say which one it is. cargo always passes
+/// `--bench`. Without arguments it is gungraun's `main`, and gungraun adds arguments of its own.
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let arguments = env::args().skip(1).collect::<Vec<_>>();
     match arguments.first().map(String::as_str) {
@@ -73,15 +74,15 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A technique that falls while its cost is counted (a valgrind or a kernel that does not know the
-/// flag) would pass the cost of the next one off as its own.
+/// Plays, and checks that no technique was refused meanwhile. Otherwise the cost of the next
+/// technique would be counted. (A valgrind or a kernel that does not know the flag refuses it.)
 fn unrefused(play: impl FnOnce()) {
-    let before = epipe::verify().expect("every technique proves itself");
+    let before = epipe::verify().expect("no technique is silently ignored");
     play();
-    assert_eq!(epipe::protection(), before, "refused while it was counted");
+    assert_eq!(epipe::protection(), before, "a technique was refused while it was counted");
 }
 
-/// What a process has done, all in all.
+/// The counts of a whole process.
 struct Counted {
     instructions: f64,
     system_calls: f64,
@@ -94,7 +95,7 @@ fn table() -> Result<(), Box<dyn Error>> {
         counted.push(Counted {
             instructions: *instructions
                 .get(&index)
-                .ok_or(format!("gungraun tells nothing of play {index}"))?,
+                .ok_or(format!("gungraun reports nothing of play {index}"))?,
             system_calls: system_calls(index)?,
         });
     }
@@ -137,15 +138,15 @@ fn table() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // It stands in release/deps of the target folder.
+    // The program is in release/deps of the target directory.
     let exe = env::current_exe()?;
-    let folder = exe.ancestors().nth(3).ok_or("no target folder")?.join("epipe-bench");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("instructions.tsv"), tsv)?;
+    let directory = exe.ancestors().nth(3).ok_or("no target directory")?.join("epipe-bench");
+    fs::create_dir_all(&directory)?;
+    fs::write(directory.join("instructions.tsv"), tsv)?;
     Ok(())
 }
 
-/// Runs gungraun, and takes from its output the instructions of each play.
+/// Runs gungraun, and reads the instructions of each play from its output.
 fn instructions() -> Result<HashMap<usize, f64>, Box<dyn Error>> {
     let output = Command::new(env::current_exe()?)
         .env("GUNGRAUN_CALLGRIND_ARGS", "--cache-sim=no")
@@ -170,7 +171,7 @@ fn instructions() -> Result<HashMap<usize, f64>, Box<dyn Error>> {
     Ok(instructions)
 }
 
-/// Plays under strace, which writes one line for each call of the thread that plays.
+/// Plays under strace, which prints one line for each system call of the thread that plays.
 fn system_calls(index: usize) -> Result<f64, Box<dyn Error>> {
     let output = Command::new("strace")
         .args(["-qq", "-e", "signal=none", "-o", "/dev/stdout"])

@@ -1,4 +1,5 @@
-//! What is written to and read from, of this crate's types and of std's, so that nobody waits.
+//! The ends that are written to and read from, of this crate's types and std's. No call on them
+//! waits.
 
 use std::array;
 use std::ffi::c_int;
@@ -8,7 +9,7 @@ use std::os::fd::AsRawFd;
 
 pub(crate) use epipe_benches::{roomy_tcp as tcp, roomy_unix as unix};
 
-/// This crate's types, and those that they mirror.
+/// This crate's types. `stds` has the types that they mirror.
 pub(crate) mod ours {
     pub use epipe::io::{PipeReader, PipeWriter, copy};
     pub use epipe::net::{TcpListener, TcpStream};
@@ -23,14 +24,14 @@ pub(crate) mod stds {
 pub(crate) const MIB: usize = 1 << 20;
 pub(crate) const SMALL: usize = 64;
 
-/// What is written to. The other end stays open and is never read.
+/// An end that is written to. The other end stays open and is never read.
 pub(crate) trait Sink: Write + 'static {
     fn connected() -> Self;
 }
 
-/// What is read from.
+/// An end that is read from.
 pub(crate) trait Source: Read + 'static {
-    /// All of it has arrived, and the end.
+    /// All data and the end of the stream have arrived.
     fn holding(data: &[u8]) -> Self;
 }
 
@@ -65,7 +66,7 @@ ends!(pipe, PipeReader, PipeWriter);
 
 pub(crate) fn pipe() -> (stds::PipeReader, stds::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
-    // SAFETY: no pointers.
+    // SAFETY: this command takes an integer, no pointer.
     let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, MIB as c_int) };
     assert!(size >= MIB as c_int, "a pipe of 1 MiB: {}", io::Error::last_os_error());
     (reader, writer)
@@ -73,7 +74,7 @@ pub(crate) fn pipe() -> (stds::PipeReader, stds::PipeWriter) {
 
 fn arrived(reader: &impl AsRawFd) -> usize {
     let mut len: c_int = 0;
-    // SAFETY: FIONREAD writes one int.
+    // SAFETY: FIONREAD writes one int, and `len` is one.
     let status = unsafe { libc::ioctl(reader.as_raw_fd(), libc::FIONREAD, &mut len) };
     assert_eq!(status, 0);
     len as usize
@@ -83,7 +84,7 @@ pub(crate) fn sources<S: Source>(calls: usize, len: usize) -> Vec<S> {
     (0..calls).map(|_| S::holding(text(len))).collect()
 }
 
-/// Lines of 64 bytes, for as long as the process lives.
+/// Lines of 64 bytes. They live as long as the process.
 pub(crate) fn text(len: usize) -> &'static [u8] {
     let line = [[b'x'; SMALL - 1].as_slice(), b"\n"].concat();
     line.repeat(len / SMALL).leak()

@@ -1,4 +1,4 @@
-//! What is counted: each call beside its peers'.
+//! The rows: each call of this crate, and the same call of its peers.
 
 use std::ffi::c_int;
 use std::hint::black_box;
@@ -14,15 +14,15 @@ use super::ends::{MIB, SMALL, Sink, Source, ours, pipe, slices, sources, stds, t
 
 const LARGE: usize = 16 << 10;
 
-/// Plays a call as often as it is told.
+/// Makes a call as often as its argument says.
 pub(crate) type Loop = Box<dyn FnMut(usize)>;
 
-/// Makes ready for so many calls.
+/// Prepares as many calls as its argument says.
 pub(crate) type Prepare = fn(usize) -> Loop;
 
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// N.
+    /// The number N of calls.
     pub(crate) calls: usize,
     pub(crate) subject: Prepare,
     pub(crate) peers: Vec<(&'static str, Prepare)>,
@@ -131,7 +131,7 @@ fn vectored_row<Ours: Sink, Std: Sink, const LEN: usize, const SLICES: usize>(
 
 // --------------------------------------------------------------------------- the calls ----
 
-/// The same call again and again.
+/// Repeats one call.
 fn repeat(mut call: impl FnMut() + 'static) -> Loop {
     Box::new(move |calls| {
         for _ in 0..calls {
@@ -140,12 +140,12 @@ fn repeat(mut call: impl FnMut() + 'static) -> Loop {
     })
 }
 
-/// A call for each item, which it uses up.
+/// Makes one call for each item. Each item is used once.
 fn each<T: 'static>(mut items: Vec<T>, mut call: impl FnMut(&mut T) + 'static) -> Loop {
     Box::new(move |calls| items[..calls].iter_mut().for_each(&mut call))
 }
 
-/// One comparison, the same for all.
+/// The check of a result, the same for all calls.
 #[inline(always)]
 fn expect<N: PartialEq>(answer: io::Result<N>, len: N) {
     assert!(answer.is_ok_and(|n| n == len));
@@ -171,7 +171,7 @@ fn writev<const LEN: usize, const SLICES: usize>(_: usize) -> Loop {
     let sink = stds::PipeWriter::connected();
     let slices = slices::<LEN, SLICES>();
     repeat(move || {
-        // SAFETY: an IoSlice is an iovec (std promises it), and all of them live through the call.
+        // SAFETY: std promises that an IoSlice is an iovec, and all slices outlive the call.
         let sent =
             unsafe { libc::writev(sink.as_raw_fd(), slices.as_ptr().cast(), SLICES as c_int) };
         assert_eq!(sent, LEN as isize);
@@ -259,9 +259,9 @@ fn copy<R: Source, W: Sink>(
     each(ends, move |(reader, writer)| expect(copy(reader, writer), MIB as u64))
 }
 
-/// As a slow source sends it. A second thread, which is not counted, writes a piece when the last
-/// one has come out at the other end; both ends take a piece as a whole, so that each copy makes as
-/// many calls.
+/// A copy from a slow source. A second thread, which is not counted, writes a piece after the last
+/// one has arrived at the other end. Both ends take a piece as a whole, so each copy makes the same
+/// number of calls.
 fn copy_pieces<R, W>(
     calls: usize,
     copy: impl Fn(&mut R, &mut W) -> io::Result<u64> + 'static,
@@ -277,7 +277,7 @@ where
         let (mut drain, writer) = tcp();
         thread::spawn(move || {
             let mut piece = text(PIECE).to_vec();
-            // An error is the end of a copy that is prepared and not played.
+            // An error means that a copy was prepared and not played.
             for _ in 0..PIECES {
                 if feed.write_all(&piece).is_err() || drain.read_exact(&mut piece).is_err() {
                     break;

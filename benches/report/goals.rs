@@ -1,24 +1,24 @@
-//! The goals, and whether they are met.
+//! The goals, and whether each is met.
 
 use std::fmt;
 
 use crate::measured::{Clock, Cost, Measured};
 
-/// What is to be reached.
+/// A ratio that is to be reached.
 pub struct Goal {
     pub group: &'static str,
     pub row: String,
     pub against: &'static str,
     pub measure: Measure,
     pub most: f64,
-    /// Where to look for the instructions of the same call.
+    /// The row that counts the instructions of the same call.
     pub counted: Option<Counted>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Measure {
     Time(Clock),
-    /// No clock: the instructions and the system calls alone.
+    /// The instructions and the system calls alone, without a clock.
     Instructions,
     /// A row of `ci/cost`.
     Cost,
@@ -29,35 +29,36 @@ pub struct Counted {
     pub name: String,
     pub against: &'static str,
     pub most: Most,
-    /// Whether it has to be met beside the time, and not only where the clock does not see enough.
+    /// Whether it must be met as well as the time. Otherwise it counts only where the goal is finer
+    /// than the clock can see.
     pub always: bool,
 }
 
 #[derive(Clone, Copy)]
 pub struct Most {
     pub ratio: f64,
-    /// Instructions beyond that.
+    /// Instructions allowed beyond the ratio.
     pub more: f64,
-    /// System calls more than the peer.
+    /// System calls allowed beyond the peer's.
     pub calls: f64,
 }
 
 #[derive(Clone, PartialEq)]
-pub enum Verdict {
+pub enum Outcome {
     NotMeasured,
     Yes(&'static str),
     No(&'static str),
-    /// The goal is finer than the table, and nobody counted the instructions.
+    /// The goal is finer than the clock can see, and no instructions were counted.
     TooFine,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::NotMeasured => f.write_str("not measured"),
-            Verdict::Yes(by) => write!(f, "yes{by}"),
-            Verdict::No(by) => write!(f, "**no**{by}"),
-            Verdict::TooFine => f.write_str("finer than A/A"),
+            Outcome::NotMeasured => f.write_str("not measured"),
+            Outcome::Yes(by) => write!(f, "yes{by}"),
+            Outcome::No(by) => write!(f, "**no**{by}"),
+            Outcome::TooFine => f.write_str("finer than A/A"),
         }
     }
 }
@@ -84,53 +85,54 @@ impl fmt::Display for Goal {
 }
 
 impl Goal {
-    pub fn verdict(&self, measured: &Measured) -> Verdict {
+    pub fn outcome(&self, measured: &Measured) -> Outcome {
         let clock = match self.measure {
             Measure::Instructions => return self.by_instructions(measured),
             Measure::Cost => {
                 let cost = measured.costs.iter().find(|cost| self.is_cost(cost));
                 return match cost.and_then(|cost| cost.ratio) {
-                    None => Verdict::NotMeasured,
-                    Some(ratio) if ratio <= self.most => Verdict::Yes(""),
-                    Some(_) => Verdict::No(""),
+                    None => Outcome::NotMeasured,
+                    Some(ratio) if ratio <= self.most => Outcome::Yes(""),
+                    Some(_) => Outcome::No(""),
                 };
             }
             Measure::Time(clock) => clock,
         };
         let Some(row) = measured.row(self.group, &self.row, self.against) else {
-            return Verdict::NotMeasured;
+            return Outcome::NotMeasured;
         };
         let (Some(ratio), Some(spread)) = (row.by(clock), measured.spread(row, clock)) else {
-            return Verdict::NotMeasured;
+            return Outcome::NotMeasured;
         };
-        // Finer than the table sees. What the clock does see, no count of instructions excuses.
+        // The goal is finer than the clock can see. A miss that the clock does see stays a miss,
+        // whatever the instructions are.
         let is_fine =
             (self.most - 1.0).abs() < spread && (ratio.median - self.most).abs() <= spread;
         if !is_fine && ratio.median > self.most {
-            return Verdict::No("");
+            return Outcome::No("");
         }
         match &self.counted {
             Some(counted) if counted.always || is_fine => self.by_instructions(measured),
-            None if is_fine => Verdict::TooFine,
-            _ => Verdict::Yes(""),
+            None if is_fine => Outcome::TooFine,
+            _ => Outcome::Yes(""),
         }
     }
 
-    fn by_instructions(&self, measured: &Measured) -> Verdict {
+    fn by_instructions(&self, measured: &Measured) -> Outcome {
         let found = self.counted.as_ref().and_then(|counted| {
             Some((measured.counted(&counted.name, counted.against)?, counted.most))
         });
         let Some((row, most)) = found else {
-            return Verdict::NotMeasured;
+            return Outcome::NotMeasured;
         };
         let [ours, theirs] = row.instructions;
         let [our_calls, their_calls] = row.calls;
         let by = ", by instructions";
-        // The calls are means of many rounds.
+        // The numbers of calls are means of many rounds.
         if ours > theirs * most.ratio + most.more || our_calls > their_calls + most.calls + 0.01 {
-            return Verdict::No(by);
+            return Outcome::No(by);
         }
-        Verdict::Yes(by)
+        Outcome::Yes(by)
     }
 
     pub fn is_cost(&self, cost: &Cost) -> bool {
@@ -138,7 +140,7 @@ impl Goal {
     }
 }
 
-/// The goals of the issue.
+/// All goals.
 pub fn goals() -> Vec<Goal> {
     use Measure::{Instructions, Time};
     let wall = Time(Clock::Wall);
@@ -147,7 +149,7 @@ pub fn goals() -> Vec<Goal> {
     let mut goal = |group, row: &str, against, measure, most, counted| {
         goals.push(Goal { group, row: row.to_string(), against, measure, most, counted });
     };
-    // As many instructions as the ratio says, and as many system calls.
+    // At most this ratio of instructions, and no more system calls than the peer.
     let as_many = |ratio, name: &str, against| {
         Some(Counted {
             name: name.to_string(),
@@ -168,8 +170,8 @@ pub fn goals() -> Vec<Goal> {
             let row = format!("{kind}, {size}");
             goal("write", &row, "std write", wall, 1.01, Some(counted));
         }
-        // The instructions outside the kernel do not depend on the size: two of the four are
-        // counted.
+        // The instructions outside the kernel do not depend on the size, so only two of the four
+        // sizes are counted.
         for (size, counted) in
             [("64 B", "64 B"), ("1 KiB", "64 B"), ("16 KiB", "16 KiB"), ("256 KiB", "16 KiB")]
         {
@@ -191,7 +193,7 @@ pub fn goals() -> Vec<Goal> {
         goal(group, "64 B", "std write", wall, 1.01, counted);
     }
     goal("mask", "pipe, 64 B", "libpq's way", wall, 1.02, None);
-    let row = "suppressed round nothing";
+    let row = "suppressed around nothing";
     goal("guard", row, "curl's way", wall, 0.80, None);
     goal("copy", "file → TCP", "std io::copy", cpu, 0.75, None);
     let row = "file → TCP by sendfile";

@@ -1,4 +1,4 @@
-//! What the benches left behind.
+//! Reads the results of the benches.
 
 use std::error::Error;
 use std::fs;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-/// How the name of a row begins that compares the peer with itself.
+/// The first word of a row that compares the peer with itself.
 const AA: &str = "A/A: ";
 
 /// The median of the ratios, and its confidence interval of 95 %.
@@ -25,7 +25,7 @@ pub struct Row {
     pub against: String,
     pub wall: Option<Ratio>,
     pub cpu: Option<Ratio>,
-    /// When it was measured: in the order of the bench.
+    /// When it was measured: this restores the order of the bench.
     time: SystemTime,
 }
 
@@ -49,7 +49,7 @@ pub enum Clock {
     Cpu,
 }
 
-/// One row of `benches/instructions.rs`: what one call costs.
+/// One row of `benches/instructions.rs`: the cost of one call.
 pub struct Counted {
     pub name: String,
     pub against: String,
@@ -57,12 +57,12 @@ pub struct Counted {
     pub calls: [f64; 2],
 }
 
-/// One row of `ci/cost`: what a dependent pays.
+/// One row of `ci/cost`: the cost for a crate that depends on this one.
 pub struct Cost {
     pub what: String,
     pub against: String,
     pub values: [String; 2],
-    /// Not where the other costs nothing.
+    /// `None` if the peer costs nothing.
     pub ratio: Option<f64>,
 }
 
@@ -130,9 +130,9 @@ impl Measured {
         self.counted.iter().find(|row| row.name == name && row.against == against)
     }
 
-    /// How far from 1.00 a peer against itself may be: finer than that a row is not seen. Told by
-    /// the `A/A` rows of the same size; where there are none, by those of the same kind (the first
-    /// word), else by all of the group.
+    /// How far from 1.00 the ratio of a peer to itself was: a smaller difference is noise. It is
+    /// that of the `A/A` rows of the same size. If there are none, it is that of the rows of the
+    /// same kind (the first word), otherwise that of the whole group.
     pub fn spread(&self, row: &Row, clock: Clock) -> Option<f64> {
         let word = |text: &str| text.split(',').next().map(str::to_string);
         let same_size = |aa: &str| row.name.starts_with(aa.split(" in ").next().unwrap_or(aa));
@@ -153,7 +153,7 @@ impl Measured {
     }
 }
 
-/// The rows of a table whose columns are parted by tabs; a head that is no row is left out.
+/// The rows of a table whose columns are separated by tabs. A heading line is left out.
 fn lines<T>(path: &Path, row: impl Fn(&[&str]) -> Option<T>) -> Result<Vec<T>, Box<dyn Error>> {
     if !path.exists() {
         return Ok(Vec::new());
@@ -171,9 +171,9 @@ fn lines<T>(path: &Path, row: impl Fn(&[&str]) -> Option<T>) -> Result<Vec<T>, B
     Ok(rows)
 }
 
-/// Looks for criterion's results in all folders.
-fn find(folder: &Path, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
-    for entry in fs::read_dir(folder)? {
+/// Collects criterion's results from all directories.
+fn find(directory: &Path, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.ends_with("new") {
             take(&path, rows)?;
@@ -184,8 +184,8 @@ fn find(folder: &Path, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn take(folder: &Path, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
-    let estimates = folder.join("estimates.json");
+fn take(directory: &Path, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
+    let estimates = directory.join("estimates.json");
     let time = fs::metadata(&estimates)?.modified()?;
     let median = &json(&estimates)?["median"];
     let interval = &median["confidence_interval"];
@@ -194,7 +194,7 @@ fn take(folder: &Path, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
         lower: number(&interval["lower_bound"])?,
         upper: number(&interval["upper_bound"])?,
     };
-    let id = json(&folder.join("benchmark.json"))?;
+    let id = json(&directory.join("benchmark.json"))?;
     let group = text(&id["group_id"])?;
     let (name, against) =
         text(&id["function_id"])?.split_once(" against ").ok_or("a row without a peer")?;

@@ -6,14 +6,14 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::goals::{Goal, Measure, Verdict};
+use crate::goals::{Goal, Measure, Outcome};
 use crate::measured::{Clock, Measured, Ratio, Row};
 
 const WIDTH: u32 = 960;
 const LINE: i32 = 17;
-/// Where the head ends, and the axis stands.
+/// The heading ends here, and the axis begins.
 const TOP: i32 = 88;
-/// The axis, from the first to the last pixel.
+/// The first and the last pixel of the axis.
 const LEFT: i32 = 500;
 const RIGHT: i32 = 880;
 const LAST: f64 = 1.6;
@@ -31,7 +31,7 @@ struct Point {
     color: RGBColor,
 }
 
-/// A group's points; a group without any is left out.
+/// The points of a group. The plot leaves out a group without points.
 fn points(measured: &Measured, goals: &[Goal], group: &str) -> Vec<Point> {
     let rows = measured.rows.iter().filter(|row| row.group == group);
     rows.filter_map(|row| {
@@ -54,10 +54,10 @@ fn points(measured: &Measured, goals: &[Goal], group: &str) -> Vec<Point> {
                 Measure::Time(_) => Some(goal.most),
                 _ => None,
             }),
-            color: match goal.map(|goal| goal.verdict(measured)) {
+            color: match goal.map(|goal| goal.outcome(measured)) {
                 _ if row.is_aa() => AA,
-                Some(Verdict::Yes(_)) => MET,
-                Some(Verdict::No(_)) => NOT_MET,
+                Some(Outcome::Yes(_)) => MET,
+                Some(Outcome::No(_)) => NOT_MET,
                 _ => NO_GOAL,
             },
         })
@@ -65,7 +65,7 @@ fn points(measured: &Measured, goals: &[Goal], group: &str) -> Vec<Point> {
     .collect()
 }
 
-/// Beside the rows with a goal.
+/// Whether the plot shows a row that has no goal.
 fn is_of_interest(row: &Row) -> bool {
     match row.group.as_str() {
         "copy" | "read" | "guard" | "buffered writes" => true,

@@ -1,17 +1,17 @@
-//! The table, and its place in the docs.
+//! Makes the table, and puts it into the page.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::goals::{Goal, Measure, Verdict};
+use crate::goals::{Goal, Measure, Outcome};
 use crate::measured::{Clock, Counted, Measured, Ratio, Row};
 
 const BEGIN: &str = "<!-- ci/bench begins -->";
 const END: &str = "<!-- ci/bench ends -->";
 
-/// One line; what is empty becomes a dash.
+/// One line of the table. An empty cell becomes a dash.
 #[derive(Default)]
 struct Line {
     group: String,
@@ -51,8 +51,9 @@ pub fn table(measured: &Measured, goals: &[Goal]) -> String {
     lines.extend(costs(measured, goals));
 
     let mut text = String::from(
-        "| group | row | against | wall | 95 % interval | cpu | A/A, wall and cpu | instructions; system calls \
-         | goal | met |\n|---|---|---|---|---|---|---|---|---|---|\n",
+        "| group | row | against | wall | 95 % interval | cpu | A/A, wall and cpu \
+         | instructions; system calls | goal | met |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     let mut last = String::new();
     for line in lines {
@@ -70,7 +71,7 @@ pub fn table(measured: &Measured, goals: &[Goal]) -> String {
             &line.met,
         ];
         for (number, cell) in cells.into_iter().enumerate() {
-            // A group's name stands once, and where nothing is said a dash.
+            // The first line of a group has its name. Any other empty cell becomes a dash.
             let cell = if cell.is_empty() && number > 0 { "–" } else { cell };
             write!(text, "| {} ", cell.replace('|', "\\|")).unwrap();
         }
@@ -79,10 +80,10 @@ pub fn table(measured: &Measured, goals: &[Goal]) -> String {
     }
     let [mut yes, mut no, mut open] = [0; 3];
     for goal in goals {
-        match goal.verdict(measured) {
-            Verdict::Yes(_) => yes += 1,
-            Verdict::No(_) => no += 1,
-            Verdict::NotMeasured | Verdict::TooFine => open += 1,
+        match goal.outcome(measured) {
+            Outcome::Yes(_) => yes += 1,
+            Outcome::No(_) => no += 1,
+            Outcome::NotMeasured | Outcome::TooFine => open += 1,
         }
     }
     writeln!(
@@ -115,11 +116,11 @@ fn timed(measured: &Measured, goals: &[Goal], row: &Row) -> Line {
         spread: format!("{}, {}", spread(Clock::Wall), spread(Clock::Cpu)),
         instructions: goal.map_or(String::new(), |goal| instructions(measured, goal)),
         goal: goal.map_or(String::new(), Goal::to_string),
-        met: goal.map_or(String::new(), |goal| goal.verdict(measured).to_string()),
+        met: goal.map_or(String::new(), |goal| goal.outcome(measured).to_string()),
     }
 }
 
-/// A goal whose row is not there.
+/// The line of a goal whose row was not measured.
 fn unmeasured(measured: &Measured, goal: &Goal) -> Line {
     Line {
         group: goal.group.to_string(),
@@ -127,12 +128,12 @@ fn unmeasured(measured: &Measured, goal: &Goal) -> Line {
         against: goal.against.to_string(),
         instructions: instructions(measured, goal),
         goal: goal.to_string(),
-        met: goal.verdict(measured).to_string(),
+        met: goal.outcome(measured).to_string(),
         ..Line::default()
     }
 }
 
-/// What the dependent pays: the ratio stands where that of the wall clock does.
+/// The rows of `ci/cost`. Their ratios stand in the column of the wall clock.
 fn costs(measured: &Measured, goals: &[Goal]) -> Vec<Line> {
     let mut lines: Vec<Line> = measured
         .costs
@@ -145,13 +146,13 @@ fn costs(measured: &Measured, goals: &[Goal]) -> Vec<Line> {
                 against: cost.against.clone(),
                 wall: cost.ratio.map_or(String::new(), |ratio| format!("{ratio:.3}")),
                 goal: goal.map_or(String::new(), Goal::to_string),
-                met: goal.map_or(String::new(), |goal| goal.verdict(measured).to_string()),
+                met: goal.map_or(String::new(), |goal| goal.outcome(measured).to_string()),
                 ..Line::default()
             }
         })
         .collect();
     let missing = goals.iter().filter(|goal| {
-        goal.measure == Measure::Cost && goal.verdict(measured) == Verdict::NotMeasured
+        goal.measure == Measure::Cost && goal.outcome(measured) == Outcome::NotMeasured
     });
     lines.extend(missing.map(|goal| unmeasured(measured, goal)));
     lines
@@ -170,7 +171,7 @@ fn counted(row: &Counted) -> String {
     format!("{ours:.0} to {theirs:.0}; {our_calls:.1} to {their_calls:.1}")
 }
 
-/// Puts the text between the two marks.
+/// Puts the text between the two marks of the page.
 pub fn insert(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
     let page = fs::read_to_string(path)?;
     let (before, rest) = page.split_once(BEGIN).ok_or("no mark where it begins")?;

@@ -1,4 +1,4 @@
-//! Single calls, in batches that nobody reads meanwhile: their time is that of the calls.
+//! Single calls, in batches. No other thread reads meanwhile, so the time is that of the calls.
 
 use std::hint::black_box;
 use std::io::{self, IoSlice, Write};
@@ -15,7 +15,7 @@ use crate::table::{CALLS, Clock, Ratio, Table};
 pub const LENGTHS: [(&str, usize); 4] =
     [("64 B", 64), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10), ("256 KiB", 256 << 10)];
 
-/// Times a batch of writes of `len` bytes, then reads what they wrote.
+/// Times a batch of writes of `len` bytes, then reads the bytes.
 #[inline]
 fn batch(
     lane: &Lane,
@@ -35,9 +35,10 @@ fn batch(
     time
 }
 
-/// Calls from a function that returns. A processor that forgets its return addresses in the kernel
-/// (here: AMD, 50 to 250 ns) pays at the first return after a system call. Who inlines the call
-/// itself, as rustix does, leaves that to its caller; a loop that never returns would hide it.
+/// Makes the call in a function of its own, which returns. Some processors forget their return
+/// addresses in the kernel, and pay at the first return after a system call (measured on AMD: 50 to
+/// 250 ns). A crate that inlines the system call, as rustix does, leaves this cost to its caller. A
+/// loop that never returns would hide it.
 #[inline(never)]
 fn framed<T>(call: &mut impl FnMut() -> T) -> T {
     black_box(call())
@@ -155,7 +156,7 @@ pub fn pipe(criterion: &mut Criterion<Ratio>, group: &str) {
             |data| peer.write_vectored(&[IoSlice::new(data)]),
         );
         if len == 64 {
-            // What no code of ours can change: the flag goes by a call that takes slices.
+            // No code of this crate can be cheaper: the flag needs a call that takes slices.
             let name = format!("floor: the bare writev, {size} against the bare write");
             let fd = lane.writer::<OwnedFd>();
             let fd = fd.as_raw_fd();
@@ -166,10 +167,10 @@ pub fn pipe(criterion: &mut Criterion<Ratio>, group: &str) {
                 len,
                 |data| {
                     let slices = [IoSlice::new(data)];
-                    // SAFETY: IoSlice has the layout of iovec, and this is one.
+                    // SAFETY: IoSlice has the layout of iovec, and the count is one.
                     bare(unsafe { libc::writev(fd, slices.as_ptr().cast(), 1) })
                 },
-                // SAFETY: the bytes are valid at their length.
+                // SAFETY: the pointer and the length are those of one slice.
                 |data| bare(unsafe { libc::write(fd, data.as_ptr().cast(), data.len()) }),
             );
         }
@@ -191,7 +192,7 @@ pub fn pipe_under_a_guard(criterion: &mut Criterion<Ratio>, group: &str) {
     use std::io::PipeWriter;
     let mut table = Table::new(criterion, group, CALLS);
     let lane = Lane::pipe();
-    // std's write does not know of it: it costs what it always costs.
+    // std's write does not know of the guard, so its cost is the same as without one.
     let _guard = sigpipe::guard().unwrap();
     let aa = "A/A: 64 B against itself";
     writes::<PipeWriter, PipeWriter>(&mut table, aa, &lane, 64);
@@ -201,16 +202,16 @@ pub fn pipe_under_a_guard(criterion: &mut Criterion<Ratio>, group: &str) {
     }
 }
 
-/// Where a pipe write has no flag: a build that refuses it, or Linux before 6.18.
+/// For pipe writes without a flag: in a build that refuses it, or on Linux before 6.18.
 pub fn mask(criterion: &mut Criterion<Ratio>) {
     use std::io::PipeWriter;
     let lane = Lane::pipe();
-    // A technique that this system refuses is known after the first write.
+    // After the first write it is known whether this system refuses the technique.
     lane.writer::<epipe::io::PipeWriter>().write_all(b"x").unwrap();
     lane.drain(1);
     let protection = epipe::protection();
     if protection.pipe_write().contains(&epipe::verify::Technique::WriteFlag) {
-        println!("mask: not measured, pipe writes have write_flag here (EPIPE_REFUSE=write_flag)");
+        println!("mask: not measured: pipe writes use write_flag here (EPIPE_REFUSE=write_flag)");
         return;
     }
     let mut table = Table::new(criterion, "mask", CALLS);
@@ -236,7 +237,7 @@ pub fn mask(criterion: &mut Criterion<Ratio>) {
     }
 }
 
-/// The writes of others, and the protections of others round std's write.
+/// The writes of other crates, and the ways of C libraries around std's write.
 pub fn others(criterion: &mut Criterion<Ratio>) {
     let mut table = Table::new(criterion, "others", CALLS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
@@ -282,7 +283,7 @@ pub fn others(criterion: &mut Criterion<Ratio>) {
     }
 }
 
-/// What a socket has: a pipe has no `send`.
+/// The rows of a socket. A pipe has no `send`.
 fn sockets<S, P>(
     table: &mut Table<'_>,
     what: &str,
@@ -315,7 +316,7 @@ fn sockets<S, P>(
     common::<S, P>(table, what, (lane, other), len, tokio);
 }
 
-/// What every handle has. tokio writes to a connection of its own, which its poll watches.
+/// The rows of every handle. tokio writes to a connection of its own, which its reactor watches.
 fn common<S, P>(
     table: &mut Table<'_>,
     what: &str,
@@ -360,7 +361,7 @@ fn common<S, P>(
     );
 }
 
-/// A guard round nothing.
+/// A guard around nothing.
 pub fn guard(criterion: &mut Criterion<Ratio>) {
     let mut table = Table::new(criterion, "guard", CALLS);
     table.row(
@@ -369,18 +370,19 @@ pub fn guard(criterion: &mut Criterion<Ratio>) {
         |clock| repeat(clock, || curl(nothing)),
     );
     table.row(
-        "suppressed round nothing against curl's way",
+        "suppressed around nothing against curl's way",
         |clock| repeat(clock, || sigpipe::suppressed(nothing).unwrap()),
         |clock| repeat(clock, || curl(nothing)),
     );
-    // What no code of ours can change: a guard round foreign code is three calls, as curl's is.
+    // No code of this crate can be cheaper: a guard around foreign code needs three calls, as
+    // curl's way does.
     table.row(
         "floor: the three bare calls against curl's three bare calls",
         |clock| repeat(clock, bare_guard),
         |clock| repeat(clock, bare_sigactions),
     );
     table.row(
-        "suppressed round nothing against libpq's way",
+        "suppressed around nothing against libpq's way",
         |clock| repeat(clock, || sigpipe::suppressed(nothing).unwrap()),
         |clock| repeat(clock, || libpq(|| Ok(nothing())).unwrap()),
     );
@@ -392,7 +394,7 @@ fn bare_guard() -> u8 {
     let mut found: u64 = 0;
     let none = std::ptr::null_mut::<u64>();
     let (set, found) = (&raw const set, &raw mut found);
-    // SAFETY: the sets are the kernel's, of 8 bytes, or null.
+    // SAFETY: each pointer is null, or points to a set of 8 bytes, as the kernel's are.
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, set, found, 8_usize);
         libc::syscall(libc::SYS_rt_sigpending, found, 8_usize);
@@ -408,8 +410,8 @@ fn bare_sigactions() -> u8 {
     let ignore = [libc::SIG_IGN as u64, 0, 0, 0];
     let none = std::ptr::null_mut::<u64>();
     let (found, ignore) = (found.as_mut_ptr(), ignore.as_ptr());
-    // SAFETY: both have the layout of the kernel's sigaction on 64-bit machines; what is set in the
-    // end is what was found.
+    // SAFETY: both have the layout of the kernel's sigaction on 64-bit machines. The last call sets
+    // the action that the first one found.
     unsafe {
         libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, none, found, 8_usize);
         libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, ignore, none, 8_usize);

@@ -1,4 +1,4 @@
-//! Whole copies of 64 MiB: threads of their own fill what is read and empty what is written.
+//! Whole copies of 64 MiB. Other threads feed the source and read from the destination.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -24,7 +24,7 @@ enum Kind {
     Pipe,
 }
 
-/// A type that is an end of a copy.
+/// A type that can be an end of a copy.
 trait End: From<OwnedFd> {
     const KIND: Kind;
 }
@@ -49,14 +49,14 @@ ends! {
     Pipe: epipe::io::PipeWriter,
 }
 
-/// A folder with the file that is copied and the file that is written.
+/// A directory with the file that is copied and the file that is written.
 struct Files(PathBuf);
 
 impl Files {
     fn new() -> Files {
-        let folder = std::env::temp_dir().join(format!("epipe-wall-{}", process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let files = Files(folder);
+        let directory = std::env::temp_dir().join(format!("epipe-wall-{}", process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let files = Files(directory);
         let mut source = File::create(files.source()).unwrap();
         io::copy(&mut io::repeat(b'x').take(LEN), &mut source).unwrap();
         files
@@ -84,7 +84,7 @@ fn warm(path: &Path) {
     while file.read(&mut space).unwrap() > 0 {}
 }
 
-/// Writes `len` bytes, in lines of 64, and closes.
+/// Writes `len` bytes in lines of 64, and closes.
 pub fn feed(mut writer: impl Write + Send + 'static, len: u64) -> JoinHandle<u64> {
     thread::spawn(move || {
         let mut data = vec![b'x'; 1 << 20];
@@ -115,7 +115,7 @@ fn sink(mut reader: impl Read + Send + 'static) -> JoinHandle<u64> {
     })
 }
 
-/// What a copy reads from, and the thread that fills it.
+/// The source of a copy, and the thread that feeds it.
 fn from<R: End>(files: &Files) -> (R, Option<JoinHandle<u64>>) {
     match R::KIND {
         Kind::File => {
@@ -138,11 +138,12 @@ fn from<R: End>(files: &Files) -> (R, Option<JoinHandle<u64>>) {
     }
 }
 
-/// What a copy writes to, and the thread that empties it.
+/// The destination of a copy, and the thread that reads from it.
 fn to<W: End>(files: &Files) -> (W, Option<JoinHandle<u64>>) {
     match W::KIND {
         Kind::File => {
-            // A new one each time, and gone before the system thinks of writing it to the disk.
+            // A new file each time. The old one is removed, so that the system need not write it to
+            // the disk.
             let _ = std::fs::remove_file(files.sink());
             let file = File::create(files.sink()).unwrap();
             (OwnedFd::from(file).into(), None)
@@ -235,7 +236,7 @@ pub fn copy(criterion: &mut Criterion<Ratio>) {
     copies::<Tcp, File, TcpStream, File>(table, files, "TCP → file");
 }
 
-/// The whole file by `sendfile`, which may send less than it is asked for.
+/// Sends the whole file by `sendfile`, which may send less than it is asked for.
 fn send(from: &mut File, to: &mut epipe::net::TcpStream) -> io::Result<u64> {
     let mut sent = 0;
     while sent < LEN {
@@ -244,8 +245,8 @@ fn send(from: &mut File, to: &mut epipe::net::TcpStream) -> io::Result<u64> {
     Ok(sent)
 }
 
-/// tokio's copy; to make the runtime and to register the sockets is not part of it elsewhere, but
-/// takes microseconds beside 64 MiB.
+/// tokio's copy. The time includes the start of the runtime and the registration of the sockets:
+/// microseconds, beside 64 MiB.
 fn tokio_copy(from: &mut TcpStream, to: &mut TcpStream) -> io::Result<u64> {
     tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
         let [mut from, mut to] = [from, to].map(|std| {

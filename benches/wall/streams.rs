@@ -1,4 +1,4 @@
-//! Reading, buffering, accepting, and writing to a reader that reads at the same time.
+//! Reads, buffered writes, accepts, and writes to a reader that reads at the same time.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, BufWriter, IoSlice, PipeReader, PipeWriter, Read, Write};
@@ -17,7 +17,7 @@ use crate::calls::LENGTHS;
 use crate::copy::{LEN, feed};
 use crate::table::{ACCEPTS, CALLS, COPIES, Clock, Ratio, STREAMS, Table};
 
-/// Times one way to read `len` bytes from TCP; it answers how many it has read.
+/// Times one way to read `len` bytes from TCP. It returns how many bytes it has read.
 fn read_all<R: From<OwnedFd>>(
     clock: Clock,
     len: u64,
@@ -26,7 +26,7 @@ fn read_all<R: From<OwnedFd>>(
     let (reader, writer) = tcp();
     let reader = OwnedFd::from(reader).into();
     let filled = feed(writer, len);
-    // To give the memory back is not part of it.
+    // The time does not include freeing the memory.
     let mut kept = (0, Vec::new());
     let time = clock.time(|| kept = read(reader));
     assert_eq!(kept.0 as u64, len);
@@ -82,7 +82,7 @@ pub fn read(criterion: &mut Criterion<Ratio>) {
     );
 }
 
-/// Times what writes `len` bytes to TCP in some way, then reads it.
+/// Times one way to write `len` bytes to TCP, then reads them.
 fn written(lane: &Lane, clock: Clock, len: usize, write: impl FnOnce()) -> Duration {
     let time = clock.time(write);
     lane.drain(len);
@@ -109,7 +109,7 @@ fn format_to(mut writer: impl Write, lines: usize) {
     writer.flush().unwrap();
 }
 
-/// What `format_to` writes.
+/// The length of the text that `format_to` writes.
 fn formatted(lines: usize) -> usize {
     let mut all = String::new();
     for number in 0..lines {
@@ -141,11 +141,11 @@ pub fn write(criterion: &mut Criterion<Ratio>) {
         |clock| written(lane, clock, len, || format_to(BufWriter::new(&ours), MANY)),
         |clock| written(lane, clock, len, || format_to(BufWriter::new(&std), MANY)),
     );
-    // Each part of a line is a system call.
+    // Here each part of a line is a system call.
     const FEW: usize = 32;
     let len = formatted(FEW);
     table.row(
-        "write!, by itself against std",
+        "write!, without a buffer against std",
         |clock| written(lane, clock, len, || format_to(&ours, FEW)),
         |clock| written(lane, clock, len, || format_to(&std, FEW)),
     );
@@ -158,7 +158,7 @@ fn accepts<S>(clock: Clock, address: SocketAddr, accept: impl Fn() -> S) -> Dura
         let clients: Vec<TcpStream> = (0..100)
             .map(|_| {
                 let client = TcpStream::connect(address).unwrap();
-                // It resets when it closes, so that no port is left waiting.
+                // Its close resets the connection, so no port is left in TIME_WAIT.
                 SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
                 client
             })
@@ -194,7 +194,7 @@ pub fn accept(criterion: &mut Criterion<Ratio>) {
 /// A connection with a thread that reads all the time.
 struct Reading {
     writer: OwnedFd,
-    /// The reader has got `total` bytes again.
+    /// The reader sends a message after every `total` bytes.
     arrived: mpsc::Receiver<()>,
     total: usize,
 }
@@ -217,7 +217,7 @@ impl Reading {
                 }
                 if got == total {
                     got = 0;
-                    // Nobody listens any more where the writing thread has panicked.
+                    // It fails if the writing thread has panicked.
                     let _ = arrive.send(());
                 }
             }
@@ -270,7 +270,7 @@ impl Reading {
     }
 }
 
-/// How much is written in one go: some ten milliseconds.
+/// How many bytes one measurement writes: some ten milliseconds of work.
 fn total(len: usize) -> usize {
     match len {
         64 => 1 << 20,

@@ -7,7 +7,7 @@ use criterion::measurement::{Measurement, ValueFormatter};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 use rustix::time::{ClockId, clock_gettime};
 
-/// What criterion measures is no time, but how many times as long as its peer the subject takes.
+/// Criterion measures no time here. It measures the ratio of the subject's time to its peer's.
 pub struct Ratio;
 
 impl Measurement for Ratio {
@@ -56,8 +56,8 @@ impl ValueFormatter for Ratio {
 #[derive(Clone, Copy)]
 pub enum Clock {
     Wall,
-    /// The CPU time of this thread. What the kernel does for the other end of a loopback connection
-    /// counts for whom it interrupts, which often is the sender.
+    /// The CPU time of this thread. The kernel's work for the other end of a loopback connection
+    /// counts for the thread that it interrupts, which is often the sender.
     Cpu,
 }
 
@@ -69,7 +69,7 @@ impl Clock {
         }
     }
 
-    /// How long `work` takes.
+    /// The time that `work` takes.
     #[inline]
     pub fn time(self, work: impl FnOnce()) -> Duration {
         match self {
@@ -94,7 +94,7 @@ fn used() -> Duration {
 /// How often the system took the processor from this thread.
 fn lost() -> i64 {
     let mut usage = MaybeUninit::uninit();
-    // SAFETY: getrusage fills it, and does not fail for the own thread.
+    // SAFETY: getrusage fills `usage`, and does not fail for the calling thread.
     unsafe {
         libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
         usage.assume_init().ru_nivcsw
@@ -105,24 +105,24 @@ fn lost() -> i64 {
 #[derive(Clone, Copy)]
 pub struct Effort {
     samples: usize,
-    /// For all samples of a row.
+    /// The time for all samples of a row.
     time: Duration,
-    /// How many rounds a sample has at least, whatever criterion asks for.
+    /// The fewest rounds of a sample, also if criterion asks for fewer.
     rounds: u64,
-    /// How often a time is taken again in which somebody else had the processor.
+    /// How often a measurement is repeated if another thread had the processor meanwhile.
     again: usize,
 }
 
-/// For what takes microseconds: a sample is the median of many rounds. To wait for the processor
-/// takes longer than all of it, and says nothing of the calls.
+/// For work of microseconds: a sample is the median of many rounds. A wait for the processor takes
+/// longer than all of them, and has nothing to do with the calls.
 pub const CALLS: Effort =
     Effort { samples: 40, time: Duration::from_millis(1000), rounds: 7, again: 10 };
-/// For what takes milliseconds and more: a sample is a round, or a few.
+/// For work of milliseconds and more: a sample is one round, or a few.
 pub const STREAMS: Effort =
     Effort { samples: 25, time: Duration::from_millis(2000), rounds: 1, again: 0 };
-/// For what is taken from the kernel piece by piece, and disturbed by whatever else it does.
+/// For work in many small pieces, which the kernel's other work disturbs.
 pub const ACCEPTS: Effort = Effort { rounds: 3, ..STREAMS };
-/// For 64 MiB.
+/// For copies of 64 MiB.
 pub const COPIES: Effort =
     Effort { samples: 11, time: Duration::from_millis(2500), rounds: 1, again: 0 };
 
@@ -147,8 +147,8 @@ impl<'a> Table<'a> {
         Table { group, rounds, again }
     }
 
-    /// Compares two ways. Each is asked to do its work once, and returns how long the part that
-    /// counts took by the clock. A name is `WHAT against PEER`: `benches/report.rs` takes it apart.
+    /// Compares a subject with a peer. Each does its work once, and returns how long the measured
+    /// part took by the clock. A name is `WHAT against PEER`: `benches/report.rs` splits it.
     pub fn row(
         &mut self,
         name: &str,
@@ -165,7 +165,7 @@ impl<'a> Table<'a> {
                         swapped = !swapped;
                         round(swapped, &mut subject, &mut peer)
                     });
-                    // Criterion divides by the rounds that it asked for.
+                    // Criterion divides by the number of rounds that it asked for.
                     median(ratios.collect()) * rounds as f64
                 });
             });
@@ -173,7 +173,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Takes the time again where somebody else had the processor meanwhile; a few times at most.
+/// Measures again if another thread had the processor meanwhile, at most `again` times.
 fn undisturbed(again: usize, mut time: impl FnMut() -> Duration) -> Duration {
     for _ in 0..again {
         let before = lost();
@@ -185,8 +185,8 @@ fn undisturbed(again: usize, mut time: impl FnMut() -> Duration) -> Duration {
     time()
 }
 
-/// One and the other, then the other and the one: what drifts meets both. What the place in the
-/// round does is cancelled by the next round, in which the peer is the first.
+/// Runs subject, peer, peer, subject, so that a drift meets both. The next round begins with the
+/// peer, which cancels the effect of the place in the round.
 fn round(
     swapped: bool,
     subject: &mut impl FnMut() -> Duration,

@@ -1,14 +1,14 @@
-//! The guide's last table names a scene for every row that kills: they exist.
+//! `docs/what-dies.md` names a scene for every call that dies. Each of these scenes exists.
 
 #![allow(dead_code, reason = "each test binary asks for its own names")]
 
 use crate::scene::harness::Trial;
 
-const GUIDE: &str = include_str!("../../docs/bindings.md");
+const PAGE: &str = include_str!("../../docs/what-dies.md");
 
 /// The scenes in the last column of the table.
 fn named() -> Vec<&'static str> {
-    let (_, table) = GUIDE.split_once("## Every row that kills").unwrap();
+    let (_, table) = PAGE.split_once("## Call by call").unwrap();
     let rows = table.lines().filter(|line| line.starts_with("| "));
     let scenes = rows.skip(1).flat_map(|row| {
         let cells = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
@@ -17,7 +17,8 @@ fn named() -> Vec<&'static str> {
     scenes.collect()
 }
 
-/// What the names of those scenes begin with that `tests/ecosystem` plays; some follow a break.
+/// The first words of the scenes that `tests/ecosystem` plays. In some names they stand after the
+/// name of a break.
 #[rustfmt::skip]
 const ECOSYSTEM: [&str; 15] = [
     "async-io ", "async-process ", "env_logger ", "foreign ", "hyper ", "io_uring", "mio ", "nix ",
@@ -34,12 +35,12 @@ pub fn is_of_openssl(name: &str) -> bool {
     name.starts_with("openssl ")
 }
 
-/// All others are the root's: a name that belongs nowhere is missing there.
+/// All other names: a name that no package plays counts as missing from the root package.
 pub fn is_of_the_root(name: &str) -> bool {
     !is_of_the_ecosystem(name) && !is_of_openssl(name)
 }
 
-/// Whether those of the named scenes that are `ours` are among these.
+/// Checks that `scenes` has every scene of the page that is `ours`.
 pub fn trial(scenes: &[String], ours: fn(&str) -> bool) -> Trial {
     let named: Vec<_> = named().into_iter().filter(|name| ours(name)).collect();
     let missing: Vec<_> = named
@@ -48,11 +49,11 @@ pub fn trial(scenes: &[String], ours: fn(&str) -> bool) -> Trial {
         .map(ToString::to_string)
         .collect();
     let found_any = !named.is_empty();
-    Trial::test("the guide names scenes that exist", move || {
+    Trial::test("docs/what-dies.md names scenes that exist", move || {
         assert!(found_any, "no table");
         if missing.is_empty() {
             return Ok(());
         }
-        Err(format!("docs/bindings.md names what is no scene: {missing:#?}").into())
+        Err(format!("docs/what-dies.md names scenes that do not exist: {missing:#?}").into())
     })
 }
