@@ -1,5 +1,5 @@
-//! Programs as people write them, on this crate's types and on the original ones. Each lives through
-//! 200 peers that vanish on this crate's types, beside a control that is killed.
+//! Programs as people write them, on this crate's types and on the original ones. On this crate's
+//! types each lives through 200 peers that vanish. Beside it stands a control that is killed.
 //!
 //! They are separate from the other scenes because they need many crates to build.
 
