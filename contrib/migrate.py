@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 """Write `epipe` for `std`, `tokio` and `socket2` in the lines that name a type that writes.
 
-    migrate.py [--dry-run] [--dependency 'epipe = "0.1"'] [PATH...]  change; list what is left
-    migrate.py --left [PATH...]                                      list what is left
+    migrate.py [--dry-run] [--dependency 'epipe = "0.1"'] [PATH...]  change, and list what is left
+    migrate.py --left [PATH...]                                      only list what is left
 
-A PATH is a Rust file or a directory; without one it is `src`. `--dry-run` prints the difference.
-`--dependency` adds that line to `Cargo.toml` (`epipe::tokio` needs `features = ["tokio"]`).
-Comments, strings and `macro_rules!` are never changed. Run `cargo fmt` afterwards, read the
-difference, and look at each line of the list: `docs/migration.md` says what for.
+Comments, strings and `macro_rules!` are never changed. Afterwards run `cargo fmt`, read the
+difference, and look at each line of the list: `docs/migration.md` says what to do about it.
 """
 
 import argparse
@@ -15,7 +13,7 @@ import difflib
 import pathlib
 import re
 
-# What writes, or gives something that writes, and is ours; by the module of the original.
+# The names that epipe has too and that write, or return something that writes, by original module.
 WRITES = {
     "std::net": "TcpStream TcpListener UdpSocket Incoming IntoIncoming",
     "std::os::unix::net": "UnixStream UnixListener UnixDatagram Incoming",
@@ -29,7 +27,7 @@ WRITES = {
     "tokio::process": "Command Child ChildStdin",
     "tokio::io": "stdout stderr Stdout Stderr",
 }
-# What these modules of ours re-export: it may stand in the same line.
+# Names that our modules re-export: a `use` line with one of these need not be split.
 ALSO = {
     "std::net": "AddrParseError IpAddr Ipv4Addr Ipv6Addr Shutdown SocketAddr SocketAddrV4"
     " SocketAddrV6 ToSocketAddrs",
@@ -44,7 +42,7 @@ ALSO = {
 }
 WRITES, ALSO = ({m: set(names.split()) for m, names in t.items()} for t in (WRITES, ALSO))
 
-# What is left to look at; `docs/migration.md` has a row for each.
+# The kinds of lines that are left to look at. `docs/migration.md` has a row for each.
 LEFT = {
     "descriptor": r"\b(?:Owned|Borrowed|Raw)(?:Fd|Socket|Handle)\b|\.as_fd\(\)|"
                   r"\b(?:as|into)_raw_(?:fd|socket|handle)\b",
@@ -74,7 +72,7 @@ PATH = re.compile(r"(?<![\w:])(::\s*)?((?:std|tokio|socket2)(?:\s*::\s*\w+)+)")
 
 
 def hide(text):
-    """The text with blanks for comments and what is in strings, each as long as it was."""
+    """The text with blanks for comments and strings, at the same length."""
     def blanks(found):
         is_abi = re.search(r"extern\s+$", text[max(0, found.start() - 12):found.start()])
         return found[0] if is_abi else re.sub(r"[^\n]", " ", found[0])
@@ -82,7 +80,7 @@ def hide(text):
 
 
 def macro_bodies(code):
-    """Where `macro_rules!` stand."""
+    """The (start, end) of each `macro_rules!`."""
     for found in re.finditer(r"\bmacro_rules!\s*\w+\s*", code):
         end = depth = 0
         for end in range(found.end(), len(code)):
@@ -117,7 +115,7 @@ def leaves(tree, prefix=()):
 
 
 def tree(paths):
-    """The `use` trees of such paths, one for each name that they begin with."""
+    """The `use` trees of such paths, one for each first name."""
     heads = {}
     for path, alias in paths:
         heads.setdefault(path[0], []).append((path[1:], alias))
@@ -138,7 +136,7 @@ def ours(path):
 
 
 def writes(path, alias, code):
-    """Whether this path names what writes: itself, or a module by which the file names it."""
+    """Whether this path is a name that writes, or a module through which the file uses one."""
     module, name = "::".join(path[:-1]), path[-1]
     if name == "self":
         path, module, name = path[:-1], "::".join(path[:-2]), path[-2]
@@ -147,7 +145,7 @@ def writes(path, alias, code):
     if name in WRITES.get(module, ()):
         return True
     if len(path) == 1 and alias in ("", path[0]):
-        return False  # the crate's own name: `tokio::net` is found where it is written
+        return False  # the crate's own name: PATH finds each `tokio::net` in the file
     whole = "::".join(path)
     for mod, names in WRITES.items():
         if mod == whole or mod.startswith(whole + "::"):
@@ -158,7 +156,7 @@ def writes(path, alias, code):
 
 
 def above(text, code, start):
-    """The attributes and doc comments above an item; they are repeated if it is split."""
+    """The attributes and doc comments above an item. A split repeats them."""
     top = start
     while True:
         at = len(text[:top].rstrip())
@@ -181,7 +179,7 @@ def migrate(text):
     outside = blank(code, macro_bodies(code))
     uses = list(USE.finditer(outside))
     spans = [item.span() for item in uses]
-    bare = blank(code, spans)  # where names are used
+    bare = blank(code, spans)  # the code that uses the names
     for item in uses:
         paths = list(leaves(item[2].strip().removeprefix("::")))
         moved = [leaf for leaf in paths if writes(*leaf, bare)]
@@ -221,12 +219,17 @@ def left(text):
 
 
 def main():
-    as_it_is = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
-    parser.add_argument("paths", nargs="*", default=["src"], metavar="PATH")
-    parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--left", action="store_true")
-    parser.add_argument("--dependency", metavar="LINE")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("paths", nargs="*", default=["src"], metavar="PATH",
+                        help="a Rust file or a directory; `src` if there is none")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="print the difference and the list, change nothing")
+    parser.add_argument("--left", action="store_true",
+                        help="print the list, change nothing")
+    parser.add_argument("--dependency", metavar="LINE",
+                        help="add this line to `Cargo.toml` (`epipe::tokio` needs"
+                             " `features = [\"tokio\"]`)")
     options = parser.parse_args()
     rest = []
     for given in map(pathlib.Path, options.paths):
@@ -247,7 +250,7 @@ def main():
             head = head or "\n[dependencies]\n"
             manifest.write_text(f"{before}{head}{options.dependency}\n{after}")
         if not re.search(r"(?m)^\s*edition\b(?!.*2015)", text):
-            print("edition 2015: write `extern crate epipe;` in the root of the crate")
+            print("edition 2015: add `extern crate epipe;` to the root of the crate")
     print("\n".join(["left to look at:", *rest]) if rest else "nothing is left to look at")
 
 

@@ -1,5 +1,5 @@
-//! One call of each crate to a peer that is gone, with SIGPIPE at its default. It is built twice by
-//! `ci/migration`: with the crates as they are shipped, and with the migrated ones.
+//! One call of each crate to a peer that is gone, with SIGPIPE at its default. `ci/migration`
+//! builds it with the crates as they are published, and with the migrated ones.
 
 use std::fs::File;
 use std::io::{Result, Write};
@@ -31,13 +31,13 @@ fn os_pipe() -> Result<()> {
     writer.write_all(b"bytes")
 }
 
-/// It takes the broken pipe for the end.
+/// duct takes the broken pipe for the end, and reports no error.
 fn duct() -> Result<()> {
     duct::cmd!("true").stdin_bytes(vec![0; 1 << 20]).run()?;
     Err(std::io::ErrorKind::BrokenPipe.into())
 }
 
-/// The same. The child has ended before the first write.
+/// subprocess does the same. The child has ended before the first write.
 fn subprocess() -> Result<()> {
     let job = subprocess::Exec::cmd("true").stdin(vec![0; 1 << 20]).start()?;
     job.wait()?;
@@ -45,7 +45,7 @@ fn subprocess() -> Result<()> {
     Err(std::io::ErrorKind::BrokenPipe.into())
 }
 
-/// Its editor has closed the pipe that is the server's standard output.
+/// The editor has closed the pipe that is the server's standard output.
 fn lsp_server() -> Result<()> {
     use lsp_server::{Connection, Message, Notification};
     let (_, output) = std::io::pipe()?;
@@ -73,8 +73,8 @@ fn main() {
     let error = ended.expect_err("the peer is gone");
     let gone = [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::ConnectionReset];
     assert!(gone.contains(&error.kind()), "{error}");
-    // As in a host that is not Rust. At the end of a Rust `main` std writes what its standard
-    // output still holds, and no library can protect that.
+    // At the end of a Rust `main` std writes the rest of its standard output. No library can
+    // protect that write, and a host that is not Rust does not make it.
     // SAFETY: it does not return, and runs no code of this process.
     unsafe { libc::_exit(0) }
 }

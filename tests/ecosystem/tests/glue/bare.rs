@@ -1,4 +1,4 @@
-//! The same programs on what they were written for, without protection: the controls.
+//! The same programs on the original types, without protection: the controls.
 
 #[path = "programs/mod.rs"]
 pub mod programs;

@@ -1,13 +1,13 @@
-//! Programs as people write them, on this crate's types and on what they were written for. Each
-//! lives through 200 peers that vanish, beside the same program that is killed.
+//! Programs as people write them, on this crate's types and on the original ones. On this crate's
+//! types each lives through 200 peers that vanish. Beside it stands a control that is killed.
 //!
-//! They are apart from the other scenes for what they need to build.
+//! They are separate from the other scenes because they need many crates to build.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "borrowed descriptors have no safe form")]
 
 cfg_if::cfg_if! {
-    // The same words stand in `Cargo.toml`.
+    // `Cargo.toml` has the same condition.
     if #[cfg(all(
         target_os = "linux",
         target_env = "gnu",
@@ -15,6 +15,12 @@ cfg_if::cfg_if! {
     ))] {
         #[allow(clippy::duplicate_mod, reason = "the programs are compiled twice")]
         mod bare;
+        #[allow(dead_code, reason = "the guide shows them, and no test calls them")]
+        mod guide {
+            mod env_logger;
+            mod runtime;
+            mod tracing;
+        }
         #[path = "../../../support/liar.rs"]
         #[allow(dead_code, reason = "no library is loaded here")]
         mod liar;
@@ -36,7 +42,7 @@ cfg_if::cfg_if! {
         }
     } else {
         fn main() {
-            println!("These crates do not compile by themselves here: nothing was played.");
+            println!("These crates need more than cargo to compile here: nothing was played.");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Peers that vanish: FIN and RST at once, so that the next write raises.
+//! Peers that vanish: they send FIN and RST at once, and the next write raises SIGPIPE.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -18,13 +18,13 @@ use socket2::Socket;
 /// How many peers vanish in a scene.
 pub const ROUNDS: usize = 200;
 
-/// Where the program under test and its peer meet twice: before the peer vanishes, and after.
+/// The program under test and its peer meet here twice: before the peer vanishes, and after.
 static GATE: Barrier = Barrier::new(2);
 
-/// From here on the peer stays.
+/// True from the time when the peer stays.
 static STAYS: AtomicBool = AtomicBool::new(false);
 
-/// Blocks the thread, so that the program reads nothing meanwhile, until its peer is gone.
+/// Blocks the thread until the peer is gone. The program reads nothing in that time.
 pub fn until_gone() {
     if !STAYS.load(Relaxed) {
         GATE.wait();
@@ -46,13 +46,13 @@ pub fn vanish(stream: impl Into<OwnedFd>) {
     stream.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// What a handler answers, after its client has vanished.
+/// A handler's answer, after its client has vanished.
 pub fn answer() -> String {
     until_gone();
     "hello".into()
 }
 
-/// Clients that vanish when the server has their request, and one that stays.
+/// Clients that vanish when the server has their request, and then one client that stays.
 pub fn clients<S>(connect: impl Fn() -> io::Result<S>, request: &str)
 where
     S: Read + Write + Into<OwnedFd>,
@@ -72,7 +72,7 @@ where
     }
 }
 
-/// A server on loopback that does the same with each client that connects.
+/// A server on loopback that calls `each` with every client that connects.
 pub fn server(each: impl Fn(std::net::TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -85,7 +85,7 @@ pub fn server_that_vanishes() -> SocketAddr {
     server(vanish_at_the_gate)
 }
 
-/// A body: its server vanishes before its first byte.
+/// A request's body. The server vanishes before its first byte.
 pub struct Gated(bool);
 
 impl Gated {
@@ -120,7 +120,7 @@ impl Read for Gated {
     }
 }
 
-/// That a call failed with `EPIPE`, whatever is wrapped around it.
+/// Asserts that a call failed with `EPIPE`, however many errors are wrapped around it.
 pub fn assert_gone<T>(answer: Result<T, impl Error + 'static>) {
     let error = answer.err().expect("the peer was gone");
     let mut cause: &dyn Error = &error;

@@ -1,8 +1,10 @@
-//! `docs/recipes.md` shows the programs that are played here, and its table what became of them.
+//! `docs/recipes.md` shows the programs that are played here, and its table shows the results.
+//! `docs/bindings.md` shows those of `guide/`, which are compiled here.
 
 use crate::scene::harness::Trial;
 
 const RECIPES: &str = include_str!("../../../../docs/recipes.md");
+const BINDINGS: &str = include_str!("../../../../docs/bindings.md");
 
 /// In the order in which the page shows them.
 const PROGRAMS: [&str; 13] = [
@@ -21,22 +23,31 @@ const PROGRAMS: [&str; 13] = [
     include_str!("programs/ureq.rs"),
 ];
 
-/// The code of the page.
-fn shown() -> Vec<&'static str> {
-    let blocks = RECIPES.split("```rust\n").skip(1);
+/// The same for the guide.
+const GUIDE: [&str; 3] = [
+    include_str!("guide/tracing.rs"),
+    include_str!("guide/env_logger.rs"),
+    include_str!("guide/runtime.rs"),
+];
+
+/// The code of a page that its doctests leave out, because the root lacks the crates.
+fn shown(page: &'static str) -> Vec<&'static str> {
+    let blocks = page.split("```rust,ignore\n").skip(1);
     blocks.map(|block| block.split_once("```").unwrap().0).collect()
 }
 
-/// The scenes that the table's rows speak of, by their last two columns.
+/// The scenes that the table's rows name, by their second and last columns.
 fn named() -> Vec<String> {
-    let rows = RECIPES.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let (_, section) = RECIPES.split_once("## Programs that were run\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
     let scenes = rows.flat_map(|row| {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         let scene = cells[3].trim_matches('`');
         let bare = match cells[1] {
             "**killed**" => ": control",
             "lives" => ", bare",
-            other => panic!("{other} in the row {row}"),
+            other => panic!("unknown result {other} in the row {row}"),
         };
         [scene.to_owned(), format!("{scene}{bare}")]
     });
@@ -51,16 +62,19 @@ pub fn trials(scenes: &[String]) -> Vec<Trial> {
     let controls = scenes.iter().filter(is_killed).count();
     vec![
         Trial::test("the recipes are the programs that are played", || {
-            let shown = shown();
-            assert_eq!(shown.len(), PROGRAMS.len());
-            for (shown, program) in shown.into_iter().zip(PROGRAMS) {
-                assert_eq!(shown, program.replace("super::", "epipe::"));
-            }
+            assert_eq!(
+                shown(RECIPES),
+                PROGRAMS.map(|program| program.replace("super::", "epipe::"))
+            );
             Ok(())
         }),
-        Trial::test("the recipes' table says what became of each program", move || {
-            assert!(missing.is_empty(), "no such scenes: {missing:#?}");
-            assert_eq!(killed, controls, "a program is missing in the table");
+        Trial::test("the guide shows programs that compile", || {
+            assert_eq!(shown(BINDINGS), GUIDE);
+            Ok(())
+        }),
+        Trial::test("the recipes' table has the result of each program", move || {
+            assert!(missing.is_empty(), "the table names scenes that do not exist: {missing:#?}");
+            assert_eq!(killed, controls, "the table lacks a program");
             Ok(())
         }),
     ]

@@ -21,8 +21,8 @@ use crate::peers::{
 use crate::scene::Scene;
 use crate::support::Break;
 
-/// `name: program` makes two scenes: the program on this crate's types and, under the same names,
-/// on what it was written for. The second must die.
+/// `name: program` makes two scenes: the program on this crate's types, and on the original types
+/// under the same names. The second must die.
 macro_rules! both {
     ($($name:literal: $play:expr;)+) => { vec![$(
         Scene::survives($name, || {
@@ -38,8 +38,8 @@ macro_rules! both {
     )+] };
 }
 
-/// The same of a program that writes one buffer at a time. It lives bare, as long as its stream
-/// passes the flag; the control's passes none.
+/// The same for a program that writes one buffer at a time. It lives on the original types too,
+/// because they pass the flag. The control's stream passes none.
 macro_rules! plain {
     ($($name:literal: $play:expr;)+) => { vec![$(
         Scene::survives($name, || {
@@ -85,7 +85,7 @@ fn app() -> Router {
     })
 }
 
-/// Clients of a proxy, and the server behind it, which answers when the client is gone.
+/// Clients of a proxy, and the server behind it. The server answers when the client is gone.
 fn proxied(proxy: SocketAddr, backend: TcpListener) {
     let connect = || {
         let mut client = TcpStream::connect(proxy).unwrap();
@@ -97,7 +97,7 @@ fn proxied(proxy: SocketAddr, backend: TcpListener) {
     for _ in 0..ROUNDS {
         let (client, mut server) = connect();
         vanish(client);
-        assert_eq!(server.read(&mut [0]).unwrap(), 0); // the proxy has seen it
+        assert_eq!(server.read(&mut [0]).unwrap(), 0); // the proxy has seen the end
         server.write_all(b"hello").unwrap();
     }
     let (mut client, mut server) = connect();
@@ -118,7 +118,8 @@ fn servers() -> Vec<Scene> {
             let proxy = listener.local_addr().unwrap();
             let backend = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = backend.local_addr().unwrap();
-            until(move || proxied(proxy, backend), programs::tcp_proxy::serve(listener, address)).await
+            let clients = move || proxied(proxy, backend);
+            until(clients, programs::tcp_proxy::serve(listener, address)).await
         });
         "Unix server: an answer": block_on(async {
             let path = format!("\0epipe-{}-glue", std::process::id()); // no file
@@ -138,7 +139,8 @@ fn servers() -> Vec<Scene> {
         });
         "tonic server: a response": block_on(async {
             let socket = net::TcpSocket::new_v4().unwrap();
-            socket.set_send_buffer_size(4096).unwrap(); // so that the server is found writing
+            // The server must still be writing when the client vanishes.
+            socket.set_send_buffer_size(4096).unwrap();
             socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let listener = socket.listen(16).unwrap();
             let server = listener.local_addr().unwrap();
@@ -162,7 +164,7 @@ fn servers() -> Vec<Scene> {
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// `POST http:///`, in the first stream.
 const HEADERS: &[u8] = b"\0\0\x03\x01\x05\0\0\0\x01\x83\x86\x84";
-/// SETTINGS_INITIAL_WINDOW_SIZE and WINDOW_UPDATE: send as much as there is.
+/// SETTINGS_INITIAL_WINDOW_SIZE and WINDOW_UPDATE: the client may send without a limit.
 const WINDOW: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\
     \0\0\x04\x08\0\0\0\0\0\x7f\0\0\0";
 
@@ -217,8 +219,8 @@ fn http_clients() -> Vec<Scene> {
     }
 }
 
-/// A client that starts a thread of its own. Where the guard is a handler, it goes back to the
-/// default while that thread lives.
+/// A client that starts its own thread. Where the guard is a handler, the disposition goes back to
+/// the default while that thread lives.
 fn blocking_clients() -> Vec<Scene> {
     let guard_is_a_mask = epipe::protection().pipe_write().contains(&Technique::ThreadMask);
     let scenes = both! {
@@ -227,7 +229,7 @@ fn blocking_clients() -> Vec<Scene> {
             let builder = reqwest::blocking::Client::builder().no_proxy();
             let client = programs::reqwest_blocking::build(builder).unwrap();
             for _ in 0..ROUNDS {
-                // More than one write takes.
+                // More bytes than one write takes.
                 client.post(&url).body(vec![0; 8 << 20]).send().unwrap_err();
             }
         };

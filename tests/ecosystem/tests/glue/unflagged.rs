@@ -1,5 +1,5 @@
-//! The programs that write one buffer at a time, on streams that write it without a flag. What
-//! they were written for passes one on Linux, and is no control: it lives.
+//! The programs that write one buffer at a time, on streams that pass no flag. The original types
+//! pass one on Linux: there the program lives, which is no control.
 
 #[path = "programs/tokio_postgres.rs"]
 pub mod tokio_postgres;
@@ -8,7 +8,7 @@ pub mod tokio_tungstenite;
 #[path = "programs/ureq.rs"]
 pub mod ureq;
 
-/// So that the scenes find them by the same path.
+/// The scenes find the programs by the same path as in the other modules.
 pub mod programs {
     pub use super::{tokio_postgres, tokio_tungstenite, ureq};
 }

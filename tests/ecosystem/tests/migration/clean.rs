@@ -1,4 +1,4 @@
-//! A migrated crate in which nothing is left. It is copied into a crate of its own.
+//! A migrated crate in which nothing is left to look at. The tests copy it into a new crate.
 
 use epipe::io::{self, Read, Write};
 use epipe::net::{SocketAddr, TcpListener, TcpStream};

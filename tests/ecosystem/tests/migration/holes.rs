@@ -1,6 +1,6 @@
-//! Every known way to write without protection after the migration, one function each. The line
-//! before it says whether clippy sees it, or the list of `contrib/migrate.py` alone. It is copied
-//! into a crate of its own.
+//! Every known way to write without protection after the migration, one function for each. The line
+//! before a function says whether clippy sees it, or only the list of `contrib/migrate.py`. The
+//! tests copy this file into a new crate.
 
 use epipe::net::TcpStream;
 use epipe::os::unix::net::UnixStream;

@@ -1,5 +1,5 @@
-//! What is left after the migration: `contrib/clippy.toml` and `contrib/migrate.py` point at every
-//! known hole, and `migrate.py` changes what it should and nothing else.
+//! The migration: `contrib/migrate.py` changes the names that it should and nothing else. It and
+//! `contrib/clippy.toml` point at every known hole that is left.
 
 #![cfg(all(
     target_os = "linux",
@@ -14,6 +14,7 @@ use std::process::Command;
 
 const HOLES: &str = include_str!("holes.rs");
 const CLEAN: &str = include_str!("clean.rs");
+const SAMPLES: &str = include_str!("samples.txt");
 const MANIFEST: &str = r#"
 [package]
 name = "NAME"
@@ -30,7 +31,7 @@ rustix = { version = "1", features = ["fs", "net", "pipe"] }
 socket2 = { version = "0.6", features = ["all"] }
 tokio = { version = "1", features = ["io-std", "io-util", "net", "process"] }
 "#;
-/// A crate whose streams are std's, which its users do not see.
+/// A crate with streams of std's, which its users do not see.
 const HIDDEN: &str = "
 pub struct Server(pub std::io::BufReader<std::net::TcpStream>);
 pub fn send(_: std::os::fd::OwnedFd) -> std::io::Result<()> {
@@ -42,14 +43,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(folder.join("src"));
-    fs::create_dir_all(folder.join("src")).unwrap();
-    folder
+/// A new directory with an empty `src`.
+fn package(name: &str) -> PathBuf {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(package.join("src"));
+    fs::create_dir_all(package.join("src")).unwrap();
+    package
 }
 
-/// What `migrate.py` prints; nothing where there is no Python.
+/// The output of `migrate.py`, or `None` where there is no Python.
 fn migrate(arguments: &[&str], file: &Path) -> Option<String> {
     let program = root().join("contrib/migrate.py");
     let mut command = Command::new("python3");
@@ -58,7 +60,7 @@ fn migrate(arguments: &[&str], file: &Path) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// The holes: what clippy should say of each, its name, and its lines.
+/// The holes: whether clippy should see each, its name, and its lines.
 fn holes() -> Vec<(bool, &'static str, std::ops::Range<usize>)> {
     let lines: Vec<_> = HOLES.lines().collect();
     let starts: Vec<_> =
@@ -80,14 +82,14 @@ fn pointed_at(messages: &str, prefix: &str) -> BTreeSet<usize> {
     numbers.collect()
 }
 
-/// Every path in the file exists, too: a misspelt one would be silent, by its `allow-invalid`.
+/// Also, every path in the file exists: `allow-invalid` would hide a misspelt one.
 #[test]
-fn clippy_points_at_what_it_can_see() {
+fn clippy_points_at_the_holes_that_it_can_see() {
     let has_clippy = Command::new("cargo").args(["clippy", "--version"]).output();
     if !has_clippy.is_ok_and(|output| output.status.success()) {
-        return eprintln!("not tested: there is no clippy");
+        return eprintln!("not tested: clippy is missing");
     }
-    let work = folder("migration");
+    let work = package("migration");
     let root = root();
     for (name, code) in [("holes", HOLES), ("clean", CLEAN), ("hidden", HIDDEN)] {
         fs::create_dir_all(work.join(name).join("src")).unwrap();
@@ -129,10 +131,10 @@ fn clippy_points_at_what_it_can_see() {
     assert!(misspelt.is_empty(), "{}", misspelt.join("\n"));
 }
 
-/// What clippy does not see, the list has.
+/// The list has the holes that clippy does not see.
 #[test]
 fn the_list_has_the_other_holes() {
-    let file = folder("list").join("src/holes.rs");
+    let file = package("list").join("src/holes.rs");
     fs::write(&file, HOLES).unwrap();
     let Some(list) = migrate(&["--left"], &file) else { return };
     let seen = pointed_at(&list, file.to_str().unwrap());
@@ -142,7 +144,7 @@ fn the_list_has_the_other_holes() {
     }
 }
 
-/// Each kind of line on the list has its row in the page.
+/// Each kind of line on the list has its row on the page.
 #[test]
 fn the_page_explains_the_list() {
     let program = fs::read_to_string(root().join("contrib/migrate.py")).unwrap();
@@ -159,80 +161,50 @@ fn the_page_explains_the_list() {
     }
 }
 
+/// Each sample before and after.
+fn samples() -> Vec<(&'static str, &'static str)> {
+    let samples = SAMPLES.split("-- before\n").skip(1).map(|sample| {
+        let (before, after) = sample.split_once("\n-- after\n").unwrap();
+        let after = after.split("## ").next().unwrap().trim_end();
+        (before, if after == "(the same)" { before } else { after })
+    });
+    samples.collect()
+}
+
 #[test]
-fn migrate_changes_what_writes() {
-    #[rustfmt::skip]
-    const SAMPLES: [(&str, &str); 27] = [
-        // One word where all of it is ours, or re-exported.
-        ("use std::net::TcpStream;", "use epipe::net::TcpStream;"),
-        ("use std::net::{SocketAddr, TcpStream as Tcp};", "use epipe::net::{SocketAddr, TcpStream as Tcp};"),
-        ("use ::std::os::unix::net::UnixStream;", "use ::epipe::os::unix::net::UnixStream;"),
-        ("use socket2::{Domain, Socket};", "use epipe::socket2::{Domain, Socket};"),
-        ("use tokio::net::{TcpListener, UdpSocket};", "use epipe::tokio::net::{TcpListener, UdpSocket};"),
-        // What does not write stays.
-        ("use std::net::{IpAddr, SocketAddr};", "use std::net::{IpAddr, SocketAddr};"),
-        ("use std::io::{self, Read, Write};\nfn f() -> io::Result<()>;", "use std::io::{self, Read, Write};\nfn f() -> io::Result<()>;"),
-        ("use std::fmt; // std::net::TcpStream", "use std::fmt; // std::net::TcpStream"),
-        (r##"const S: &str = r#"use std::net::TcpStream;"#;"##, r##"const S: &str = r#"use std::net::TcpStream;"#;"##),
-        ("/// use std::net::TcpStream;\nfn f() {}", "/// use std::net::TcpStream;\nfn f() {}"),
-        ("const Q: char = '\"'; use std::io::pipe; const R: char = '\"';", "const Q: char = '\"'; use epipe::io::pipe; const R: char = '\"';"),
-        ("fn f<'a>() -> impl Sized + use<'a> { std::mem::drop::<&'a str> }", "fn f<'a>() -> impl Sized + use<'a> { std::mem::drop::<&'a str> }"),
-        // Split.
-        ("use std::{fmt, net::TcpStream};", "use std::fmt;\nuse epipe::net::TcpStream;"),
-        ("use std::{\n    io::{self, Write},\n    net::{self, TcpListener, UdpSocket},\n    sync::Arc,\n};",
-         "use std::{io::{self, Write}, net, sync::Arc};\nuse epipe::net::{TcpListener, UdpSocket};"),
-        ("mod m {\n    #[cfg(unix)]\n    pub(crate) use std::{fs, os::unix::net::UnixStream};\n}",
-         "mod m {\n    #[cfg(unix)]\n    pub(crate) use std::fs;\n    #[cfg(unix)]\n    pub(crate) use epipe::os::unix::net::UnixStream;\n}"),
-        ("#[cfg(any(\n    unix,\n    windows,\n))]\n/// Docs.\npub use std::{fmt, net::TcpStream};",
-         "#[cfg(any(\n    unix,\n    windows,\n))]\n/// Docs.\npub use std::fmt;\n#[cfg(any(\n    unix,\n    windows,\n))]\n/// Docs.\npub use epipe::net::TcpStream;"),
-        ("use std::{\n    fmt, // why\n    net::TcpStream,\n};", "// why\nuse std::fmt;\nuse epipe::net::TcpStream;"),
-        ("use std::{r#fn, net::TcpStream};", "use std::r#fn;\nuse epipe::net::TcpStream;"),
-        // A module, if the file names by it what writes.
-        ("use std::io;\nfn f() { io::stdout(); }", "use epipe::io;\nfn f() { io::stdout(); }"),
-        ("use std::{io as sio, net::{self}};\nfn f(_: net::TcpStream) -> sio::Result<()>;",
-         "use std::io as sio;\nuse epipe::net;\nfn f(_: net::TcpStream) -> sio::Result<()>;"),
-        ("use std::os::unix;\nfn f(_: unix::net::UnixStream);", "use epipe::os::unix;\nfn f(_: unix::net::UnixStream);"),
-        ("use std::net::*;\nfn f(_: TcpStream);", "use epipe::net::*;\nfn f(_: TcpStream);"),
-        ("use std::net::*;\nfn f(_: IpAddr);", "use std::net::*;\nfn f(_: IpAddr);"),
-        // Never `use epipe::tokio`.
-        ("use tokio::{self, net, io::AsyncWriteExt};\nfn f(_: net::TcpStream);",
-         "use tokio::{self, io::AsyncWriteExt};\nuse epipe::tokio::net;\nfn f(_: net::TcpStream);"),
-        // Full paths.
-        ("fn f(_: std::net::TcpStream, _: tokio::process::Command, _: crate::std::net::TcpStream);",
-         "fn f(_: epipe::net::TcpStream, _: epipe::tokio::process::Command, _: crate::std::net::TcpStream);"),
-        ("impl From<::std::io::Stdout> for X {} type A = std::net::SocketAddr;", "impl From<::epipe::io::Stdout> for X {} type A = std::net::SocketAddr;"),
-        ("macro_rules! m { () => { use std::net::TcpStream; std::io::stdout() } }", "macro_rules! m { () => { use std::net::TcpStream; std::io::stdout() } }"),
-    ];
-    let file = folder("samples").join("src/sample.rs");
-    for (before, after) in SAMPLES {
+fn migrate_changes_names_that_write() {
+    let file = package("samples").join("src/sample.rs");
+    assert_eq!(samples().len(), 27);
+    for (before, after) in samples() {
         fs::write(&file, before).unwrap();
         if migrate(&[], &file).is_none() {
-            return eprintln!("not tested: there is no python3");
+            return eprintln!("not tested: python3 is missing");
         }
         assert_eq!(fs::read_to_string(&file).unwrap(), after);
         migrate(&[], &file);
-        assert_eq!(fs::read_to_string(&file).unwrap(), after, "twice");
+        assert_eq!(fs::read_to_string(&file).unwrap(), after, "migrated twice");
     }
 }
 
 #[test]
-fn migrate_reports_what_it_leaves() {
-    let file = folder("reports").join("src/sample.rs");
+fn migrate_lists_the_lines_it_leaves() {
+    let file = package("reports").join("src/sample.rs");
     fs::write(&file, "use std::fmt;\nmacro_rules! m { () => { std::io::stdout() } }\n").unwrap();
     let Some(list) = migrate(&["--dry-run"], &file) else { return };
     assert_eq!(
         list,
         format!(
-            "left to look at:\n{}:2: original: macro_rules! m {{ () => {{ std::io::stdout() }} }}\n",
+            "left to look at:\n\
+             {}:2: original: macro_rules! m {{ () => {{ std::io::stdout() }} }}\n",
             file.display()
         )
     );
 }
 
-/// A list that is too long is not read.
+/// The list leaves out harmless lines. A list that is too long is not read.
 #[test]
-fn migrate_leaves_out_what_does_not_write() {
-    let file = folder("silent").join("src/sample.rs");
+fn the_list_leaves_out_harmless_lines() {
+    let file = package("silent").join("src/sample.rs");
     let harmless = "use std::io::prelude::*;\nuse std::io::ErrorKind::*;\n\
                     fn f(_: &mut impl fmt::Write, _: &mut dyn std::fmt::Write) {}\n\
                     impl io::Write for Connection {}\n\
@@ -250,7 +222,7 @@ fn migrate_leaves_out_what_does_not_write() {
 /// The line goes into `Cargo.toml` once.
 #[test]
 fn migrate_adds_the_dependency() {
-    let package = folder("dependency");
+    let package = package("dependency");
     let line = "epipe = \"0.1\"";
     let modern = "[package]\nname = \"x\"\nedition = \"2018\"\n\n[dependencies]\nlibc = \"0.2\"\n";
     let first = modern.replace("edition = \"2018\"\n", "");
@@ -260,9 +232,10 @@ fn migrate_adds_the_dependency() {
             let mut command = Command::new("python3");
             command.arg(root().join("contrib/migrate.py")).args(["--dependency", line]);
             let Ok(output) = command.current_dir(&package).output() else { return };
-            let said = String::from_utf8_lossy(&output.stdout);
-            assert!(said.ends_with("nothing is left to look at\n"), "{said}");
-            assert_eq!(said.contains("`extern crate epipe;`"), !old.contains("2018"), "{said}");
+            let printed = String::from_utf8_lossy(&output.stdout);
+            assert!(printed.ends_with("nothing is left to look at\n"), "{printed}");
+            let names_the_crate = printed.contains("`extern crate epipe;`");
+            assert_eq!(names_the_crate, !old.contains("2018"), "{printed}");
             let new = fs::read_to_string(package.join("Cargo.toml")).unwrap();
             assert_eq!(new, old.replace("libc", &format!("{line}\nlibc")));
         }

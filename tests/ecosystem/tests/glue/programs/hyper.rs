@@ -13,7 +13,7 @@ pub async fn serve(listener: TcpListener, answer: fn() -> String) -> io::Result<
         let service = service_fn(move |_request| async move {
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer()))))
         });
-        // The error of a vanished client is its own connection's alone.
+        // The error of a vanished client ends only its own connection.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }

@@ -1,5 +1,5 @@
-//! Programs as people write them. They are compiled twice: `super` is this crate, or what it
-//! replaces. `docs/recipes.md` shows the same text, with `epipe` for `super`.
+//! Programs as people write them. They are compiled twice: `super` is this crate, or the original
+//! that it replaces. `docs/recipes.md` shows the same text with `epipe` for `super`.
 
 use super::{net, sigpipe, tokio};
 

@@ -1,0 +1,5 @@
+use epipe::io::{BestEffort, stdout};
+
+pub fn init() {
+    tracing_subscriber::fmt().with_writer(|| BestEffort(stdout())).init();
+}
