@@ -78,10 +78,10 @@
 //! Those of the system call, unchanged. A peer that is gone is
 //! [`ErrorKind::BrokenPipe`](std::io::ErrorKind::BrokenPipe) (`EPIPE`).
 //!
-//! Some errors are reported by a socket once: of ICMP, "protocol not available" and "operation not
-//! supported". Such an error can be lost if no descriptor is left, or if a sandbox forbids to make a
-//! socket or a pipe. Then it looks like a refusal of the flag, and the call is repeated without the
-//! flag.
+//! A socket reports an ICMP error once. Two of them ("protocol not available" and "operation not
+//! supported") look like a refusal of the flag. If no descriptor is left, or a sandbox forbids to
+//! make a socket or a pipe, this crate cannot distinguish the two cases. It then repeats the call
+//! without the flag, and the error can be lost.
 //!
 //! # Signal handlers and forked children
 //!
@@ -97,7 +97,9 @@
 //! * **Apple**: each call asks whether the socket has `SO_NOSIGPIPE`, and sets it otherwise.
 //! * **FreeBSD**: `sendfile` does the same.
 //! * **Apple and NetBSD**: `write` sets `F_SETNOSIGPIPE`, which every duplicate of the descriptor
-//!   shares. Descriptors 0 to 2 are never changed: a write to one runs under the guard.
+//!   shares.
+//!
+//! Descriptors 0 to 2 are never changed: a write to one of them runs under the guard.
 //!
 //! # Limits
 //!

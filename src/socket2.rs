@@ -228,8 +228,8 @@ impl Socket {
         self.inner.accept4(flags).map(|(socket, addr)| (socket.into(), addr))
     }
 
-    // A trait of the user's with a method of such a name would call itself without these: the
-    // compiler prefers it to a method that only `Deref` reaches.
+    // Without these methods, a user's trait with a method of such a name would call itself. The
+    // compiler prefers the trait's method to one that only `Deref` reaches.
     mirror! { "socket2::Socket":
         /// Binds the socket to an address.
         fn bind(&self, address: &SockAddr) -> io::Result<()>;

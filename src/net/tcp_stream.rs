@@ -15,7 +15,6 @@ use crate::sys::{handle, socket};
 /// # let listener = epipe::net::TcpListener::bind("127.0.0.1:0")?;
 /// # let address = listener.local_addr()?;
 /// use std::io::{ErrorKind, Read, Write};
-/// use std::time::Duration;
 ///
 /// use epipe::net::{Shutdown, TcpStream};
 ///
@@ -27,6 +26,7 @@ use crate::sys::{handle, socket};
 ///     result => result?,
 /// }
 /// stream.shutdown(Shutdown::Write)?;
+/// # peer.read_to_end(&mut Vec::new())?;
 /// # peer.write_all(b"an answer")?;
 /// # drop(peer);
 /// let mut answer = [0; 2];
