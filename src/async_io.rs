@@ -1,7 +1,8 @@
 //! [`Async`] around the types of this crate: a vanished peer is an error, never a signal.
 //!
-//! async-io has `connect` and `accept` for std's types alone. This module has the same functions for
-//! the types of this crate. For all other handles use [`Async::new`]: a listener, a socket, a pipe.
+//! async-io has `connect` and `accept` for std's types alone. This module has the same functions
+//! for the types of this crate. For all other handles use [`Async::new`]: a listener, a socket, a
+//! pipe.
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
@@ -143,6 +144,6 @@ unsafe impl IoSafe for crate::io::PipeWriter {}
 #[cfg(unix)]
 unsafe impl IoSafe for uds::UnixStream {}
 
-// SAFETY: read, write and seek are either the handle's own, for which its `IoSafe` promises, or they
-// write to its borrowed descriptor. The handle is never moved.
+// SAFETY: read, write and seek are either the handle's own, for which its `IoSafe` promises, or
+// they write to its borrowed descriptor. The handle is never moved.
 unsafe impl<T: IoSafe> IoSafe for NoSigpipe<T> {}

@@ -104,13 +104,15 @@ macro_rules! stream_writes {
 
             /// Sends a range of a file to the peer, without a copy of it in this process.
             ///
-            /// **The file must not change until the peer has received the range**, even after this call has
-            /// returned. On Linux the system queues the file's own pages: a later write to them changes the
-            /// bytes that the peer receives. [`io::copy`](crate::io::copy()) has no such condition.
+            /// **The file must not change until the peer has received the range**, even after this
+            /// call has returned. On Linux the system queues the file's own pages: a later write to
+            /// them changes the bytes that the peer receives. [`io::copy`](crate::io::copy()) has
+            /// no such condition.
             ///
-            /// Returns the number of bytes sent. It is smaller than the range if the file ends first. It is
-            /// also smaller if the stream would block, or its write timeout ran out, after some bytes were
-            /// sent. Continue from there. The file's own position does not move.
+            /// Returns the number of bytes sent. It is smaller than the range if the file ends
+            /// first. It is also smaller if the stream would block, or its write timeout ran out,
+            /// after some bytes were sent. Continue from there. The file's own position does not
+            /// move.
             ///
             /// ```
             /// # fn main() -> std::io::Result<()> {
@@ -118,7 +120,7 @@ macro_rules! stream_writes {
             /// use std::io::Read;
             ///
             /// let (stream, mut peer) = epipe::os::unix::net::UnixStream::pair()?;
-            /// let sent = stream.sendfile(&File::open("LICENSE-MIT")?, 0..11)?; // or `..` for all of it
+            /// let sent = stream.sendfile(&File::open("LICENSE-MIT")?, 0..11)?; // `..`: all of it
             /// drop(stream);
             /// let mut received = String::new();
             /// peer.read_to_string(&mut received)?;
@@ -129,16 +131,16 @@ macro_rules! stream_writes {
             ///
             /// # Errors
             ///
-            /// The errors of a write, and those of a read of the file. The byte count sent before an error is
-            /// not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`. So is, on Linux, a range
-            /// that starts beyond the longest file of its file system. On Apple's systems a peer that is gone
-            /// is `ENOTCONN`.
+            /// The errors of a write, and those of a read of the file. The byte count sent before
+            /// an error is not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`. So
+            /// is, on Linux, a range that starts beyond the longest file of its file system. On
+            /// Apple's systems a peer that is gone is `ENOTCONN`.
             ///
             /// # Platforms
             ///
-            /// `sendfile(2)` on Linux, Android, Apple and FreeBSD. On Linux and Android it runs under a guard,
-            /// which costs three system calls more. On other Unix systems, and where the system refuses
-            /// `sendfile` for this file, this method reads and writes.
+            /// `sendfile(2)` on Linux, Android, Apple and FreeBSD. On Linux and Android it runs
+            /// under a guard, which costs three system calls more. On other Unix systems, and where
+            /// the system refuses `sendfile` for this file, this method reads and writes.
             #[cfg(sigpipe)]
             pub fn sendfile(
                 &self,

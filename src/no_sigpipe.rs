@@ -77,10 +77,11 @@ use crate::sys::handle::adapter_traits;
 ///   place of a *regular file*: programs that reopen their log call `dup2`. With `write_flag`
 ///   (Linux 6.18) a write to it is protected. With `fd_flag` (Apple, NetBSD) a write to a pipe is
 ///   protected, unless the descriptor is 0, 1 or 2. In all other cases the write kills: call
-///   [`get_mut`](NoSigpipe::get_mut) after the swap. The adapter notices every other swap, unless it
-///   happens during a write: see [`raw`](crate::raw).
-/// * On systems with descriptors and without SIGPIPE (WASI, ESP-IDF), a write to a socket is a write
-///   of [`File`](std::fs::File), not the stream's own. On ESP-IDF this was type-checked, not run.
+///   [`get_mut`](NoSigpipe::get_mut) after the swap. The adapter notices every other swap, unless
+///   it happens during a write: see [`raw`](crate::raw).
+/// * On systems with descriptors and without SIGPIPE (WASI, ESP-IDF), a write to a socket is a
+///   write of [`File`](std::fs::File), not the stream's own. On ESP-IDF this was type-checked, not
+///   run.
 #[doc(alias("SO_NOSIGPIPE", "F_SETNOSIGPIPE", "RWF_NOSIGNAL", "EPIPE"))]
 pub struct NoSigpipe<T> {
     pub(crate) inner: T,

@@ -92,7 +92,7 @@
 //!
 //! # Platforms
 //!
-//! These functions remember nothing between two calls. The types of this crate do not either.
+//! These functions remember nothing between two calls.
 //!
 //! * **Apple**: each call asks whether the socket has `SO_NOSIGPIPE`, and sets it otherwise.
 //! * **FreeBSD**: `sendfile` does the same.
@@ -104,8 +104,8 @@
 //! # Limits
 //!
 //! On Apple a write is two system calls: the first sets the option or the flag, the second writes.
-//! In between, another thread may put another pipe in the descriptor's place (`dup2`), or other code
-//! may clear the flag. Then that write kills. Where this may happen, write under a
+//! In between, another thread may put another pipe in the descriptor's place (`dup2`), or other
+//! code may clear the flag. Then that write kills. Where this may happen, write under a
 //! [`guard`](crate::sigpipe::guard()).
 
 #[cfg(has_socket2)]

@@ -144,7 +144,8 @@ transparent! {
     ///
     /// [`into_unprotected`](Socket::into_unprotected), `Into` socket2's or std's types,
     /// `Into<OwnedFd>` and `into_raw_fd` end the protection. So does `&*socket`: a function that
-    /// takes `&socket2::Socket` also accepts `&ours`, and the bytes that it sends are not protected.
+    /// takes `&socket2::Socket` also accepts `&ours`, and the bytes that it sends are not
+    /// protected.
     Socket, ::socket2::Socket
 }
 

@@ -43,13 +43,21 @@ pub type Stderr = Guarded<io::Stderr>;
 /// A locked [`Stdout`]. Like [`std::io::StdoutLock`].
 ///
 /// Each call runs under its own guard. The lock holds no guard between two calls, so a child that
-/// is started then inherits no blocked signal. [`Stdout`] has an example.
+/// is started then inherits no blocked signal.
+///
+/// ```
+/// let lock: epipe::io::StdoutLock<'static> = epipe::io::stdout().lock();
+/// ```
 pub type StdoutLock<'a> = Guarded<io::StdoutLock<'a>>;
 
 /// A locked [`Stderr`]. Like [`std::io::StderrLock`].
 ///
 /// Each call runs under its own guard. The lock holds no guard between two calls, so a child that
-/// is started then inherits no blocked signal. [`Stderr`] has an example.
+/// is started then inherits no blocked signal.
+///
+/// ```
+/// let lock: epipe::io::StderrLock<'static> = epipe::io::stderr().lock();
+/// ```
 pub type StderrLock<'a> = Guarded<io::StderrLock<'a>>;
 
 /// Returns standard output, protected. Like [`std::io::stdout`].

@@ -16,7 +16,7 @@
 //! drop(client);
 //! for _ in 0..100 {
 //!     // With std's stream, this write can raise SIGPIPE, which ends the process.
-//!     if let Err(error) = server.write_vectored(&[IoSlice::new(b"an "), IoSlice::new(b"answer")]) {
+//!     if let Err(error) = server.write_vectored(&[IoSlice::new(b"an answer")]) {
 //!         println!("the client is gone: {error}");
 //!         break;
 //!     }

@@ -155,7 +155,8 @@ mod standard {
             self.poll_done(cx)
         }
 
-        /// Flushes, as the trait requires. tokio's own reports success before the bytes are written.
+        /// Flushes, as the trait requires. tokio's own reports success before the bytes are
+        /// written.
         fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
             self.poll_flush(cx)
         }

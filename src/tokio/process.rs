@@ -29,8 +29,8 @@
 //!
 //! # Limits
 //!
-//! tokio's method `pre_exec` is missing, because it is unsafe. Call the one of std's `CommandExt` on
-//! [`as_std_mut`](Command::as_std_mut).
+//! tokio's method `pre_exec` is missing, because it is unsafe. Call the one of std's `CommandExt`
+//! on [`as_std_mut`](Command::as_std_mut).
 //!
 //! A child inherits the signal mask of the thread that starts it. On a thread under a guard, first
 //! call [`default_in_child`](crate::sigpipe::default_in_child)`(command.as_std_mut())`.
@@ -200,8 +200,8 @@ impl Command {
         self.inner.as_std()
     }
 
-    /// Shows std's `Command` for a change. **A child that std's `Command` starts is not protected.**
-    /// Like [`tokio::process::Command::as_std_mut`].
+    /// Shows std's `Command` for a change. **A child that std's `Command` starts is not
+    /// protected.** Like [`tokio::process::Command::as_std_mut`].
     pub fn as_std_mut(&mut self) -> &mut StdCommand {
         self.inner.as_std_mut()
     }
@@ -388,6 +388,12 @@ impl ChildStdin {
     }
 
     /// Gives tokio's own type. **The protection ends here.**
+    ///
+    /// ```
+    /// # fn f(stdin: epipe::tokio::process::ChildStdin) {
+    /// let unprotected: tokio::process::ChildStdin = stdin.into_unprotected();
+    /// # }
+    /// ```
     pub fn into_unprotected(self) -> process::ChildStdin {
         self.into_inner()
     }

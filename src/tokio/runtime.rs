@@ -6,9 +6,9 @@ use crate::sigpipe::guard;
 
 /// Puts each thread that the runtime starts under a guard: no SIGPIPE kills there.
 ///
-/// Use it for streams of other crates: a client that opens its own sockets, or `tokio::fs`. It calls
-/// [`Builder::on_thread_start`] with a [`guard`](crate::sigpipe::guard()) that is never dropped. The
-/// runtime does not start the thread that calls `block_on`. That thread needs
+/// Use it for streams of other crates: a client that opens its own sockets, or `tokio::fs`. It
+/// calls [`Builder::on_thread_start`] with a [`guard`](crate::sigpipe::guard()) that is never
+/// dropped. The runtime does not start the thread that calls `block_on`. That thread needs
 /// [`suppressed`](crate::sigpipe::suppressed):
 ///
 /// ```
@@ -33,9 +33,9 @@ use crate::sigpipe::guard;
 /// | a blocking thread that the future of `block_on` starts | safe | safe | safe | killed |
 /// | a blocking thread that a task of a multi-thread runtime starts | safe | killed | safe | safe |
 ///
-/// This was seen on Linux, where a new thread inherits the blocked signals of the thread that starts
-/// it. tokio chooses the thread for each task and each `spawn_blocking`. So only *both* is safe for a
-/// runtime that has them.
+/// This was seen on Linux, where a new thread inherits the blocked signals of the thread that
+/// starts it. tokio chooses the thread for each task and each `spawn_blocking`. So only *both* is
+/// safe for a runtime that has them.
 ///
 /// On Apple and NetBSD nothing is inherited: a guard protects the whole process while it lasts. A
 /// runtime that was built inside one has no protection later on NetBSD. It has on Apple, where the

@@ -52,7 +52,8 @@ pub trait TcpStreamExt: sealed::Sealed {
     #[doc(alias = "TCP_QUICKACK")]
     fn quickack(&self) -> io::Result<bool>;
 
-    /// Sets whether data is acknowledged at once (`TCP_QUICKACK`). The system may turn it off again.
+    /// Sets whether data is acknowledged at once (`TCP_QUICKACK`). The system may turn it off
+    /// again.
     #[doc(alias = "TCP_QUICKACK")]
     fn set_quickack(&self, quickack: bool) -> io::Result<()>;
 

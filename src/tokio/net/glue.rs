@@ -1,5 +1,5 @@
-//! The traits of axum, hyper-util and tonic for our listeners and streams. Each calls the crate's own
-//! implementation for tokio's type.
+//! The traits of axum, hyper-util and tonic for our listeners and streams. Each calls the crate's
+//! own implementation for tokio's type.
 
 /// A listener and its stream.
 macro_rules! glue {

@@ -27,21 +27,22 @@
 //!
 //! Names, methods, errors and `Debug` output are tokio's. Each type lends tokio's own (`Deref`). It
 //! replaces every method that writes, or that makes or returns a stream. `from_std` takes a type of
-//! [`epipe::net`](crate::net), and `into_std` returns one. For std's own types the compiler proposes
-//! `.into()`, which adopts them.
+//! [`epipe::net`](crate::net), and `into_std` returns one. For std's own types the compiler
+//! proposes `.into()`, which adopts them.
 //!
 //! `From` adopts a stream, listener or half of tokio's that other code has made:
 //! `epipe::tokio::net::TcpStream::from(stream)`.
 //!
 //! `UdpSocket` is tokio's own. It writes by std's `send`, which passes the flag, and the peer of a
-//! UDP socket raises no signal. `UnixDatagram` is missing: use tokio's. Other types are also missing,
-//! such as `UnixSocket`: use tokio's, and adopt its stream.
+//! UDP socket raises no signal. `UnixDatagram` is missing: use tokio's. Other types are also
+//! missing, such as `UnixSocket`: use tokio's, and adopt its stream.
 //!
 //! # Other crates
 //!
-//! The features `axum`, `hyper-util` and `tonic` implement the traits of these crates for our types,
-//! as the crates do for tokio's. These are `axum::serve::Listener`, hyper-util's `Connection` for
-//! connectors, and tonic's `Connected`. axum reports a client's address if `tap_io` stands between:
+//! The features `axum`, `hyper-util` and `tonic` implement the traits of these crates for our
+//! types, as the crates do for tokio's. These are `axum::serve::Listener`, hyper-util's
+//! `Connection` for connectors, and tonic's `Connected`. To get a client's address from axum, call
+//! `tap_io` on the listener:
 //!
 //! ```
 //! # #[cfg(feature = "axum")]
@@ -68,11 +69,11 @@
 //! # Limits
 //!
 //! * `into_unprotected` gives tokio's own type: **the protection ends there**. There is no `Into`.
-//! * A function that takes `&tokio::net::TcpStream` also accepts a reference to ours, and its writes
-//!   are not protected. The same holds for a closure in `try_io` or `async_io` that writes with its
-//!   own calls.
-//! * A function that takes tokio's type by value does not take ours. Most crates also have a function
-//!   for any `AsyncRead + AsyncWrite`. For others see the features above.
+//! * A function that takes `&tokio::net::TcpStream` also accepts a reference to ours, and its
+//!   writes are not protected. The same holds for a closure in `try_io` or `async_io` that writes
+//!   with its own calls.
+//! * A function that takes tokio's type by value does not take ours. Most crates also have a
+//!   function for any `AsyncRead + AsyncWrite`. For others see the features above.
 //! * A trait of yours with a method of tokio's name, such as `readable`, hides that method. Inside
 //!   `impl Trait for TcpStream`, `self.readable()` calls itself, and rustc warns. Write
 //!   `(**self).readable()`. The addresses and `nodelay` are our own methods, and safe.
@@ -153,8 +154,8 @@ macro_rules! handle {
         lent_handle!($ours);
         $(
             impl $ours {
-                /// Takes over a type of this crate that is in non-blocking mode. Like tokio's method
-                /// of this name.
+                /// Takes over a type of this crate that is in non-blocking mode. Like tokio's
+                /// method of this name.
                 #[track_caller]
                 pub fn from_std(std: $std) -> io::Result<$ours> {
                     <$inner>::from_std(std.into()).map($ours::from)
@@ -228,7 +229,8 @@ macro_rules! async_read {
     };
 }
 
-/// Methods that read, write and split: of a stream, with the module of its halves here and in tokio.
+/// Methods that read, write and split: of a stream, with the module of its halves here and in
+/// tokio.
 macro_rules! stream {
     ($stream:ident, $halves:ident) => {
         async_read!($stream);
@@ -252,14 +254,15 @@ macro_rules! stream {
                 self.inner.try_write_vectored(bufs)
             }
 
-            /// Lends two halves; the one that writes is protected. Like tokio's method of this name.
+            /// Lends two halves; the one that writes is protected. Like tokio's method of this
+            /// name.
             pub fn split(&mut self) -> ($halves::ReadHalf<'_>, $halves::WriteHalf<'_>) {
                 let (reader, writer) = self.inner.split();
                 (reader.into(), writer.into())
             }
 
-            /// Gives two halves, for two tasks; the one that writes is protected. Like tokio's method
-            /// of this name.
+            /// Gives two halves, for two tasks; the one that writes is protected. Like tokio's
+            /// method of this name.
             pub fn into_split(self) -> ($halves::OwnedReadHalf, $halves::OwnedWriteHalf) {
                 let (reader, writer) = self.inner.into_split();
                 (reader.into(), writer.into())
@@ -359,12 +362,12 @@ macro_rules! halves {
         newtype! {
             #[doc = $what]
             ///
-            #[doc = concat!("Like [`tokio::net::", stringify!($family), "::", stringify!($half), "`].")]
-            #[doc = concat!("It lends a shared [`", stringify!($stream), "`].")]
+            #[doc = concat!("Like [`tokio::net::", stringify!($family), "::", stringify!($half))]
+            #[doc = concat!("`]. It lends a shared [`", stringify!($stream), "`].")]
             ///
             /// ```
-            #[doc = concat!("# use epipe::tokio::net::", stringify!($stream), ";")]
-            #[doc = concat!("# fn f(mut stream: ", stringify!($stream), ") -> std::io::Result<()> {")]
+            #[doc = concat!("# use epipe::{io, tokio::net::", stringify!($stream), "};")]
+            #[doc = concat!("# fn f(mut stream: ", stringify!($stream), ") -> io::Result<()> {")]
             #[doc = concat!("let half = ", $make, ";")]
             /// println!("the peer is {:?}", half.peer_addr()?); // of the stream
             ///
@@ -567,7 +570,7 @@ handle! {
     /// socket.bind(address)?;
     /// let listener = socket.listen(1024)?;
     ///
-    /// let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?; // with options that tokio has not
+    /// let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?; // tokio has fewer options
     /// socket.set_nonblocking(true)?;
     /// let socket = TcpSocket::from_std_stream(socket.into());
     /// let stream = socket.connect(listener.local_addr()?).await?;

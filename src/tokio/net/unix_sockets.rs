@@ -8,8 +8,8 @@ use super::*;
 handle! {
     /// A Unix stream: a vanished peer is an error, never a signal.
     ///
-    /// Like [`tokio::net::UnixStream`], which it lends for all methods that do not write. A write to
-    /// the lent stream [is not protected](crate::tokio::net#limits).
+    /// Like [`tokio::net::UnixStream`], which it lends for all methods that do not write. A write
+    /// to the lent stream [is not protected](crate::tokio::net#limits).
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -53,6 +53,13 @@ impl UnixStream {
 
     /// Connects to a socket file; the stream is protected. Like
     /// [`tokio::net::UnixStream::connect`].
+    ///
+    /// ```no_run
+    /// # async fn f() -> std::io::Result<()> {
+    /// let stream = epipe::tokio::net::UnixStream::connect("/run/server.sock").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
         ::tokio::net::UnixStream::connect(path).await.map(UnixStream::from)
     }

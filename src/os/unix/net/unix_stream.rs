@@ -126,7 +126,8 @@ impl UnixStream {
 
     /// Returns the effective user and group of the peer when it connected.
     ///
-    /// std has this as the unstable feature `peer_credentials_unix_socket`. This signature is stable here.
+    /// std has this as the unstable feature `peer_credentials_unix_socket`. This signature is
+    /// stable here.
     ///
     /// ```
     /// # let (stream, _peer) = epipe::os::unix::net::UnixStream::pair()?;

@@ -66,13 +66,15 @@ handle! {
     /// use epipe::tokio::net::unix::pipe::{self, Sender};
     ///
     /// let (sender, receiver) = pipe::pipe()?;
+    /// sender.writable().await?; // tokio's own method
     /// sender.try_write(b"a record")?;
     /// sender.try_write_vectored(&[IoSlice::new(b"a "), IoSlice::new(b"record")])?;
     ///
     /// // A descriptor. **The protection ends here**, and begins again with `from_owned_fd`.
     /// let fd: OwnedFd = sender.into_nonblocking_fd()?;
     /// let sender = Sender::from_owned_fd(fd)?; // asks whether it is a pipe that can be written
-    /// let sender = Sender::from_owned_fd_unchecked(sender.into_nonblocking_fd()?)?; // does not ask
+    /// let fd = sender.into_nonblocking_fd()?;
+    /// let sender = Sender::from_owned_fd_unchecked(fd)?; // does not ask
     /// let fd: OwnedFd = sender.into_blocking_fd()?;
     ///
     /// // The same for a file that is a FIFO.
@@ -133,8 +135,8 @@ impl Sender {
         self.inner.into_blocking_fd()
     }
 
-    /// Gives the descriptor, in non-blocking mode. **The protection ends here.** Like tokio's method
-    /// of this name.
+    /// Gives the descriptor, in non-blocking mode. **The protection ends here.** Like tokio's
+    /// method of this name.
     pub fn into_nonblocking_fd(self) -> io::Result<OwnedFd> {
         self.inner.into_nonblocking_fd()
     }
@@ -163,8 +165,8 @@ impl OpenOptions {
         OpenOptions::default()
     }
 
-    /// Opens the FIFO for reading and writing, so it needs no other end. Like tokio's method of this
-    /// name.
+    /// Opens the FIFO for reading and writing, so it needs no other end. Like tokio's method of
+    /// this name.
     ///
     /// ```no_run
     /// # async fn f() -> std::io::Result<()> {
