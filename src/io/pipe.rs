@@ -125,6 +125,7 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 /// `into_unprotected`, `Into` std's type, `Into<OwnedFd>`, `Into<Stdio>` and `into_raw_fd` end the
 /// protection. `From<ChildStdin>` exists on Unix alone. Windows opens that end for overlapped I/O,
 /// and std's pipe type cannot do that from two threads at once.
+#[doc(alias("RWF_NOSIGNAL", "F_SETNOSIGPIPE"))]
 pub struct PipeWriter {
     inner: std::io::PipeWriter,
 }

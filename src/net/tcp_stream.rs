@@ -81,6 +81,7 @@ use crate::sys::{handle, socket};
 ///
 /// [`ErrorKind::BrokenPipe`]: std::io::ErrorKind::BrokenPipe
 /// [`ErrorKind::ConnectionReset`]: std::io::ErrorKind::ConnectionReset
+#[doc(alias("MSG_NOSIGNAL", "SO_NOSIGPIPE"))]
 pub struct TcpStream {
     inner: std::net::TcpStream,
 }

@@ -92,7 +92,7 @@ pub fn send_out_of_band(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> 
 ///
 /// # Errors
 ///
-/// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`). A datagram is not cut.
+/// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`), because a datagram is never cut.
 #[cfg(has_sendmsg)]
 #[doc(alias("writev", "sendmsg"))]
 pub fn send_vectored(socket: impl AsSocket, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {

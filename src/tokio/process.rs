@@ -149,11 +149,11 @@ impl Command {
         fn env_clear();
         /// Sets the working directory.
         fn current_dir<P: AsRef<Path>>(dir: P);
-        /// Sets what the child reads.
+        /// Sets the child's standard input.
         fn stdin<T: Into<Stdio>>(stdin: T);
-        /// Sets where the child's output goes.
+        /// Sets the child's standard output.
         fn stdout<T: Into<Stdio>>(stdout: T);
-        /// Sets where the child's errors go.
+        /// Sets the child's standard error.
         fn stderr<T: Into<Stdio>>(stderr: T);
         /// Sets whether a dropped child is killed.
         fn kill_on_drop(kill_on_drop: bool);

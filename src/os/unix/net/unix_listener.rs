@@ -46,7 +46,7 @@ use crate::sys::{handle, socket};
 /// # Limits
 ///
 /// `into_unprotected`, `Into` std's or socket2's type, `Into<OwnedFd>` and `into_raw_fd` end the
-/// protection of what it accepts.
+/// protection of the streams that it accepts.
 pub struct UnixListener {
     inner: std::os::unix::net::UnixListener,
 }
