@@ -1,3 +1,5 @@
+//! Sockets of any family that report a vanished peer as an error, never as a signal.
+//!
 //! Like the crate [`socket2`]: [`Socket`] and [`SockRef`] are ours, and the other names are
 //! socket2's.
 //!

@@ -1,3 +1,5 @@
+//! Pipes and standard output that report a vanished reader as an error, never as a signal.
+//!
 //! Like [`std::io`]: the pipes, [`copy()`], [`stdout`] and [`stderr`] are ours, and the other names
 //! are std's.
 //!

@@ -1,3 +1,5 @@
+//! Sockets that report a vanished peer as an error, never as a signal.
+//!
 //! Like [`std::net`]: the socket types are ours, and the other names are std's.
 //!
 //! ```

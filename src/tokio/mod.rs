@@ -11,7 +11,7 @@
 //! # fn main() -> std::io::Result<()> {
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! # runtime.block_on(async {
-//! use epipe::tokio::io::AsyncWriteExt; // the whole of tokio::io, but for its module `unix`
+//! use epipe::tokio::io::AsyncWriteExt; // was: tokio::io
 //! use epipe::tokio::net::{TcpListener, TcpStream};
 //! # #[cfg(unix)]
 //! use epipe::tokio::process::Command;

@@ -76,7 +76,8 @@
 //!   function for any `AsyncRead + AsyncWrite`. For others see the features above.
 //! * A trait of yours with a method of tokio's name, such as `readable`, hides that method. Inside
 //!   `impl Trait for TcpStream`, `self.readable()` calls itself, and rustc warns. Write
-//!   `(**self).readable()`. The addresses and `nodelay` are our own methods, and safe.
+//!   `(**self).readable()`. This cannot happen with `local_addr`, `peer_addr`, `nodelay` and
+//!   `set_nodelay`, which are methods of our types.
 //! * `from_raw_fd` and `into_raw_fd` of tokio's `TcpSocket` are missing.
 
 use std::fmt;
@@ -362,8 +363,10 @@ macro_rules! halves {
         newtype! {
             #[doc = $what]
             ///
-            #[doc = concat!("Like [`tokio::net::", stringify!($family), "::", stringify!($half))]
-            #[doc = concat!("`]. It lends a shared [`", stringify!($stream), "`].")]
+            #[doc = concat!(
+                "Like [`tokio::net::", stringify!($family), "::", stringify!($half), "`]. ",
+                "It lends a shared [`", stringify!($stream), "`]."
+            )]
             ///
             /// ```
             #[doc = concat!("# use epipe::{io, tokio::net::", stringify!($stream), "};")]
