@@ -1,4 +1,4 @@
-//! Which handles [`NoSigpipe`](crate::NoSigpipe) adopts.
+//! The handles that [`NoSigpipe`](crate::NoSigpipe) adopts.
 
 use std::fmt::{self, Debug};
 use std::fs::File;
@@ -10,16 +10,18 @@ use thiserror::Error;
 
 use crate::sys::handle::Handle;
 
-/// A handle that [`NoSigpipe`](crate::NoSigpipe) can adopt: the bytes of each write may go to its
-/// descriptor without the type's own `write`.
+/// A handle that [`NoSigpipe`](crate::NoSigpipe) can adopt.
 ///
-/// It is implemented for each type by itself, never for all that have a descriptor: only the type's
-/// author knows whether bytes may do that. It is there for std's streams, pipes,
-/// files and pipes of children, for socket2's and this crate's types, for `OwnedFd` and
-/// `BorrowedFd`, and for `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these.
+/// An implementation promises one thing: the bytes of each write may go to the descriptor, without
+/// the type's own `write`. Only the type's author knows this, so no `impl` covers all types that
+/// have a descriptor. These types have one:
 ///
-/// What does more than write, such as count, buffer or encode, goes into
-/// [`Guarded`](crate::Guarded): its own `write` runs there.
+/// * std's streams, pipes, `File` and `ChildStdin`, `OwnedFd` and `BorrowedFd`;
+/// * the streams and pipes of this crate, and the `Socket` of socket2;
+/// * `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these.
+///
+/// A type that does more than write, such as count, buffer or encode, belongs in
+/// [`Guarded`](crate::Guarded), which calls the type's own `write`.
 ///
 /// ```
 /// # #[cfg(unix)] {
@@ -41,30 +43,32 @@ use crate::sys::handle::Handle;
 ///
 /// # Platforms
 ///
-/// Where there are descriptors it asks for [`AsFd`](std::os::fd::AsFd): the one that the type
-/// writes to. Windows has none: there it asks for nothing, and every write is the type's own.
+/// On systems with descriptors, the type must also be [`AsFd`](std::os::fd::AsFd), and lend the
+/// descriptor that it writes to. Windows has no descriptors: nothing more is required there, and
+/// each write is the type's own.
 pub trait Adopt: Handle {}
 
-/// What [`NoSigpipe::new`](crate::NoSigpipe::new) takes: whatever is [`Adopt`], and with the
-/// feature `mio` the handles of mio, which are written to inside that crate's own calls.
+/// The handles that [`NoSigpipe::new`](crate::NoSigpipe::new) takes: every [`Adopt`], and with the
+/// feature `mio` also mio's handles, whose writes must run inside mio's own `try_io`.
 #[diagnostic::on_unimplemented(
     message = "`NoSigpipe` cannot adopt a `{Self}`",
-    note = "whatever writes by itself goes into `Guarded::new(…)`: boxed, foreign, async writers",
-    note = "for tokio's handles there is `epipe::tokio` (feature `tokio`): `TcpStream::from(theirs)`",
-    note = "handles of mio need the feature of that name (and the same major version)",
-    note = "a buffer goes around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
-    note = "a foreign pipe or socket goes in as `OwnedFd::from(handle)`; a reader needs nothing"
+    note = "put a writer with its own `write` into `Guarded::new(…)`: boxed, foreign or async",
+    note = "for tokio's handles use `epipe::tokio` (feature `tokio`): `TcpStream::from(theirs)`",
+    note = "mio's handles need the feature `mio`, and the same major version of mio",
+    note = "put a buffer around the adapter: `BufWriter::new(NoSigpipe::new(stream)?)`",
+    note = "convert a foreign pipe or socket first: `OwnedFd::from(handle)`",
+    note = "a reader needs no adapter: a read raises no signal"
 )]
 pub trait Adoptable: Handle {}
 
-// Of a `Box<T>` the compiler would otherwise report what `T` lacks, without these notes.
+// Without this, the compiler reports for a `Box<T>` what `T` lacks, and omits these notes.
 #[diagnostic::do_not_recommend]
 impl<T: Adopt> Adoptable for T {}
 
 impl Adopt for TcpStream {}
 impl Adopt for PipeWriter {}
 impl Adopt for File {}
-#[cfg(any(unix, not(has_fd)))] // elsewhere it shows no descriptor
+#[cfg(any(unix, not(has_fd)))] // on other systems it lends no descriptor
 impl Adopt for std::process::ChildStdin {}
 #[cfg(unix)]
 impl Adopt for std::os::unix::net::UnixStream {}
@@ -75,7 +79,7 @@ impl Adopt for std::os::fd::BorrowedFd<'_> {}
 #[cfg(has_socket2)]
 impl Adopt for socket2::Socket {}
 
-// Protected already: for code that takes both.
+// These are protected already. They are here for code that takes both kinds.
 impl Adopt for crate::net::TcpStream {}
 impl Adopt for crate::io::PipeWriter {}
 #[cfg(unix)]
@@ -88,11 +92,30 @@ impl<T: Adopt> Adopt for &mut T {}
 impl<T: Adopt> Adopt for Box<T> {}
 impl<T: Adopt> Adopt for Arc<T> {}
 
-/// A handle that could not be adopted, and why.
+/// A handle that could not be adopted, and the system's error.
 ///
-/// By `?` it turns into the [`io::Error`] that the system reported, untouched;
-/// [`into_inner`](AdoptError::into_inner) gives the handle back. Of a *borrowed* handle it does not
-/// go into a `Box<dyn Error>`: `.map_err(AdoptError::into_error)?`.
+/// `?` converts it into that [`io::Error`], unchanged.
+/// [`into_inner`](AdoptError::into_inner) gives the handle back.
+///
+/// ```
+/// # #[cfg(unix)] {
+/// use std::os::fd::BorrowedFd;
+///
+/// use epipe::{AdoptError, NoSigpipe};
+///
+/// fn adopt(fd: BorrowedFd<'_>) -> Result<NoSigpipe<BorrowedFd<'_>>, Box<dyn std::error::Error>> {
+///     // `Box<dyn Error>` takes no error that borrows a handle.
+///     Ok(NoSigpipe::new(fd).map_err(AdoptError::into_error)?)
+/// }
+///
+/// fn adopt_or_give_back<T: epipe::Adopt>(handle: T) -> Result<NoSigpipe<T>, T> {
+///     NoSigpipe::new(handle).map_err(|error| {
+///         eprintln!("not protected: {}", error.error());
+///         error.into_inner()
+///     })
+/// }
+/// # }
+/// ```
 #[derive(Error)]
 #[error("the handle cannot be adopted: {error}")]
 #[non_exhaustive]
@@ -107,17 +130,17 @@ impl<T> AdoptError<T> {
         AdoptError { handle, error }
     }
 
-    /// What the system reported.
+    /// Shows the system's error.
     pub fn error(&self) -> &io::Error {
         &self.error
     }
 
-    /// The handle, as it was given: not protected.
+    /// Gives the handle back, unchanged and not protected.
     pub fn into_inner(self) -> T {
         self.handle
     }
 
-    /// What the system reported; the handle is dropped.
+    /// Gives the system's error, and drops the handle.
     pub fn into_error(self) -> io::Error {
         self.error
     }

@@ -1,7 +1,8 @@
-//! [`Async`] around the types of this crate, which then report a vanished peer as an error.
+//! [`Async`] around the types of this crate: a vanished peer is an error, never a signal.
 //!
-//! async-io has `connect` and `accept` for std's types alone. These functions are the same for this
-//! crate's. Whatever else is made asynchronous by [`Async::new`]: a listener, a socket, a pipe.
+//! async-io has `connect` and `accept` for std's types alone. This module has the same functions
+//! for the types of this crate. For all other handles use [`Async::new`]: a listener, a socket, a
+//! pipe.
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
@@ -19,12 +20,35 @@
 //! # }
 //! ```
 //!
-//! A writer of another crate, such as a stream of async-net or a child's stdin of async-process,
-//! goes into [`Guarded`], which is then `futures_io::AsyncWrite`.
+//! Unix sockets:
+//!
+//! ```
+//! # #[cfg(unix)]
+//! # fn main() -> std::io::Result<()> {
+//! # let path = std::env::temp_dir().join(format!("epipe-async-io-{}", std::process::id()));
+//! # let _ = std::fs::remove_file(&path);
+//! use async_io::{Async, block_on};
+//! use epipe::os::unix::net::{UnixListener, UnixStream};
+//!
+//! let listener = Async::new(UnixListener::bind(&path)?)?;
+//! block_on(async {
+//!     let ours: Async<UnixStream> = epipe::async_io::connect_unix(&path).await?;
+//!     let (theirs, _) = epipe::async_io::accept_unix(&listener).await?;
+//! #     drop((ours, theirs));
+//! #     std::fs::remove_file(&path)?;
+//!     Ok(())
+//! })
+//! # }
+//! # #[cfg(not(unix))]
+//! # fn main() {}
+//! ```
+//!
+//! Put a writer of another crate into [`Guarded`], which is then `futures_io::AsyncWrite`. Examples
+//! are a stream of async-net and a child's stdin of async-process.
 //!
 //! # Limits
 //!
-//! `use epipe::async_io` would shadow the crate `async_io`: write the path where it is used.
+//! `use epipe::async_io` would shadow the crate `async_io`. Write the whole path at each call.
 
 #![allow(unsafe_code, reason = "the trait `IoSafe` is a promise")]
 
@@ -120,6 +144,6 @@ unsafe impl IoSafe for crate::io::PipeWriter {}
 #[cfg(unix)]
 unsafe impl IoSafe for uds::UnixStream {}
 
-// SAFETY: read, write and seek are either the handle's own, for which it promises, or write to its
-// borrowed descriptor; the handle is never moved.
+// SAFETY: read, write and seek are either the handle's own, for which its `IoSafe` promises, or
+// they write to its borrowed descriptor. The handle is never moved.
 unsafe impl<T: IoSafe> IoSafe for NoSigpipe<T> {}

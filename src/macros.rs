@@ -1,14 +1,15 @@
-//! How a public type says what it delegates, and what it owns.
+//! Macros for the methods and traits that a public type passes on to the type inside.
 
-/// Methods that cannot raise: each calls its namesake of the mirrored type and links it.
+/// Methods that cannot raise SIGPIPE. Each calls the method of the same name of the type inside,
+/// and its docs end with a link to that method.
 macro_rules! mirror {
     ($mirrored:literal: $(
         $(#[$meta:meta])*
         fn $name:ident $(<$($generic:ident: $bound:path),+>)? (&self $(, $arg:ident: $ty:ty)* $(,)?)
             -> $ret:ty;
     )+) => {$(
-        #[doc = concat!("Mirrors [`", $mirrored, "::", stringify!($name), "`].")]
         $(#[$meta])*
+        #[doc = concat!("Like [`", $mirrored, "::", stringify!($name), "`].")]
         #[inline]
         pub fn $name $(<$($generic: $bound),+>)? (&self $(, $arg: $ty)*) -> $ret {
             self.inner.$name($($arg),*)
@@ -17,7 +18,7 @@ macro_rules! mirror {
 }
 pub(crate) use mirror;
 
-/// `Read` for `T` and `&T`: reading cannot raise, so all of it is std's own.
+/// `Read` for `T` and `&T`. A read cannot raise SIGPIPE, so std's own methods do it.
 macro_rules! read_by_inner {
     ($ours:ident) => {
         $crate::macros::read_by_inner!(@impl $ours, $ours);
@@ -52,7 +53,7 @@ macro_rules! read_by_inner {
 }
 pub(crate) use read_by_inner;
 
-/// `Write` for `T` and `&T`, by the type's own `write_one` and `write_slices`.
+/// `Write` for `T` and `&T`. It calls the type's own `write_one` and `write_slices`.
 macro_rules! write_by_own {
     ($ours:ident) => {
         $crate::macros::write_by_own!(@impl $ours, $ours);
@@ -79,7 +80,7 @@ macro_rules! write_by_own {
 }
 pub(crate) use write_by_own;
 
-/// What the two stream types of std share: their writes, and `sendfile`.
+/// The methods that the two stream types share: their writes, and `sendfile`.
 macro_rules! stream_writes {
     ($ours:ident) => {
         $crate::macros::write_by_own!($ours);
@@ -101,30 +102,45 @@ macro_rules! stream_writes {
                 std::io::Write::write_vectored(&mut &self.inner, bufs)
             }
 
-            /// Sends a range of a file without a copy of it in this process:
-            /// `stream.sendfile(&file, ..)`.
+            /// Sends a range of a file to the peer, without a copy of it in this process.
             ///
-            /// **The file must not be changed until the peer has received it**, not even after this
-            /// call has returned: on Linux the file's own pages are queued, and what is written to
-            /// them later is what the peer gets. [`io::copy`](crate::io::copy()) has no such
-            /// condition.
+            /// **The file must not change until the peer has received the range**, even after this
+            /// call has returned. On Linux the system queues the file's own pages: a later write to
+            /// them changes the bytes that the peer receives. [`io::copy`](crate::io::copy()) has
+            /// no such condition.
             ///
-            /// Returns how many bytes were sent. They are fewer than the range holds if the file
-            /// ends before, or if the stream would block (or its write timeout ran out) after some
-            /// were sent: go on from there. The file's own position stays.
+            /// Returns the number of bytes sent. It is smaller than the range if the file ends
+            /// first. It is also smaller if the stream would block, or its write timeout ran out,
+            /// after some bytes were sent. Continue from there. The file's own position does not
+            /// move.
+            ///
+            /// ```
+            /// # fn main() -> std::io::Result<()> {
+            /// use std::fs::File;
+            /// use std::io::Read;
+            ///
+            /// let (stream, mut peer) = epipe::os::unix::net::UnixStream::pair()?;
+            /// let sent = stream.sendfile(&File::open("LICENSE-MIT")?, 0..11)?; // `..`: all of it
+            /// drop(stream);
+            /// let mut received = String::new();
+            /// peer.read_to_string(&mut received)?;
+            /// assert_eq!((sent, received.as_str()), (11, "MIT License"));
+            /// # Ok(())
+            /// # }
+            /// ```
             ///
             /// # Errors
             ///
-            /// Those of a write and of a read of the file. The byte count sent before the error is
-            /// not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`; on Linux also
-            /// one that starts beyond the longest file of its file system. On Apple's systems a
-            /// peer that is gone is `ENOTCONN`.
+            /// The errors of a write, and those of a read of the file. The byte count sent before
+            /// an error is not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`. So
+            /// is, on Linux, a range that starts beyond the longest file of its file system. On
+            /// Apple's systems a peer that is gone is `ENOTCONN`.
             ///
             /// # Platforms
             ///
-            /// `sendfile(2)` on Linux, Android, Apple and FreeBSD, under a guard on the first two:
-            /// three system calls more. On other Unix systems, and where it is refused for this
-            /// file, it reads and writes.
+            /// `sendfile(2)` on Linux, Android, Apple and FreeBSD. On Linux and Android it runs
+            /// under a guard, which costs three system calls more. On other Unix systems, and where
+            /// the system refuses `sendfile` for this file, this method reads and writes.
             #[cfg(sigpipe)]
             pub fn sendfile(
                 &self,
@@ -138,7 +154,7 @@ macro_rules! stream_writes {
 }
 pub(crate) use stream_writes;
 
-/// `Debug` as the mirrored type prints it.
+/// `Debug` with the output of the type inside.
 macro_rules! debug_by_inner {
     ($ours:ident) => {
         impl std::fmt::Debug for $ours {

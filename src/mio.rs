@@ -1,7 +1,7 @@
 //! mio's sockets and pipes in `NoSigpipe`, and the adapter in a mio `Registry`.
 //!
-//! mio must see a call that would block: where it has neither epoll nor kqueue, it watches a handle
-//! again only then. So each write stands in its `try_io`.
+//! mio must see each call that would block. Without epoll and kqueue, it watches the handle again
+//! only after such a call. So each write runs in mio's `try_io`.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
@@ -58,13 +58,13 @@ macro_rules! writes {
     )+};
 }
 
-/// mio's own write, where there is no SIGPIPE.
+/// mio's own write, on systems without SIGPIPE.
 #[cfg(not(has_fd))]
 fn plain<'a>(handle: &'a TcpStream, _: &crate::sys::DescriptorState) -> &'a TcpStream {
     handle
 }
 
-/// A handle, and pointers to it.
+/// The impls for a handle, and for pointers to it.
 macro_rules! handles {
     ($($ty:ty),+) => {$(
         writes! { $ty, &$ty, &mut $ty, Box<$ty>, Arc<$ty> }

@@ -8,13 +8,11 @@ use crate::shared::SharedWrite;
 use crate::sys::DescriptorState;
 use crate::sys::handle::adapter_traits;
 
-/// Any handle that you cannot replace, made to report a vanished peer as an error, never as a
-/// signal.
+/// Adapts a handle that you cannot replace: a vanished peer is an error, never a signal.
 ///
-/// For what other code gives you: a child's stdin, a `File` that is a FIFO, a descriptor, a socket
-/// of mio. If you create the handle yourself, take a type of [`net`](crate::net),
-/// [`io`](crate::io) or [`socket2`](crate::socket2). What else `T` can do is called on
-/// [`get_ref`](NoSigpipe::get_ref): `stream.get_ref().set_nodelay(true)?`.
+/// Use it for handles that other code gives you: a child's stdin, a `File` that is a FIFO, a
+/// descriptor, a socket of mio. If you create the handle yourself, use a type of
+/// [`net`](crate::net), [`io`](crate::io) or [`socket2`](crate::socket2).
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -26,7 +24,7 @@ use crate::sys::handle::adapter_traits;
 ///
 /// let mut child = Command::new("true").stdin(Stdio::piped()).spawn()?;
 /// let mut stdin = NoSigpipe::new(child.stdin.take().unwrap())?;
-/// child.wait()?; // there is no reader any more
+/// child.wait()?; // now the pipe has no reader
 /// let error = stdin.write(b"a line\n").unwrap_err();
 /// assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
 /// # Ok(())
@@ -35,43 +33,71 @@ use crate::sys::handle::adapter_traits;
 /// # fn main() {}
 /// ```
 ///
-/// `NoSigpipe<T>` and `&NoSigpipe<T>` are `Write` for every `T` that is [`Adopt`]: the bytes go to
-/// the descriptor, not to the `write` of `T`. It reads, seeks and is borrowed as `T` is. What
-/// writes by itself, such as a boxed writer, goes into [`Guarded`](crate::Guarded).
+/// `NoSigpipe<T>` and `&NoSigpipe<T>` are `Write` for every `T` that is [`Adopt`]. The bytes go to
+/// the descriptor, not to the `write` of `T`. The adapter reads, seeks and lends its handle as `T`
+/// does. A writer with its own `write`, such as a boxed writer, belongs in
+/// [`Guarded`](crate::Guarded).
+///
+/// Call the other methods of `T` on [`get_ref`](NoSigpipe::get_ref):
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let address = listener.local_addr()?;
+/// use std::net::TcpStream;
+///
+/// use epipe::NoSigpipe;
+///
+/// let mut stream = NoSigpipe::new(TcpStream::connect(address)?)?;
+/// stream.get_ref().set_nodelay(true)?;
+/// *stream.get_mut() = TcpStream::connect(address)?; // the next write asks what it is
+/// let unprotected: TcpStream = stream.into_inner();
+/// # drop(unprotected);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Cost
 ///
-/// One system call at adoption, which asks what the descriptor is; for a socket up to two more on
-/// Apple, FreeBSD, NetBSD and DragonFly. After that a write to a socket is one system call as
-/// before (two on Apple), that to a pipe costs what [`PipeWriter`](crate::io::PipeWriter)'s does,
-/// and that to a regular file is one too (two on Apple and NetBSD).
+/// Adoption is one system call, which asks for the kind of the descriptor. A socket needs up to two
+/// more on Apple, FreeBSD, NetBSD and DragonFly.
+///
+/// | a write to | system calls |
+/// |---|---|
+/// | a socket | one, as before; two on Apple |
+/// | a pipe | as [`PipeWriter`](crate::io::PipeWriter) |
+/// | a regular file | one; two on Apple and NetBSD |
 ///
 /// # Limits
 ///
-/// * [`get_ref`](NoSigpipe::get_ref) and the borrowed handles show `T` itself: what is written
-///   through them is not protected. [`into_inner`](NoSigpipe::into_inner), `into_raw_fd` and
-///   `Into<OwnedFd>` end the protection.
-/// * The descriptor is asked once. A pipe or a socket may take the place of a *regular file*
-///   (`dup2`, as programs do that reopen their log). With `write_flag` (Linux 6.18) a write to it
-///   is protected; with `fd_flag` (Apple, NetBSD) one to a pipe, if the descriptor is none of 0 to
-///   2. Elsewhere it kills: call [`get_mut`](NoSigpipe::get_mut) after the swap. Every other swap
-///   is noticed, if it does not happen during a write: see [`raw`](crate::raw).
-/// * Where there are descriptors and no SIGPIPE (WASI, ESP-IDF), a write to a socket is that of a
-///   [`File`](std::fs::File), not the stream's own. On ESP-IDF that was type-checked, and not run.
+/// * A write through [`get_ref`](NoSigpipe::get_ref) or a borrowed handle is not protected: both
+///   show `T` itself. [`into_inner`](NoSigpipe::into_inner), `into_raw_fd` and `Into<OwnedFd>` end
+///   the protection.
+/// * The adapter asks for the kind of the descriptor once. Later a pipe or a socket may take the
+///   place of a *regular file*: programs that reopen their log call `dup2`. With `write_flag`
+///   (Linux 6.18) a write to it is protected. With `fd_flag` (Apple, NetBSD) a write to a pipe is
+///   protected, unless the descriptor is 0, 1 or 2. In all other cases the write kills: call
+///   [`get_mut`](NoSigpipe::get_mut) after the swap. The adapter notices every other swap, unless
+///   it happens during a write: see [`raw`](crate::raw).
+/// * On systems with descriptors and without SIGPIPE (WASI, ESP-IDF), a write to a socket is a
+///   write of [`File`](std::fs::File), not the stream's own. On ESP-IDF this was type-checked, not
+///   run.
+#[doc(alias("SO_NOSIGPIPE", "F_SETNOSIGPIPE", "RWF_NOSIGNAL", "EPIPE"))]
 pub struct NoSigpipe<T> {
     pub(crate) inner: T,
     pub(crate) state: DescriptorState,
 }
 
 impl<T: Adoptable> NoSigpipe<T> {
-    /// Adopts a handle: finds out whether it is a socket, a pipe or something else, and protects a
-    /// socket (see [`raw`](crate::raw) for what is set on it where). A pipe is left as it is until
-    /// the first write.
+    /// Adopts a handle, and protects it if it is a socket.
+    ///
+    /// It asks for the kind of the descriptor. [`raw`](crate::raw) says which systems set an option
+    /// on a socket. A pipe does not change before the first write.
     ///
     /// # Errors
     ///
-    /// `EBADF` if the descriptor is not open; the error gives the handle back. Nothing else is
-    /// refused, and where no SIGPIPE exists nothing at all.
+    /// `EBADF` if the descriptor is not open. The error gives the handle back. No other handle is
+    /// refused. On systems without SIGPIPE it cannot fail.
     pub fn new(handle: T) -> Result<NoSigpipe<T>, AdoptError<T>> {
         let state = DescriptorState::default();
         #[cfg(has_fd)]
@@ -83,14 +109,14 @@ impl<T: Adoptable> NoSigpipe<T> {
 }
 
 impl<T> NoSigpipe<T> {
-    /// Shows the handle. What is written through it is not protected.
+    /// Shows the handle. A write through it is not protected.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// Shows the handle to be changed, and forgets what it was: the next write finds out again.
+    /// Shows the handle for a change. A write through it is not protected.
     ///
-    /// What is written through it is not protected.
+    /// The adapter forgets the kind of the descriptor, and the next write asks again.
     pub fn get_mut(&mut self) -> &mut T {
         self.state = DescriptorState::default();
         &mut self.inner

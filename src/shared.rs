@@ -1,9 +1,9 @@
 //! Reading and writing through a shared reference, for the adapters.
 //!
-//! An `impl Read for &NoSigpipe<T>` that asks for `&T: Read` would make foreign code that only
-//! links this crate fail to compile: the compiler looks for a `T` in `NoSigpipe<T>`,
-//! `NoSigpipe<NoSigpipe<T>>` and so on (E0275). It stops at a trait of this crate whose self type
-//! is not known yet. `tests/support/shapes.rs` holds that.
+//! An `impl Read for &NoSigpipe<T>` could ask for `&T: Read`. Then other code that only links this
+//! crate would fail to compile. The compiler would look for a `T` in `NoSigpipe<T>`, in
+//! `NoSigpipe<NoSigpipe<T>>` and so on (E0275). A trait of this crate stops that search if the
+//! self type is not known yet. `tests/support/shapes.rs` checks it.
 
 use std::io::{Read, Write};
 

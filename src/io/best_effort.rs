@@ -1,13 +1,15 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
-/// Drops what a vanished reader cannot get, in place of an error: for logs.
+/// Drops bytes that a vanished reader cannot receive, and reports success. For logs.
 ///
-/// Where the inner writer reports that its reader is gone, the bytes count as written and the
-/// buffer as flushed. Every other error passes. A logger that is given our EPIPE reports it by
-/// `eprintln!`. If standard error is gone as well, that kills, or panics where SIGPIPE is ignored.
+/// If the inner writer reports that its reader is gone, the bytes count as written and the buffer
+/// as flushed. All other errors pass. Without this type, a logger receives `EPIPE` and reports it
+/// with `eprintln!`. If standard error is also gone, that call kills, or panics if SIGPIPE is
+/// ignored.
 ///
-/// It keeps no SIGPIPE away: that is done by the writer inside, as by [`Guarded`](crate::Guarded).
+/// This type keeps no SIGPIPE away. The writer inside must do that, such as
+/// [`Guarded`](crate::Guarded).
 ///
 /// ```
 /// use std::io::Write;
@@ -24,13 +26,13 @@ use std::io::{self, ErrorKind, Write};
 ///
 /// # Errors
 ///
-/// Those of the inner writer but `BrokenPipe`, and the `ConnectionReset` and `ConnectionAborted`
-/// that a socket reports in its place, once.
+/// Those of the inner writer, except `BrokenPipe`, `ConnectionReset` and `ConnectionAborted`. A
+/// socket reports one of the last two once, in place of `BrokenPipe`.
 ///
 /// # Limits
 ///
-/// A buffer inside keeps what it could not flush, and may try again when it is dropped. Of
-/// [`Stdout`](io::Stdout) see [`Guarded`](crate::Guarded#limits).
+/// A buffer inside keeps the bytes that it could not flush, and may try again when it is dropped.
+/// For [`Stdout`](io::Stdout) see [`Guarded`](crate::Guarded#limits).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BestEffort<W>(pub W);
 
@@ -43,7 +45,7 @@ impl<W: Write> Write for BestEffort<W> {
         unless_gone(self.0.write_all(buf), ())
     }
 
-    /// Whole, so that a lock or a guard inside is taken once.
+    /// Passes the whole text on, so that the writer inside takes its lock or guard once.
     fn write_fmt(&mut self, args: fmt::Arguments<'_>) -> io::Result<()> {
         unless_gone(self.0.write_fmt(args), ())
     }

@@ -2,32 +2,42 @@ use std::io::{Read, Result, Write};
 
 use crate::sigpipe;
 
-/// Copies all of `reader` into `writer`, and reports a vanished peer as an error, never as a
-/// signal.
+/// Copies all of `reader` into `writer`. A vanished peer is an error, never a signal.
 ///
-/// Like [`std::io::copy`]. All of it runs under [`sigpipe::guard`]: the code of `reader` and
-/// `writer`, whatever it is, and the calls inside the kernel, which no flag covers.
+/// Like [`std::io::copy`]. The whole copy runs under [`sigpipe::guard`]. It covers the code of
+/// `reader` and `writer`, and also the system calls that have no flag.
+///
+/// ```
+/// use epipe::io::{self, ErrorKind};
+///
+/// let (reader, mut writer) = io::pipe()?;
+/// drop(reader);
+/// let error = io::copy(&mut &b"a file"[..], &mut writer).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+/// # io::Result::Ok(())
+/// ```
 ///
 /// # Errors
 ///
-/// As [`std::io::copy`], and what [`sigpipe::guard`] returns if the system refuses it. In that case
-/// nothing has been read.
+/// Those of [`std::io::copy`], and the error of [`sigpipe::guard`] if the system refuses it. In the
+/// second case nothing was read.
 ///
-/// What an error leaves, if both types are known (see Platforms): nothing is written twice, and
-/// everything that was not written is still in the reader. A file stands at what was not written.
+/// After an error, if both types are known (see Platforms), no byte was written twice. All bytes
+/// that were not written are still in the reader. A file's position is at the first of them.
 ///
-/// Some bytes have to be taken out of the reader before they are written: from a socket to a socket
-/// or a file, and from a pipe if the system refuses splice, as into a file that appends. If the
-/// writer fails, these are lost: at most 128 KiB, or 1 MiB between two sockets.
+/// The exception: some copies must take bytes out of the reader before they write them. These are
+/// copies from a socket to a socket or a file. They are also copies from a pipe if the system
+/// refuses splice, as it does for a file in append mode. If the writer then fails, these bytes are
+/// lost: at most 128 KiB, or 1 MiB between two sockets.
 ///
-/// A writer that is non-blocking ([`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock)) does
-/// not lose them. The copy waits, without limit, until they are written. Then it returns the error,
-/// and the next call goes on. A write timeout that has run out is of the same kind, but counts as
-/// a failure of the writer.
+/// A non-blocking writer ([`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock)) does not lose
+/// them. The copy waits, without limit, until they are written. Then it returns the error, and the
+/// next call continues. A write timeout has the same error kind, but counts as a failure of the
+/// writer.
 ///
 /// # Platforms
 ///
-/// On Linux and Android these types are known, and references to them:
+/// Known types, on Linux and Android, also by reference:
 ///
 /// * the sockets and pipes of this crate and of std, and [`Socket`](crate::socket2::Socket)
 /// * [`File`](std::fs::File), and the pipes of a child process
@@ -44,21 +54,24 @@ use crate::sigpipe;
 /// | file | socket, pipe | read and write; if the file will not change, `sendfile` is faster |
 /// | file | file | as std |
 ///
-/// If the system refuses splice, the copy reads and writes. All other types are copied by
-/// [`std::io::copy`], and so is everything on other systems. These include `dyn` types and the
+/// If the system refuses splice, the copy reads and writes.
+///
+/// [`std::io::copy`] copies all other types, and all types on other systems. `dyn` types and the
 /// wrappers [`BufReader`](std::io::BufReader), [`BufWriter`](std::io::BufWriter) and
-/// [`Take`](std::io::Take). What an error leaves is then what std's copy leaves.
+/// [`Take`](std::io::Take) are such types. An error then leaves the bytes as std's copy leaves
+/// them.
 ///
 /// # Limits
 ///
-/// * A writer that buffers (std's `Stdout`, a `BufWriter` over std's type) may write what it has
-///   kept later, outside the guard.
+/// * A writer with a buffer (std's `Stdout`, a `BufWriter` over std's type) may write its rest
+///   later, outside the guard.
 /// * The guard protects this thread. A thread or a process that `reader` or `writer` starts
 ///   inherits the blocked SIGPIPE (see [`sigpipe`]).
-/// * From a pipe to a full socket: while splice waits, every other user of the pipe waits too, in a
-///   write and in a close. A child that is killed cannot end before. std's copy has the same limit.
-/// * A sandbox may *kill* on splice(2). Read and write yourself there; std's copy also makes that
-///   call.
+/// * From a pipe to a full socket: while splice waits, every other user of the pipe waits in its
+///   write or close. A killed child cannot end until then. std's copy has the same limit.
+/// * A sandbox may *kill* on splice(2). There, read and write in your own loop: std's copy also
+///   calls splice.
+#[doc(alias = "splice")]
 pub fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>
 where
     R: ?Sized + Read,

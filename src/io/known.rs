@@ -4,8 +4,8 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use crate::NoSigpipe;
 use crate::sys::copy::{Kind, Known};
 
-/// The handles whose bytes may go past their own `read` and `write`. References to them are known
-/// too.
+/// The handles whose bytes `io::copy` may move without their own `read` and `write`. References to
+/// them are also known.
 pub(super) static KNOWN: [Known; 18] = [
     Known::new::<crate::net::TcpStream>(Some(Kind::Stream)),
     Known::new::<crate::os::unix::net::UnixStream>(Some(Kind::Stream)),

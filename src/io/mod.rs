@@ -1,5 +1,19 @@
-//! Like [`std::io`]: pipes, [`copy()`], [`stdout`] and [`stderr`] are ours, the rest is
-//! re-exported.
+//! Pipes and standard output that report a vanished reader as an error, never as a signal.
+//!
+//! Like [`std::io`]: the pipes, [`copy()`], [`stdout`] and [`stderr`] are ours, and the other names
+//! are std's.
+//!
+//! ```
+//! use epipe::io::{self, ErrorKind, Write}; // was: std::io
+//!
+//! let (reader, mut writer) = io::pipe()?;
+//! drop(reader);
+//! let error = writer.write(b"a line\n").unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+//!
+//! writeln!(io::stderr(), "{error}")?;
+//! # io::Result::Ok(())
+//! ```
 
 mod best_effort;
 mod copy;

@@ -5,10 +5,24 @@ use crate::sys::handle;
 #[cfg(has_fd)]
 use crate::sys::{self, handle::SocketHandle};
 
-/// Creates an anonymous pipe. Mirrors [`std::io::pipe`].
+/// Creates an anonymous pipe. Like [`std::io::pipe`].
 ///
-/// On Linux the first call of a process also asks whether pipe writes have a flag here, so that a
-/// sandbox that is set up later and *kills* on `pipe2` does not meet that question.
+/// On Linux the first call of a process also tests whether pipe writes have a flag. That test makes
+/// a pipe of its own. A sandbox that is set up later, and *kills* on `pipe2`, then meets no test.
+///
+/// ```
+/// use epipe::io::{self, ErrorKind, Read, Write};
+///
+/// let (mut reader, mut writer) = io::pipe()?;
+/// writer.write_all(b"a line\n")?;
+/// let mut line = [0; 7];
+/// reader.read_exact(&mut line)?;
+///
+/// drop(reader);
+/// assert_eq!(writer.write(b"more").unwrap_err().kind(), ErrorKind::BrokenPipe);
+/// # io::Result::Ok(())
+/// ```
+#[doc(alias = "pipe2")]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
     #[cfg(sigpipe)]
@@ -16,21 +30,36 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     Ok((reader.into(), writer.into()))
 }
 
-/// The reading end of a pipe. Mirrors [`std::io::PipeReader`].
+/// The reading end of a pipe. Like [`std::io::PipeReader`].
 ///
-/// `From<ChildStdout>` and `From<ChildStderr>` take over what a child process writes to.
+/// `From<ChildStdout>` and `From<ChildStderr>` take over the pipes that a child process writes to.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(unix)] {
+/// use epipe::io::{self, ErrorKind, Read};
+///
+/// let (reader, _writer) = io::pipe()?;
+/// let mut other = reader.try_clone()?; // for another thread
+/// other.set_nonblocking(true)?; // for both handles
+/// assert_eq!(other.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// let original: std::io::PipeReader = other.into_unprotected();
+/// # drop((reader, original));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub struct PipeReader {
     inner: std::io::PipeReader,
 }
 
 impl PipeReader {
-    /// Mirrors [`std::io::PipeReader::try_clone`].
+    /// Makes a second handle to the same end. Like [`std::io::PipeReader::try_clone`].
     pub fn try_clone(&self) -> io::Result<PipeReader> {
         self.inner.try_clone().map(PipeReader::from)
     }
 
-    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it
-    /// shares.
+    /// Turns non-blocking mode on or off (`O_NONBLOCK`). Every duplicate of this end shares it.
     #[cfg(sigpipe)]
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         socket2::SockRef::from(&self.inner).set_nonblocking(nonblocking)
@@ -48,40 +77,72 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 
 /// The writing end of a pipe that reports a vanished reader as an error, never as a signal.
 ///
-/// Mirrors [`std::io::PipeWriter`]. `From<ChildStdin>` takes over what a child process reads
-/// from, and `From<OwnedFd>` a FIFO or any other descriptor.
+/// Like [`std::io::PipeWriter`]. `From<ChildStdin>` takes over the pipe that a child process reads
+/// from. `From<OwnedFd>` takes a FIFO or any other descriptor.
+///
+/// ```
+/// # #[cfg(unix)]
+/// # fn main() -> std::io::Result<()> {
+/// use std::io::{ErrorKind, Write};
+/// use std::process::{Command, Stdio};
+///
+/// use epipe::io::PipeWriter;
+///
+/// let mut child = Command::new("true").stdin(Stdio::piped()).spawn()?;
+/// let mut stdin = PipeWriter::from(child.stdin.take().unwrap());
+/// let other = stdin.try_clone()?; // for another thread
+/// child.wait()?; // now the pipe has no reader
+/// assert_eq!(stdin.write(b"a line\n").unwrap_err().kind(), ErrorKind::BrokenPipe);
+///
+/// other.set_nonblocking(true)?; // for both handles
+/// // For code that asks for std's type. **The protection ends here.**
+/// let unprotected: std::io::PipeWriter = other.into_unprotected();
+/// # drop(unprotected);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(unix))]
+/// # fn main() {}
+/// ```
 ///
 /// # Platforms
 ///
-/// A write is one system call on Linux 6.18 and later, and two on Apple; elsewhere a pipe has no
-/// flag, and it is three. On NetBSD it goes under the guard too: another process that shares the
-/// pipe can take its flag away at any time. On Apple and NetBSD a write sets a flag in the open
-/// file description, which every duplicate shares, those in other processes included; an end that
-/// is passed to a child unwritten reaches it untouched.
+/// | system | system calls for a write |
+/// |---|---|
+/// | Linux 6.18 and later | one |
+/// | Apple | two |
+/// | NetBSD | thirteen: the flag, and the guard |
+/// | the others | three: a pipe has no flag there |
+///
+/// On NetBSD the flag does not protect alone: another process that shares the pipe can clear it at
+/// any time.
+///
+/// On Apple and NetBSD a write sets a flag in the open file description. Every duplicate shares the
+/// flag, also in other processes. An end that you pass to a child before the first write reaches
+/// the child unchanged.
 ///
 /// # Limits
 ///
 /// `into_unprotected`, `Into` std's type, `Into<OwnedFd>`, `Into<Stdio>` and `into_raw_fd` end the
-/// protection. `From<ChildStdin>` is Unix's alone: Windows opens that end for overlapped I/O, which
-/// std's pipe type cannot do from two threads at once.
+/// protection. `From<ChildStdin>` exists on Unix alone. Windows opens that end for overlapped I/O,
+/// and std's pipe type cannot do that from two threads at once.
+#[doc(alias("RWF_NOSIGNAL", "F_SETNOSIGPIPE"))]
 pub struct PipeWriter {
     inner: std::io::PipeWriter,
 }
 
 impl PipeWriter {
-    /// Mirrors [`std::io::PipeWriter::try_clone`].
+    /// Makes a second handle to the same end. Like [`std::io::PipeWriter::try_clone`].
     pub fn try_clone(&self) -> io::Result<PipeWriter> {
         self.inner.try_clone().map(PipeWriter::from)
     }
 
-    /// Moves this end into or out of non-blocking mode (`O_NONBLOCK`), which every duplicate of it
-    /// shares.
+    /// Turns non-blocking mode on or off (`O_NONBLOCK`). Every duplicate of this end shares it.
     #[cfg(sigpipe)]
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         socket2::SockRef::from(&self.inner).set_nonblocking(nonblocking)
     }
 
-    /// It is not changed here: an end that goes on to a child must reach it untouched.
+    /// Sets nothing on the pipe: an end that is passed on to a child must reach it unchanged.
     #[inline]
     fn adopt(inner: std::io::PipeWriter) -> PipeWriter {
         PipeWriter { inner }

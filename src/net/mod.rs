@@ -1,4 +1,31 @@
-//! Like [`std::net`]: the socket types are ours, the rest is re-exported.
+//! Sockets that report a vanished peer as an error, never as a signal.
+//!
+//! Like [`std::net`]: the socket types are ours, and the other names are std's.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! use std::io::{IoSlice, Read, Write};
+//!
+//! use epipe::net::{Shutdown, TcpListener, TcpStream}; // was: std::net
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let mut client = TcpStream::connect(listener.local_addr()?)?;
+//! let (mut server, _) = listener.accept()?; // protected too
+//! client.write_all(b"a request")?;
+//! client.shutdown(Shutdown::Write)?;
+//! let mut request = String::new();
+//! server.read_to_string(&mut request)?;
+//! drop(client);
+//! for _ in 0..100 {
+//!     // With std's stream, this write can raise SIGPIPE, which ends the process.
+//!     if let Err(error) = server.write_vectored(&[IoSlice::new(b"an answer")]) {
+//!         println!("the client is gone: {error}");
+//!         break;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod tcp_listener;
 mod tcp_stream;

@@ -1,4 +1,11 @@
-//! Like [`std::os`]: what has sockets is ours, the rest is re-exported.
+//! Like [`std::os`]: the modules with sockets are ours, and the other names are std's.
+//!
+//! ```
+//! # #[cfg(unix)]
+//! use epipe::os::{fd::AsFd, unix::net::UnixStream}; // was: std::os
+//! # #[cfg(target_os = "linux")]
+//! use epipe::os::linux::net::TcpStreamExt;
+//! ```
 
 #[cfg(has_fd)]
 pub use std::os::fd;

@@ -4,13 +4,19 @@ use std::io;
 use crate::socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use crate::sys::handle::{AsSocket, OwnedSocket};
 
-/// `socket(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
+/// Creates a socket. Like `socket(2)`.
+///
+/// It is close-on-exec, and has `SO_NOSIGPIPE` on systems with that option.
+#[doc(alias = "SO_NOSIGPIPE")]
 pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<OwnedSocket> {
     Socket::new(domain, ty, protocol).map(OwnedSocket::from)
 }
 
-/// `socketpair(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
+/// Creates two connected sockets. Like `socketpair(2)`.
+///
+/// They are close-on-exec, and have `SO_NOSIGPIPE` on systems with that option.
 #[cfg(unix)]
+#[doc(alias = "socketpair")]
 pub fn socket_pair(
     domain: Domain,
     ty: Type,
@@ -19,27 +25,44 @@ pub fn socket_pair(
     Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
 }
 
-/// `accept(2)`: close-on-exec, and with `SO_NOSIGPIPE` where the system has it.
+/// Accepts a connection. Like `accept(2)`.
+///
+/// The new socket is close-on-exec, and has `SO_NOSIGPIPE` on systems with that option.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// let (socket, address) = epipe::raw::accept(&listener)?;
+/// epipe::raw::send(&socket, b"hello")?;
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "accept4")]
 pub fn accept(listener: impl AsSocket) -> io::Result<(OwnedSocket, SockAddr)> {
     SockRef::from(&listener).accept().map(|(socket, addr)| (socket.into(), addr))
 }
 
-/// `send(2)`.
+/// Sends on a connected socket. Like `send(2)`.
+#[doc(alias = "MSG_NOSIGNAL")]
 pub fn send(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
     send_with_flags(socket, buf, 0)
 }
 
-/// `send(2)` with flags of the caller's.
+/// Sends on a connected socket, with your flags. Like `send(2)`.
+#[doc(alias = "MSG_NOSIGNAL")]
 pub fn send_with_flags(socket: impl AsSocket, buf: &[u8], flags: c_int) -> io::Result<usize> {
     SockRef::from(&socket).send_with_flags(buf, flags)
 }
 
-/// `sendto(2)`.
+/// Sends a datagram to an address. Like `sendto(2)`.
+#[doc(alias = "sendto")]
 pub fn send_to(socket: impl AsSocket, buf: &[u8], addr: &SockAddr) -> io::Result<usize> {
     send_to_with_flags(socket, buf, addr, 0)
 }
 
-/// `sendto(2)` with flags of the caller's.
+/// Sends a datagram to an address, with your flags. Like `sendto(2)`.
+#[doc(alias = "sendto")]
 pub fn send_to_with_flags(
     socket: impl AsSocket,
     buf: &[u8],
@@ -49,23 +72,34 @@ pub fn send_to_with_flags(
     SockRef::from(&socket).send_to_with_flags(buf, addr, flags)
 }
 
-/// `send(2)` with `MSG_OOB`.
+/// Sends one byte of urgent data, in front of the queue. Like `send(2)` with `MSG_OOB`.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// epipe::raw::send_out_of_band(&stream, b"!")?;
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(has_out_of_band)]
+#[doc(alias = "MSG_OOB")]
 pub fn send_out_of_band(socket: impl AsSocket, buf: &[u8]) -> io::Result<usize> {
     send_with_flags(socket, buf, crate::sys::option::MSG_OOB)
 }
 
-/// `sendmsg(2)` of several slices: what `writev(2)` does, protected.
+/// Sends several slices on a connected socket. Like `writev(2)`, by `sendmsg(2)`.
 ///
 /// # Errors
 ///
-/// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`): a datagram is not cut.
+/// `EMSGSIZE` for more slices than the system takes (`IOV_MAX`), because a datagram is never cut.
 #[cfg(has_sendmsg)]
+#[doc(alias("writev", "sendmsg"))]
 pub fn send_vectored(socket: impl AsSocket, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
     send_vectored_with_flags(socket, bufs, 0)
 }
 
-/// [`send_vectored`] with flags of the caller's.
+/// Sends several slices on a connected socket, with your flags. Like [`send_vectored`].
 #[cfg(has_sendmsg)]
 pub fn send_vectored_with_flags(
     socket: impl AsSocket,
@@ -75,7 +109,7 @@ pub fn send_vectored_with_flags(
     SockRef::from(&socket).send_vectored_with_flags(bufs, flags)
 }
 
-/// [`send_vectored`] to an address.
+/// Sends several slices as one datagram to an address. Like [`send_vectored`].
 #[cfg(has_sendmsg)]
 pub fn send_to_vectored(
     socket: impl AsSocket,
@@ -85,7 +119,8 @@ pub fn send_to_vectored(
     send_to_vectored_with_flags(socket, bufs, addr, 0)
 }
 
-/// [`send_to_vectored`] with flags of the caller's.
+/// Sends several slices as one datagram to an address, with your flags. Like
+/// [`send_to_vectored`].
 #[cfg(has_sendmsg)]
 pub fn send_to_vectored_with_flags(
     socket: impl AsSocket,
@@ -96,7 +131,7 @@ pub fn send_to_vectored_with_flags(
     SockRef::from(&socket).send_to_vectored_with_flags(bufs, addr, flags)
 }
 
-/// `sendmsg(2)`.
+/// Sends slices with an address, control data and flags. Like `sendmsg(2)`.
 #[cfg(has_sendmsg)]
 pub fn sendmsg(
     socket: impl AsSocket,
@@ -106,13 +141,27 @@ pub fn sendmsg(
     SockRef::from(&socket).sendmsg(msg, flags)
 }
 
-/// `sendfile(2)` from a file to a socket, from `offset` on, `length` bytes or (`None`) all
-/// that one call takes. The file's own position stays.
+/// Sends a part of a file on a socket, in one call. Like `sendfile(2)`.
+///
+/// It starts at `offset`. It sends `length` bytes, or with `None` all that one call takes. The
+/// file's own position does not move.
+///
+/// ```
+/// # #[cfg(unix)]
+/// # fn main() -> std::io::Result<()> {
+/// # let (stream, peer) = std::os::unix::net::UnixStream::pair()?;
+/// let file = std::fs::File::open("LICENSE-MIT")?;
+/// let sent = epipe::raw::sendfile(&stream, &file, 0, None)?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(unix))]
+/// # fn main() {}
+/// ```
 ///
 /// # Platforms
 ///
-/// No flag covers it on Linux and Android: it runs under a guard, three system calls more. On
-/// Apple's systems a peer that is gone is `ENOTCONN`.
+/// No flag covers this call on Linux and Android. It runs under a guard there, which costs three
+/// system calls more. On Apple's systems a peer that is gone is `ENOTCONN`.
 #[cfg(has_sendfile)]
 pub fn sendfile(
     socket: impl AsSocket,

@@ -1,4 +1,4 @@
-//! [`Guarded`] around an asynchronous reader or writer: each poll runs under a guard, which ends
+//! [`Guarded`] around an asynchronous reader or writer. Each poll runs under a guard, which ends
 //! with the poll.
 
 use std::io::{IoSlice, Result};

@@ -1,14 +1,21 @@
-//! Standard output and error that report a vanished reader as an error, never as a signal. Like
-//! [`tokio::io`], whose other names are here too, but for its module `unix`.
+//! Standard output and error that report a vanished reader as an error, never as a signal.
+//!
+//! Like [`tokio::io`]. Its other names are also here, except its module `unix`.
 //!
 //! ```
-//! # async fn f() -> std::io::Result<()> {
-//! use epipe::tokio::io::{self, AsyncWriteExt}; // was: tokio::io
+//! # fn main() -> std::io::Result<()> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! use epipe::tokio::io::{self, AsyncWriteExt, Stderr, Stdout}; // was: tokio::io
 //!
-//! let mut out = io::stdout();
+//! let mut out: Stdout = io::stdout();
 //! out.write_all(b"a line\n").await?;
 //! out.flush().await?; // waits for the write, and reports its error
-//! # Ok(())
+//!
+//! let mut err: Stderr = io::stderr();
+//! err.write_all(b"a message\n").await?;
+//! err.flush().await
+//! # })
 //! # }
 //! ```
 //!
@@ -25,7 +32,7 @@ pub use ::tokio::io::{
     copy_buf, duplex, empty, join, repeat, simplex, sink, split, stdin,
 };
 
-/// There is nothing to protect.
+/// On systems without SIGPIPE, tokio's own.
 #[cfg(not(sigpipe))]
 use ::tokio::io as standard;
 pub use standard::{Stderr, Stdout, stderr, stdout};
@@ -43,17 +50,18 @@ mod standard {
 
     use crate::sigpipe::suppressed;
 
-    /// What one write takes, as tokio's.
+    /// The most bytes that one write takes, as in tokio.
     const MOST: usize = 2 << 20;
 
-    /// Standard output or error. A write reports a vanished reader as an error, never as a signal:
-    /// one of tokio's blocking threads writes, under a guard. Like [`tokio::io::Stdout`].
+    /// Standard output or error that reports a vanished reader as an error, never as a signal.
+    ///
+    /// Like [`tokio::io::Stdout`]. One of tokio's blocking threads writes, under a guard.
     ///
     /// # Errors
     ///
-    /// An error of one write is reported by the next call: flush or shut down before the end. A
-    /// call outside a runtime is an error. If the runtime ends meanwhile, the bytes are still
-    /// written, and what waits for them gets an error.
+    /// The next call reports the error of a write, so flush or shut down before the end. A call
+    /// outside a runtime is an error. If the runtime ends during a write, the bytes are still
+    /// written, and the call that waits for them returns an error.
     ///
     /// # Panics
     ///
@@ -61,9 +69,10 @@ mod standard {
     ///
     /// # Limits
     ///
-    /// A write that waits for its reader keeps the runtime from ending. What std still holds after
-    /// a failed flush, it writes once more when `main` ends: see [`Guarded`](crate::Guarded). What
-    /// is written through the borrowed descriptor is not protected.
+    /// * A write that waits for its reader keeps the runtime from ending.
+    /// * After a failed flush, std keeps the bytes and writes them once more when `main` ends: see
+    ///   [`Guarded`](crate::Guarded).
+    /// * A write through the borrowed descriptor is not protected.
     #[derive(Debug)]
     pub struct Standard<W> {
         std: W,
@@ -78,17 +87,18 @@ mod standard {
     /// Standard error, protected. Like [`tokio::io::Stderr`].
     pub type Stderr = Standard<io::Stderr>;
 
-    /// Gives standard output, protected. Like [`tokio::io::stdout`].
+    /// Returns standard output, protected. Like [`tokio::io::stdout`].
     pub fn stdout() -> Stdout {
         Standard { std: io::stdout(), open: io::stdout, running: None, needs_flush: false }
     }
 
-    /// Gives standard error, protected. Like [`tokio::io::stderr`].
+    /// Returns standard error, protected. Like [`tokio::io::stderr`].
     pub fn stderr() -> Stderr {
         Standard { std: io::stderr(), open: io::stderr, running: None, needs_flush: false }
     }
 
-    /// A runtime that ends drops what it has not begun. The drop does it then: no byte is lost.
+    /// A job that loses no byte: a runtime that ends drops each job that it has not begun, and then
+    /// the drop runs the job.
     struct Job<F: FnOnce() -> Result<()>>(Option<F>);
 
     impl<F: FnOnce() -> Result<()>> Job<F> {
@@ -145,7 +155,8 @@ mod standard {
             self.poll_done(cx)
         }
 
-        /// A flush, as the trait asks for: tokio's reports success before the bytes are written.
+        /// Flushes, as the trait requires. tokio's own reports success before the bytes are
+        /// written.
         fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
             self.poll_flush(cx)
         }

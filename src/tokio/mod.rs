@@ -1,14 +1,31 @@
 //! tokio's types that write, protected: a vanished peer is an error, never a signal.
 //!
-//! Write `epipe::tokio` for `tokio` in the lines that name a type that writes:
+//! Write `epipe::tokio` for `tokio` in the lines that name such a type:
 //!
 //! ```diff
 //! -use tokio::net::{TcpListener, TcpStream};
 //! +use epipe::tokio::net::{TcpListener, TcpStream};
 //! ```
 //!
-//! Do not write `use epipe::tokio;` or `use epipe::*;`. Either hides the crate `tokio` in that
-//! module, and its macros with it. (Where it must stand, `::tokio` is the crate.)
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! use epipe::tokio::io::AsyncWriteExt; // was: tokio::io
+//! use epipe::tokio::net::{TcpListener, TcpStream};
+//! # #[cfg(unix)]
+//! use epipe::tokio::process::Command;
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+//! stream.write_all(b"a request").await?;
+//! # std::io::Result::Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! Do not write `use epipe::tokio;` or `use epipe::*;`. Both hide the crate `tokio` in that module,
+//! and also its macros. If you need such a line, `::tokio` is the crate.
 
 mod guarded;
 pub mod io;
@@ -17,7 +34,7 @@ pub mod net;
 pub mod process;
 mod runtime;
 
-/// Where there is no SIGPIPE, tokio's own.
+/// On systems without SIGPIPE, tokio's own.
 #[cfg(not(sigpipe))]
 pub use ::tokio::process;
 pub use runtime::guard_threads;

@@ -4,12 +4,11 @@ use ::tokio::runtime::Builder;
 
 use crate::sigpipe::guard;
 
-/// Puts each thread that the runtime starts under a guard: what writes there reports a vanished
-/// peer as an error, never as a signal.
+/// Puts each thread that the runtime starts under a guard: no SIGPIPE kills there.
 ///
-/// For streams that are not of this crate: a client that opens its own, `tokio::fs`. It is
-/// [`Builder::on_thread_start`] with a [`guard`](crate::sigpipe::guard()) that is never dropped.
-/// The thread that calls `block_on` is not started by the runtime. It needs
+/// Use it for streams of other crates: a client that opens its own sockets, or `tokio::fs`. It
+/// calls [`Builder::on_thread_start`] with a [`guard`](crate::sigpipe::guard()) that is never
+/// dropped. The runtime does not start the thread that calls `block_on`. That thread needs
 /// [`suppressed`](crate::sigpipe::suppressed):
 ///
 /// ```
@@ -23,7 +22,10 @@ use crate::sigpipe::guard;
 /// # fn main() {}
 /// ```
 ///
-/// | what writes | `guard_threads` | `suppressed` around `block_on` | both | built inside `suppressed` |
+/// The columns: this function alone, `suppressed` around `block_on` alone, both, and a runtime that
+/// was built inside `suppressed`.
+///
+/// | the writer | `guard_threads` | `suppressed` | both | built inside |
 /// |---|---|---|---|---|
 /// | the future of `block_on` | killed | safe | safe | killed |
 /// | a task of a current_thread runtime | killed | safe | safe | killed |
@@ -31,18 +33,19 @@ use crate::sigpipe::guard;
 /// | a blocking thread that the future of `block_on` starts | safe | safe | safe | killed |
 /// | a blocking thread that a task of a multi-thread runtime starts | safe | killed | safe | safe |
 ///
-/// This was seen on Linux, where a new thread inherits the blocked signals of the one that starts
-/// it. tokio chooses the thread for each task and each `spawn_blocking`, so only *both* is safe for
-/// a runtime that has them. On Apple and NetBSD a guard protects the whole process while it lasts,
-/// and nothing is inherited. What is built inside one is not protected later on NetBSD. On Apple it
-/// is: the guard's handler stays.
+/// This was seen on Linux, where a new thread inherits the blocked signals of the thread that
+/// starts it. tokio chooses the thread for each task and each `spawn_blocking`. So only *both* is
+/// safe for a runtime that has them.
+///
+/// On Apple and NetBSD nothing is inherited: a guard protects the whole process while it lasts. A
+/// runtime that was built inside one has no protection later on NetBSD. It has on Apple, where the
+/// guard's handler stays.
 ///
 /// # Limits
 ///
-/// * A later `on_thread_start` replaces it. One of your own may call
-///   `mem::forget(guard())` itself.
-/// * Where a sandbox forbids to block a signal, the threads are not protected; `suppressed` reports
-///   the error.
+/// * A later `on_thread_start` replaces this one. Yours may call `mem::forget(guard())` too.
+/// * If a sandbox forbids to block a signal, the threads are not protected. `suppressed` reports
+///   that error.
 /// * Processes that these threads start have SIGPIPE blocked: see
 ///   [`default_in_child`](crate::sigpipe::default_in_child).
 /// * On Apple and NetBSD the guard's handler stays in the process.

@@ -1,4 +1,8 @@
-//! Like [`std::os::linux`]: [`net`] is ours, the rest is re-exported.
+//! Like [`std::os::linux`]: [`net`] is ours, and the other names are std's.
+//!
+//! ```
+//! use epipe::os::linux::net::TcpStreamExt; // was: std::os::linux
+//! ```
 
 pub use std::os::linux::fs;
 

@@ -1,4 +1,8 @@
-//! Like [`std::os::unix`]: [`net`] is ours, the rest is re-exported.
+//! Like [`std::os::unix`]: [`net`] is ours, and the other names are std's.
+//!
+//! ```
+//! use epipe::os::unix::net::{UnixListener, UnixStream}; // was: std::os::unix
+//! ```
 
 pub use std::os::unix::{ffi, fs, io, prelude, process, thread};
 

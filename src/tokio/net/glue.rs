@@ -1,4 +1,5 @@
-//! What axum, hyper-util and tonic ask of a listener or a stream: as they have it for tokio's.
+//! The traits of axum, hyper-util and tonic for our listeners and streams. Each calls the crate's
+//! own implementation for tokio's type.
 
 /// A listener and its stream.
 macro_rules! glue {
