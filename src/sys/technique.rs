@@ -2,28 +2,39 @@
 
 use std::fmt;
 
-/// One technique that keeps SIGPIPE away. Its `Display` is the name that `EPIPE_REFUSE` takes.
+/// One way to keep SIGPIPE away. Its `Display` is the name that `EPIPE_REFUSE` takes.
+///
+/// ```
+/// # use epipe::verify::Technique;
+/// assert_eq!(Technique::SendFlag.to_string(), "send_flag");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Technique {
     /// `MSG_NOSIGNAL` on every send.
+    #[doc(alias = "MSG_NOSIGNAL")]
     SendFlag,
     /// `SO_NOSIGPIPE` on the socket.
+    #[doc(alias = "SO_NOSIGPIPE")]
     SocketOption,
     /// `F_SETNOSIGPIPE` on the pipe.
+    #[doc(alias = "F_SETNOSIGPIPE")]
     FdFlag,
     /// `RWF_NOSIGNAL` on every write.
+    #[doc(alias = "RWF_NOSIGNAL")]
     WriteFlag,
-    /// SIGPIPE is blocked on this thread round the call.
+    /// SIGPIPE is blocked on this thread during the call.
+    #[doc(alias = "pthread_sigmask")]
     ThreadMask,
-    /// A handler that does nothing stands in the process round the call.
+    /// A handler that does nothing is installed in the process during the call.
+    #[doc(alias = "sigaction")]
     ProcessHandler,
     /// The system has no SIGPIPE.
     NotNeeded,
 }
 
 impl Technique {
-    /// A signal that does not exist cannot be refused.
+    /// Those that a packager can refuse.
     #[allow(dead_code)] // for build.rs
     pub(crate) const REFUSABLE: [Technique; 6] = [
         Technique::SendFlag,
@@ -54,6 +65,11 @@ impl fmt::Display for Technique {
 }
 
 /// A system call that takes a flag against SIGPIPE. Its `Display` is the call's name.
+///
+/// ```
+/// # use epipe::verify::Call;
+/// assert_eq!(Call::SendMsg.to_string(), "sendmsg");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Call {
