@@ -62,10 +62,10 @@ pub fn protection() -> Protection {
 ///
 /// # When to call it
 ///
-/// Call it once, where a library is initialised, before it meets its first peer. It is for code
-/// that may run on a system that its build did not know: a portable binary, an emulator, a
-/// container on another kernel, a process with an `LD_PRELOAD`. Also call it before a sandbox is
-/// set up that forbids `pipe2`, above all one that *kills* for it.
+/// Call it once, where a library is initialised, before it meets its first peer. It is for a system
+/// that the build did not know: a portable binary, an emulator, a container on another kernel, a
+/// process with an `LD_PRELOAD`. Also call it before a sandbox is set up that forbids `pipe2`,
+/// above all one that *kills* for it.
 ///
 /// Any thread may call it, and again. Each call makes the tests, in about a thousand system calls
 /// and a millisecond. If the system does not change, the result is the same.

@@ -199,7 +199,8 @@ pub fn suppressed<T>(f: impl FnOnce() -> T) -> io::Result<T> {
 ///
 /// # Errors
 ///
-/// The outer error is that of [`guard`]: `f` was not run. The inner one is the value of `f`'s panic.
+/// The outer error is that of [`guard`]: `f` was not run. The inner one is the value of `f`'s
+/// panic.
 ///
 /// # Limits
 ///

@@ -97,7 +97,7 @@ impl<T: io::IsTerminal> Guarded<T> {
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        // Without this check each temporary `Stdout`, which has nothing to drop, would cost a guard.
+        // `Stdout` has nothing to drop: a guard for each temporary one would only cost time.
         let _guard = needs_drop::<T>().then(guard);
         // SAFETY: it is dropped once. `into_inner`, which takes the value, prevents this drop.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
