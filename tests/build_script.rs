@@ -1,7 +1,7 @@
 //! The build script refuses the techniques that it should, and no others, in each environment.
 //!
-//! A child process plays the script, with the environment that cargo would give it. The parent reads
-//! what the script prints.
+//! A child process plays the script, with the environment that cargo would give it. The parent
+//! reads what the script prints.
 
 #![allow(missing_docs, reason = "a test")]
 

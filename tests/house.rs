@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 /// features. To exceed it, change the number and say why.
 ///
 /// 4,000 lines were planned. These came later:
-/// * 511 lines close holes that killed or hung. Signal handlers and forked children may enter guards
-///   (`threads.rs`, `process_handler.rs`: 280). A flag is tested before its use (`write_flag.rs`,
-///   `trust.rs`, `pipe.rs`: 180). A socket reports some errors once (`send_flag.rs`, `copy.rs`,
-///   `sendfile.rs`: 60).
+/// * 511 lines close holes that killed or hung. Signal handlers and forked children may enter
+///   guards (`threads.rs`, `process_handler.rs`: 280). A flag is tested before its use
+///   (`write_flag.rs`, `trust.rs`, `pipe.rs`: 180). A socket reports some errors once
+///   (`send_flag.rs`, `copy.rs`, `sendfile.rs`: 60).
 /// * 17 lines are for the rows that a test can force: 50, less the deleted state of handles.
-/// * 250 lines are for names that looked protected and were not: socket2's, standard output, foreign
-///   writers. 41 of these and two macros are in `sys/handle.rs`, for the types of `tokio`: a handle
-///   that is lent, and the one cast by which a half lends its stream.
+/// * 250 lines are for names that looked protected and were not: socket2's, standard output,
+///   foreign writers. 41 of these and two macros are in `sys/handle.rs`, for the types of `tokio`:
+///   a handle that is lent, and the one cast by which a half lends its stream.
 const BUDGET: [(&str, usize); 3] = [("code lines", 4778), ("traits", 10), ("macros", 18)];
 
 /// Every Rust file below a directory.
@@ -164,7 +164,8 @@ fn sys_imports_nothing_from_above_it() {
     assert!(upwards.is_empty(), "src/sys imports from above it:\n{}", upwards.join("\n"));
 }
 
-/// Each method that returns the original type or the descriptor says what happens to the protection.
+/// Each method that returns the original type or the descriptor says what happens to the
+/// protection.
 #[test]
 fn the_end_of_protection_says_so() {
     const ENDS: [&str; 9] = [

@@ -13,7 +13,8 @@ mod cc;
 
 const KERNELS: [&str; 5] = ["xnu_6153", "xnu_7195", "netbsd", "freebsd", "openbsd"];
 
-/// Each model is also built with a write flag that no Linux knows, for Linux before 6.18.
+/// Each model is built twice. The second build has a write flag that no Linux knows, as on a Linux
+/// before 6.18.
 const BUILDS: [(&str, &str); 2] = [("", "-UWRITE_FLAG"), ("-old", "-DWRITE_FLAG=0x40000000")];
 
 fn model(kernel: &str, (name, definition): (&str, &str)) -> Result<PathBuf, String> {

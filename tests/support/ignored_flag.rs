@@ -44,7 +44,8 @@ impl Preload {
         }
     }
 
-    /// The library's path, or why there is no C compiler here. Each run of the tests builds it once.
+    /// The library's path, or why there is no C compiler here. Each run of the tests builds it
+    /// once.
     pub fn build(&self) -> Result<PathBuf, String> {
         static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
         let mut built = BUILT.lock().unwrap();
