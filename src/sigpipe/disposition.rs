@@ -9,18 +9,15 @@ pub use crate::sys::Disposition;
 /// ```
 /// use epipe::sigpipe::{self, Disposition};
 ///
-/// match sigpipe::disposition()? {
-///     Disposition::Default => println!("a SIGPIPE ends this process"),
-///     Disposition::Ignored => println!("a SIGPIPE does nothing"),
-///     Disposition::Handled => println!("a SIGPIPE runs a handler of the host"),
-///     _ => {}
+/// if sigpipe::disposition()? == Disposition::Default {
+///     eprintln!("a write that nothing protects can end this process");
 /// }
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// Some [guards](super::guard()) of this crate install a handler for a while: on Apple, NetBSD and
 /// RTEMS, and where the build refuses `thread_mask`. That handler counts as
-/// [`Disposition::Default`], which it stands for.
+/// [`Disposition::Default`], which it replaces.
 ///
 /// # Errors
 ///

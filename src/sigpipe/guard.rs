@@ -76,7 +76,7 @@ use crate::sys;
 ///
 /// `guard`, [`suppressed`], [`ignore`](super::ignore), [`disposition`](super::disposition) and
 /// [`restore_default`](super::restore_default) are async-signal-safe. A signal handler may call
-/// them, whatever it interrupts, and so may a forked child.
+/// them at any point of the code that it interrupts, and so may a forked child.
 /// * They wait for nothing that the interrupted code holds.
 /// * They allocate nothing.
 /// * They use no thread-local, also in a library that `dlopen` has loaded. (For `errno` they use

@@ -85,6 +85,18 @@ pub(crate) use sendfile::sendfile_once;
 pub(crate) mod copy;
 
 /// What a SIGPIPE does to this process: see [`disposition`](crate::sigpipe::disposition).
+///
+/// ```
+/// use epipe::sigpipe::{Disposition, disposition};
+///
+/// match disposition()? {
+///     Disposition::Default => println!("a SIGPIPE ends this process"),
+///     Disposition::Ignored => println!("a SIGPIPE does nothing"),
+///     Disposition::Handled => println!("a SIGPIPE runs a handler of the host"),
+///     _ => {}
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Disposition {

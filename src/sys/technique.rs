@@ -5,8 +5,18 @@ use std::fmt;
 /// One way to keep SIGPIPE away. Its `Display` is the name that `EPIPE_REFUSE` takes.
 ///
 /// ```
-/// # use epipe::verify::Technique;
+/// use epipe::verify::Technique;
+///
 /// assert_eq!(Technique::SendFlag.to_string(), "send_flag");
+///
+/// let protection = epipe::protection();
+/// let cost = match protection.pipe_write().first() {
+///     Some(Technique::SendFlag | Technique::WriteFlag | Technique::NotNeeded) => "nothing",
+///     Some(Technique::SocketOption | Technique::FdFlag) => "one system call",
+///     Some(Technique::ThreadMask | Technique::ProcessHandler) => "a guard",
+///     _ => "unknown",
+/// };
+/// println!("the protection of a write to a pipe costs {cost}");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -68,7 +78,9 @@ impl fmt::Display for Technique {
 ///
 /// ```
 /// # use epipe::verify::Call;
-/// assert_eq!(Call::SendMsg.to_string(), "sendmsg");
+/// let calls = [Call::Send, Call::SendTo, Call::SendMsg, Call::Pwritev2];
+/// let names = calls.map(|call| call.to_string());
+/// assert_eq!(names, ["send", "sendto", "sendmsg", "pwritev2"]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
