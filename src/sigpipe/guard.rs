@@ -22,16 +22,16 @@ use crate::sys;
 ///
 /// # What it does
 ///
-/// A guard blocks the signal on this thread. Before it unblocks the signal, it takes back one that
-/// came. It makes five system calls around foreign code; [`suppressed`] makes three. A SIGPIPE that
-/// was pending before stays pending. `errno` stays as the guarded code left it. A guard does not
-/// wait; the exception is under *Platforms*.
+/// A guard blocks the signal on this thread. At its end it takes back a signal that came, and
+/// unblocks. That is five system calls around foreign code; [`suppressed`] makes three. A SIGPIPE
+/// that was pending before stays pending, and `errno` stays as the guarded code left it. A guard
+/// does not wait, except as under *Platforms*.
 ///
 /// # Errors
 ///
-/// Those of `pthread_sigmask` (on Linux the raw `rt_sigprocmask`) or `sigaction`. These calls fail
-/// here only if a sandbox forbids them. The thread is not protected then. A sandbox should also
-/// allow `rt_sigpending`, `rt_sigtimedwait`, `getpid`, `gettid` and `tgkill`.
+/// Those of `pthread_sigmask` (on Linux the raw `rt_sigprocmask`) or `sigaction`, which fail here
+/// only if a sandbox forbids them. The thread is not protected then. A sandbox should also allow
+/// `rt_sigpending`, `rt_sigtimedwait`, `getpid`, `gettid` and `tgkill`.
 ///
 /// # Limits
 ///
@@ -46,11 +46,10 @@ use crate::sys;
 /// A guard cannot:
 /// * protect a thread that already runs. A thread that the guarded code starts inherits the blocked
 ///   mask, which [protects it]. A SIGPIPE that it raises stays pending there;
-/// * follow a task that wakes up on another thread after an `.await`. [`Guard`] is not `Send`: the
-///   compiler rejects a spawned task that holds one across an `.await`;
-/// * keep its mask from child processes. A process that starts under a guard inherits the blocked
-///   mask: std's `Command` resets the disposition, not the mask. A forked child has an empty queue
-///   of its own;
+/// * follow a task to another thread after an `.await`. [`Guard`] is not `Send`: the compiler
+///   rejects a spawned task that holds one across an `.await`;
+/// * keep its mask from child processes: std's `Command` resets the disposition, not the mask. A
+///   forked child has an empty queue of its own;
 /// * distinguish its SIGPIPE from one that was sent to the process (`kill`) meanwhile. It takes
 ///   back at most one;
 /// * take back what foreign code raises, where a host has SIGPIPE blocked and one pending on the
@@ -63,12 +62,11 @@ use crate::sys;
 /// * end in any order while 1,023 other threads are under a guard. The guards of a thread must then
 ///   end in the reverse order, and a handler (see below) may stay longer. The same is true after
 ///   1,023 threads have ended under a forgotten guard, where a sandbox forbids `tgkill`;
-/// * recognise a forked child that has the process number of its parent. That happens to process 1
-///   of a PID namespace, if process 1 of another has cloned it. It counts as the parent.
+/// * recognise a forked child that has its parent's process number: process 1 of a PID namespace,
+///   which process 1 of another has cloned. It counts as the parent.
 ///
-/// `mem::forget` leaves the signal blocked on the thread. That is safe until other code unblocks
-/// it. The signal also stays blocked if one came that the guard cannot take back, because a sandbox
-/// forbids `sigtimedwait`.
+/// `mem::forget` leaves the signal blocked on the thread, which is safe until other code unblocks
+/// it. The signal also stays blocked if one came and a sandbox forbids `sigtimedwait`.
 ///
 /// [protects it]: crate::docs::bindings#threads-that-a-library-starts
 ///
@@ -76,25 +74,23 @@ use crate::sys;
 ///
 /// `guard`, [`suppressed`], [`ignore`](super::ignore), [`disposition`](super::disposition) and
 /// [`restore_default`](super::restore_default) are async-signal-safe. A signal handler may call
-/// them at any point of the code that it interrupts, and so may a forked child.
-/// * They wait for nothing that the interrupted code holds.
-/// * They allocate nothing.
-/// * They use no thread-local, also in a library that `dlopen` has loaded. (For `errno` they use
-///   one on a Unix that this crate does not know.)
-/// * They keep `errno`.
+/// them at any point of the code that it interrupts, and so may a forked child. They wait for
+/// nothing that the interrupted code holds, allocate nothing, and keep `errno`. They use no
+/// thread-local, also in a library that `dlopen` has loaded. (On a Unix that this crate does not
+/// know, they use one for `errno`.)
 ///
-/// A child that is forked under a guard stays under it. Its guards end there as they do in the
-/// parent. A child that never uses this crate keeps the mask or the handler that it was forked
-/// with. After `vfork`, call none of these: parent and child share their memory.
+/// A child that is forked under a guard stays under it, and its guards end as in the parent. A
+/// child that never uses this crate keeps the mask or the handler that it was forked with. After
+/// `vfork`, call none of these: parent and child share their memory.
 ///
 /// # Platforms
 ///
 /// Apple, NetBSD and RTEMS direct SIGPIPE at the *process*, where a thread's mask does not help.
 /// There the first guard of the process puts a handler that does nothing in place of the default
 /// action. The last guard takes the handler out, by way of `SIG_IGN` if a SIGPIPE may be on its
-/// way. Another thread that enters a guard then waits for three system calls. It waits longer if a
-/// thread of higher priority keeps the other from running. A build that refuses `thread_mask` does
-/// all this on every system.
+/// way. Another thread that enters a guard then waits for three system calls, or longer if a thread
+/// of higher priority keeps the other from running. A build that refuses `thread_mask` does this on
+/// every system.
 ///
 /// On Apple the handler stays after a guard around foreign code, and after a guarded write of this
 /// crate that met a vanished peer. The signal may still be on its way to another thread, and XNU
@@ -113,10 +109,10 @@ use crate::sys;
 /// * A child that is forked while other threads are under a guard keeps the handler until its first
 ///   thread leaves a guard. It may keep it for good on a BSD other than NetBSD, where the build
 ///   refuses `thread_mask`.
-/// * On OpenBSD, where the build refuses `thread_mask`, a SIGPIPE that is pending on another thread
-///   which blocks it is not discarded. It kills when that thread unblocks it.
-/// * The library must not be unloaded while a guard lives, or on Apple while the handler stays. The
-///   next SIGPIPE would jump to where the handler was.
+/// * On OpenBSD, where the build refuses `thread_mask`, a SIGPIPE that another thread blocks stays
+///   pending there. It kills when that thread unblocks it.
+/// * Do not unload the library while a guard lives, or on Apple while the handler stays. The next
+///   SIGPIPE would jump to where the handler was.
 /// * Of two copies of this crate in one process, the second relies on the first one's handler. It
 ///   is unprotected when that handler goes.
 ///
