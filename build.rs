@@ -1,18 +1,18 @@
-//! Two tasks:
+//! The build script has two tasks:
 //!
-//! 1. It finds the target's row of THE table (`src/sys/table.rs`) and passes it on as `cfg`s.
-//! 2. It refuses techniques that do not work, each with a warning:
-//!    * the packager's word: `EPIPE_REFUSE="send_flag,write_flag"` in the environment, or
-//!      `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
-//!    * targets whose constants are known to be wrong;
-//!    * where this machine is the target: a flag that does not keep the signal away here.
+//! 1. It finds the target's row in THE table (`src/sys/table.rs`), and passes it on as `cfg`s.
+//! 2. It refuses techniques, each with a warning:
+//!    * those that the packager names: by `EPIPE_REFUSE="send_flag,write_flag"` in the environment,
+//!      or by `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
+//!    * those of targets with constants that are known to be wrong;
+//!    * a flag that is silently ignored on this machine, if this machine is the target.
 //!
-//! For tests, `EPIPE_SYSTEM=apple` (or another of [`MODELLED`]) gives a Linux build that system's
-//! row: see `tests/kernels`.
+//! If `EPIPE_REFUSE` is set and empty, it does not do the last two. A test that cannot be made (in
+//! a sandbox, without loopback) refuses nothing. Neither does a flag that this kernel rejects: the
+//! user may have another kernel, and at run time a call falls back to the next technique.
 //!
-//! With `EPIPE_REFUSE` set to nothing the last two are not done. What cannot be asked (a sandbox,
-//! no loopback) refuses nothing. Neither does a flag that this kernel rejects: the kernel of the
-//! build is not the user's, and at run time a call falls back to the next technique.
+//! For tests, `EPIPE_SYSTEM=apple` (or another of [`MODELLED`]) gives a Linux build the row of that
+//! system: see `tests/kernels`.
 
 use std::env;
 use std::process::ExitCode;
@@ -20,7 +20,8 @@ use std::process::ExitCode;
 use sys::table::{TABLE, Target};
 use sys::technique::{Call, Technique};
 
-/// What it shares with the library. Redox (as the host, not the target) has no flag to ask about.
+/// The files that it shares with the library. Redox (as the host, not the target) has no flag to
+/// test.
 #[allow(dead_code, reason = "the library needs more of it")]
 #[allow(unexpected_cfgs, reason = "the cfgs that this script prints are not its own")]
 #[path = "src/sys"]
@@ -42,12 +43,12 @@ mod sys {
 fn silently_ignored() -> Vec<(Technique, Call)> {
     use sys::{probe, signal};
 
-    // Never unblocked: this process is the script's own.
+    // The signal stays blocked: this process is the script's own.
     if signal::block().is_err() {
         return Vec::new();
     }
-    // Rust starts with the signal ignored, and some systems queue no ignored signal.
-    #[allow(unsafe_code, reason = "a disposition has no safe form")]
+    // Rust starts with the signal ignored, and some systems do not queue an ignored signal.
+    #[allow(unsafe_code, reason = "std cannot set a disposition")]
     // SAFETY: the default action is a valid disposition.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL)
@@ -68,10 +69,10 @@ fn silently_ignored() -> Vec<(Technique, Call)> {
     Vec::new()
 }
 
-/// How to use a technique that this script refuses by itself.
-const TRUST_THE_TABLE: &str = "to trust it all the same, build with EPIPE_REFUSE set to nothing";
+/// How to use a technique that the packager has not refused.
+const TRUST_THE_TABLE: &str = "to trust it anyway, build with EPIPE_REFUSE set to an empty value";
 
-/// The script. `tests/build_script.rs` calls it too.
+/// The script. `tests/build_script.rs` also calls it.
 pub fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=src/sys");
     println!("cargo::rerun-if-changed=build.rs");
@@ -122,14 +123,14 @@ fn target() -> Target {
 /// The systems that have a model, `tests/kernels/model.c`.
 const MODELLED: [&str; 4] = ["apple", "freebsd", "netbsd", "openbsd"];
 
-/// Why the target cannot have another system's row.
+/// Why the target cannot have the row of another system.
 fn why_not_forced(target: &Target) -> Option<String> {
     let system = target.forced.as_deref()?;
     if !MODELLED.contains(&system) {
         let known = MODELLED.join(", ");
-        Some(format!("EPIPE_SYSTEM: there is no model of {system:?}; there are those of {known}"))
+        Some(format!("EPIPE_SYSTEM: there is no model of {system:?}; the models are {known}"))
     } else if target.os != "linux" || target.pointer_width != "64" {
-        Some("EPIPE_SYSTEM is for tests on 64-bit Linux, where the models are; unset it".into())
+        Some("EPIPE_SYSTEM is only for tests, whose models need 64-bit Linux; unset it".into())
     } else {
         None
     }
@@ -156,7 +157,7 @@ fn quoted(words: &[&str]) -> String {
     format!("\"{}\"", words.join("\", \""))
 }
 
-/// Refuses a technique, and says so once.
+/// Refuses a technique. Only the first call for a technique prints a warning.
 fn refuse(refused: &mut Vec<Technique>, technique: Technique, why: &str, overrule: &str) {
     if !refused.contains(&technique) {
         refused.push(technique);
@@ -171,10 +172,10 @@ fn packagers_word(refused: &mut Vec<Technique>, word: Option<&str>) -> Result<()
             refuse_by_name(refused, name, "EPIPE_REFUSE", "unset it to overrule")?;
         }
     }
-    // Cargo joins the values of one cfg name with commas; rustc itself never checks them. An empty
-    // one is a mistake.
+    // Cargo joins the values of one cfg name with commas. rustc does not check them. An empty value
+    // is an error.
     if let Ok(names) = env::var("CARGO_CFG_EPIPE_REFUSED") {
-        let overrule = "take it out of the compiler's flags to overrule";
+        let overrule = "remove it from the compiler's flags to overrule";
         for name in names.split(',') {
             refuse_by_name(refused, name, "--cfg epipe_refused", overrule)?;
         }
@@ -197,20 +198,20 @@ fn refuse_by_name(
     }
     let techniques = Technique::REFUSABLE.map(Technique::name).join(", ");
     Err(format!(
-        "{source}: {name:?} is no technique that can be refused; the techniques are {techniques}"
+        "{source}: {name:?} is not a technique that can be refused; these can: {techniques}"
     ))
 }
 
-/// Constants that headers or bindings define and the system lacks, and flags that it rejects: the
-/// target's `target_os` or `target_env`, and why.
+/// Constants that headers or bindings define and the system lacks, and flags that it rejects. Each
+/// has the target's `target_os` or `target_env`, and the reason.
 const WRONG_CONSTANTS: [(&str, Technique, &str); 3] = [
     (
         "newlib",
         Technique::SocketOption,
-        "libc defines SO_NOSIGPIPE for newlib, most systems lack it",
+        "the libc crate defines SO_NOSIGPIPE for newlib, but most systems lack it",
     ),
-    ("espidf", Technique::SendFlag, "lwIP answers EOPNOTSUPP to MSG_NOSIGNAL in sendmsg"),
-    ("wasi", Technique::SendFlag, "WASI answers EOPNOTSUPP to MSG_NOSIGNAL, preview 2 on UDP"),
+    ("espidf", Technique::SendFlag, "lwIP reports EOPNOTSUPP for MSG_NOSIGNAL in sendmsg"),
+    ("wasi", Technique::SendFlag, "WASI reports EOPNOTSUPP for MSG_NOSIGNAL (preview 2 on UDP)"),
 ];
 
 fn known_targets(refused: &mut Vec<Technique>, target: &Target) {

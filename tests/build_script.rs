@@ -1,7 +1,7 @@
-//! The build script: it takes away what it should, and nothing else, whatever it runs in.
+//! The build script refuses the techniques that it should, and no others, in each environment.
 //!
-//! The script itself is played, in a child process that has the environment that cargo would give
-//! it; the parent reads what it prints.
+//! A child process plays the script, with the environment that cargo would give it. The parent
+//! reads what the script prints.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -10,8 +10,8 @@ mod build;
 #[path = "support/harness.rs"]
 mod harness;
 #[cfg(target_os = "linux")]
-#[path = "support/liar.rs"]
-mod liar;
+#[path = "support/ignored_flag.rs"]
+mod ignored_flag;
 #[cfg(target_os = "linux")]
 #[path = "support/seccomp.rs"]
 mod seccomp;
@@ -21,17 +21,17 @@ use std::process::{Command, ExitCode, Output};
 
 use harness::{Failed, Trial};
 #[cfg(target_os = "linux")]
-use liar::Liar;
+use ignored_flag::Preload;
 
-/// Tells a child to play the script.
+/// Set in a child that plays the script.
 const PLAY: &str = "EPIPE_PLAY_BUILD_SCRIPT";
 
-/// The script, in an environment of cargo's and nothing else.
+/// The script, in an environment that has only cargo's variables.
 struct Script(Command);
 
-/// What it printed.
+/// What the script printed.
 #[derive(Debug)]
-struct Told {
+struct Printed {
     succeeded: bool,
     cfgs: BTreeSet<String>,
     refused: BTreeSet<String>,
@@ -41,7 +41,7 @@ struct Told {
 }
 
 impl Script {
-    /// For this machine itself.
+    /// A build for this machine.
     fn native() -> Script {
         Script::run_by(Command::new(std::env::current_exe().unwrap()))
     }
@@ -57,7 +57,7 @@ impl Script {
         Script(command)
     }
 
-    /// For another system.
+    /// A build for another system.
     fn cross(os: &str, libc: &str) -> Script {
         Script::native()
             .env("TARGET", "another")
@@ -70,7 +70,7 @@ impl Script {
         self
     }
 
-    fn play(mut self) -> Told {
+    fn play(mut self) -> Printed {
         let Output { status, stdout, .. } = self.0.output().unwrap();
         let text = String::from_utf8(stdout).unwrap();
         let all = |key: &str| {
@@ -78,7 +78,7 @@ impl Script {
             values.map(str::to_owned).collect::<Vec<_>>()
         };
         let refused = all("cargo::rustc-cfg=epipe_refused=");
-        Told {
+        Printed {
             succeeded: status.success(),
             cfgs: all("cargo::rustc-cfg=").into_iter().collect(),
             refused: refused.iter().map(|name| name.trim_matches('"').to_owned()).collect(),
@@ -89,8 +89,8 @@ impl Script {
     }
 }
 
-impl Told {
-    /// Just these techniques are refused, each by one warning that names it and says `why`.
+impl Printed {
+    /// Exactly these techniques are refused, each with one warning that names it and says `why`.
     #[track_caller]
     fn refuses(&self, techniques: &[&str], why: &str) {
         assert!(self.succeeded, "{self:?}");
@@ -137,13 +137,13 @@ fn main() -> ExitCode {
             Ok::<_, Failed>(())
         }));
     };
-    test("an honest machine: nothing is refused", || {
+    test("a machine that honours the flags: nothing is refused", || {
         Script::native().play().refuses_nothing();
     });
-    test("cargo is told what to look at", looks);
-    test("the packager's word", packagers_word);
-    test("a word that is no technique", no_technique);
-    test("known liars", known_liars);
+    test("the script names the files and variables that it reads", looks);
+    test("the packager refuses techniques", packagers_word);
+    test("an unknown technique is an error", no_technique);
+    test("targets with wrong constants", wrong_constants);
     test("the row of a model", row_of_a_model);
     #[cfg(target_os = "linux")]
     trials.extend(on_linux::trials());
@@ -157,24 +157,24 @@ fn looks() {
     let variables = variables.iter().map(|variable| format!("env-changed={variable}"));
     let expected = files.chain(variables).collect();
     assert_eq!(Script::native().play().rerun, expected);
-    // The same where the script fails: the word may be mended.
+    // The same where the script fails: the variable may be corrected.
     assert_eq!(Script::native().env("EPIPE_REFUSE", "?").play().rerun, expected);
     assert_eq!(Script::native().env("EPIPE_SYSTEM", "?").play().rerun, expected);
-    // A file that is not there makes cargo run the script each time.
+    // If a file is missing, cargo runs the script each time.
     for file in expected.iter().filter_map(|line: &String| line.strip_prefix("changed=")) {
         assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists(), "{file}");
     }
 }
 
 fn packagers_word() {
-    let told = |word| Script::native().env("EPIPE_REFUSE", word).play();
-    told("send_flag").refuses(&["send_flag"], "EPIPE_REFUSE says so");
-    told(" fd_flag ,write_flag,, fd_flag").refuses(&["fd_flag", "write_flag"], "EPIPE_REFUSE");
-    told("").refuses_nothing();
-    told(" ").refuses_nothing();
+    let with = |word| Script::native().env("EPIPE_REFUSE", word).play();
+    with("send_flag").refuses(&["send_flag"], "EPIPE_REFUSE says so");
+    with(" fd_flag ,write_flag,, fd_flag").refuses(&["fd_flag", "write_flag"], "EPIPE_REFUSE");
+    with("").refuses_nothing();
+    with(" ").refuses_nothing();
     let by_cfg = |names| Script::native().env("CARGO_CFG_EPIPE_REFUSED", names).play();
     by_cfg("send_flag,thread_mask").refuses(&["send_flag", "thread_mask"], "--cfg epipe_refused");
-    // Both ways at once; said twice is said once.
+    // A technique that is refused in both ways is refused once.
     Script::native()
         .env("EPIPE_REFUSE", "send_flag")
         .env("CARGO_CFG_EPIPE_REFUSED", "send_flag")
@@ -183,23 +183,23 @@ fn packagers_word() {
 }
 
 fn no_technique() {
-    let told = |word| Script::native().env("EPIPE_REFUSE", word).play();
-    told("nonsense").fails_and_lists_the_techniques("nonsense");
-    told("send_flag,not_needed").fails_and_lists_the_techniques("not_needed");
-    told("SEND_FLAG").fails_and_lists_the_techniques("SEND_FLAG");
+    let with = |word| Script::native().env("EPIPE_REFUSE", word).play();
+    with("nonsense").fails_and_lists_the_techniques("nonsense");
+    with("send_flag,not_needed").fails_and_lists_the_techniques("not_needed");
+    with("SEND_FLAG").fails_and_lists_the_techniques("SEND_FLAG");
     let by_cfg = |names| Script::native().env("CARGO_CFG_EPIPE_REFUSED", names).play();
     by_cfg("nonsense").fails_and_lists_the_techniques("nonsense");
     by_cfg("").fails_and_lists_the_techniques("");
 }
 
-fn known_liars() {
+fn wrong_constants() {
     Script::cross("horizon", "newlib").play().refuses(&["socket_option"], "SO_NOSIGPIPE");
     Script::cross("vita", "newlib").play().refuses(&["socket_option"], "newlib");
     Script::cross("espidf", "newlib").play().refuses(&["send_flag", "socket_option"], "");
     for preview in ["p1", "p2", "p3"] {
         Script::cross("wasi", preview).play().refuses(&["send_flag"], "EOPNOTSUPP");
     }
-    // The packager knows better.
+    // The packager overrules the script.
     Script::cross("wasi", "p2").env("EPIPE_REFUSE", "").play().refuses_nothing();
     for (os, libc) in [
         ("linux", "musl"),
@@ -215,29 +215,29 @@ fn known_liars() {
 }
 
 fn row_of_a_model() {
-    let told = |script: Script, system, width| {
+    let with = |script: Script, system, width| {
         script.env("CARGO_CFG_TARGET_POINTER_WIDTH", width).env("EPIPE_SYSTEM", system).play()
     };
     for system in ["apple", "freebsd", "netbsd", "openbsd"] {
-        let told = told(Script::native(), system, "64");
-        told.refuses_nothing();
-        assert!(told.cfgs.contains(&format!("kernel=\"{system}\"")), "{told:?}");
-        assert!(told.cfgs.contains("forced"), "{told:?}");
+        let printed = with(Script::native(), system, "64");
+        printed.refuses_nothing();
+        assert!(printed.cfgs.contains(&format!("kernel=\"{system}\"")), "{printed:?}");
+        assert!(printed.cfgs.contains("forced"), "{printed:?}");
     }
     for (script, system, width, why) in [
-        (Script::native(), "mac\nos", "64", "\"mac\\nos\"; there are those of apple, freebsd"),
+        (Script::native(), "mac\nos", "64", "\"mac\\nos\"; the models are apple, freebsd"),
         (Script::native(), "", "64", "no model of \"\""),
         (Script::native(), "apple", "32", "64-bit Linux"),
         (Script::cross("freebsd", ""), "netbsd", "64", "64-bit Linux"),
     ] {
-        let told = told(script, system, width);
-        assert!(!told.succeeded && told.cfgs.is_empty(), "{told:?}");
-        assert!(told.errors.len() == 1 && told.errors[0].contains(why), "{told:?}");
+        let printed = with(script, system, width);
+        assert!(!printed.succeeded && printed.cfgs.is_empty(), "{printed:?}");
+        assert!(printed.errors.len() == 1 && printed.errors[0].contains(why), "{printed:?}");
     }
     assert!(!Script::native().play().cfgs.contains("forced"));
 }
 
-/// What forbids the script a system call, from its first line on.
+/// Forbids the script system calls, from its first line on.
 #[cfg(target_os = "linux")]
 mod sandbox {
     use crate::seccomp::{Which, filter};
@@ -246,10 +246,10 @@ mod sandbox {
     pub const FILTER: &str = "EPIPE_TEST_FILTER";
 
     pub fn enter() {
-        let Ok(told) = std::env::var(FILTER) else {
+        let Ok(printed) = std::env::var(FILTER) else {
             return;
         };
-        let (numbers, action) = told.split_once('=').unwrap();
+        let (numbers, action) = printed.split_once('=').unwrap();
         for number in numbers.split(',') {
             filter(number.parse().unwrap(), Which::All, action.parse().unwrap());
         }
@@ -267,12 +267,11 @@ mod on_linux {
             self.env(sandbox::FILTER, &format!("{}={action}", numbers.join(",")))
         }
 
-        fn under(self, liar: &Liar) -> Script {
-            self.env("LD_PRELOAD", liar.build().unwrap().to_str().unwrap())
+        fn under(self, library: &Preload) -> Script {
+            self.env("LD_PRELOAD", library.build().unwrap().to_str().unwrap())
         }
 
-        /// In namespaces of its own, without a network that is up, and if told with nothing in
-        /// /proc.
+        /// In its own namespaces, where no network is up. Without `with_proc`, /proc is empty.
         fn apart(with_proc: bool) -> Script {
             let mut command = Command::new("unshare");
             command.args(["--map-root-user", "--net"]);
@@ -285,17 +284,17 @@ mod on_linux {
         }
     }
 
-    /// Whether libraries can be loaded before libc: not into a static program.
+    /// Whether a library can be loaded before libc. It cannot in a static program.
     fn can_preload() -> bool {
-        let told = strips("all", &[]).build().map(|_| liar("all", &[]).play());
-        told.is_ok_and(|told| !told.refused.is_empty())
+        let printed = strips("all", &[]).build().map(|_| preloaded("all", &[]).play());
+        printed.is_ok_and(|printed| !printed.refused.is_empty())
     }
 
-    fn strips(what: &str, definitions: &[&str]) -> Liar {
-        Liar::strips(what, definitions)
+    fn strips(what: &str, definitions: &[&str]) -> Preload {
+        Preload::strips(what, definitions)
     }
 
-    fn liar(what: &str, definitions: &[&str]) -> Script {
+    fn preloaded(what: &str, definitions: &[&str]) -> Script {
         Script::native().under(&strips(what, definitions))
     }
 
@@ -306,13 +305,13 @@ mod on_linux {
             .is_ok_and(|output| output.status.success());
         let (can_be_filtered, can_preload) = (can_be_filtered(), can_preload());
         let tests: [(&str, bool, fn()); 7] = [
-            ("liars that strip in silence", can_preload, silent_liars),
-            ("liars beside a packager's word", can_preload, liars_beside_a_word),
-            ("liars that reject keep their trust", can_preload, rejecting_liars),
-            ("what is not this machine is not asked", can_preload && can_be_filtered, not_asked),
+            ("flags that are silently ignored", can_preload, silently_ignored),
+            ("ignored flags, and refusals of the packager", can_preload, ignored_and_refused),
+            ("rejected flags are not refused", can_preload, rejected),
+            ("a build for another system tests nothing", can_preload && can_be_filtered, not_asked),
             ("a sandbox without a network, or /proc", can_preload && can_unshare, no_network),
             ("a sandbox that forbids calls", can_preload && can_be_filtered, forbidden_calls),
-            ("no other process is touched", can_be_filtered, no_other_process),
+            ("the script starts and signals no process", can_be_filtered, no_other_process),
         ];
         tests
             .map(|(name, can_be_played, test)| {
@@ -325,46 +324,52 @@ mod on_linux {
             .into()
     }
 
-    fn silent_liars() {
+    fn silently_ignored() {
         let sends = [("SEND", "send"), ("SENDTO", "sendto"), ("SENDMSG", "sendmsg")];
         for (definition, call) in sends {
             let only = format!("ONLY={definition}");
             let says = format!("on this machine {call} raises SIGPIPE");
-            liar(call, &[&only]).play().refuses(&["send_flag"], &says);
+            preloaded(call, &[&only]).play().refuses(&["send_flag"], &says);
             for family in ["TCP", "UNIX"] {
                 let on = format!("WHERE=kind=={family}");
-                let liar = liar(&format!("{call} on {family}"), &[&only, &on]);
-                liar.play().refuses(&["send_flag"], &says);
+                let script = preloaded(&format!("{call} on {family}"), &[&only, &on]);
+                script.play().refuses(&["send_flag"], &says);
             }
         }
-        liar("all", &[]).play().refuses(&["send_flag"], "send raises SIGPIPE");
-        liar("with an address", &["WHERE=address"]).play().refuses(&["send_flag"], "sendto raises");
-        liar("sendmmsg", &["ONLY=SENDMMSG"]).play().refuses_nothing();
-        liar("pwritev2", &["ONLY=PWRITEV2"]).play().refuses(&["write_flag"], "pwritev2 raises");
+        preloaded("all", &[]).play().refuses(&["send_flag"], "send raises SIGPIPE");
+        preloaded("with an address", &["WHERE=address"])
+            .play()
+            .refuses(&["send_flag"], "sendto raises");
+        preloaded("sendmmsg", &["ONLY=SENDMMSG"]).play().refuses_nothing();
+        preloaded("pwritev2", &["ONLY=PWRITEV2"])
+            .play()
+            .refuses(&["write_flag"], "pwritev2 raises");
         for kind in ["TCP", "UNIX", "PIPE"] {
             let on = format!("WHERE=kind=={kind}");
-            let liar = liar(&format!("pwritev2 on {kind}"), &["ONLY=PWRITEV2", &on]);
-            liar.play().refuses(&["write_flag"], "pwritev2 raises");
+            let script = preloaded(&format!("pwritev2 on {kind}"), &["ONLY=PWRITEV2", &on]);
+            script.play().refuses(&["write_flag"], "pwritev2 raises");
         }
-        liar("sends and pwritev2", &["ONLY=31"]).play().refuses(&["send_flag", "write_flag"], "");
+        preloaded("sends and pwritev2", &["ONLY=31"])
+            .play()
+            .refuses(&["send_flag", "write_flag"], "");
     }
 
-    /// A word that says something leaves the question open.
-    fn liars_beside_a_word() {
-        let script = liar("all", &[]).env("EPIPE_REFUSE", "fd_flag");
+    /// The flags are still tested if the packager refuses a technique.
+    fn ignored_and_refused() {
+        let script = preloaded("all", &[]).env("EPIPE_REFUSE", "fd_flag");
         script.play().refuses(&["fd_flag", "send_flag"], "");
-        let script = liar("all", &[]).env("EPIPE_REFUSE", "");
+        let script = preloaded("all", &[]).env("EPIPE_REFUSE", "");
         let script = script.env("CARGO_CFG_EPIPE_REFUSED", "fd_flag");
         script.play().refuses(&["fd_flag"], "--cfg epipe_refused says so");
     }
 
-    /// This kernel is not the user's: at run time a call falls to the next technique.
-    fn rejecting_liars() {
+    /// The user may have another kernel. At run time a call falls back to the next technique.
+    fn rejected() {
         for error in ["EINVAL", "EOPNOTSUPP", "ENOPROTOOPT"] {
-            let liar = Liar::rejects("all", error, &[]);
-            Script::native().under(&liar).play().refuses_nothing();
-            let liar = Liar::rejects("pwritev2", error, &["ONLY=PWRITEV2"]);
-            Script::native().under(&liar).play().refuses_nothing();
+            let library = Preload::rejects("all", error, &[]);
+            Script::native().under(&library).play().refuses_nothing();
+            let library = Preload::rejects("pwritev2", error, &["ONLY=PWRITEV2"]);
+            Script::native().under(&library).play().refuses_nothing();
         }
     }
 
@@ -373,7 +378,7 @@ mod on_linux {
 
     fn not_asked() {
         let strips = strips("all", &[]);
-        // The control: a native build asks, and dies of it.
+        // The control: a native build makes the tests, and dies of it.
         let native = Script::native().filtered(&ASKING, DEADLY);
         assert!(!native.play().succeeded);
         for script in [Script::cross("linux", "musl"), Script::native().env("EPIPE_REFUSE", "")] {
@@ -384,9 +389,9 @@ mod on_linux {
     fn no_network() {
         for with_proc in [true, false] {
             Script::apart(with_proc).play().refuses_nothing();
-            // What can still be asked is asked.
-            let lied_to = Script::apart(with_proc).under(&strips("all", &[]));
-            lied_to.play().refuses(&["send_flag"], "send raises SIGPIPE");
+            // The tests that are still possible are made.
+            let preloaded = Script::apart(with_proc).under(&strips("all", &[]));
+            preloaded.play().refuses(&["send_flag"], "send raises SIGPIPE");
         }
     }
 
@@ -412,11 +417,11 @@ mod on_linux {
                 Script::native().filtered(&[number], refusing(error)).play().refuses_nothing();
             }
             Script::native().filtered(&asking, refusing(error)).play().refuses_nothing();
-            // Without TCP the Unix pair is asked, and without that TCP.
+            // Without TCP the Unix pair is tested, and without the pair TCP.
             for number in [libc::SYS_socket, libc::SYS_socketpair] {
-                let lied_to = Script::native().under(&strips("all", &[]));
-                let told = lied_to.filtered(&[number], refusing(error)).play();
-                told.refuses(&["send_flag"], "send raises SIGPIPE");
+                let preloaded = Script::native().under(&strips("all", &[]));
+                let printed = preloaded.filtered(&[number], refusing(error)).play();
+                printed.refuses(&["send_flag"], "send raises SIGPIPE");
             }
         }
     }

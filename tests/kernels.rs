@@ -1,5 +1,5 @@
-//! The models of other kernels (`kernels/model.c`) answer plain C calls (`kernels/calls.c`) as they
-//! should (`kernels/answers.txt`).
+//! The models of other kernels (`kernels/model.c`) give the expected answers
+//! (`kernels/answers.txt`) to plain C calls (`kernels/calls.c`).
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
@@ -13,7 +13,8 @@ mod cc;
 
 const KERNELS: [&str; 5] = ["xnu_6153", "xnu_7195", "netbsd", "freebsd", "openbsd"];
 
-/// Each model is also built with a write flag that no Linux knows, as one before 6.18 knows none.
+/// Each model is built twice. The second build has a write flag that no Linux knows, as on a Linux
+/// before 6.18.
 const BUILDS: [(&str, &str); 2] = [("", "-UWRITE_FLAG"), ("-old", "-DWRITE_FLAG=0x40000000")];
 
 fn model(kernel: &str, (name, definition): (&str, &str)) -> Result<PathBuf, String> {
@@ -53,7 +54,7 @@ fn table(columns: &[Vec<(String, String)>]) -> Vec<String> {
         format!("{call:<36}{cells}").trim_end().to_string()
     };
     let mut table = vec![line("", &mut KERNELS.into_iter())];
-    // The first column has every call.
+    // The first kernel makes every call.
     for (call, _) in &columns[0] {
         table.push(line(call, &mut columns.iter().map(|column| answer(column, call))));
     }

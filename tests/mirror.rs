@@ -1,7 +1,7 @@
-//! The migration rule: what is written for std compiles and runs with `epipe` in its place.
+//! The migration rule: code that is written for std compiles and runs with `epipe` in its place.
 //!
-//! Each macro below is a piece of user code. It is expanded twice, with `std` and with `epipe`
-//! in the `use` lines, and nothing else changed.
+//! Each macro below is a piece of user code. It is expanded twice, with `std` and with `epipe` in
+//! the `use` lines. Nothing else changes.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(unix)]
@@ -168,14 +168,14 @@ signatures!(of_std, std);
 signatures!(of_epipe, epipe);
 
 #[test]
-fn every_method_has_its_twins_signature() {
+fn every_method_has_the_signature_of_std() {
     of_std::signatures();
     of_epipe::signatures();
 }
 
-/// The traits of std's types, ours.
+/// Our types have the traits of std's.
 #[test]
-fn every_trait_of_the_twin_is_there() {
+fn every_trait_of_the_original_is_there() {
     use epipe::io::{PipeReader, PipeWriter};
     use epipe::net::{Incoming, IntoIncoming, TcpListener, TcpStream, UdpSocket};
     use epipe::os::unix::net::{self as unix, UnixDatagram, UnixListener, UnixStream};
@@ -257,7 +257,8 @@ fn every_trait_of_the_twin_is_there() {
     accepts::<<&UnixListener as IntoIterator>::IntoIter, UnixStream>();
 }
 
-/// `Send` would let a guard end on another thread. Compiles only where `Guard` has neither.
+/// With `Send`, a guard could end on another thread. This compiles only if `Guard` has neither
+/// trait.
 #[test]
 fn a_guard_is_neither_send_nor_sync() {
     trait AmbiguousIfSend<A> {
@@ -277,7 +278,7 @@ fn a_guard_is_neither_send_nor_sync() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn every_type_is_as_large_as_its_twin() {
+fn every_type_is_as_large_as_the_original() {
     macro_rules! same_size {
         ($($ours:ty, $std:ty;)+) => {$(
             assert_eq!(size_of::<$ours>(), size_of::<$std>());
@@ -297,7 +298,7 @@ fn every_type_is_as_large_as_its_twin() {
     }
 }
 
-/// A small program: servers, clients, datagrams, a child, pipes. It returns what it has seen.
+/// A small program with servers, clients, datagrams, a child and pipes. It returns what it saw.
 macro_rules! program {
     ($name:ident, $root:ident) => {
         fn $name() -> std::io::Result<Vec<String>> {
@@ -400,7 +401,7 @@ fn a_program_runs_the_same_with_epipe_in_its_use_lines() {
 }
 
 #[test]
-fn every_type_prints_as_its_twin() {
+fn every_type_prints_as_the_original() {
     /// The same handle, printed as ours and as std's.
     macro_rules! same_print {
         ($($ours:expr => $std:ty;)+) => {$({
@@ -417,7 +418,7 @@ fn every_type_prints_as_its_twin() {
     let unix_listener = epipe::os::unix::net::UnixListener::bind(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
 
-    // The iterators of std are named and shaped alike.
+    // The iterators print the same name, and have the same size hint.
     let ours = format!("{:?}", listener.incoming());
     let std = std::net::TcpListener::from(listener);
     assert_eq!(ours, format!("{:?}", std.incoming()));
@@ -440,7 +441,7 @@ fn every_type_prints_as_its_twin() {
     }
 }
 
-/// The address of a listener that stays for the rest of the test.
+/// The address of a listener that stays open for the rest of the test.
 fn epipe_listening() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

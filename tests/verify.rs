@@ -1,4 +1,5 @@
-//! `protection` and `verify`, as far as no liar is at work: those are `tests/sigpipe`'s.
+//! `protection` and `verify`, where no flag is silently ignored. Ignored flags are in
+//! `tests/sigpipe`.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -37,15 +38,15 @@ fn it_reads_as_a_small_table() {
 }
 
 #[test]
-fn every_seat_of_ours_ends_in_a_guard_or_needs_none() {
+fn every_list_ends_in_a_guard_or_needs_none() {
     let protection = protection();
-    let seats = [protection.socket_send(), protection.pipe_write(), protection.sendfile()];
-    for seat in seats {
-        let last = seat.last().expect("something protects");
+    let lists = [protection.socket_send(), protection.pipe_write(), protection.sendfile()];
+    for list in lists {
+        let last = list.last().expect("the list has a technique");
         let guards = [Technique::ThreadMask, Technique::ProcessHandler, Technique::NotNeeded];
         assert!(guards.contains(last), "{protection}");
-        // A guard refuses nothing: what stood behind it would never be tried.
-        assert!(seat.iter().filter(|technique| guards.contains(technique)).count() == 1);
+        // A guard is never refused, so a technique after it would never be tried.
+        assert!(list.iter().filter(|technique| guards.contains(technique)).count() == 1);
     }
 }
 
@@ -56,7 +57,7 @@ fn verify_agrees_with_protection_and_with_itself() {
             assert_eq!(found, protection());
             assert_eq!(verify().unwrap(), found);
         }
-        // Where the signal goes to the process nothing is asked.
+        // Where the signal goes to the process, nothing is tested.
         Err(Error::CannotAsk(error)) => assert_eq!(error.kind(), io::ErrorKind::Unsupported),
         Err(error) => panic!("{error}"),
     }
@@ -70,9 +71,9 @@ fn errors_name_what_they_are_about() {
     assert!(error.to_string().contains("no sockets here"));
 
     let (technique, call) = (Technique::SendFlag, Call::SendMsg);
-    let told = Error::SilentlyIgnored { technique, call }.to_string();
-    assert!(told.contains("send_flag") && told.contains("sendmsg"), "{told}");
-    // Names can be put in columns.
+    let message = Error::SilentlyIgnored { technique, call }.to_string();
+    assert!(message.contains("send_flag") && message.contains("sendmsg"), "{message}");
+    // A width puts the names in columns.
     assert_eq!(format!("{technique:>10}|{call:<8}|"), " send_flag|sendmsg |");
 }
 
@@ -80,22 +81,22 @@ fn errors_name_what_they_are_about() {
 #[test]
 fn where_there_is_no_signal_nothing_is_needed() {
     let protection = verify().unwrap();
-    for seat in [
+    for list in [
         protection.socket_send(),
         protection.foreign_write(),
         protection.pipe_write(),
         protection.sendfile(),
     ] {
-        assert_eq!(seat, [Technique::NotNeeded]);
+        assert_eq!(list, [Technique::NotNeeded]);
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn what_was_found_refused_stays_refused() {
+fn a_refused_flag_stays_refused() {
     use sys::trust::{Found, Trust};
 
-    // Another thread finds that the flag is ignored while this one still asks.
+    // Another thread finds that the flag is ignored, while this one still tests it.
     static TRUST: Trust = Trust::new(false);
     assert!(TRUST.is_unproven());
     TRUST.ask(|| {
@@ -104,11 +105,11 @@ fn what_was_found_refused_stays_refused() {
     });
     assert!(TRUST.is_refused() && !TRUST.is_honoured());
 
-    // What works now can be refused later.
+    // A flag that works now can be refused later.
     static LATER: Trust = Trust::new(false);
     LATER.ask(|| Found::Honoured);
     assert!(LATER.is_honoured());
-    LATER.ask(|| panic!("it is known"));
+    LATER.ask(|| panic!("the flag was tested already"));
     LATER.note(Found::Nothing);
     assert!(LATER.is_honoured());
     LATER.note(Found::Refused);
@@ -117,7 +118,7 @@ fn what_was_found_refused_stays_refused() {
 
 #[cfg(unix)]
 #[test]
-fn what_cannot_be_asked_is_asked_ever_more_seldom() {
+fn a_test_that_cannot_be_made_is_tried_less_and_less_often() {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     static TRUST: sys::trust::Trust = sys::trust::Trust::new(false);

@@ -3,14 +3,13 @@ use std::process::Command;
 
 use crate::sys;
 
-/// Ignores SIGPIPE before `main` begins, in a program: [`ignore`](super::ignore), at the earliest
-/// moment there is.
+/// Ignores SIGPIPE in the process before `main` begins.
 ///
-/// It is for programs in which something writes before the first line of `main`: initialisers of
-/// libraries that are linked, and threads that these have started. A handler that is installed late
-/// loses that race. It is also for `#![no_main]`, where no Rust runtime ignores the signal, and for
-/// `-Zon-broken-pipe=inherit`. (`-Zon-broken-pipe=kill` puts the default back at the start of
-/// `main`, after this.)
+/// Like [`ignore`](super::ignore), at the earliest possible moment. Use it in a program where
+/// something writes before the first line of `main`: initialisers of linked libraries, and threads
+/// that they start. An [`ignore`](super::ignore) in `main` comes too late there. Also use it with
+/// `#![no_main]`, where no Rust runtime ignores the signal, and with `-Zon-broken-pipe=inherit`.
+/// (`-Zon-broken-pipe=kill` sets the default again at the start of `main`, after this.)
 ///
 /// Call it once, in the program's own crate, outside of functions:
 ///
@@ -28,26 +27,31 @@ use crate::sys;
 ///
 /// # Platforms
 ///
-/// `.preinit_array` with glibc, on Android and FreeBSD: before every initialiser.
-/// `.init_array.00000` on other ELF systems: before the program's other initialisers, after those
-/// of the libraries that it loads. `__mod_init_func` on Apple: among the program's. Run on Linux
-/// with glibc and static musl; elsewhere type-checked; not for Windows, which has no such signal.
+/// * glibc, Android and FreeBSD: `.preinit_array`, before every initialiser.
+/// * Other ELF systems: `.init_array.00000`. It runs before the program's other initialisers, and
+///   after those of the libraries that the program loads.
+/// * Apple: `__mod_init_func`, among the program's initialisers.
+/// * Windows has no such signal, and no such macro.
+///
+/// It was run on Linux with glibc and with static musl. Elsewhere it was only type-checked.
 ///
 /// # Limits
 ///
-/// It places a function pointer in a section, which is unsafe code. `forbid(unsafe_code)` does not
-/// see it, as it comes from this macro. **Not for libraries**: there it would decide for every
-/// program that links or loads the library, and the signal is the host's. (GNU ld refuses a shared
-/// library with a `.preinit_array`, LLD does not, and glibc runs it.)
+/// The macro places a function pointer in a section, which is unsafe code. `forbid(unsafe_code)`
+/// does not see it, as it comes from this macro.
+///
+/// **Not for libraries.** The signal is the host's: a library would decide for every program that
+/// links or loads it. (GNU ld rejects a shared library with a `.preinit_array`. LLD does not, and
+/// glibc runs it.)
+#[doc(alias("SIG_IGN", "init_array", "no_main", "constructor"))]
 pub use crate::__ignore_before_main as ignore_before_main;
 
-/// Lets a child of this process begin with the default disposition of SIGPIPE and an empty signal
-/// mask.
+/// Starts a child with the default disposition of SIGPIPE and an empty signal mask.
 ///
-/// A child inherits an ignored signal and the mask of the thread that starts it, through `exec`
-/// too. std's `Command` resets the ignored SIGPIPE (not in a program that is built with
-/// `-Zon-broken-pipe`), but a thread under a [`guard`](super::guard()) passes its mask on: the
-/// child's `yes | head` would not end. Code that forks by itself calls [`default_in_this_child`].
+/// A child inherits an ignored signal, and the mask of the thread that starts it, also through
+/// `exec`. std's `Command` resets the ignored SIGPIPE, unless the program is built with
+/// `-Zon-broken-pipe`. It does not reset the mask: under a [`guard`](super::guard()), `yes | head`
+/// in a child would not end. Code that calls `fork` calls [`default_in_this_child`] instead.
 ///
 /// ```
 /// use std::process::Command;
@@ -61,20 +65,19 @@ pub use crate::__ignore_before_main as ignore_before_main;
 ///
 /// # Limits
 ///
-/// The mask is emptied of every signal. It is a `pre_exec`, with which std starts the child by
+/// The mask is emptied of every signal. The function adds a `pre_exec`, so std starts the child by
 /// `fork` in place of `posix_spawn`.
+#[doc(alias("SIG_DFL", "exec", "posix_spawn", "posix_spawnattr_setsigdefault"))]
 pub fn default_in_child(command: &mut Command) -> &mut Command {
     sys::before_main::default_in_child(command);
     command
 }
 
-/// Gives this process the default disposition of SIGPIPE and an empty signal mask: for a child that
-/// your own code has forked, before it executes a program.
+/// Gives a forked child the default disposition of SIGPIPE and an empty signal mask.
 ///
-/// Like [`default_in_child`], which calls it, for code that does not use std's `Command`.
-///
-/// It is async-signal-safe: it allocates nothing and takes no lock, so the child of a process with
-/// threads may call it.
+/// Like [`default_in_child`], which uses it, for code that calls `fork` without std's `Command`.
+/// Call it in the child, before `exec`. It is async-signal-safe: it allocates nothing and takes no
+/// lock. So the child of a process with threads may call it.
 ///
 /// ```no_run
 /// # unsafe fn fork() -> i32 { 0 }
@@ -93,12 +96,13 @@ pub fn default_in_child(command: &mut Command) -> &mut Command {
 ///
 /// # Errors
 ///
-/// Those of `signal` and `sigprocmask`, which have none here unless a sandbox forbids them.
+/// Those of `signal` and `sigprocmask`, which fail here only if a sandbox forbids them.
 ///
 /// # Limits
 ///
-/// It ends the protection of this process: a [`guard`](super::guard()) that was inherited protects
-/// no more. After `vfork` it may not be called, for POSIX allows `exec` and `_exit` alone there.
+/// It ends the protection of this process: a [`guard`](super::guard()) that the child has inherited
+/// protects no more. Do not call it after `vfork`: POSIX allows only `exec` and `_exit` there.
+#[doc(alias("SIG_DFL", "fork", "vfork", "pthread_atfork", "sigprocmask"))]
 pub fn default_in_this_child() -> io::Result<()> {
     sys::before_main::default_in_this_child()
 }

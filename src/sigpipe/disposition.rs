@@ -6,29 +6,40 @@ pub use crate::sys::Disposition;
 
 /// Reports what a SIGPIPE does to this process now. It changes nothing.
 ///
-/// The handler that a [`Guard`](super::Guard) of this crate puts in for a while (on Apple, NetBSD
-/// and RTEMS, or where the build refuses `thread_mask`) counts as the default that it stands for.
+/// ```
+/// use epipe::sigpipe::{self, Disposition};
+///
+/// if sigpipe::disposition()? == Disposition::Default {
+///     eprintln!("a write that nothing protects can end this process");
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Some [guards](super::guard()) of this crate install a handler for a while: on Apple, NetBSD and
+/// RTEMS, and where the build refuses `thread_mask`. That handler counts as
+/// [`Disposition::Default`], which it replaces.
 ///
 /// # Errors
 ///
-/// Those of `sigaction`, which has none for a valid signal unless a sandbox forbids it.
+/// Those of `sigaction`, which fails here only if a sandbox forbids it.
 ///
 /// # Limits
 ///
-/// Another thread may change it at any time. If another library of the process has a copy of this
-/// crate of its own, the handler of that copy counts as [`Disposition::Handled`].
+/// Another thread may change the disposition at any time. If another library of the process has its
+/// own copy of this crate, the handler of that copy counts as [`Disposition::Handled`].
+#[doc(alias("SIGPIPE", "sigaction"))]
 pub fn disposition() -> io::Result<Disposition> {
     sys::disposition()
 }
 
-/// Ignores SIGPIPE in the whole process, unless the host has its own handler; reports what it
+/// Ignores SIGPIPE in the whole process, unless the host has its own handler. It returns what it
 /// found.
 ///
-/// In place of `signal(SIGPIPE, SIG_IGN)` at the top of `main`. Where [`Disposition::Handled`]
-/// is returned nothing was changed, and a SIGPIPE still runs that handler.
+/// Like `signal(SIGPIPE, SIG_IGN)` at the top of `main`. If it returns [`Disposition::Handled`], it
+/// changed nothing, and a SIGPIPE still runs the host's handler.
 ///
-/// Child processes inherit the ignored signal through exec; std's `Command` resets it for the
-/// children that it starts (not in a program that is built with `-Zon-broken-pipe`).
+/// Child processes inherit the ignored signal, also through `exec`. std's `Command` resets it for
+/// the children that it starts, unless the program is built with `-Zon-broken-pipe`.
 ///
 /// ```
 /// use epipe::sigpipe::{self, Disposition};
@@ -41,26 +52,27 @@ pub fn disposition() -> io::Result<Disposition> {
 ///
 /// # Errors
 ///
-/// Those of `sigaction`, which has none for a valid signal unless a sandbox forbids it.
+/// Those of `sigaction`, which fails here only if a sandbox forbids it.
 ///
 /// # Limits
 ///
-/// This is the whole process's business: a library that is loaded into somebody else's
-/// process uses [`guard`](super::guard()) instead. A host that installs a handler between the
-/// question and the answer is overwritten; no system offers the two as one.
+/// It changes the whole process. A library in another program's process uses
+/// [`guard`](super::guard()) instead. A host may install a handler between the question and the
+/// change: that handler is overwritten, since no system offers both in one call.
 ///
-/// On Apple call it before the first guard of the process. In place of a handler, XNU can take
-/// `SIG_IGN` for an address and jump there, if it delivers a SIGPIPE at that instant.
+/// On Apple, call it before the first guard of the process. If XNU replaces a handler by `SIG_IGN`
+/// in the instant of a SIGPIPE, it can take `SIG_IGN` for an address and jump there.
+#[doc(alias("SIG_IGN", "SIGPIPE", "signal", "sigaction"))]
 pub fn ignore() -> io::Result<Disposition> {
     sys::ignore()
 }
 
-/// Lets SIGPIPE end the process again where it was ignored, for a program of yours that `| head`
-/// should end without a word; reports what it found.
+/// Lets SIGPIPE end the process again where it was ignored, so that `| head` ends it quietly. It
+/// returns what it found.
 ///
 /// Like `signal(SIGPIPE, SIG_DFL)` at the top of `main`, before the first line is printed. Rust's
-/// start-up code has ignored the signal, and `println!` panics where its reader is gone. What this
-/// crate writes is still protected: its sockets, its pipes and the input of children give `EPIPE`.
+/// start-up code ignores the signal, so `println!` panics when its reader is gone. What this crate
+/// writes is still protected: its sockets, its pipes and the input of children report `EPIPE`.
 /// `examples/head.rs` is such a program.
 ///
 /// ```
@@ -72,22 +84,23 @@ pub fn ignore() -> io::Result<Disposition> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Where [`Disposition::Handled`] is returned nothing was changed, and a SIGPIPE still runs that
+/// If it returns [`Disposition::Handled`], it changed nothing, and a SIGPIPE still runs that
 /// handler. Where no SIGPIPE exists it does nothing, and returns [`Disposition::Ignored`].
 ///
 /// # Errors
 ///
-/// Those of `sigaction`, which has none for a valid signal unless a sandbox forbids it.
+/// Those of `sigaction`, which fails here only if a sandbox forbids it.
 ///
 /// # Limits
 ///
-/// This is the whole process's business: not for a library. From then on every write kills that
-/// nothing protects, such as std's `TcpStream::write_vectored`. What std still holds of standard
-/// output is written when `main` returns, and kills there too.
+/// It changes the whole process: do not call it in a library. From then on an unprotected write
+/// kills, such as std's `TcpStream::write_vectored`. When `main` returns, std writes what it still
+/// holds of standard output. That write kills too.
 ///
-/// A guard that is alive goes on to protect. On Apple call it before the first guard. After one its
-/// handler may stay, and a write to standard output still fails with `EPIPE`. A program that was
-/// started with SIGPIPE blocked keeps it blocked.
+/// A guard that is alive still protects. On Apple, call this function before the first guard. After
+/// one, its handler may stay, and a write to standard output still fails with `EPIPE`. A program
+/// that was started with SIGPIPE blocked keeps it blocked.
+#[doc(alias("SIG_DFL", "SIGPIPE", "signal", "sigaction"))]
 pub fn restore_default() -> io::Result<Disposition> {
     sys::restore_default()
 }

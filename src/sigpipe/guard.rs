@@ -8,9 +8,9 @@ use crate::sys;
 
 /// Keeps SIGPIPE from this thread until the returned [`Guard`] is dropped.
 ///
-/// For code that is not ours and writes by itself. Bind it to a name: `let _ = guard()?` drops it
-/// at once. Guards nest and may be dropped in any order; the last one of the thread restores what
-/// the first one found, also while a panic unwinds.
+/// For foreign code that writes without this crate. Bind the guard to a name: `let _ = guard()?`
+/// drops it at once. Guards nest, and may be dropped in any order. The last guard of the thread
+/// restores what the first one found, also while a panic unwinds.
 ///
 /// ```
 /// # fn call_into_c() {}
@@ -22,102 +22,122 @@ use crate::sys;
 ///
 /// # What it does
 ///
-/// It blocks the signal on this thread, and takes back one that came before it unblocks: five
-/// system calls around foreign code, [`suppressed`] three. A SIGPIPE that was pending before stays
-/// pending; `errno` is left as the guarded code left it; it does not wait.
+/// A guard blocks the signal on this thread. At its end it takes back a signal that came, and
+/// unblocks. That is five system calls around foreign code; [`suppressed`] makes three. A SIGPIPE
+/// that was pending before stays pending, and `errno` stays as the guarded code left it. A guard
+/// does not wait, except as under *Platforms*.
 ///
 /// # Errors
 ///
-/// Those of `pthread_sigmask` (on Linux the raw `rt_sigprocmask`) or `sigaction`, which have none
-/// here unless a sandbox forbids the call. The thread is not protected then. A sandbox should allow
-/// `rt_sigpending`, `rt_sigtimedwait`, `getpid`, `gettid` and `tgkill` as well.
+/// Those of `pthread_sigmask` (on Linux the raw `rt_sigprocmask`) or `sigaction`, which fail here
+/// only if a sandbox forbids them. The thread is not protected then. A sandbox should also allow
+/// `rt_sigpending`, `rt_sigtimedwait`, `getpid`, `gettid` and `tgkill`.
 ///
 /// # Limits
 ///
-/// What breaks the protection of foreign code on a thread (every write of this crate protects
-/// itself again, and so does every new guard):
-/// * guarded code that unblocks SIGPIPE, a forked child that resets its mask, or a foreign guard
-///   that is dropped inside ours or outlives it and restores its own mask;
-/// * `siglongjmp` out of it, which restores an older mask;
-/// * `ppoll`, `pselect` and `epoll_pwait` with a mask that lets SIGPIPE through, while a signal
-///   that *foreign* code raised is pending (this crate's own calls take theirs back at once).
+/// These end the protection of foreign code on this thread. (Every write of this crate, and every
+/// new guard, protects itself again.)
+/// * Guarded code unblocks SIGPIPE, or a forked child resets its mask.
+/// * A foreign guard is dropped inside ours or outlives it, and restores its own mask.
+/// * `siglongjmp` leaves the guarded code, and restores an older mask.
+/// * `ppoll`, `pselect` or `epoll_pwait` has a mask that lets SIGPIPE through, while a signal that
+///   *foreign* code raised is pending. (This crate's own calls take theirs back at once.)
 ///
-/// What it cannot do:
-/// * protect a thread that runs already. One that the guarded code starts inherits the blocked
-///   mask, which [protects it](crate::docs::bindings#threads-that-a-library-starts); what it raises stays
-///   pending there;
-/// * follow a task that wakes up on another thread after an `.await`. [`Guard`] is not `Send`, so
-///   the compiler refuses one that is held across an `.await` in a spawned task;
-/// * keep children out of it: a process that is started inside inherits the blocked mask
-///   (std's `Command` resets the disposition, not the mask). A forked child has an empty queue
-///   of its own;
-/// * distinguish its SIGPIPE from one that was sent to the process (`kill`) meanwhile: it takes
-///   back at most one. Where a host has SIGPIPE blocked and one pending on the *process*, one that
-///   foreign code raises under the guard stays beside it;
+/// A guard cannot:
+/// * protect a thread that already runs. A thread that the guarded code starts inherits the blocked
+///   mask, which [protects it]. A SIGPIPE that it raises stays pending there;
+/// * follow a task to another thread after an `.await`. [`Guard`] is not `Send`: the compiler
+///   rejects a spawned task that holds one across an `.await`;
+/// * keep its mask from child processes: std's `Command` resets the disposition, not the mask. A
+///   forked child has an empty queue of its own;
+/// * distinguish its SIGPIPE from one that was sent to the process (`kill`) meanwhile. It takes
+///   back at most one;
+/// * take back what foreign code raises, where a host has SIGPIPE blocked and one pending on the
+///   *process*. The new signal stays beside the host's;
+/// * leave a pending SIGPIPE of the *process* where it was. A write of this crate to a vanished
+///   peer may move it to this thread;
 /// * keep `errno` on a Unix that this crate does not know;
-/// * keep `pthread_cancel` from ending the thread in the guard's drop, but on Linux and Android:
-///   elsewhere `sigtimedwait` and `sigwait` are cancellation points;
-/// * end in any order while 1,023 other threads are under a guard. There the guards of a thread
-///   have to end in the reverse order, and a handler (see below) may stay a while longer. So it is
-///   where a sandbox forbids `tgkill`, and 1,023 threads have ended under a forgotten guard;
-/// * recognise a forked child that has the number of its parent, as process 1 of a PID namespace
-///   that process 1 of another has cloned. It counts as the parent;
-/// * leave a SIGPIPE of the *process* where it was: an own write to a vanished peer, in a host that
-///   has one pending, may move it to this thread.
+/// * keep `pthread_cancel` from ending the thread in the guard's drop, except on Linux and Android.
+///   Elsewhere `sigtimedwait` and `sigwait` are cancellation points;
+/// * end in any order while 1,023 other threads are under a guard. The guards of a thread must then
+///   end in the reverse order, and a handler (see below) may stay longer. The same is true after
+///   1,023 threads have ended under a forgotten guard, where a sandbox forbids `tgkill`;
+/// * recognise a forked child that has its parent's process number: process 1 of a PID namespace,
+///   which process 1 of another has cloned. It counts as the parent.
 ///
-/// `mem::forget` leaves the thread blocked, which is safe until somebody unblocks it. So does a
-/// sandbox that forbids to take back the signal that came (`sigtimedwait`).
+/// `mem::forget` leaves the signal blocked on the thread, which is safe until other code unblocks
+/// it. The signal also stays blocked if one came and a sandbox forbids `sigtimedwait`.
+///
+/// [protects it]: crate::docs::bindings#threads-that-a-library-starts
 ///
 /// # Signal handlers and forked children
 ///
 /// `guard`, [`suppressed`], [`ignore`](super::ignore), [`disposition`](super::disposition) and
-/// [`restore_default`](super::restore_default) are async-signal-safe: a signal handler may call
-/// them, whatever it interrupts, and so may a forked child. They wait for nothing that the
-/// interrupted code holds, allocate nothing and use no thread-local (but for `errno` on a Unix that
-/// this crate does not know), also in a library that was loaded by `dlopen`. `errno` is kept.
+/// [`restore_default`](super::restore_default) are async-signal-safe. A signal handler may call
+/// them at any point of the code that it interrupts, and so may a forked child. They wait for
+/// nothing that the interrupted code holds, allocate nothing, and keep `errno`. They use no
+/// thread-local, also in a library that `dlopen` has loaded. (On a Unix that this crate does not
+/// know, they use one for `errno`.)
 ///
-/// A child that is forked under a guard goes on under it, and its guards end there as they do in
-/// the parent. A child that never uses this crate keeps the mask or the handler that it was forked
-/// with. After `vfork` none of this may be called: parent and child share their memory.
+/// A child that is forked under a guard stays under it, and its guards end as in the parent. A
+/// child that never uses this crate keeps the mask or the handler that it was forked with. After
+/// `vfork`, call none of these: parent and child share their memory.
 ///
 /// # Platforms
 ///
-/// On Apple, NetBSD and RTEMS, which direct SIGPIPE at the *process*, a thread's mask does not
-/// help. There, and where the build refuses `thread_mask`, the first guard of the process puts a
-/// handler that does nothing in place of the default action, and the last one takes it out: by way
-/// of `SIG_IGN`, if a SIGPIPE may be on its way. Another thread that enters waits for that: three
-/// system calls, or longer if a thread of higher priority keeps the other from running.
+/// Apple, NetBSD and RTEMS direct SIGPIPE at the *process*, where a thread's mask does not help.
+/// There the first guard of the process puts a handler that does nothing in place of the default
+/// action. The last guard takes the handler out, by way of `SIG_IGN` if a SIGPIPE may be on its
+/// way. Another thread that enters a guard then waits for three system calls, or longer if a thread
+/// of higher priority keeps the other from running. A build that refuses `thread_mask` does this on
+/// every system.
 ///
-/// On Apple the handler stays, once a guard was around foreign code or a guarded write of this
-/// crate has met a vanished peer: the signal may still be on its way to another thread, and XNU has
-/// no safe way to discard it. From then on a write of the host's own that nothing protects fails
-/// with EPIPE, where it would have ended the process. `exec` resets it, and so does the host's
+/// On Apple the handler stays after a guard around foreign code, and after a guarded write of this
+/// crate that met a vanished peer. The signal may still be on its way to another thread, and XNU
+/// has no safe way to discard it. From then on an unprotected write of the host fails with EPIPE,
+/// where it would have ended the process. `exec` resets the handler, and so does the host's
 /// `signal(SIGPIPE, SIG_DFL)`.
 ///
-/// The price:
-/// * a poll, sleep or timed receive of another thread may return EINTR;
-/// * a SIGPIPE of the host's own that is pending is discarded when the handler goes;
-/// * a child that another thread starts in the instant of `SIG_IGN` may begin with SIGPIPE ignored
-///   (std's `Command` puts it right);
-/// * a host that changes the disposition in that instant can be overwritten;
-/// * a host's own handler is left in place, and runs. One with `SA_RESETHAND` runs once; the next
-///   SIGPIPE kills;
-/// * a child that is forked while other threads are under a guard keeps the handler until its first
-///   thread leaves a guard (maybe for good on a BSD other than NetBSD, where the build refuses
-///   `thread_mask`);
-/// * on OpenBSD, where the build refuses `thread_mask`, a SIGPIPE that is pending on another thread
-///   which blocks it is not discarded, and kills when that thread unblocks it;
-/// * the library must not be unloaded while a guard lives, nor while the handler stays (Apple): the
-///   next SIGPIPE would jump to where it was;
-/// * of two copies of this crate in one process, the second relies on the first one's handler, and
-///   is unprotected when that goes.
+/// The handler has a price:
+/// * A poll, sleep or timed receive of another thread may return EINTR.
+/// * A pending SIGPIPE of the host is discarded when the handler goes.
+/// * A child that another thread starts in the instant of `SIG_IGN` may begin with SIGPIPE ignored.
+///   (std's `Command` resets it.)
+/// * A host that changes the disposition in that instant can be overwritten.
+/// * A host's own handler stays in place, and runs. One with `SA_RESETHAND` runs once; the next
+///   SIGPIPE kills.
+/// * A child that is forked while other threads are under a guard keeps the handler until its first
+///   thread leaves a guard. It may keep it for good on a BSD other than NetBSD, where the build
+///   refuses `thread_mask`.
+/// * On OpenBSD, where the build refuses `thread_mask`, a SIGPIPE that another thread blocks stays
+///   pending there. It kills when that thread unblocks it.
+/// * Do not unload the library while a guard lives, or on Apple while the handler stays. The next
+///   SIGPIPE would jump to where the handler was.
+/// * Of two copies of this crate in one process, the second relies on the first one's handler. It
+///   is unprotected when that handler goes.
 ///
-/// Where no SIGPIPE exists it does nothing.
+/// Where no SIGPIPE exists, a guard does nothing.
+#[doc(alias("SIGPIPE", "pthread_sigmask", "sigprocmask", "sigtimedwait", "sigwait"))]
 pub fn guard() -> io::Result<Guard> {
     Ok(Guard { _held: sys::guard::enter()?, not_send: PhantomData })
 }
 
-/// Protects this thread from SIGPIPE while it lives: see [`guard`].
+/// Protects this thread from SIGPIPE until it is dropped: see [`guard`].
+///
+/// A value may hold one for as long as its thread runs foreign code:
+///
+/// ```
+/// use epipe::sigpipe::{self, Guard};
+///
+/// struct Session {
+///     // ... handles of a C library, whose drop may write: they are dropped first
+///     _guard: Guard,
+/// }
+///
+/// let session = Session { _guard: sigpipe::guard()? };
+/// drop(session);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[must_use = "the protection ends when the guard is dropped: bind it, `let _guard = …`"]
 pub struct Guard {
     _held: sys::guard::Held,
@@ -131,7 +151,7 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// Runs `f` under a [`guard`].
+/// Runs `f` under a [`guard`]: no SIGPIPE that `f` raises kills.
 ///
 /// ```
 /// use std::io::Write;
@@ -145,15 +165,16 @@ impl fmt::Debug for Guard {
 ///
 /// # Errors
 ///
-/// As [`guard`]; `f` was not run then.
+/// Those of [`guard`]. `f` was not run then.
+#[doc(alias("SIGPIPE", "pthread_sigmask"))]
 pub fn suppressed<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     sys::guard::around(f)
 }
 
-/// Runs `f` under a [`guard`] and catches its panic: the entry of a function that C calls.
+/// Runs `f` under a [`guard`] and catches its panic, for a function that C calls.
 ///
-/// Like [`std::panic::catch_unwind`], and safe where standard error has lost its reader. There the
-/// message of a panic is itself a write that kills, before the panic can be caught.
+/// Like [`std::panic::catch_unwind`], and also safe where standard error has lost its reader. There
+/// the message of a panic is a write that kills, before the panic can be caught.
 ///
 /// ```
 /// use std::ffi::c_int;
@@ -174,12 +195,13 @@ pub fn suppressed<T>(f: impl FnOnce() -> T) -> io::Result<T> {
 ///
 /// # Errors
 ///
-/// The outer one is [`guard`]'s: `f` was not run. The inner one is what `f` has panicked with.
+/// The outer error is that of [`guard`]: `f` was not run. The inner one is the value of `f`'s
+/// panic.
 ///
 /// # Limits
 ///
-/// A value that the panic carries is dropped outside the guard. A panic on a thread that runs
-/// already is under no guard: give that thread its own.
+/// The value that a panic carries is dropped outside the guard. A panic on another thread that
+/// already runs is under no guard: give that thread its own.
 pub fn catch_unwind<R>(f: impl FnOnce() -> R + UnwindSafe) -> io::Result<thread::Result<R>> {
     suppressed(|| panic::catch_unwind(f))
 }

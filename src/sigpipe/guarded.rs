@@ -8,40 +8,49 @@ use super::{guard, suppressed};
 use crate::shared::SharedWrite;
 use crate::sys::handle::adapter_traits;
 
-/// Anything that writes by itself, made to report a vanished peer as an error, never as a signal.
+/// Makes any writer report a vanished peer as an error, never as a signal.
 ///
-/// For what must not be passed by: boxed and foreign writers; a type of your own that buffers,
-/// counts or encodes. [`io::stdout`](crate::io::stdout) and [`stderr`](crate::io::stderr) are in
-/// it. Each call of `Write`, `Read` and `Seek`, and the drop, runs under a [`guard`](guard()),
-/// three system calls. So does each poll of an asynchronous writer: of tokio's traits with the
-/// feature `tokio`, of futures-io's with `async-io`. Where bytes may go to a descriptor by
-/// themselves, [`NoSigpipe`](crate::NoSigpipe) is cheaper.
+/// For writers whose own `write` must run: boxed and foreign writers, or your own type that
+/// buffers, counts or encodes. [`io::stdout`](crate::io::stdout) and
+/// [`stderr`](crate::io::stderr) return one. If the bytes may go directly to a descriptor,
+/// [`NoSigpipe`](crate::NoSigpipe) is cheaper.
+///
+/// Each call of `Write`, `Read` and `Seek`, and the drop, runs under a [`guard`](guard()), which
+/// makes three system calls. So does each poll of an asynchronous writer: of tokio's traits with
+/// the feature `tokio`, of futures-io's with `async-io`.
 ///
 /// ```
-/// use std::io::Write;
+/// use std::io::{BufWriter, Write};
 ///
-/// let writer: Box<dyn Write> = Box::new(std::io::stderr()); // of another crate
-/// let mut writer = epipe::Guarded::new(writer);
-/// writeln!(writer, "a line")?; // one guard for the whole line
+/// let foreign: Box<dyn Write> = Box::new(std::io::stderr()); // of another crate
+/// let mut writer = epipe::Guarded::new(BufWriter::new(foreign));
+/// writeln!(writer, "a line")?;
+/// writer.flush()?; // one guard for the whole call
+///
+/// assert!(writer.get_ref().buffer().is_empty());
+/// writer.get_mut().flush()?; // not protected: this is `BufWriter`'s own `flush`
+/// let unprotected: BufWriter<_> = writer.into_inner();
+/// # drop(unprotected);
 /// # std::io::Result::Ok(())
 /// ```
 ///
 /// # Errors
 ///
-/// Those of the call itself, and those of [`guard`](guard()): the call was not made then. The drop
-/// runs in any case.
+/// Those of the call, and those of [`guard`](guard()). If the guard fails, the call was not made.
+/// The drop runs in any case.
 ///
 /// # Limits
 ///
-/// * [`get_ref`](Guarded::get_ref), [`get_mut`](Guarded::get_mut) and the borrowed handles show `T`
-///   itself: what is written through them is not protected. [`into_inner`](Guarded::into_inner),
-///   `into_raw_fd` and `Into<OwnedFd>` end the protection.
-/// * What [`Stdout`](io::Stdout) still holds when `main` ends, std writes outside the guard: flush
-///   before. After a failed flush std still holds those bytes, and tries once more when a Rust
-///   `main` returns. Where that can kill, end `main` under a [`guard`](guard()) that is forgotten
+/// * [`get_ref`](Guarded::get_ref), [`get_mut`](Guarded::get_mut) and the borrowed handles show
+///   `T`: a write through them is not protected. [`into_inner`](Guarded::into_inner), `into_raw_fd`
+///   and `Into<OwnedFd>` end the protection.
+/// * Flush before `main` ends: std writes what [`Stdout`](io::Stdout) still holds, outside the
+///   guard. After a failed flush std keeps those bytes, and tries again when a Rust `main` returns.
+///   Where that can kill, end `main` under a [`guard`](guard()) that is forgotten
 ///   (`std::mem::forget`).
-/// * A thread that `T` hands its bytes to is not protected: a guard is its own thread's.
-///   tokio's own `stdout()`, `tokio::fs::File` and `blocking::Unblock` have such threads.
+/// * A thread that receives its bytes from `T` is not protected: a guard protects only its own
+///   thread. tokio's own `stdout()`, `tokio::fs::File` and `blocking::Unblock` have such threads.
+#[doc(alias("SIGPIPE", "EPIPE", "atexit"))]
 pub struct Guarded<T> {
     inner: ManuallyDrop<T>,
 }
@@ -52,17 +61,17 @@ impl<T> Guarded<T> {
         Guarded { inner: ManuallyDrop::new(inner) }
     }
 
-    /// Shows the writer. What is written through it is not protected.
+    /// Borrows the writer. A write through it is not protected.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// Shows the writer to be changed. What is written through it is not protected.
+    /// Borrows the writer mutably. A write through it is not protected.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// Gives the writer back. **The protection ends here.**
+    /// Returns the writer. **The protection ends here.**
     pub fn into_inner(self) -> T {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: `this` is neither dropped nor used again.
@@ -71,8 +80,16 @@ impl<T> Guarded<T> {
 }
 
 impl<T: io::IsTerminal> Guarded<T> {
-    /// Whether the writer is a terminal. std's trait of this method is sealed: where a function asks
-    /// for it, pass [`get_ref`](Guarded::get_ref).
+    /// Reports whether the writer is a terminal.
+    ///
+    /// Like [`std::io::IsTerminal::is_terminal`]. std's trait is sealed, so this type cannot
+    /// implement it. To a function that requires the trait, pass [`get_ref`](Guarded::get_ref).
+    ///
+    /// ```
+    /// let output = epipe::io::stdout();
+    /// println!("colours: {}", output.is_terminal());
+    /// ```
+    #[doc(alias = "isatty")]
     pub fn is_terminal(&self) -> bool {
         self.inner.is_terminal()
     }
@@ -80,9 +97,9 @@ impl<T: io::IsTerminal> Guarded<T> {
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        // `Stdout` has nothing to drop, and each temporary of it would pay for a guard.
+        // `Stdout` has nothing to drop: a guard for each temporary one would only cost time.
         let _guard = needs_drop::<T>().then(guard);
-        // SAFETY: it is dropped once: `into_inner`, which takes it, does not come here.
+        // SAFETY: it is dropped once. `into_inner`, which takes the value, prevents this drop.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
     }
 }

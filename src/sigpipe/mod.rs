@@ -1,20 +1,29 @@
-//! The signal itself: keep it from this thread ([`guard`], [`suppressed`]), or from the
-//! process ([`ignore`]); and ask what would happen ([`disposition`]).
+//! The signal: keep it from this thread ([`guard`], [`suppressed`]) or from the process
+//! ([`ignore`]), and ask what it would do ([`disposition`]).
 //!
-//! The types of this crate need none of it, nor does a handle in [`NoSigpipe`](crate::NoSigpipe) or
-//! a writer in [`Guarded`](crate::Guarded). It is for code that writes by itself: a C library,
-//! `sendfile`, `splice`, a crate that uses types of its own. [`bindings`](crate::docs::bindings) says
-//! which call to use when.
+//! The types of this crate do not need this module. Nor does a handle in
+//! [`NoSigpipe`](crate::NoSigpipe), or a writer in [`Guarded`](crate::Guarded). It is for code that
+//! writes without them: a C library, `sendfile`, `splice`, a crate that uses its own types.
+//! [`docs::bindings`](crate::docs::bindings) says which call to use when.
+//!
+//! ```
+//! use epipe::sigpipe;
+//!
+//! # fn call_into_c() -> i32 { 0 }
+//! let result = sigpipe::suppressed(|| call_into_c())?; // its write fails with EPIPE
+//! # assert_eq!(result, 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 //!
 //! # Which one
 //!
-//! * The process is yours (you wrote `main`): [`ignore`], once, at the top; or [`restore_default`],
-//!   if `| head` should end it without a word.
-//! * The process is a host's: [`suppressed`] around the call that may write, or [`guard`] for
-//!   the length of a scope; for the life of a thread that you own, one guard at its start.
-//! * A library has threads of its own: [`suppressed`] around the call that starts them.
-//! * C calls your function: [`catch_unwind`] at its entry.
-//! * You start programs, or fork by yourself: `default_in_child`, `default_in_this_child` (Unix).
+//! * The process is yours (you wrote `main`): call [`ignore`] once, at the top. If `| head` should
+//!   end the program quietly, call [`restore_default`] instead.
+//! * The process is a host's: put [`suppressed`] around the call that may write, or hold a
+//!   [`guard`] for a scope. A thread that you own can hold one guard for its whole life.
+//! * A library has threads of its own: put [`suppressed`] around the call that starts them.
+//! * C calls your function: use [`catch_unwind`] at its entry.
+//! * You start programs: `default_in_child`; or you call `fork`: `default_in_this_child` (Unix).
 
 mod disposition;
 mod guard;

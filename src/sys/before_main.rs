@@ -1,4 +1,4 @@
-//! What runs before `main`, and the state that children begin with.
+//! Code that runs before `main`, and the state in which children begin.
 
 #![allow(unsafe_code, reason = "between fork and exec only libc may be called")]
 
@@ -17,9 +17,9 @@ macro_rules! __ignore_before_main {
                 let _ = $crate::sigpipe::ignore();
             }
 
-            // `.preinit_array` runs before the initialisers of all libraries, where ELF's loader
-            // knows it. On other ELF systems this is the first of the program's own, by its number;
-            // on Apple one of them.
+            // Some ELF loaders know `.preinit_array`, which runs before the initialisers of all
+            // libraries. On other ELF systems the number makes this the program's first
+            // initialiser. On Apple it is one of them.
             #[used]
             #[cfg_attr(
                 any(
@@ -44,19 +44,19 @@ macro_rules! __ignore_before_main {
     };
 }
 
-/// Lets a child begin with the default disposition and nothing blocked.
+/// Lets a child begin with the default disposition and an empty mask.
 pub(crate) fn default_in_child(command: &mut Command) {
     // SAFETY: the closure calls only what a signal handler may call (POSIX: signal, sigemptyset,
     // sigprocmask).
     unsafe { command.pre_exec(default_in_this_child) };
 }
 
-/// The default disposition, and nothing blocked, in a process that was forked.
+/// Sets the default disposition and an empty mask in a forked process.
 pub(crate) fn default_in_this_child() -> io::Result<()> {
     #[cfg(target_os = "espidf")] // it starts no processes
     let is_done = true;
     #[cfg(not(target_os = "espidf"))]
-    // SAFETY: the default is a valid disposition; a set is made empty before it is used.
+    // SAFETY: the default is a valid disposition. `sigemptyset` initialises the set before its use.
     let is_done = unsafe {
         let mut nothing: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut nothing);

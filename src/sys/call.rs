@@ -1,7 +1,7 @@
 //! The system calls of a write: those that carry a flag, and the plain ones with std's own limits.
 //! `build.rs` reads this file too.
 //!
-//! By libc and not by socket2, which makes the same calls with more instructions around them.
+//! They use libc, not socket2, which makes the same calls with more instructions around them.
 
 #![allow(unsafe_code, reason = "the calls take pointers")]
 
@@ -11,31 +11,31 @@ use std::io::{self, IoSlice};
 use std::os::fd::FromRawFd;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// What one call takes: more is an error on Apple, and std cuts it.
+/// How many bytes one call takes. Apple reports an error for more, so std cuts the buffer.
 const WRITE_LIMIT: usize =
     if cfg!(target_vendor = "apple") { c_int::MAX as usize } else { isize::MAX as usize };
 
-/// As std's `write` of a pipe.
+/// Like std's `write` of a pipe.
 #[inline]
 pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     let len = buf.len().min(WRITE_LIMIT);
-    // SAFETY: the buffer is valid for the call, at its length.
+    // SAFETY: the buffer is valid for the call, and has the given length.
     let written = unsafe { libc::write(fd.as_raw_fd(), buf.as_ptr().cast(), len) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
 #[inline]
 pub(crate) fn send(socket: BorrowedFd<'_>, buf: &[u8], flags: c_int) -> io::Result<usize> {
-    // SAFETY: the buffer is valid for the call, at its length.
+    // SAFETY: the buffer is valid for the call, and has the given length.
     let sent = unsafe { libc::send(socket.as_raw_fd(), buf.as_ptr().cast(), buf.len(), flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// As std's `write_vectored` of a pipe. Takes no more slices than [`cut`] leaves.
+/// Like std's `write_vectored` of a pipe. It takes no more slices than [`cut`] leaves.
 #[inline]
 pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let (slices, len) = (bufs.as_ptr().cast(), bufs.len() as c_int);
-    // SAFETY: IoSlice is ABI-compatible with iovec, and `bufs` holds `len` of them.
+    // SAFETY: std guarantees that IoSlice is ABI-compatible with iovec. `bufs` holds `len` of them.
     let written = unsafe { libc::writev(fd.as_raw_fd(), slices, len) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
@@ -68,13 +68,13 @@ pub(crate) fn sendmsg(
     }
     message.msg_iov = bufs.as_ptr().cast_mut().cast();
     message.msg_iovlen = bufs.len() as _;
-    // SAFETY: IoSlice is ABI-compatible with iovec, the message names `bufs.len()` of them and an
-    // address of the length that it says, and sendmsg only reads.
+    // SAFETY: std guarantees that IoSlice is ABI-compatible with iovec. The message has the number
+    // of slices and the length of the address. sendmsg only reads both.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// `sendto`, with an address or without: for the probe.
+/// `sendto`, with an address or without. For the probe.
 pub(crate) fn send_to(
     socket: BorrowedFd<'_>,
     buf: &[u8],
@@ -86,36 +86,36 @@ pub(crate) fn send_to(
         None => (std::ptr::null(), 0),
     };
     let (fd, len) = (socket.as_raw_fd(), buf.len());
-    // SAFETY: buffer and address are valid for the call, at their lengths.
+    // SAFETY: buffer and address are valid for the call and have the given lengths.
     let sent = unsafe { libc::sendto(fd, buf.as_ptr().cast(), len, flags, to, to_len) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     let mut on: c_int = 1;
-    // SAFETY: the command reads an int.
+    // SAFETY: FIONBIO reads an int, which outlives the call.
     match unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO as _, &raw mut on) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
 }
 
-/// A socket's address, as the system spells it.
+/// A socket's address, in the system's form.
 pub(crate) struct Address {
     storage: libc::sockaddr_storage,
     len: libc::socklen_t,
 }
 
 impl Address {
-    /// That of the socket itself.
+    /// The socket's own address.
     pub(crate) fn of(socket: BorrowedFd<'_>) -> io::Result<Address> {
         let mut address = Address {
-            // SAFETY: all zeros is a valid address, of no family.
+            // SAFETY: all zeros is a valid address, without a family.
             storage: unsafe { std::mem::zeroed() },
             len: size_of::<libc::sockaddr_storage>() as libc::socklen_t,
         };
         let storage = (&raw mut address.storage).cast();
-        // SAFETY: the storage has the length that it says, and outlives the call.
+        // SAFETY: `len` is the length of the storage, and both outlive the call.
         match unsafe { libc::getsockname(socket.as_raw_fd(), storage, &mut address.len) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(address),
@@ -123,25 +123,25 @@ impl Address {
     }
 }
 
-/// The slices that one call takes (IOV_MAX of limits.h): std cuts what is more, and so does this
-/// crate. Sixteen is what POSIX promises of a system that names no number.
+/// Cuts the slices to the number that one call takes (IOV_MAX of limits.h), as std does. POSIX
+/// promises 16 on every system.
 #[inline]
 pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
     const LIMIT: usize = if cfg!(iov_max_1024) { 1024 } else { 16 };
     &bufs[..bufs.len().min(LIMIT)]
 }
 
-/// Whether there is no byte in any of them.
+/// Whether the slices hold no byte.
 #[inline]
 pub(crate) fn is_empty(bufs: &[IoSlice<'_>]) -> bool {
-    // Most often the first has some.
+    // Mostly the first slice is not empty, so it is asked before the loop.
     bufs.first().is_none_or(|first| first.is_empty()) && bufs.iter().all(|buf| buf.is_empty())
 }
 
-/// What a question is asked on: not on descriptors 0 to 2, where those are free. Another thread may
-/// write there, and this will be broken.
+/// Moves a descriptor for a question away from 0 to 2, which may be free. Another thread may write
+/// there, and the question breaks the connection.
 pub(crate) fn private(fd: OwnedFd) -> io::Result<OwnedFd> {
-    // std duplicates to 3 and above.
+    // std duplicates to 3 or above.
     if fd.as_raw_fd() > 2 { Ok(fd) } else { fd.try_clone() }
 }
 
@@ -158,28 +158,28 @@ pub(crate) fn private_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
         // A sandbox may report success without doing it.
         return Err(io::ErrorKind::Other.into());
     }
-    // SAFETY: the kernel has just made them, and nothing else owns them.
+    // SAFETY: the kernel has just made the descriptors, and nothing else owns them.
     let [reader, writer] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
     Ok((private(reader)?, private(writer)?))
 }
 
-/// A file that no directory has. The raw system call: glibc before 2.27 lacks the function.
+/// A file in memory, in no directory. The raw system call: glibc before 2.27 lacks the function.
 #[cfg(target_os = "linux")]
 pub(crate) fn memory_file() -> io::Result<OwnedFd> {
-    // SAFETY: the name is a C string. The second call changes nothing: it fails on a file of any
-    // other kind, which a sandbox has in mind that reports success (0) without doing it.
+    // SAFETY: the name is a C string. F_GET_SEALS changes nothing. It fails on a file of any other
+    // kind, such as descriptor 0 of a sandbox that reports success (0) without doing it.
     unsafe {
         let fd = libc::syscall(libc::SYS_memfd_create, c"".as_ptr(), libc::MFD_CLOEXEC) as c_int;
         match libc::fcntl(fd, libc::F_GET_SEALS) {
             -1 => Err(io::Error::last_os_error()),
-            // The kernel has just made it, and nothing else owns it.
+            // The kernel has just made the file, and nothing else owns it.
             _ => Ok(OwnedFd::from_raw_fd(fd)),
         }
     }
 }
 
-/// The raw system call: musl before 1.2.5 and glibc before 2.26 have no `pwritev2`, and a
-/// program that asks for it would not load.
+/// The raw system call: musl before 1.2.5 and glibc before 2.26 have no `pwritev2`. A program that
+/// links to it would not load there.
 #[cfg(target_os = "linux")]
 #[inline]
 pub(crate) fn pwritev2(
@@ -187,10 +187,10 @@ pub(crate) fn pwritev2(
     bufs: &[IoSlice<'_>],
     flags: c_int,
 ) -> io::Result<usize> {
-    // Offset -1, in two words: the file's own position, O_APPEND and all, as write has it.
+    // Offset -1, in two words: the file's own position, with O_APPEND obeyed, like `write`.
     const CURRENT: libc::c_long = -1;
-    // SAFETY: IoSlice is ABI-compatible with iovec, and `bufs` holds `bufs.len()` of them,
-    // borrowed for the call.
+    // SAFETY: std guarantees that IoSlice is ABI-compatible with iovec. `bufs` holds `bufs.len()`
+    // of them, and is borrowed for the call.
     let written = unsafe {
         libc::syscall(
             libc::SYS_pwritev2,

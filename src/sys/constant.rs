@@ -1,7 +1,7 @@
-//! The numbers that the libc crate lacks, or lacked until lately.
+//! The numbers that the libc crate lacks, or has only in recent releases.
 //!
-//! `ci/constants` compares these, and those of the libc crate that the techniques use, with the
-//! systems' own headers.
+//! `ci/constants` compares them with the systems' own headers. It also compares the numbers of the
+//! libc crate that the techniques use.
 
 use std::ffi::c_int;
 
@@ -9,7 +9,7 @@ use std::ffi::c_int;
 #[cfg(target_os = "linux")]
 pub(crate) const RWF_NOSIGNAL: c_int = 0x100;
 
-/// xnu bsd/sys/fcntl.h; in the libc crate only since 0.2.191.
+/// xnu bsd/sys/fcntl.h. The libc crate has it since 0.2.191.
 #[cfg(kernel = "apple")]
 pub(crate) const F_SETNOSIGPIPE: c_int = 73;
 
@@ -23,7 +23,7 @@ pub(crate) use libc::MSG_NOSIGNAL;
 #[cfg(all(socket_option, not(forced)))]
 pub(crate) use libc::SO_NOSIGPIPE;
 
-/// The numbers of a kernel whose model is loaded before libc; also below.
+// The numbers of a kernel whose model is loaded before libc.
 #[cfg(forced)]
 pub(crate) const MSG_NOSIGNAL: c_int = match () {
     () if cfg!(kernel = "apple") => 0x8_0000,

@@ -1,4 +1,4 @@
-//! What the adapter holds: a descriptor of any kind. What it is decides how it is written to.
+//! The adapter's descriptor, which may be of any kind. Its kind decides how the adapter writes.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -18,14 +18,14 @@ pub(crate) struct DescriptorState {
 /// Not asked yet.
 const UNKNOWN: u8 = 0;
 const SOCKET: u8 = 1;
-/// A pipe or FIFO, or what may be like one: a terminal, an eventfd, what could not be asked.
+/// A pipe or FIFO, or something that may be like one: a terminal, an eventfd, an unknown kind.
 const PIPE: u8 = 2;
-/// A regular file, a directory or a disk: no write to it raises, as long as nothing else is put in
-/// its place.
+/// A regular file, a directory or a disk. No write to it raises, unless something else takes its
+/// place.
 const FILE: u8 = 3;
 
 impl DescriptorState {
-    /// Finds out what the descriptor is, and adopts it. An error means that it is closed.
+    /// Finds the kind of the descriptor, and adopts it. An error means that it is closed.
     pub(crate) fn adopt(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.kind(fd).map(drop)
     }
@@ -37,7 +37,7 @@ impl DescriptorState {
                 pipe::write_to_file(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0]))
             }
             SOCKET => match socket::write(&fd, buf) {
-                // Something else is in the socket's place now. Nothing was sent.
+                // Something else has taken the socket's place. Nothing was sent.
                 Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
                     self.kind.store(PIPE, Ordering::Relaxed);
                     pipe::write(fd, buf)
@@ -56,7 +56,8 @@ impl DescriptorState {
     ) -> io::Result<usize> {
         match self.kind(fd)? {
             FILE => pipe::write_to_file(fd, call::cut(bufs), call::write_vectored),
-            // If something else has replaced the socket, each call meets ENOTSOCK and falls back.
+            // If something else has taken the socket's place, each call meets ENOTSOCK and falls
+            // back.
             SOCKET => socket::write_vectored(&fd, bufs),
             _ => pipe::write_vectored(fd, bufs),
         }
@@ -70,8 +71,8 @@ impl DescriptorState {
         }
     }
 
-    /// Only a closed descriptor is an error. If a sandbox forbids the question, it counts as a
-    /// pipe: those techniques protect every write.
+    /// Only a closed descriptor is an error. If a sandbox forbids the question, the descriptor
+    /// counts as a pipe: a pipe's techniques protect every write.
     #[cold]
     #[inline(never)]
     fn ask(&self, fd: BorrowedFd<'_>) -> io::Result<u8> {
@@ -81,7 +82,7 @@ impl DescriptorState {
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => return Err(error),
             Ok(_) | Err(_) => PIPE,
         };
-        // Descriptors 0 to 2 are inherited and shared with other processes: no option is set there.
+        // Descriptors 0 to 2 are inherited, and other processes share them: no option is set there.
         if kind == SOCKET && fd.as_raw_fd() > 2 {
             socket::adopt(&fd);
         }

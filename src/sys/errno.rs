@@ -1,6 +1,6 @@
 //! `errno`, which a guard leaves as the guarded call left it.
 
-#![allow(unsafe_code, reason = "errno is a place behind a pointer")]
+#![allow(unsafe_code, reason = "libc gives errno as a pointer")]
 
 use std::io;
 
@@ -33,8 +33,8 @@ cfg_if! {
     } else if #[cfg(target_os = "aix")] {
         use libc::_Errno as location;
     } else {
-        // A Unix that this list does not know: the guard protects there too, and errno is
-        // what its last call left.
+        // A Unix that this list does not know. The guard protects there too, but errno is what its
+        // last call left.
         unsafe fn location() -> *mut c_int {
             thread_local! {
                 static NOWHERE: std::cell::Cell<c_int> = const { std::cell::Cell::new(0) };
@@ -49,7 +49,7 @@ pub(crate) fn is_epipe(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EPIPE)
 }
 
-/// Puts errno back on drop.
+/// Restores errno on drop.
 pub(crate) struct Keep(c_int);
 
 impl Keep {
@@ -60,8 +60,8 @@ impl Keep {
 
 impl Drop for Keep {
     fn drop(&mut self) {
-        // SAFETY: libc's pointer to this thread's errno is valid as long as the thread runs, and
-        // nothing else writes there.
+        // SAFETY: libc guarantees that its pointer to this thread's errno is valid as long as the
+        // thread runs. Only this thread writes there.
         unsafe { *location() = self.0 };
     }
 }

@@ -1,10 +1,10 @@
-//! Handles: descriptors, Windows' sockets and handles, or none. Their traits in std, for the types
-//! of this crate.
+//! std's traits of handles, for the types of this crate. A handle is a descriptor, or a socket or
+//! handle of Windows; some systems have none.
 //!
-//! Also `From` both ways between a type of this crate and the one that it mirrors. Whatever turns
-//! a handle into a type of this crate calls the type's `adopt`.
+//! Also `From` both ways between a type of this crate and the original. Each conversion into a type
+//! of this crate calls that type's `adopt`.
 
-#![allow(unsafe_code, reason = "taking over a raw descriptor is unsafe in std")]
+#![allow(unsafe_code, reason = "to take over a raw descriptor is unsafe in std")]
 
 #[cfg(has_fd)]
 use std::fs::File;
@@ -16,17 +16,17 @@ pub(crate) use std::os::fd::{AsFd as AsSocket, OwnedFd as OwnedSocket};
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::{AsSocket, OwnedSocket};
 
-/// What the adapter asks of a handle: a descriptor, where there are descriptors.
+/// What the adapter needs from a handle: a descriptor, on systems that have them.
 #[cfg(has_fd)]
 pub use std::os::fd::AsFd as Handle;
 
-/// What the adapter asks of a handle: nothing.
+/// What the adapter needs from a handle: nothing.
 #[cfg(not(has_fd))]
 pub trait Handle {}
 #[cfg(not(has_fd))]
 impl<T> Handle for T {}
 
-/// A socket's handle, on the path of a write: std inlines `as_raw_fd`, and not `as_fd`.
+/// A socket's handle, for a write. std inlines `as_raw_fd`, and not `as_fd`.
 #[cfg(has_fd)]
 pub(crate) trait SocketHandle {
     fn fd(&self) -> BorrowedFd<'_>;
@@ -36,8 +36,8 @@ pub(crate) trait SocketHandle {
 impl<T: AsSocket + AsRawFd> SocketHandle for T {
     #[inline]
     fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: this crate asks only std's handles, socket2's and tokio's, which show the same
-        // descriptor by both traits, open for as long as they are borrowed.
+        // SAFETY: this crate asks only handles of std, socket2 and tokio. These return the same
+        // descriptor from both traits, and keep it open as long as they are borrowed.
         unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
     }
 }
@@ -45,14 +45,14 @@ impl<T: AsSocket + AsRawFd> SocketHandle for T {
 /// Runs `call` with std's `File` over a borrowed descriptor.
 #[cfg(has_fd)]
 pub(crate) fn as_file<T>(fd: BorrowedFd<'_>, call: impl FnOnce(&File) -> T) -> T {
-    // SAFETY: the borrow keeps the descriptor open for as long as `file` lives, and ManuallyDrop
-    // leaves closing it to its owner.
+    // SAFETY: the borrow keeps the descriptor open as long as `file` lives. ManuallyDrop does not
+    // close it.
     let file = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(fd.as_raw_fd()) });
     call(&file)
 }
 
 #[allow(unused_macros, reason = "not every system has handles")]
-/// `AsFd` and `AsRawFd`, or Windows' of sockets, for a type `{ inner }`.
+/// `AsFd` and `AsRawFd`, or the traits of Windows' sockets, for a type `{ inner }`.
 macro_rules! lent_handle {
     ($ours:ident) => {
         #[cfg(has_fd)]
@@ -85,7 +85,7 @@ macro_rules! lent_handle {
 pub(crate) use lent_handle;
 
 #[allow(unused_macros, reason = "not every system has sockets")]
-/// A `struct $ours { inner }` as which a borrowed `$inner` can be lent.
+/// A `struct $ours { inner }`. A `&$inner` can become a `&$ours`.
 macro_rules! transparent {
     ($(#[$meta:meta])* $ours:ident $(<$a:lifetime>)?, $inner:ty) => {
         $(#[$meta])*
@@ -100,7 +100,7 @@ macro_rules! transparent {
             #[allow(unsafe_code)] // a reference changes its type
             #[inline]
             pub(crate) fn from_ref<'r>(inner: &'r $inner) -> &'r Self {
-                // SAFETY: by `repr(transparent)` above the layout is that of `inner`, and any
+                // SAFETY: `repr(transparent)` above guarantees the layout of `inner`, and every
                 // `inner` makes a valid `Self`.
                 unsafe { &*std::ptr::from_ref(inner).cast() }
             }
@@ -111,7 +111,8 @@ macro_rules! transparent {
 pub(crate) use transparent;
 
 #[allow(unused_macros, reason = "not every system has handles")]
-/// `AsFd` and its kin, or Windows' of sockets or of other handles, for a type `{ inner }`.
+/// All handle traits, for a type `{ inner }`: of descriptors (`fd`), or on Windows of a `socket` or
+/// of another `handle`.
 macro_rules! handle_traits {
     (fd $ours:ident $inner:ty) => {
         $crate::sys::handle::handle_traits! { $ours $inner, std::os::fd,
@@ -140,7 +141,7 @@ macro_rules! handle_traits {
         }
 
         impl $($io)::+::$into_raw for $ours {
-            /// Gives the bare handle. **The protection ends here.**
+            /// Returns the bare handle. **The protection ends here.**
             fn $into_raw_fn(self) -> $($io)::+::$raw {
                 self.inner.$into_raw_fn()
             }
@@ -149,8 +150,8 @@ macro_rules! handle_traits {
         #[allow(unsafe_code)] // the function is unsafe in std's trait
         impl $($io)::+::$from_raw for $ours {
             unsafe fn $from_raw_fn(raw: $($io)::+::$raw) -> Self {
-                // SAFETY: the caller promises what std asks of it: an open handle that has no
-                // other owner.
+                // SAFETY: the caller promises what std requires: an open handle without another
+                // owner.
                 unsafe { <$inner as $($io)::+::$from_raw>::$from_raw_fn(raw) }.into()
             }
         }
@@ -162,7 +163,7 @@ macro_rules! handle_traits {
         }
 
         impl From<$ours> for $($io)::+::$owned {
-            /// Gives the bare handle. **The protection ends here.**
+            /// Returns the bare handle. **The protection ends here.**
             fn from(ours: $ours) -> Self {
                 ours.inner.into()
             }
@@ -171,7 +172,7 @@ macro_rules! handle_traits {
 }
 pub(crate) use handle_traits;
 
-/// The same for an adapter, which shows what its handle shows.
+/// The same for an adapter, with the traits that its handle has.
 macro_rules! adapter_traits {
     ($ours:ident) => {
         #[cfg(has_fd)]
@@ -208,7 +209,7 @@ macro_rules! adapter_traits {
         }
 
         impl<T: $($io)::+::$into_raw> $($io)::+::$into_raw for $ours<T> {
-            /// Gives the bare handle. **The protection ends here.**
+            /// Returns the bare handle. **The protection ends here.**
             fn $into_raw_fn(self) -> $($io)::+::$raw {
                 self.into_inner().$into_raw_fn()
             }
@@ -218,7 +219,7 @@ macro_rules! adapter_traits {
         where
             $($io)::+::$owned: From<T>,
         {
-            /// Gives the bare handle. **The protection ends here.**
+            /// Returns the bare handle. **The protection ends here.**
             fn from(ours: $ours<T>) -> Self {
                 ours.into_inner().into()
             }
@@ -227,8 +228,8 @@ macro_rules! adapter_traits {
 }
 pub(crate) use adapter_traits;
 
-/// Conversions of a type to and from the one that it mirrors, and the handle traits; on Windows
-/// those of a `socket` or another `handle`.
+/// Conversions of a type to and from the original, and the handle traits: on Windows those of a
+/// `socket` or of another `handle`.
 macro_rules! conversions {
     ($windows:ident $ours:ident, $inner:ty) => {
         impl From<$inner> for $ours {
@@ -240,7 +241,7 @@ macro_rules! conversions {
         }
 
         impl From<$ours> for $inner {
-            /// Gives the original type. **The protection ends here.**
+            /// Returns the original type. **The protection ends here.**
             #[inline]
             fn from(ours: $ours) -> Self {
                 ours.inner
@@ -248,8 +249,8 @@ macro_rules! conversions {
         }
 
         impl $ours {
-            /// Gives the original type. **The protection ends here**: a search for this name finds
-            /// where.
+            /// Returns the original type. **The protection ends here**: search for this name to
+            /// find each such place.
             #[inline]
             pub fn into_unprotected(self) -> $inner {
                 self.inner
@@ -264,7 +265,7 @@ macro_rules! conversions {
 }
 pub(crate) use conversions;
 
-/// The same, and to and from the sockets of any family: ours and socket2's.
+/// The same, and conversions to and from the sockets of any family: ours and socket2's.
 macro_rules! net_conversions {
     ($ours:ident, $inner:ty) => {
         $crate::sys::handle::conversions!(socket $ours, $inner);
@@ -272,13 +273,13 @@ macro_rules! net_conversions {
             socket2::Socket => $ours, $inner,
                 "Adopts the socket: from here on its writes are protected.";
             $ours => socket2::Socket, $inner,
-                "Gives socket2's own type. **The protection ends here.**";
+                "Returns socket2's own type. **The protection ends here.**";
             $crate::socket2::Socket => $ours, socket2::Socket, "Keeps the protection.";
             $ours => $crate::socket2::Socket, socket2::Socket, "Keeps the protection.";
             $inner => $crate::socket2::Socket, socket2::Socket,
                 "Adopts the socket: from here on its writes are protected.";
             $crate::socket2::Socket => $inner, socket2::Socket,
-                "Gives std's own type. **The protection ends here.**";
+                "Returns std's own type. **The protection ends here.**";
         }
     };
     (@from $($from:ty => $to:ty, $middle:ty, $doc:literal;)+) => {$(
@@ -294,15 +295,16 @@ macro_rules! net_conversions {
 }
 pub(crate) use net_conversions;
 
-/// Conversions of a pipe end to and from std's, the handle traits, and the ends that a child
-/// process left with us. Not these on Windows: std opens them for overlapped I/O, and its pipe
-/// types abort the process where two calls overlap.
+/// Conversions of a pipe end to and from std's, and the handle traits. On Unix also conversions
+/// from the pipe ends of a child process. Not on Windows: std opens these for overlapped I/O, and
+/// its pipe types abort the process where two calls overlap.
 macro_rules! pipe_conversions {
     ($ours:ident, $inner:ty, $($child:ident)+) => {
         $crate::sys::handle::conversions!(handle $ours, $inner);
 
         impl From<$ours> for std::process::Stdio {
-            /// **The protection ends here**: what the child writes is its own.
+            /// Gives the pipe end to a child. **The protection ends here**: it does not cover the
+            /// child's writes.
             fn from(ours: $ours) -> Self {
                 ours.inner.into()
             }

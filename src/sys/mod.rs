@@ -1,16 +1,17 @@
-//! What each system needs. This directory alone names systems; all other files ask it, by the
-//! `cfg`s of its table.
+//! What each system needs. Only this directory names systems; all other files use the `cfg`s of its
+//! table.
 //!
 //! | to find | look in |
 //! |---|---|
 //! | what a system has, one row each | `table.rs`, THE table |
 //! | a send on a socket, and what happens when it fails | `socket.rs` |
-//! | the same of a write to anything else | `pipe.rs`; of the adapter, `descriptor.rs` |
-//! | one technique, with its sources | `{send,write,fd}_flag.rs`, `socket_option.rs`, `thread_mask.rs`, `process_handler.rs` |
+//! | the same for a write to anything else | `pipe.rs`; for the adapter, `descriptor.rs` |
+//! | a technique that is a flag, with its sources | `{send,write,fd}_flag.rs` |
+//! | the other techniques | `socket_option.rs`, `thread_mask.rs`, `process_handler.rs` |
 //! | which guard a system has | `guard.rs`; which threads are under one, `threads.rs` |
 //! | when a flag is refused or silently ignored | `trust.rs`, `probe.rs` |
 
-// Linux uses all that the rows share, so there unused code is an error; other rows use less of it.
+// Linux uses all that the rows share, so unused code is an error there. Other rows use less of it.
 #![cfg_attr(not(kernel = "linux"), allow(dead_code, unused_imports))]
 
 pub(crate) mod handle;
@@ -83,22 +84,36 @@ pub(crate) use sendfile::sendfile_once;
 #[cfg(has_splice)]
 pub(crate) mod copy;
 
-/// What a SIGPIPE does to this process.
+/// What a SIGPIPE does to this process: see [`disposition`](crate::sigpipe::disposition).
+///
+/// ```
+/// use epipe::sigpipe::{Disposition, disposition};
+///
+/// match disposition()? {
+///     Disposition::Default => println!("a SIGPIPE ends this process"),
+///     Disposition::Ignored => println!("a SIGPIPE does nothing"),
+///     Disposition::Handled => println!("a SIGPIPE runs a handler of the host"),
+///     _ => {}
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Disposition {
-    /// It ends the process (`SIG_DFL`).
+    /// The signal ends the process (`SIG_DFL`).
+    #[doc(alias = "SIG_DFL")]
     Default,
-    /// It is discarded (`SIG_IGN`), or the system has no such signal.
+    /// The signal is discarded (`SIG_IGN`), or the system has no such signal.
+    #[doc(alias = "SIG_IGN")]
     Ignored,
-    /// It runs a handler that the host installed.
+    /// The signal runs a handler that the host installed.
     Handled,
 }
 
-/// The bytes of all slices; more than a `usize` counts is more than any call takes.
+/// The number of bytes in all slices. The sum saturates: no call takes more than a `usize` counts.
 pub(crate) fn total(bufs: &[std::io::IoSlice<'_>]) -> usize {
     bufs.iter().fold(0, |sum, buf| sum.saturating_add(buf.len()))
 }
 
-/// The length of a call that does not report it: every count is treated as short.
+/// For a call whose length is not known: every count is treated as short.
 pub(crate) const UNKNOWN_LENGTH: usize = usize::MAX;

@@ -1,4 +1,4 @@
-//! The system has no SIGPIPE: a vanished peer is already an error, EPIPE or Windows' 10053 and
+//! For systems without SIGPIPE: a vanished peer is already an error, EPIPE or Windows' 10053 and
 //! 10054. Every call is std's or socket2's own.
 
 use std::ffi::c_int;
@@ -30,13 +30,13 @@ pub(crate) mod socket {
     }
 }
 
-/// Of the adapter.
+/// The adapter's state: none.
 #[derive(Default)]
 pub(crate) struct DescriptorState {}
 
 #[cfg(has_fd)]
 impl DescriptorState {
-    /// Any handle will do.
+    /// Every handle is accepted.
     pub(crate) fn adopt(&self, _: BorrowedFd<'_>) -> io::Result<()> {
         Ok(())
     }
@@ -54,7 +54,7 @@ impl DescriptorState {
     }
 }
 
-/// Of a pipe, or of a descriptor of any kind.
+/// Writes to a pipe, or to a descriptor of any kind.
 #[cfg(has_fd)]
 pub(crate) mod pipe {
     use super::{BorrowedFd, as_file, io};

@@ -1,6 +1,6 @@
-//! Socket options by libc: how one is read and set, and those that std has as unstable.
+//! Socket options by libc: how to read and set one, and those that std has as unstable.
 
-#![allow(unsafe_code, reason = "the value behind a socket option is typed by its name")]
+#![allow(unsafe_code, reason = "the name of a socket option decides the type of its value")]
 
 #[cfg(unix)]
 use std::{
@@ -39,12 +39,23 @@ pub(crate) fn set_mark(socket: &impl AsFd, mark: u32) -> io::Result<()> {
     use libc::SO_RTABLE as MARK;
     #[cfg(target_os = "freebsd")]
     use libc::SO_USER_COOKIE as MARK;
-    // SAFETY: the option's value is an int, or an unsigned one of its size.
+    // SAFETY: the option's value is an int, or an unsigned int of the same size.
     unsafe { set(socket.as_fd(), libc::SOL_SOCKET, MARK, &mark) }
 }
 
-/// The credentials of the process at the other end: see
-/// [`UnixStream::peer_cred`](crate::os::unix::net::UnixStream::peer_cred).
+/// The credentials of the process at the other end of a Unix socket.
+///
+/// From [`UnixStream::peer_cred`](crate::os::unix::net::UnixStream::peer_cred):
+///
+/// ```
+/// use epipe::os::unix::net::{UCred, UnixStream};
+///
+/// let (socket, _peer) = UnixStream::pair()?;
+/// let UCred { uid, gid, pid, .. } = socket.peer_cred()?;
+/// println!("process {pid:?} of user {uid}, group {gid}");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias("SO_PEERCRED", "getpeereid"))]
 #[cfg(has_peer_cred)]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -99,10 +110,11 @@ pub(crate) unsafe fn get<T: Copy>(
     let mut value = MaybeUninit::<T>::zeroed();
     let mut len = size_of::<T>() as libc::socklen_t;
     let (fd, pointer) = (socket.as_raw_fd(), value.as_mut_ptr().cast());
-    // SAFETY: value and length are valid for the call, and the length is the value's.
+    // SAFETY: value and length are valid for the call, and the length is that of the value.
     match unsafe { libc::getsockopt(fd, level, name, pointer, &mut len) } {
         -1 => Err(io::Error::last_os_error()),
-        // SAFETY: zeroed, and written by the successful call; the caller vouches for the type.
+        // SAFETY: the value was zeroed, and the successful call has written it. The caller promises
+        // that it is of the option's type.
         _ => Ok(unsafe { value.assume_init() }),
     }
 }
@@ -120,7 +132,7 @@ pub(crate) unsafe fn set<T: Copy>(
     value: &T,
 ) -> io::Result<()> {
     let (fd, pointer) = (socket.as_raw_fd(), std::ptr::from_ref(value).cast());
-    // SAFETY: the value is valid for the call, and the length is its own.
+    // SAFETY: the value is valid for the call, and the length is that of the value.
     match unsafe { libc::setsockopt(fd, level, name, pointer, size_of::<T>() as _) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),

@@ -1,8 +1,8 @@
-//! What this crate writes to a pipe, or to a descriptor of unknown kind, protected: the write flag;
-//! else the descriptor flag; else the guard. THE table says which of these a system has.
+//! Protected writes to a pipe, or to a descriptor of unknown kind. They use the write flag, else
+//! the descriptor flag, else the guard. THE table says which of these a system has.
 //!
-//! What is written to here may be a socket, and another thing at each call. So nothing is
-//! remembered: the descriptor flag is set each time.
+//! The descriptor may be a socket, and something else at each call. So nothing is remembered: the
+//! descriptor flag is set each time.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -18,8 +18,8 @@ pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     run(fd, &[IoSlice::new(buf)], |fd, bufs| call::write(fd, &bufs[0]))
 }
 
-/// `Write::write_vectored`. Any number of slices: what the system cannot take at once is cut,
-/// as std does.
+/// `Write::write_vectored`. It takes any number of slices, and cuts those that the system cannot
+/// take at once, as std does.
 #[inline]
 pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     run(fd, call::cut(bufs), call::write_vectored)
@@ -33,8 +33,9 @@ fn run(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usi
 #[inline(never)]
 fn run_otherwise(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
     #[cfg(fd_flag)]
-    // XNU refuses to set it on a socket that is shut down, but may tell that it is set. What does
-    // not stay set spares a host its own handler; there the guard protects.
+    // XNU rejects F_SETNOSIGPIPE on a socket that is shut down, where the option may be set
+    // already. A flag that does not stay set only keeps a host's own handler from running; the
+    // guard protects there.
     if (super::fd_flag::set(fd) || super::socket_option::set_on_borrowed(fd)) && cfg!(stays_set) {
         return plain(fd, bufs);
     }
@@ -45,16 +46,16 @@ fn run_otherwise(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::
     guard::run(total(bufs), || plain(fd, bufs))?
 }
 
-/// A write with the flag; `otherwise` if that is not in use, or refused. Under a guard too: foreign
-/// code or a forked child may have unblocked SIGPIPE.
+/// A write with the flag, or `otherwise` if the flag is not in use or is refused. The flag is also
+/// used under a guard: foreign code or a forked child may have unblocked SIGPIPE.
 #[inline]
 fn by_flag_or(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     otherwise: impl FnOnce() -> io::Result<usize>,
 ) -> io::Result<usize> {
-    // Linux answers an empty pwritev2 by itself. A plain empty write asks the file (an eventfd:
-    // EINVAL).
+    // Linux answers an empty pwritev2 without the file. A plain empty write asks the file (an
+    // eventfd reports EINVAL).
     #[cfg(write_flag)]
     if super::write_flag::is_in_use() && !call::is_empty(bufs) {
         match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
@@ -67,19 +68,19 @@ fn by_flag_or(
     otherwise()
 }
 
-/// The flag could not be asked about. It is passed under the guard: if it works, no signal is
-/// raised that a sandbox may forbid to take. Where no guard can be entered, it is better than a
-/// write that fails.
+/// For a flag that could not be tested. It is passed under the guard: if it works, no signal is
+/// raised, which a sandbox may forbid to take. If no guard can be entered, the flag alone is better
+/// than a write that fails.
 #[cfg(write_flag)]
 #[cold]
 fn unproven(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
-    // None: it is refused. A sandbox may also report success without doing it.
+    // `None`: the flag is refused. A sandbox may also report success (0) without doing it.
     let flagged = || match call::pwritev2(fd, bufs, super::constant::RWF_NOSIGNAL) {
         Err(error) if super::trust::is_refusal_of_call(&error) => None,
         Ok(0) => None,
         answer => Some(answer),
     };
-    // One that is pending is the host's, which blocks it. To take one back might take that one.
+    // A pending SIGPIPE is the host's, which blocks it. A guard might take that one back.
     if matches!(super::signal::pending(), Ok(true)) {
         if let Some(answer) = flagged() {
             return answer;
@@ -91,8 +92,8 @@ fn unproven(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Resul
     }
 }
 
-/// A write to a regular file, which may be swapped for a pipe. A flag protects it then; a guard
-/// costs too many system calls for what is rare.
+/// A write to a regular file. If a pipe has taken the file's place, only a flag protects: a guard
+/// would cost too many system calls for a rare case.
 #[inline]
 pub(super) fn write_to_file(
     fd: BorrowedFd<'_>,
@@ -106,7 +107,7 @@ pub(super) fn write_to_file(
     })
 }
 
-/// A pipe was just made, so the system allows it: asks about the write flag now, if it is unproven.
+/// Tests the write flag if it is unproven. A pipe was just made, so the system allows `pipe2` now.
 /// A sandbox that comes later may kill for it.
 pub(crate) fn ask_about_write_flag() {
     #[cfg(write_flag)]

@@ -1,8 +1,8 @@
 //! The questions: does a call raise SIGPIPE in spite of the flag that should prevent it?
 //!
-//! One file for three: `build.rs`, `verify` and the tests. Each question is asked on a private,
-//! broken connection, with SIGPIPE blocked on this thread. So it is for systems that direct the
-//! signal at the thread, or for whoever owns the process.
+//! `build.rs`, `verify` and the tests share this file. Each question is asked on a private, broken
+//! connection, with SIGPIPE blocked on this thread. Use it only where the system directs the signal
+//! at the thread, or in a process of one's own.
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
@@ -20,20 +20,20 @@ use super::{call, signal};
 /// The calls on which `send_flag` passes its flag.
 pub(crate) const SENDS: [Call; 3] = [Call::Send, Call::SendTo, Call::SendMsg];
 
-/// What a call carries: its slices. A broken end takes none of it, so length costs nothing.
+/// The slices of a call. A broken end takes none of their bytes, so long slices cost nothing.
 pub(crate) type Shape = &'static [&'static [u8]];
 
 pub(crate) const BYTE: Shape = &[&[0]];
 const SHAPES: [Shape; 3] = [BYTE, &[&[0; 0x1_0001], &[0]], &[&[0], &[0], &[0]]];
 
-/// Which call raises in spite of MSG_NOSIGNAL, if one does.
+/// Finds a call that raises in spite of MSG_NOSIGNAL.
 pub(crate) fn send_flag() -> io::Result<Option<Call>> {
     let mut answers = Answers::default();
     on_sockets(&mut answers, ignored_in_send);
     answers.answer()
 }
 
-/// What the questions have found so far.
+/// The answers so far.
 #[derive(Default)]
 struct Answers {
     ignored: Option<Call>,
@@ -41,7 +41,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// One answer: whether a call ignores its flag.
+    /// Notes whether a call ignores its flag.
     fn note(&mut self, by: Call, ignores: Result<bool, Unasked>) {
         if matches!(ignores, Ok(true)) {
             self.ignored = self.ignored.or(Some(by));
@@ -53,8 +53,8 @@ impl Answers {
         self.error = self.error.take().or(asked.err());
     }
 
-    /// The first call that raised, also if another question could not be asked; else the first
-    /// error.
+    /// The first call that raised, also if another question could not be asked. Otherwise the
+    /// first error.
     fn answer(self) -> io::Result<Option<Call>> {
         match (self.ignored, self.error) {
             (None, Some(error)) => Err(error),
@@ -63,7 +63,7 @@ impl Answers {
     }
 }
 
-/// The questions about one descriptor; an error means that none could be asked.
+/// The questions about one descriptor. An error means that none could be asked.
 type Ask = fn(BorrowedFd<'_>, &mut Answers) -> io::Result<()>;
 
 /// Asks on TCP and on a Unix pair.
@@ -90,7 +90,7 @@ fn on_tcp(loopback: IpAddr, answers: &mut Answers, ask: Ask) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks about a descriptor as it is, and then about a non-blocking one.
+/// Asks about a descriptor as it is, and then once more when it is non-blocking.
 fn both_ways(fd: BorrowedFd<'_>, answers: &mut Answers, ask: Ask) {
     let blocking = ask(fd, answers);
     let nonblocking = call::set_nonblocking(fd).and_then(|()| ask(fd, answers));
@@ -115,8 +115,7 @@ fn ignored_in_send(socket: BorrowedFd<'_>, answers: &mut Answers) -> io::Result<
                 })
             };
             answers.note(by, ask(None));
-            // With an address where the plain call takes one: TCP does on Linux, and pays no heed
-            // to it.
+            // With an address, where the plain call takes one. TCP on Linux takes and ignores it.
             if own.is_some() && matches!(ask(own.as_ref()), Ok(true)) {
                 answers.note(by, Ok(true));
             }
@@ -125,7 +124,7 @@ fn ignored_in_send(socket: BorrowedFd<'_>, answers: &mut Answers) -> io::Result<
     Ok(())
 }
 
-/// One of [`SENDS`]; those that take no slices send the first.
+/// One of [`SENDS`]. A call that takes no slices sends the first one.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     by: Call,
@@ -140,13 +139,13 @@ pub(crate) fn send(
     }
 }
 
-/// In an array, which is not allocated: a signal handler may ask.
+/// An array, not a `Vec`: a signal handler may ask, and must not allocate.
 fn slices(shape: Shape) -> [IoSlice<'static>; 3] {
     std::array::from_fn(|part| IoSlice::new(shape.get(part).copied().unwrap_or_default()))
 }
 
-/// A Unix stream that has ended: the peer is gone, and it is shut down for writing, should a child
-/// that another thread has forked hold the peer.
+/// A Unix stream whose peer is gone. It is also shut down for writing, since a child that another
+/// thread has forked may still hold the peer.
 pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
     let (socket, _peer) = UnixStream::pair()?;
     let socket = UnixStream::from(call::private(socket.into())?);
@@ -154,10 +153,10 @@ pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// The ends of a TCP connection that has ended: by our own hand, so that nothing is waited for. To
-/// the sender the two are the same (POSIX: shut down for writing, or no longer connected). The end
-/// that is to be accepted may be late, and is missing then. The listener is returned too: its drop
-/// would reset what it has not accepted.
+/// The ends of a TCP connection, both shut down for writing. So nothing waits for a peer, and to
+/// the sender it is the same (POSIX: shut down for writing, or no longer connected). The accepted
+/// end may come too late, and is missing then. The listener is returned too: its drop would reset
+/// a connection that it has not accepted.
 pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpListener)> {
     let listener = TcpListener::bind((loopback, 0))?;
     // Loopback answers at once, or a firewall drops it.
@@ -165,7 +164,7 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
     let mut ends = vec![stream];
     listener.set_nonblocking(true)?;
     if let Ok((accepted, _)) = listener.accept() {
-        accepted.set_nonblocking(false)?; // which some systems inherit
+        accepted.set_nonblocking(false)?; // on some systems it inherits the mode
         ends.push(accepted);
     }
     for end in &ends {
@@ -174,7 +173,7 @@ pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpLis
     Ok((ends, listener))
 }
 
-/// Whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
+/// Finds whether `pwritev2` raises in spite of RWF_NOSIGNAL, on a pipe or a socket.
 #[cfg(target_os = "linux")]
 pub(crate) fn write_flag() -> io::Result<Option<Call>> {
     let mut answers = Answers::default();
@@ -191,7 +190,7 @@ fn ignored_in_write(fd: BorrowedFd<'_>, answers: &mut Answers) -> io::Result<()>
     let watch = Watch::begin()?;
     for shape in SHAPES {
         let ignores = watch.ignores(&|is_flagged| {
-            // Not pwritev2 without the flag: a sandbox may refuse it whole.
+            // Not pwritev2 without the flag: a sandbox may refuse the whole call.
             drop(match is_flagged {
                 true => call::pwritev2(fd, &slices(shape)[..shape.len()], RWF_NOSIGNAL),
                 false => call::write(fd, &[0]),
@@ -211,11 +210,11 @@ pub(crate) fn broken_pipe() -> io::Result<OwnedFd> {
 /// Why a question was not asked, or its answer means nothing.
 #[derive(Debug)]
 pub(crate) enum Unasked {
-    /// A SIGPIPE of the host's is pending.
+    /// A SIGPIPE of the host is pending.
     Pending,
-    /// The signal that a question raises could not be seen or taken back.
+    /// A sandbox forbids to see or take back the signal that a question raises.
     Refused(io::Error),
-    /// The control raised nothing.
+    /// The control, a call without the flag, raised nothing.
     Silent,
 }
 
@@ -224,7 +223,7 @@ impl From<Unasked> for io::Error {
         io::Error::other(match why {
             Unasked::Refused(error) => return error,
             Unasked::Pending => {
-                "a SIGPIPE is pending already, and another could not be distinguished from it"
+                "a SIGPIPE is already pending, and a second one could not be distinguished from it"
             }
             Unasked::Silent => {
                 "a write without the flag raised no SIGPIPE here, so the answer would mean nothing"
@@ -233,18 +232,17 @@ impl From<Unasked> for io::Error {
     }
 }
 
-/// SIGPIPE is blocked on this thread, and none is pending.
+/// While it lives, SIGPIPE is blocked on this thread. None was pending at its start.
 pub(crate) struct Watch {
     was_blocked: bool,
 }
 
 impl Watch {
-    /// An error if the signal that a question raises could not be seen or taken back: then none
-    /// must be asked.
+    /// An error means that no question may be asked: its signal could not be seen or taken back.
     pub(crate) fn begin() -> Result<Watch, Unasked> {
         let was_blocked = signal::block().map_err(Unasked::Refused)?;
         let why_not = match signal::pending() {
-            // None is pending. This only finds out whether a sandbox forbids to take one.
+            // None is pending: this only finds whether a sandbox forbids to take one.
             Ok(false) => match signal::take_one() {
                 Ok(_) => return Ok(Watch { was_blocked }),
                 Err(error) => Unasked::Refused(error),
@@ -258,8 +256,8 @@ impl Watch {
         Err(why_not)
     }
 
-    /// Makes the call without its flag first, which must raise: if it does not, the answer would
-    /// mean nothing. Then with the flag: returns whether that raises.
+    /// Makes the call without its flag, which must raise: otherwise the answer would mean nothing.
+    /// Then makes it with the flag, and returns whether that raises.
     pub(crate) fn ignores(&self, call: &dyn Fn(bool)) -> Result<bool, Unasked> {
         call(false);
         if !signal::take_one().map_err(Unasked::Refused)? {
@@ -272,7 +270,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // What cannot be taken back would kill: it stays blocked.
+        // A signal that cannot be taken back would kill. Then SIGPIPE stays blocked.
         let is_safe = || matches!(signal::pending(), Ok(false)) || signal::take_one().is_ok();
         if !self.was_blocked && is_safe() {
             signal::unblock();

@@ -1,25 +1,28 @@
 //! `process_handler`: a counted handler that does nothing, in place of the default action.
 //!
-//! For systems that direct SIGPIPE at the process (XNU and NetBSD: `psignal`; RTEMS: fifo.c
-//! `kill`), where a thread's mask does not help. A handler and not `SIG_IGN`: exec resets it, and
-//! it cannot be mistaken for what a host has set.
+//! For systems that direct SIGPIPE at the process, where a thread's mask does not help (XNU and
+//! NetBSD: `psignal`; RTEMS: fifo.c `kill`). It is a handler, not `SIG_IGN`: exec resets a handler,
+//! and it cannot be confused with the host's own `SIG_IGN`.
 //!
-//! The way out matters. If `SIG_DFL` directly follows the handler, a signal still in flight to
-//! another thread kills the process. `SIG_IGN` in between discards it (NetBSD kern_sig.c
-//! `sigaction1`: under the lock that delivery holds). XNU has no such lock: `setsigvec` stores the
-//! action while `issignal_locked` and then `postsig_locked` read it (kern_sig.c, the same in
-//! xnu-6153 and xnu-7195). A thread that is between the two takes SIG_IGN, the number 1, for a
-//! handler's address and jumps there. And a signal that is posted just before `p_sigignore` is set
-//! stays marked, to kill under SIG_DFL. So on Apple the handler stays once a SIGPIPE may be in
-//! flight. As long as none is, SIG_DFL may follow at once, on every system.
+//! To remove the handler is dangerous while a signal is in flight to another thread:
+//! * If `SIG_DFL` directly follows the handler, the signal kills the process.
+//! * On NetBSD, `SIG_IGN` in between discards the signal, under the lock that delivery holds
+//!   (kern_sig.c `sigaction1`).
+//! * XNU has no such lock (kern_sig.c, the same in xnu-6153 and xnu-7195). `setsigvec` stores the
+//!   action while `issignal_locked` and then `postsig_locked` read it. A thread between the two
+//!   takes SIG_IGN, the number 1, for a handler's address and jumps there. And a signal that is
+//!   posted just before `p_sigignore` is set stays marked, and kills under SIG_DFL.
 //!
-//! No system changes a disposition by compare-and-swap. So one thread of this crate changes it at a
-//! time, and another waits for it: three system calls, in which no signal handler can run. A
-//! handler of a fault (or of a debugger's trap) does not wait for its own thread, and a forked
-//! child does not wait for a thread that it does not have.
+//! So on Apple the handler stays once a SIGPIPE may be in flight. If none is in flight, SIG_DFL may
+//! follow directly on every system.
 //!
-//! What `sigpipe::ignore`, `restore_default` and `disposition` do stands here too: they report this
-//! handler as the default, and wait for their turn.
+//! No system can compare and swap a disposition. So one thread of this crate changes it at a time,
+//! and another waits: three system calls, during which no signal handler runs. The handler of a
+//! fault, or of a debugger's trap, does not wait for its own thread. A forked child does not wait
+//! for a thread that it does not have.
+//!
+//! `sigpipe::ignore`, `restore_default` and `disposition` are also here. They report this handler
+//! as the default, and wait for their turn.
 
 #![allow(unsafe_code, reason = "sigaction takes pointers and a handler's address")]
 
@@ -35,26 +38,26 @@ use super::signal::with_signals_blocked;
 use super::threads::{Before, Here, INDEX_BITS, Slot, is_any_guarded};
 use super::{Disposition, errno, guard};
 
-/// The thread that may change the disposition: its slot (index plus one), and above that its
-/// process. 0 if there is none.
+/// The thread that may change the disposition: its slot (index plus one) in the low bits, its
+/// process above them. 0 if there is none.
 static TURN: AtomicUsize = AtomicUsize::new(0);
 
 /// The guards of threads that found no slot.
 static WITHOUT_SLOT: AtomicUsize = AtomicUsize::new(0);
 
-/// A guarded call may have raised SIGPIPE, which nobody can know to have arrived. On Apple for
-/// good; elsewhere until it is discarded.
+/// A guarded call may have raised a SIGPIPE, and no call reports its arrival. On Apple this stays
+/// set; elsewhere until the signal is discarded.
 static MAY_BE_IN_FLIGHT: AtomicBool = AtomicBool::new(false);
 
-/// Names TURN so that no linker folds it with a host's empty handler: it is recognised by its
-/// address.
+/// The handler is recognised by its address. It uses TURN so that no linker merges it with another
+/// empty function.
 extern "C" fn do_nothing(_: c_int) {
     std::hint::black_box(&raw const TURN);
 }
 
-// SA_RESTART: calls of other threads go on. SA_ONSTACK: the stack of a host's thread may be too
-// small for a handler (Go demands it). QNX has neither in libc. Not SA_NODEFER: a storm of signals
-// would fill the stack.
+// SA_RESTART: calls of other threads continue. SA_ONSTACK: the stack of a host's thread may be too
+// small for a handler (Go requires the flag). The libc crate has neither for QNX. Not SA_NODEFER:
+// many signals at once would fill the stack.
 #[cfg(not(target_os = "nto"))]
 const FLAGS: c_int = libc::SA_RESTART | libc::SA_ONSTACK;
 #[cfg(target_os = "nto")]
@@ -76,17 +79,17 @@ impl HandlerGuard {
 
     fn begin() -> io::Result<HandlerGuard> {
         let held = HandlerGuard::join();
-        // This guard counts now, so only a thread that is at it already can still take the handler
+        // This guard counts now. Only a thread that already has the turn can still take the handler
         // out.
         wait(held.here);
-        // Asked each time: a host may have put the default back since.
+        // Asked each time: a host may have set the default again.
         if current()? == SIG_DFL {
             held.in_turn(|| if current()? == SIG_DFL { set(handler(), FLAGS) } else { Ok(()) })?;
         }
         Ok(held)
     }
 
-    /// Counts this guard. The disposition stays.
+    /// Counts this guard. It does not change the disposition.
     fn join() -> HandlerGuard {
         let here = Here::now();
         let slot = Slot::enter(here, Before { blocked: false, pending_in: 0 });
@@ -100,7 +103,7 @@ impl HandlerGuard {
     fn in_turn<T>(&self, f: impl FnOnce() -> T) -> T {
         match self.slot {
             Some(slot) => with_signals_blocked(|| in_turn(self.here, slot, f)),
-            // Without a slot there is no turn: another thread may change it meanwhile.
+            // Without a slot there is no turn: another thread may change the disposition meanwhile.
             None => f(),
         }
     }
@@ -117,7 +120,7 @@ impl Drop for HandlerGuard {
         if slot.leave_unless_last() {
             return;
         }
-        // Asked again: if a handler has forked since, this is another process.
+        // Asked again: if a handler has forked since, this is the child.
         let here = Here::now();
         with_signals_blocked(|| {
             if in_turn(here, slot, || leave_last(here, slot)) {
@@ -127,16 +130,16 @@ impl Drop for HandlerGuard {
     }
 }
 
-/// Takes the handler out, if no other thread needs it. Returns whether the slot is to be freed.
+/// Takes the handler out, unless another thread needs it. Returns whether to free the slot.
 fn leave_last(here: Here, slot: &Slot) -> bool {
     let is_to_be_freed = slot.give_up();
     let is_needed = is_any_guarded(here) || WITHOUT_SLOT.load(SeqCst) > 0;
     if is_needed || current().ok() != Some(handler()) {
         return is_to_be_freed;
     }
-    // What cannot be done leaves the handler where it is: SIG_DFL could kill by a signal in flight.
+    // After an error the handler stays: with SIG_DFL a signal in flight could kill.
     let _ = match MAY_BE_IN_FLIGHT.load(SeqCst) {
-        // Not by SIG_IGN, which a child that is forked in between would keep through exec.
+        // Not by way of SIG_IGN, which a child forked in between would keep through exec.
         false => set(SIG_DFL, 0),
         true if cfg!(kernel = "apple") => Ok(()),
         true => set(SIG_IGN, 0).and_then(|()| {
@@ -147,7 +150,7 @@ fn leave_last(here: Here, slot: &Slot) -> bool {
     is_to_be_freed
 }
 
-/// Runs `f` under a guard; an error says why none could be entered.
+/// Runs `f` under a guard. An error means that no guard could be entered.
 pub(super) fn around<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     let _held = HandlerGuard::enter()?;
     Ok(f())
@@ -160,15 +163,15 @@ pub(super) fn run(
 ) -> io::Result<io::Result<usize>> {
     let _held = HandlerGuard::begin()?;
     let answer = call();
-    // A short count may hide a SIGPIPE.
+    // A call that returned a short count may have raised too.
     if answer.as_ref().map_or_else(errno::is_epipe, |done| *done < len) {
         MAY_BE_IN_FLIGHT.store(true, SeqCst);
     }
     Ok(answer)
 }
 
-/// Waits while another thread has the turn. Returns whether this one has it, which the handler of a
-/// fault may find.
+/// Waits while another thread has the turn. Returns whether this thread has it: that happens in the
+/// handler of a fault, which interrupts this thread's turn.
 fn wait(here: Here) -> bool {
     loop {
         let turn = TURN.load(SeqCst);
@@ -182,13 +185,13 @@ fn wait(here: Here) -> bool {
         if process == here.process {
             std::thread::yield_now();
         } else {
-            // A thread of the parent's had it while this process was forked.
+            // A thread of the parent had the turn while this process was forked.
             let _ = TURN.compare_exchange(turn, 0, SeqCst, SeqCst);
         }
     }
 }
 
-/// Runs `f` in this thread's turn. If a handler interrupts that turn, `f` runs at once.
+/// Runs `f` in this thread's turn. In a handler that interrupts this turn, `f` runs at once.
 fn in_turn<T>(here: Here, slot: &Slot, f: impl FnOnce() -> T) -> T {
     let turn = here.process << INDEX_BITS | (slot.index() + 1);
     while !wait(here) {
@@ -201,12 +204,12 @@ fn in_turn<T>(here: Here, slot: &Slot, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// What SIGPIPE does in this process. A handler of ours counts as the default.
+/// What SIGPIPE does in this process. Our handler counts as the default.
 pub(crate) fn disposition() -> io::Result<Disposition> {
     while_none_changes_it(find)
 }
 
-/// Ignores SIGPIPE where the default was in force, and returns what was found.
+/// Ignores SIGPIPE where the disposition was the default. Returns what it found.
 pub(crate) fn ignore() -> io::Result<Disposition> {
     while_none_changes_it(|| {
         let found = find()?;
@@ -217,15 +220,15 @@ pub(crate) fn ignore() -> io::Result<Disposition> {
     })
 }
 
-/// Puts the default back where SIGPIPE was ignored, and returns what was found.
+/// Restores the default where SIGPIPE was ignored. Returns what it found.
 pub(crate) fn restore_default() -> io::Result<Disposition> {
     while_none_changes_it(|| {
         let found = find()?;
         if found == Disposition::Ignored {
             match guard::MASKS_THE_THREAD {
                 true => set(SIG_DFL, 0)?,
-                // Guards of other threads have relied on SIG_IGN. The last guard, which may be that
-                // of this call, takes the handler out.
+                // Guards of other threads rely on SIG_IGN, so the handler replaces it. The last
+                // guard, which may be that of this call, takes the handler out.
                 false => set(handler(), FLAGS)?,
             }
         }
@@ -256,11 +259,11 @@ fn handler() -> sighandler_t {
 /// The disposition that the system has now.
 fn current() -> io::Result<sighandler_t> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: without a new action sigaction only writes the old one.
+    // SAFETY: without a new action, sigaction only writes the old one, which is valid for the call.
     if unsafe { libc::sigaction(SIGPIPE, ptr::null(), action.as_mut_ptr()) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: written by the successful call.
+    // SAFETY: the successful call has written it.
     Ok(unsafe { action.assume_init() }.sa_sigaction)
 }
 
@@ -269,12 +272,12 @@ fn set(disposition: sighandler_t, flags: c_int) -> io::Result<()> {
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = disposition;
     action.sa_flags = flags as _;
-    // No other handler interrupts ours, which may stand on a small alternate stack: one without
-    // SA_ONSTACK would run there too.
+    // No other handler may interrupt ours. Ours may run on a small alternate stack, and a handler
+    // without SA_ONSTACK would run there too.
     // SAFETY: the set is valid for the call.
     unsafe { libc::sigfillset(&mut action.sa_mask) };
     // SAFETY: `action` is valid for the call. Its disposition is SIG_DFL, SIG_IGN, or a function
-    // that lives as long as this code is loaded.
+    // that exists as long as this code is loaded.
     if unsafe { libc::sigaction(SIGPIPE, &action, ptr::null_mut()) } == -1 {
         return Err(io::Error::last_os_error());
     }

@@ -1,11 +1,16 @@
 //! `send_flag`: MSG_NOSIGNAL on every call of the send family.
 //!
-//! Honoured by Linux since 2.2 (send(2); measured on 6.18), FreeBSD (uipc_socket.c `sousrsend`),
-//! DragonFly (`kern_sendmsg`), NetBSD (`do_sys_sendmsg`), OpenBSD (uipc_syscalls.c), illumos
-//! (sockcommon.c `socket_sendmsg`), Solaris 11.4 (tried in rust-lang/rust#128259), Haiku since 2015
-//! (4b2d018be4), Cygwin (`send_internal`) and the Hurd (glibc hurd/fd.h `__hurd_sockfail`); by
-//! Apple from macOS 11, iOS 14, tvOS 14 and watchOS 7 (xnu-7195; xnu-6153 silently ignores it). It
-//! does nothing for write, writev, sendfile and splice.
+//! These systems honour it:
+//! * Linux since 2.2 (send(2); measured on 6.18).
+//! * FreeBSD (uipc_socket.c `sousrsend`), DragonFly (`kern_sendmsg`), NetBSD (`do_sys_sendmsg`) and
+//!   OpenBSD (uipc_syscalls.c).
+//! * illumos (sockcommon.c `socket_sendmsg`) and Solaris 11.4 (tried in rust-lang/rust#128259).
+//! * Haiku since 2015 (4b2d018be4), Cygwin (`send_internal`) and the Hurd (glibc hurd/fd.h
+//!   `__hurd_sockfail`).
+//! * Apple from macOS 11, iOS 14, tvOS 14 and watchOS 7 (xnu-7195). Before these it is silently
+//!   ignored (xnu-6153).
+//!
+//! The flag does nothing for write, writev, sendfile and splice.
 
 #[cfg(not(send_flag_alone))]
 use std::ffi::c_int;
@@ -35,28 +40,28 @@ pub(super) fn verify() -> io::Result<Option<Call>> {
     if cfg!(epipe_refused = "send_flag") {
         return Ok(None);
     }
-    // That it works now is not noted: the first refusal of a sandbox that comes later is to ask.
+    // `Honoured` is not noted: a sandbox may come later, and its first refusal must ask again.
     TRUST.verify(probe::send_flag, || match question() {
         Found::Honoured => Found::Nothing,
         found => found,
     })
 }
 
-/// After a call with the flag: its error is the answer, unless it means that the flag is refused.
+/// After a call with the flag: returns the call's error, unless it means that the flag is refused.
 #[cold]
 pub(super) fn unless_refused(socket: BorrowedFd<'_>, error: io::Error) -> io::Result<()> {
     if !is_refusal(&error) {
         return Err(error);
     }
     TRUST.ask(question);
-    // The error of a connection is reported once (an ICMP "protocol unreachable"), and a second
+    // A socket reports the error of its connection once (an ICMP "protocol unreachable"). A second
     // call would hide it.
     if is_in_use() && is_known_to(socket) { Err(error) } else { Ok(()) }
 }
 
-/// Whether a new socket of the same kind, which has nothing to report, takes the flag in every
-/// call. A stack may accept it in one family or call only. `false` where that cannot be asked: then
-/// the call is repeated without the flag, which loses an error that was reported once.
+/// Whether a new socket of the same kind, which has no error to report, accepts the flag in every
+/// call. A stack may accept it in one family or call only. `false` if that cannot be asked: then
+/// the call is repeated without the flag, and an error that is reported once is lost.
 pub(super) fn is_known_to(socket: BorrowedFd<'_>) -> bool {
     is_taken_by_the_kind_of(socket).unwrap_or(false)
 }
@@ -69,7 +74,7 @@ fn is_taken_by_the_kind_of(socket: BorrowedFd<'_>) -> io::Result<bool> {
     #[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux")))]
     let protocol = None;
     let new = Socket::from(call::private(Socket::new(domain, ty, protocol)?.into())?);
-    // Calls with an address too: a datagram socket sends to itself, TCP ignores it.
+    // Also calls with an address: a datagram socket sends to itself, and TCP ignores the address.
     let loopback: Option<IpAddr> = match (domain, ty) {
         (Domain::IPV4, Type::STREAM | Type::DGRAM) => Some(Ipv4Addr::LOCALHOST.into()),
         (Domain::IPV6, Type::STREAM | Type::DGRAM) => Some(Ipv6Addr::LOCALHOST.into()),
@@ -81,10 +86,10 @@ fn is_taken_by_the_kind_of(socket: BorrowedFd<'_>) -> io::Result<bool> {
         own = Some(Address::of(new.as_fd())?);
     }
     let takes = |by, to: Option<&Address>| {
-        // A stack that ignores the flag may raise.
+        // Under a guard: a stack that ignores the flag may raise.
         let call = || probe::send(new.as_fd(), by, BYTE, to, MSG_NOSIGNAL);
         let answer = guard::run(1, call).and_then(|answer| answer);
-        // Sent, or not connected: the flag was no reason to refuse.
+        // Sent, or not connected: the flag was not refused.
         answer.map_or_else(
             |error| {
                 let unconnected = [libc::EPIPE, libc::ENOTCONN, libc::EDESTADDRREQ];
@@ -99,7 +104,7 @@ fn is_taken_by_the_kind_of(socket: BorrowedFd<'_>) -> io::Result<bool> {
         }))
 }
 
-/// Makes a call that something else protects already, with the flag where it is accepted.
+/// Makes a call that another technique protects, with the flag where it is accepted.
 #[cfg(not(send_flag_alone))]
 pub(super) fn offer(
     socket: BorrowedFd<'_>,
@@ -114,7 +119,7 @@ pub(super) fn offer(
     }
 }
 
-/// A send with the flag, on a socket pair of our own whose peer is gone.
+/// Sends with the flag, on a socket pair of our own whose peer is gone.
 fn question() -> Found {
     let send = |socket: OwnedFd| {
         guard::run(1, || probe::send(socket.as_fd(), Call::Send, BYTE, None, MSG_NOSIGNAL))?

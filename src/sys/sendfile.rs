@@ -1,8 +1,9 @@
-//! A range of a file into a socket: `sendfile(2)`, and read and write where that is refused.
+//! Sends a range of a file to a socket: by `sendfile(2)`, or by read and write where that is
+//! refused.
 //!
-//! Linux takes whatever file can be mapped, Apple and FreeBSD regular ones. No flag covers it; the
-//! socket's option does, else the guard. By libc and not by socket2, which drops what Apple's and
-//! FreeBSD's call has sent before it fails.
+//! Linux takes every file that can be mapped, Apple and FreeBSD take regular files. No flag covers
+//! the call; the socket's option protects it, else the guard. The calls are libc's: socket2 loses
+//! the byte count of a call that fails after it has sent something (Apple and FreeBSD).
 
 #![allow(unsafe_code, reason = "sendfile takes descriptors and pointers")]
 
@@ -21,10 +22,10 @@ use super::handle::SocketHandle;
 use super::socket;
 use super::trust::is_refusal_of_call;
 
-/// What is read at once where the system does not move the bytes by itself; for `io::copy` too.
+/// How much is read at once where the system does not move the bytes itself. Also for `io::copy`.
 pub(super) const BUFFER: usize = 128 << 10;
 
-/// What Linux cuts a call to (linux/fs.h).
+/// The most that Linux moves in one call (linux/fs.h).
 pub(super) const MAX_RW_COUNT: u64 = 0x7fff_f000;
 
 pub(crate) fn sendfile(
@@ -46,7 +47,7 @@ pub(crate) fn sendfile(
         return Err(io::Error::from_raw_os_error(libc::EOVERFLOW));
     }
     let mut at = start;
-    let mut buffer = Vec::new(); // while it is empty, the system sends
+    let mut buffer = Vec::new(); // as long as it is empty, `sendfile(2)` sends
     while at < end {
         let sent = if buffer.is_empty() {
             socket::run(stream, || send(stream.fd(), file.as_fd(), at, end - at))
@@ -62,8 +63,9 @@ pub(crate) fn sendfile(
             Ok(sent) => at += sent as u64,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock && at > start => break,
-            // The call is refused for this file, or here: on with read and write. If the file can
-            // be sent to a socket of our own, the error is what this one reports, once.
+            // The call is refused, for this file or on this system: continue with read and write.
+            // But if the file can be sent to a socket of our own, this is an error of the caller's
+            // socket, which reports it once.
             Err(error)
                 if buffer.is_empty() && is_refusal_of_call(&error) && !can_be_sent(file, at) =>
             {
@@ -81,7 +83,7 @@ use {
     std::ffi::{c_int, c_void},
 };
 
-/// One call, as socket2 makes it. `None`: as much as that takes.
+/// One call, as socket2 makes it. `None`: as much as one call sends.
 #[cfg(has_sendfile)]
 pub(crate) fn sendfile_once(
     stream: &impl SocketHandle,
@@ -95,24 +97,34 @@ pub(crate) fn sendfile_once(
 
 cfg_if! {
     if #[cfg(any(kernel = "android", kernel = "linux", kernel = "x32"))] {
-        // Elsewhere the name without a number has the wide offset (std does the same).
+        // Elsewhere the name without the number takes a 64-bit offset (std does the same).
         #[cfg(not(any(target_os = "android", target_env = "gnu")))]
         use libc::sendfile as sendfile64;
         #[cfg(any(target_os = "android", target_env = "gnu"))]
         use libc::sendfile64;
 
-        fn send(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, at: u64, len: u64) -> io::Result<usize> {
+        fn send(
+            socket: BorrowedFd<'_>,
+            file: BorrowedFd<'_>,
+            at: u64,
+            len: u64,
+        ) -> io::Result<usize> {
             let mut at = at.try_into().map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
             let len = len.min(MAX_RW_COUNT) as usize;
-            // SAFETY: the offset is valid for the call, which writes there how far it came.
+            // SAFETY: the offset is valid for the call, which writes the new offset there.
             let sent = unsafe { sendfile64(socket.as_raw_fd(), file.as_raw_fd(), &mut at, len) };
             usize::try_from(sent).map_err(|_| io::Error::last_os_error())
         }
     } else if #[cfg(any(kernel = "freebsd", kernel = "apple"))] {
-        /// One that fails on the way has sent something all the same.
-        fn send(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, at: u64, len: u64) -> io::Result<usize> {
+        /// A call that fails may have sent something first, and reports how much.
+        fn send(
+            socket: BorrowedFd<'_>,
+            file: BorrowedFd<'_>,
+            at: u64,
+            len: u64,
+        ) -> io::Result<usize> {
             let at = at.try_into().map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-            let len = len.min(1 << 30); // a length of 0 would mean all
+            let len = len.min(1 << 30); // a length of 0 would mean the whole file
             #[cfg(not(forced))]
             let call = libc::sendfile;
             #[cfg(forced)]
@@ -122,10 +134,11 @@ cfg_if! {
             let (answer, sent) = {
                 let mut sent = len as libc::off_t;
                 let no_header = std::ptr::null_mut();
-                // SAFETY: the length is valid for the call, which writes there what it has sent.
+                // SAFETY: the length is valid for the call, which writes the sent length there.
                 let answer = unsafe { call(file, socket, at, &mut sent, no_header, 0) };
-                // What is refused before it begins (by a sandbox) leaves the length as it was.
-                // After other errors all may be sent (uipc_syscalls.c `sendfile`: EAGAIN, EPIPE).
+                // A call that is refused before it begins (by a sandbox) leaves the length
+                // unchanged. After other errors the whole length may have been sent
+                // (uipc_syscalls.c `sendfile`: EAGAIN, EPIPE).
                 let may_be_unsent = answer == -1 && sent as u64 == len;
                 if may_be_unsent && is_refusal_of_call(&io::Error::last_os_error()) {
                     sent = 0;
@@ -137,7 +150,7 @@ cfg_if! {
                 let mut sent: libc::off_t = 0;
                 let no_header = std::ptr::null_mut();
                 let len = len as usize;
-                // SAFETY: the count is valid for the call, which writes there what it has sent.
+                // SAFETY: the count is valid for the call, which writes the sent length there.
                 (unsafe { call(file, socket, at, len, no_header, &mut sent, 0) }, sent)
             };
             if answer == -1 && sent == 0 {
@@ -160,10 +173,13 @@ cfg_if! {
         fn by_model() -> io::Result<Call> {
             let is_apple = cfg!(kernel = "apple");
             let name = if is_apple { c"model_sendfile_apple" } else { c"model_sendfile_freebsd" };
-            // SAFETY: the name is a C string, and the model defines such a function by it.
+            // SAFETY: the name is a C string. The model defines a function of this name and type.
             unsafe {
                 let found = libc::dlsym(std::ptr::null_mut(), name.as_ptr()); // RTLD_DEFAULT
-                if found.is_null() { Err(io::Error::from_raw_os_error(libc::ENOSYS)) } else { Ok(std::mem::transmute::<*mut c_void, Call>(found)) }
+                if found.is_null() {
+                    return Err(io::Error::from_raw_os_error(libc::ENOSYS));
+                }
+                Ok(std::mem::transmute::<*mut c_void, Call>(found))
             }
         }
     } else {
@@ -173,7 +189,7 @@ cfg_if! {
     }
 }
 
-/// Whether the call takes this file, to a socket of our own. (At its end there is nothing to send.)
+/// Whether the call sends this file to a socket of our own. (At the file's end it sends nothing.)
 fn can_be_sent(file: &File, at: u64) -> bool {
     UnixStream::pair().and_then(|(socket, _peer)| send(socket.as_fd(), file.as_fd(), at, 1)).is_ok()
 }

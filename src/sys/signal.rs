@@ -1,4 +1,4 @@
-//! SIGPIPE on this thread: its mask, and the queue of what is pending. `build.rs` reads this file
+//! SIGPIPE on this thread: the mask, and the queue of pending signals. `build.rs` reads this file
 //! too.
 
 #![allow(unsafe_code, reason = "the signal calls take pointers")]
@@ -28,7 +28,7 @@ pub(crate) fn block() -> io::Result<bool> {
 /// Unblocks SIGPIPE on this thread.
 #[inline]
 pub(crate) fn unblock() {
-    // With a valid `how` and set the call cannot fail.
+    // The call cannot fail with a valid `how` and set.
     let _ = change_mask(SIG_UNBLOCK, &sigpipe(), None);
 }
 
@@ -39,13 +39,13 @@ pub(crate) fn pending() -> io::Result<bool> {
     Ok(contains_sigpipe(&set))
 }
 
-/// Takes one pending SIGPIPE. Returns whether there was one. It does not wait.
+/// Takes one pending SIGPIPE. Returns whether there was one. Does not wait.
 pub(crate) fn take_one() -> io::Result<bool> {
     loop {
         match sigtimedwait() {
             Ok(SIGPIPE) => return Ok(true),
-            // A sandbox may report success without doing it. (No text: it would be allocated, which
-            // a signal handler must not do.)
+            // A sandbox may report success without doing it. (The error has no text, which would be
+            // allocated: a signal handler must not allocate.)
             Ok(_) => return Err(io::ErrorKind::Other.into()),
             Err(error) => match error.kind() {
                 // Another signal's handler ran first.
@@ -58,13 +58,13 @@ pub(crate) fn take_one() -> io::Result<bool> {
     }
 }
 
-/// Runs `f` with all signals blocked but those of a fault, which would end the process, and
-/// SIGPIPE, which is left as it is.
+/// Runs `f` with all signals blocked, except two kinds. A blocked signal of a fault would end the
+/// process. SIGPIPE stays as it is.
 pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     use libc::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
-    // SAFETY: sigfillset initialises the set; the numbers are signals; both sets are valid for the
-    // calls. Where a sandbox forbids the first, `old` is empty and the second is not made.
+    // SAFETY: sigfillset initialises `all`, the numbers are signals, and both sets are valid for
+    // the calls. If a sandbox forbids the first pthread_sigmask, the second is not called.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         let mut old: libc::sigset_t = std::mem::zeroed();
@@ -83,7 +83,7 @@ pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
 
 // ------------------------------------------------------------------------------ the calls ----
 
-/// What a call returns.
+/// The result of a call, or its error from errno.
 fn checked(answer: impl Into<i64>) -> io::Result<c_int> {
     match answer.into() {
         -1 => Err(io::Error::last_os_error()),
@@ -91,20 +91,20 @@ fn checked(answer: impl Into<i64>) -> io::Result<c_int> {
     }
 }
 
-/// The raw call, which does not wait. libc's is a point where pthread_cancel may unwind, on glibc
-/// out of a guard's drop; bionic has it only from API 23 (signal.h), and a program that asks for it
-/// would not load on older ones.
+/// The raw call, with a timeout of zero. libc's function is a cancellation point: on glibc,
+/// pthread_cancel would unwind from there out of a guard's drop. bionic has it only from API 23
+/// (signal.h), and a program that links to it would not load on older releases.
 #[cfg(all(any(target_os = "android", target_os = "linux"), not(forced)))]
 fn sigtimedwait() -> io::Result<c_int> {
     #[cfg(not(all(target_arch = "riscv32", target_env = "gnu")))]
     const NUMBER: libc::c_long = libc::SYS_rt_sigtimedwait;
-    // libc has it by another name there.
+    // The libc crate has another name for it there.
     #[cfg(all(target_arch = "riscv32", target_env = "gnu"))]
     const NUMBER: libc::c_long = 421;
     let (set, info) = (sigpipe(), std::ptr::null_mut::<libc::siginfo_t>());
     let (set, size) = (&raw const set, size_of_val(&set));
     let zero = [0_u64; 2]; // a timespec of any layout
-    // SAFETY: set, its size and timeout are valid for the call; no siginfo is asked for.
+    // SAFETY: set, size and timeout are valid for the call. The null siginfo is not written.
     checked(unsafe { libc::syscall(NUMBER, set, info, &raw const zero, size) })
 }
 
@@ -122,15 +122,16 @@ fn sigtimedwait() -> io::Result<c_int> {
         ) -> c_int;
     }
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: set and timeout are valid for the call; no siginfo is asked for.
+    // SAFETY: set and timeout are valid for the call. The null siginfo is not written.
     checked(unsafe { sigtimedwait(&sigpipe(), std::ptr::null_mut(), &zero) })
 }
 
-/// OpenBSD, Apple and the unknown have only `sigwait`, which waits. So one more is raised at this
-/// thread first, which merges with one that is pending there: then `sigwait` finds one at once,
-/// even if another thread takes a signal of the process's. No signal handler may take it in
-/// between, or fork. The build script, which has none of its own cfgs, takes this way on every
-/// system but Linux.
+/// OpenBSD, Apple and unknown systems have only `sigwait`, which waits.
+///
+/// So this first raises another SIGPIPE at this thread, which merges with one that is pending
+/// there. Then `sigwait` finds one at once, even if another thread takes a signal of the process.
+/// All signals are blocked, so that no handler takes it in between or forks. The build script does
+/// not have its own cfgs: it uses this function on every system but Linux and Android.
 #[cfg(all(
     not(has_sigtimedwait),
     any(forced, not(any(target_os = "android", target_os = "linux")))
@@ -141,8 +142,8 @@ fn sigtimedwait() -> io::Result<c_int> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut signal: c_int = 0;
-        // SAFETY: the thread is this one, where the signal is blocked: it stays pending. Set and
-        // result are valid for the call.
+        // SAFETY: pthread_self is this thread, where the signal is blocked, so it stays pending.
+        // Set and result are valid for the call.
         let error = unsafe {
             libc::pthread_kill(libc::pthread_self(), SIGPIPE);
             libc::sigwait(&sigpipe(), &mut signal)

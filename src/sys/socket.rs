@@ -1,5 +1,5 @@
-//! What this crate sends on a socket, protected: the flag, if it protects alone; else the option,
-//! if it was set and protects alone; else the guard. THE table says which of these a system has.
+//! Protected sends on a socket. They use the flag, if it protects alone; else the option, if it is
+//! set and protects alone; else the guard. THE table says which of these a system has.
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
@@ -12,11 +12,11 @@ use super::constant::MSG_NOSIGNAL;
 use super::handle::SocketHandle;
 use super::{UNKNOWN_LENGTH, call, guard, total};
 
-/// A socket is adopted, whichever way it came. Never fails: what is refused here falls back to the
-/// next technique at each write.
+/// Adopts a socket: sets the option where the system has one. It never fails: if the option is
+/// refused, each write falls back to the next technique.
 ///
-/// What protects is asked for again at each call: something else may be in the descriptor's place,
-/// or somebody may have cleared the option.
+/// Each write asks for the option again. Something else may have taken the descriptor's place, or
+/// other code may have cleared the option.
 #[inline]
 pub(crate) fn adopt(socket: &impl SocketHandle) {
     #[cfg(socket_option)]
@@ -38,7 +38,7 @@ pub(crate) fn write_vectored(
     bufs: &[IoSlice<'_>],
 ) -> io::Result<usize> {
     let bufs = call::cut(bufs);
-    // std's writev answers for an empty write without asking the peer.
+    // Like std's writev: the system answers an empty write without asking the peer.
     if call::is_empty(bufs) {
         return run(stream, || call::write_vectored(stream.fd(), bufs));
     }
@@ -65,19 +65,19 @@ pub(crate) fn send_to<S: SocketHandle + AsFd>(
     send(socket, || buf.len(), |flags| borrowed.send_to_with_flags(buf, address, flags))
 }
 
-/// std makes some of these calls as write or writev, which also accept a descriptor that is no
+/// std makes some of these calls by write or writev, which also accept a descriptor that is not a
 /// socket (a file adopted as a `UnixDatagram`). So does this crate.
 #[cold]
 #[inline(never)]
 fn if_no_socket(error: io::Error, plain: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
-    // Something else may have taken the socket's place: then no option protects it.
+    // Something else may have taken the socket's place, so no option protects it.
     if error.raw_os_error() == Some(libc::ENOTSOCK) {
         return guard::run(UNKNOWN_LENGTH, plain)?;
     }
     Err(error)
 }
 
-/// One call of the send family that offers `len` bytes; `call(flags)` makes it with `flags`
+/// One call of the send family that offers `len` bytes. `call(flags)` makes the call with `flags`
 /// added to the caller's.
 #[inline]
 pub(crate) fn send(
@@ -95,7 +95,8 @@ pub(crate) fn send(
     send_otherwise(socket.fd(), len(), call)
 }
 
-/// Without the flag; or with it as a second belt, where it does not protect alone.
+/// The call without the flag. Where the flag does not protect alone, it is passed as an additional
+/// protection.
 #[inline(never)]
 fn send_otherwise(
     socket: BorrowedFd<'_>,

@@ -1,11 +1,14 @@
 //! `socket_option`: SO_NOSIGPIPE, set when a socket is adopted.
 //!
-//! Apple since 10.2 (xnu uipc_socket.c, sys_socket.c `soo_write`), FreeBSD (`soo_write`,
-//! `sousrsend`), DragonFly (`kern_sendmsg`, `soo_write`) and NetBSD (`sys_setsockopt` copies it
-//! into the file's flags). It covers every write, foreign code's writev included, and accepted
-//! sockets inherit it from their listener (xnu uipc_socket2.c; BSD's `sonewconn`).
+//! These systems have it:
+//! * Apple since 10.2 (xnu uipc_socket.c, sys_socket.c `soo_write`).
+//! * FreeBSD (`soo_write`, `sousrsend`) and DragonFly (`kern_sendmsg`, `soo_write`).
+//! * NetBSD (`sys_setsockopt` copies it into the file's flags).
+//!
+//! It covers every write, also the writev of foreign code. Accepted sockets inherit it from their
+//! listener (xnu uipc_socket2.c; BSD's `sonewconn`).
 
-#![allow(unsafe_code, reason = "the value of a socket option has the type we say")]
+#![allow(unsafe_code, reason = "the caller says which type the value of a socket option has")]
 
 use std::ffi::c_int;
 use std::io;
@@ -16,21 +19,25 @@ use libc::SOL_SOCKET;
 use super::constant::SO_NOSIGPIPE;
 use super::option;
 
-/// Of a borrowed descriptor. The option belongs to the socket and is shared with other processes,
-/// so the inherited ones (0 to 2) stay untouched.
+/// Sets the option on a borrowed descriptor, unless it is 0 to 2: these are inherited. The option
+/// belongs to the socket, which other processes may share.
 pub(super) fn set_on_borrowed(fd: BorrowedFd<'_>) -> bool {
     fd.as_raw_fd() > 2 && set(fd)
 }
 
-/// Asks before it sets: an accepted socket has inherited the option, and XNU refuses to set
-/// it (EINVAL) once both directions are shut down, which the close of a Unix peer does at
-/// once (uipc_socket.c); reading has no such check. Not where it may have been taken away: NetBSD
-/// answers of the socket, and setting that sets the file's flag (uipc_syscalls.c `sys_setsockopt`).
+/// Sets the option, and returns whether it is set.
+///
+/// It reads the option first. An accepted socket has inherited it, and XNU rejects a change
+/// (EINVAL) once both directions are shut down (uipc_socket.c). The close of a Unix peer does that
+/// at once. A read of the option has no such check.
+///
+/// NetBSD reports the option of the socket, while the flag of the file may have been cleared. There
+/// the option is always set, which sets the file's flag again (uipc_syscalls.c `sys_setsockopt`).
 pub(super) fn set(socket: BorrowedFd<'_>) -> bool {
     if cfg!(epipe_refused = "socket_option") {
         return false;
     }
-    // SAFETY: the option's value is an int, here and below.
+    // SAFETY: SO_NOSIGPIPE has an int as its value, here and below.
     let found = || unsafe { option::get::<c_int>(socket, SOL_SOCKET, SO_NOSIGPIPE) };
     (cfg!(stays_set) && found().is_ok_and(|value| value != 0))
         // SAFETY: as above.

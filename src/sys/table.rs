@@ -1,39 +1,41 @@
-//! THE table: what each kernel has against SIGPIPE, and at whom it directs the signal.
+//! THE table: what each kernel has against SIGPIPE, and where it directs the signal.
 //!
-//! Plain data. The order of the techniques is the same everywhere: the send or write flag, the
-//! socket option or descriptor flag, the guard. `socket.rs` and `pipe.rs` have it, and `verify.rs`
-//! reports it. A send flag that does not protect alone goes with the others. `build.rs` reads this
-//! file too: it finds the target's row and passes it to the library as `cfg`s (see
-//! [`Target::cfgs`]). The sources of a row stand at the head of each technique's file; how each row
-//! was verified, in the README.
+//! Plain data. The order of the techniques is the same everywhere: the send or write flag, then the
+//! socket option or descriptor flag, then the guard. `socket.rs` and `pipe.rs` implement this
+//! order, and `verify.rs` reports it. A send flag that does not protect alone is used together with
+//! the others.
+//!
+//! `build.rs` reads this file too. It finds the target's row and passes it to the library as `cfg`s
+//! (see [`Target::cfgs`]). The sources of a row are at the top of each technique's file.
+//! `docs/platforms.md` says how each row was verified.
 
-/// At whom the kernel directs the SIGPIPE of a failed write.
+/// Where the kernel directs the SIGPIPE of a failed write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RaisedAt {
     /// There is no SIGPIPE, and nothing to do.
-    Nobody,
-    /// The thread that wrote: it can block the signal for itself.
+    Nowhere,
+    /// At the thread that wrote, which can block the signal for itself.
     Thread,
-    /// The process: a thread's mask protects no other thread.
+    /// At the process: a thread's mask protects no other thread.
     Process,
 }
 
-/// What `MSG_NOSIGNAL` is worth.
+/// Whether `MSG_NOSIGNAL` protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendFlag {
     /// The kernel has no such flag, or rejects it.
     Absent,
-    /// Some releases ignore it silently: it is passed, but something else must protect.
-    SecondBelt,
-    /// It protects a send by itself.
+    /// Some releases silently ignore it. It is passed, but another technique must protect.
+    Additional,
+    /// It protects a send alone.
     Alone,
 }
 
-/// One row. Where there is a descriptor flag there is a socket option, and with a write flag a send
-/// flag.
+/// One row. A row with a descriptor flag also has a socket option, and one with a write flag also
+/// has a send flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The kernels that behave so.
+    /// The kernels of this row.
     pub kernels: &'static [&'static str],
     pub raised_at: RaisedAt,
     pub send_flag: SendFlag,
@@ -41,14 +43,14 @@ pub struct Row {
     pub socket_option: bool,
     /// `F_SETNOSIGPIPE`.
     pub fd_flag: bool,
-    /// Option and flag stay set until somebody clears just these.
+    /// Option and descriptor flag stay set until a call clears exactly these.
     pub stays_set: bool,
     /// `RWF_NOSIGNAL`.
     pub write_flag: bool,
 }
 
-/// No technique but the guard: any Unix that the table does not name. Redox among them, whose libc
-/// rejected the flag in mid-2026.
+/// Any Unix that the table does not name: the guard is its only technique. Redox is one of them:
+/// its libc rejected the flag in mid-2026.
 const ANY_OTHER_UNIX: Row = Row {
     kernels: &[],
     raised_at: RaisedAt::Thread,
@@ -59,31 +61,31 @@ const ANY_OTHER_UNIX: Row = Row {
     write_flag: false,
 };
 
-const NO_SIGPIPE: Row = Row { raised_at: RaisedAt::Nobody, ..ANY_OTHER_UNIX };
+const NO_SIGPIPE: Row = Row { raised_at: RaisedAt::Nowhere, ..ANY_OTHER_UNIX };
 
 pub const TABLE: [Row; 8] = [
     Row { kernels: &["linux"], send_flag: SendFlag::Alone, write_flag: true, ..ANY_OTHER_UNIX },
     Row {
-        // Android's app filter kills on pwritev2 in place of an answer. On x32 the call passes its
-        // offset in one word, not two.
+        // No write flag: Android's app filter kills a process that calls pwritev2. On x32 the call
+        // passes its offset in one word, not two.
         kernels: &["android", "cygwin", "haiku", "hurd", "illumos", "openbsd", "solaris", "x32"],
         send_flag: SendFlag::Alone,
         ..ANY_OTHER_UNIX
     },
     Row {
-        // The flag is silently ignored before macOS 11, iOS and tvOS 14, watchOS 7. The signal goes
-        // to the process: XNU uipc_syscalls.c `psignal`.
+        // The send flag is silently ignored before macOS 11, iOS and tvOS 14, and watchOS 7. The
+        // signal goes to the process: XNU uipc_syscalls.c `psignal`.
         kernels: &["apple"],
         raised_at: RaisedAt::Process,
-        send_flag: SendFlag::SecondBelt,
+        send_flag: SendFlag::Additional,
         socket_option: true,
         fd_flag: true,
         ..ANY_OTHER_UNIX
     },
     Row {
-        // The signal goes to the process: uipc_syscalls.c `psignal`. What protects, on sockets too,
-        // is a flag of the file, which `F_SETFL` of anybody takes away (sys/fcntl.h, FNOSIGPIPE is
-        // one of FCNTLFLAGS).
+        // The signal goes to the process: uipc_syscalls.c `psignal`. Option and flag protect by a
+        // flag of the file, on sockets too. Any `F_SETFL` clears it (sys/fcntl.h: FNOSIGPIPE is one
+        // of FCNTLFLAGS).
         kernels: &["netbsd"],
         raised_at: RaisedAt::Process,
         send_flag: SendFlag::Alone,
@@ -99,26 +101,26 @@ pub const TABLE: [Row; 8] = [
         ..ANY_OTHER_UNIX
     },
     Row {
-        // AIX documents no such flag, and QNX's value depends on the network stack.
+        // AIX documents no send flag. On QNX its value depends on the network stack.
         kernels: &["aix", "nto"],
-        send_flag: SendFlag::SecondBelt,
+        send_flag: SendFlag::Additional,
         ..ANY_OTHER_UNIX
     },
     Row {
-        // Only its pipes raise, at the process: fifo.c `kill`.
+        // Only pipes raise, at the process: fifo.c `kill`.
         kernels: &["rtems"],
         raised_at: RaisedAt::Process,
         ..ANY_OTHER_UNIX
     },
     Row {
-        // Unix by name. ESP-IDF, Horizon, NuttX and Vita were read in source; on the others std's
-        // own start-up leaves SIGPIPE alone.
+        // rustc counts these as Unix. The sources of ESP-IDF, Horizon, NuttX and Vita were read. On
+        // the others std's start-up code does not change SIGPIPE.
         kernels: &["emscripten", "espidf", "horizon", "nuttx", "vita", "fuchsia", "vxworks"],
         ..NO_SIGPIPE
     },
 ];
 
-/// A target, by the words that rustc has for it.
+/// A target, in rustc's words.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub os: String,
@@ -127,12 +129,12 @@ pub struct Target {
     pub arch: String,
     pub pointer_width: String,
     pub is_unix: bool,
-    /// The kernel whose row it gets in place of its own: for tests under a model of that kernel.
+    /// Another kernel, whose row the target gets: for tests under a model of that kernel.
     pub forced: Option<String>,
 }
 
 impl Target {
-    /// The word by which the table calls its kernel.
+    /// The table's name for its kernel.
     pub fn kernel(&self) -> &str {
         if let Some(forced) = &self.forced {
             return forced;
@@ -154,11 +156,11 @@ impl Target {
         }
     }
 
-    /// What the library's code may ask by `cfg`, and whether it holds: the row, and what std, libc,
-    /// socket2 and the optional crates have on this target.
+    /// The names that the library's code may use in `cfg`, and whether each is set: the row, and
+    /// what std, libc, socket2 and the optional crates have on this target.
     pub fn cfgs(&self) -> [(&'static str, bool); 31] {
         let row = self.row();
-        // One of these systems.
+        // Whether the target is one of these systems.
         let os = |names: &str| names.split(' ').any(|name| name == self.os);
         let kernel = |names: &str| names.split(' ').any(|name| name == self.kernel());
         let (is_unix, is_windows) = (self.is_unix, self.os == "windows");
@@ -168,7 +170,7 @@ impl Target {
         let has_reactor = (is_unix || is_windows) && !os("emscripten");
         [
             // The row.
-            ("sigpipe", row.raised_at != RaisedAt::Nobody),
+            ("sigpipe", row.raised_at != RaisedAt::Nowhere),
             ("raised_at_process", row.raised_at == RaisedAt::Process),
             ("send_flag", row.send_flag != SendFlag::Absent),
             ("send_flag_alone", row.send_flag == SendFlag::Alone),
@@ -179,7 +181,7 @@ impl Target {
             // Handles: descriptors, or anything that can be borrowed.
             ("has_fd", is_unix || is_wasi),
             ("has_handles", is_unix || is_wasi || is_windows),
-            // Where socket2 compiles, and what it has there. `Cargo.toml` says the same.
+            // Where socket2 compiles, and what it has there. `Cargo.toml` repeats the first.
             ("has_socket2", is_unix || is_windows || is_wasi_with_sockets),
             ("has_try_clone", !is_wasi),
             ("has_nonblocking", is_unix && !os("vita") || is_wasi_with_sockets),
@@ -194,17 +196,17 @@ impl Target {
             ("has_sock_filter", os("android linux")),
             ("has_ccid", os("linux")),
             ("has_sendfile", kernel("android apple freebsd linux x32")),
-            // The slices that one call takes, if limits.h names a number.
+            // Whether limits.h limits the slices of one call to 1024.
             (
                 "iov_max_1024",
                 is_apple || os("android cygwin dragonfly freebsd linux netbsd nto openbsd"),
             ),
-            // libc's, called as it is: Linux and Android have theirs in `signal.rs`.
+            // libc's function is called directly. For Linux and Android see `signal.rs`.
             (
                 "has_sigtimedwait",
                 kernel("aix cygwin dragonfly freebsd haiku hurd illumos netbsd nto redox solaris"),
             ),
-            // Where the optional crates compile. `Cargo.toml` says the same.
+            // Where the optional crates compile. `Cargo.toml` repeats this.
             ("has_reactor", has_reactor),
             ("has_tokio", has_reactor && !os("espidf")),
             // What tokio's `pipe::OpenOptions` can do there.
@@ -216,7 +218,7 @@ impl Target {
             ),
             ("has_mark", os("freebsd linux openbsd")),
             ("has_udp_connreset", is_windows),
-            // Where std, too, copies inside the kernel.
+            // Where std also copies inside the kernel.
             ("has_splice", kernel("android linux x32")),
             ("forced", self.forced.is_some()),
         ]

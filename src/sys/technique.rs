@@ -2,28 +2,49 @@
 
 use std::fmt;
 
-/// One technique that keeps SIGPIPE away. Its `Display` is the name that `EPIPE_REFUSE` takes.
+/// One way to keep SIGPIPE away. Its `Display` is the name that `EPIPE_REFUSE` takes.
+///
+/// ```
+/// use epipe::verify::Technique;
+///
+/// assert_eq!(Technique::SendFlag.to_string(), "send_flag");
+///
+/// let protection = epipe::protection();
+/// let cost = match protection.pipe_write().first() {
+///     Some(Technique::SendFlag | Technique::WriteFlag | Technique::NotNeeded) => "nothing",
+///     Some(Technique::SocketOption | Technique::FdFlag) => "one system call",
+///     Some(Technique::ThreadMask | Technique::ProcessHandler) => "a guard",
+///     _ => "unknown",
+/// };
+/// println!("the protection of a write to a pipe costs {cost}");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Technique {
     /// `MSG_NOSIGNAL` on every send.
+    #[doc(alias = "MSG_NOSIGNAL")]
     SendFlag,
     /// `SO_NOSIGPIPE` on the socket.
+    #[doc(alias = "SO_NOSIGPIPE")]
     SocketOption,
     /// `F_SETNOSIGPIPE` on the pipe.
+    #[doc(alias = "F_SETNOSIGPIPE")]
     FdFlag,
     /// `RWF_NOSIGNAL` on every write.
+    #[doc(alias = "RWF_NOSIGNAL")]
     WriteFlag,
-    /// SIGPIPE is blocked on this thread round the call.
+    /// SIGPIPE is blocked on this thread during the call.
+    #[doc(alias = "pthread_sigmask")]
     ThreadMask,
-    /// A handler that does nothing stands in the process round the call.
+    /// A handler that does nothing is installed in the process during the call.
+    #[doc(alias = "sigaction")]
     ProcessHandler,
     /// The system has no SIGPIPE.
     NotNeeded,
 }
 
 impl Technique {
-    /// A signal that does not exist cannot be refused.
+    /// Those that a packager can refuse.
     #[allow(dead_code)] // for build.rs
     pub(crate) const REFUSABLE: [Technique; 6] = [
         Technique::SendFlag,
@@ -54,6 +75,13 @@ impl fmt::Display for Technique {
 }
 
 /// A system call that takes a flag against SIGPIPE. Its `Display` is the call's name.
+///
+/// ```
+/// # use epipe::verify::Call;
+/// let calls = [Call::Send, Call::SendTo, Call::SendMsg, Call::Pwritev2];
+/// let names = calls.map(|call| call.to_string());
+/// assert_eq!(names, ["send", "sendto", "sendmsg", "pwritev2"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Call {

@@ -1,10 +1,12 @@
-//! `thread_mask`: block SIGPIPE on this thread, call, take back what came, unblock.
+//! `thread_mask`: block SIGPIPE on this thread, make the call, take back a signal that came,
+//! unblock.
 //!
-//! For systems that direct the SIGPIPE of a write at the writing thread: Linux and Android
-//! (pending on the writer alone), FreeBSD (`tdsignal`), DragonFly (`lwpsignal`), OpenBSD
-//! (`ptsignal` STHREAD), illumos (`tsignal`), Haiku, Cygwin. Taken to be so, and not verified, on
-//! Solaris, the Hurd, AIX, QNX and any other Unix. Never on Apple, NetBSD or RTEMS, which direct it
-//! at the process.
+//! For systems that direct the SIGPIPE of a write at the writing thread:
+//! * Linux and Android (pending only on the writer), FreeBSD (`tdsignal`), DragonFly (`lwpsignal`),
+//!   OpenBSD (`ptsignal` STHREAD), illumos (`tsignal`), Haiku, Cygwin.
+//! * Assumed, and not verified: Solaris, the Hurd, AIX, QNX and any other Unix.
+//!
+//! Not for Apple, NetBSD and RTEMS, which direct the signal at the process.
 
 #![allow(unsafe_code, reason = "pthread_kill and pthread_self are libc's")]
 
@@ -14,8 +16,8 @@ use super::errno;
 use super::signal::{block, pending, take_one, unblock};
 use super::threads::{Before, Here, Slot, this_process};
 
-/// A guard of this thread. Its guards end in any order; the last one puts back what the first one
-/// found.
+/// A guard of this thread. The guards of a thread end in any order. The last one restores what the
+/// first one found.
 pub(crate) struct MaskGuard {
     slot: Option<&'static Slot>,
     before: Before,
@@ -24,8 +26,8 @@ pub(crate) struct MaskGuard {
 impl MaskGuard {
     pub(super) fn enter() -> io::Result<MaskGuard> {
         let before = Before::begin()?;
-        // If the table is full, this guard restores what it found itself. Then guards must end in
-        // the reverse order.
+        // If the table is full, this guard restores what it found. Guards must then end in the
+        // reverse order.
         Ok(MaskGuard { slot: Slot::enter(Here::now(), before), before })
     }
 }
@@ -44,9 +46,11 @@ impl Drop for MaskGuard {
     }
 }
 
-/// A guard around a closure. These end in the reverse order, so it keeps what it found here and
-/// claims no slot. Only a [`MaskGuard`] that is dropped in the closure breaks that order: where the
-/// thread has a slot, this guard counts in it.
+/// A guard around a closure.
+///
+/// Closures end in the reverse order, so this guard keeps what it found here, and claims no slot.
+/// Only a [`MaskGuard`] that is dropped in the closure breaks that order. So if the thread has a
+/// slot, this guard counts in it.
 struct Nested {
     slot: Option<&'static Slot>,
     before: Before,
@@ -55,11 +59,11 @@ struct Nested {
 impl Drop for Nested {
     fn drop(&mut self) {
         let _errno = errno::Keep::new();
-        // Foreign code ran, and may have swallowed an EPIPE: so the kernel is always asked.
+        // Foreign code ran, and may have hidden an EPIPE. So this always asks the kernel.
         let taken = self.before.take_back_what_came();
         match self.slot {
             Some(slot) if slot.leave_unless_last() => {}
-            // The closure has dropped all others.
+            // The closure has dropped all other guards.
             Some(slot) => {
                 let Before { blocked, .. } = slot.before();
                 slot.free();
@@ -77,7 +81,7 @@ impl Drop for Nested {
     }
 }
 
-/// Runs `f` under a guard; an error says why none could be entered.
+/// Runs `f` under a guard. An error means that no guard could be entered.
 #[inline]
 pub(super) fn around<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     let before = Before::begin()?;
@@ -89,7 +93,7 @@ pub(super) fn around<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     Ok(f())
 }
 
-/// [`around`] one call of our own, which offers `len` bytes.
+/// Like [`around`], for one call of our own that offers `len` bytes.
 #[inline]
 pub(super) fn run(
     len: usize,
@@ -103,16 +107,15 @@ pub(super) fn run(
 }
 
 impl Before {
-    /// Blocks SIGPIPE on this thread, and reports how it was found. Under a guard too: foreign code
-    /// may have unblocked it since.
+    /// Blocks SIGPIPE on this thread, and returns how it was before. Also under a guard: foreign
+    /// code may have unblocked it since.
     #[inline]
     fn begin() -> io::Result<Before> {
         let mut before = Before { blocked: block()?, pending_in: 0 };
         let is_pending = || pending().is_ok_and(|pending| pending);
         if before.blocked && is_pending() {
             let process = this_process();
-            // Asked again: if a handler has forked in between, this is the child, whose queue is
-            // empty.
+            // Asked again: if a handler has forked since, this is the child. Its queue is empty.
             if is_pending() {
                 before.pending_in = process;
             }
@@ -120,34 +123,35 @@ impl Before {
         Ok(before)
     }
 
-    /// Whether a SIGPIPE of the host's was pending at the start. Never in a child forked since.
+    /// Whether a SIGPIPE of the host was pending at the start. False in a child forked since.
     fn had_pending(self) -> bool {
         self.pending_in != 0 && self.pending_in == this_process()
     }
 
-    /// Takes back what one call of our own has raised.
+    /// Takes back the signal that one call of our own has raised.
     #[inline]
     fn take_back(self, len: usize, answer: &io::Result<usize>) -> io::Result<()> {
         match answer {
-            // A stream or a pipe has raised with it.
+            // With EPIPE, a stream or a pipe has raised.
             Err(error) if errno::is_epipe(error) => {
                 if self.had_pending() {
-                    // A Unix datagram socket has not raised: what is taken then is given back.
+                    // A Unix datagram socket has not raised. Then the signal taken is raised again.
                     self.take_ours_and_leave_the_hosts()
                 } else {
                     take_one().map(drop)
                 }
             }
-            // A short count may hide one.
+            // A call that returned a short count may have raised too.
             Ok(taken) if *taken < len => self.take_back_what_came(),
             _ => Ok(()),
         }
     }
 
-    /// Takes back one SIGPIPE, if one came since; a second may be the host's. Where one was
-    /// pending before, what came has merged with it or cannot be distinguished from it.
+    /// Takes back one SIGPIPE, if one came since the start. A second one may be the host's. If one
+    /// was pending at the start, it takes none: a new one has merged with the host's, or cannot be
+    /// distinguished from it.
     fn take_back_what_came(self) -> io::Result<()> {
-        // If a sandbox forbids to ask, what may be there is taken.
+        // If a sandbox forbids to ask, this takes what may be there.
         if self.had_pending() || matches!(pending(), Ok(false)) {
             return Ok(());
         }
@@ -155,7 +159,7 @@ impl Before {
     }
 
     /// Unblocks SIGPIPE, unless it was blocked before. If a sandbox forbids to take the signal that
-    /// came, it would kill: so it stays blocked, on this thread.
+    /// came, that signal would kill. SIGPIPE then stays blocked on this thread.
     #[inline]
     fn restore(self, taken: io::Result<()>) {
         if !self.blocked && (taken.is_ok() || matches!(pending(), Ok(false))) {
@@ -163,13 +167,16 @@ impl Before {
         }
     }
 
-    /// One SIGPIPE was pending before, and a call of ours has raised another: one is left. The
-    /// host's was the thread's, and ours has merged with it; or it was the process's, and there are
-    /// two. The thread's own is taken first (Linux kernel/signal.c `dequeue_signal`).
+    /// Leaves one SIGPIPE pending, where one was pending before and a call of ours has raised
+    /// another.
+    ///
+    /// If the host's was pending on the thread, ours has merged with it. If it was pending on the
+    /// process, there are two. The kernel takes the thread's first (Linux kernel/signal.c
+    /// `dequeue_signal`).
     fn take_ours_and_leave_the_hosts(self) -> io::Result<()> {
-        // SAFETY: the thread is this one, where the signal is blocked: it stays pending.
+        // SAFETY: pthread_self is this thread, where the signal is blocked, so it stays pending.
         let raise = || unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) } == 0;
-        // Merges with the thread's. If a sandbox forbids to raise one, none is taken.
+        // This one merges with the thread's. If a sandbox forbids to raise one, none is taken.
         if !raise() {
             return Ok(());
         }
@@ -177,7 +184,7 @@ impl Before {
         if !pending()? {
             raise();
             if !self.had_pending() {
-                take_one()?; // a child, which a handler has forked meanwhile
+                take_one()?; // this is a child, which a handler has forked meanwhile
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Whether this process may use a flag: which errors may mean that it is refused, and what the
-//! questions on the crate's own pipes and sockets have found so far.
+//! Whether this process may use a flag. It depends on the errors that may mean a refusal, and on
+//! what the tests on the crate's own pipes and sockets have found so far.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU8, AtomicU32};
 
 use super::technique::Call;
 
-/// Whether an error may mean "I do not know this flag". EPERM is not among them: a firewall answers
-/// a send so. The others may also concern the caller's arguments, or be an error that a socket
-/// reports once: a question on a socket of the crate's own decides. Nothing was sent in any case.
+/// Whether an error may mean that the system does not know the flag.
+///
+/// These errors may also concern the caller's arguments, or be an error that a socket reports once.
+/// So a test on a socket of the crate's own decides. In each case nothing was sent. EPERM is not
+/// one of them: a firewall answers a send with it.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -17,27 +19,29 @@ pub(crate) fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// For calls that a seccomp filter may forbid: EPERM and EACCES are refusals too.
+/// The same for calls that a seccomp filter may forbid: EPERM and EACCES are refusals too.
 pub(crate) fn is_refusal_of_call(error: &io::Error) -> bool {
     is_refusal(error)
         || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
-        // Apple's sendfile of what is no regular file; on most systems it is EOPNOTSUPP.
+        // Apple's sendfile reports it if the file is not regular. On most systems ENOTSUP is
+        // EOPNOTSUPP.
         || error.raw_os_error() == Some(libc::ENOTSUP)
 }
 
-/// What a question on something of the crate's own has found.
+/// What a test on a pipe or socket of the crate's own has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// The flag works.
     Honoured,
-    /// It is refused, or silently ignored.
+    /// The flag is refused or silently ignored.
     Refused,
-    /// The question could not be asked now.
+    /// The test could not be made now.
     Nothing,
 }
 
 impl Found {
-    /// What the answer to a call with the flag says, on a broken pipe or socket of the crate's own.
+    /// The meaning of the answer to a call with the flag, on a broken pipe or socket of the crate's
+    /// own.
     pub(crate) fn of(answer: io::Result<usize>, is_refusal: fn(&io::Error) -> bool) -> Found {
         match answer {
             Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Found::Honoured,
@@ -53,9 +57,9 @@ const REFUSED: u8 = 2;
 
 /// What is known of one flag in this process.
 ///
-/// Only a question on the crate's own pipe or socket changes it. A caller's descriptor never does:
-/// eventfd, /dev/full and files of /proc refuse flags that every pipe honours, and so do some
-/// address families.
+/// Only a test on a pipe or socket of the crate's own changes it. A call on a caller's descriptor
+/// does not: eventfd, /dev/full, files of /proc and some address families refuse flags that every
+/// pipe honours.
 pub(crate) struct Trust {
     state: AtomicU8,
     occasions: AtomicU32,
@@ -67,7 +71,7 @@ impl Trust {
         Trust { state, occasions: AtomicU32::new(0) }
     }
 
-    /// Relaxed, here and below: the worst that a late reader does is one more question, or one more
+    /// Relaxed, here and below: a thread that reads an old value makes one more test, or one more
     /// refused call.
     #[inline]
     pub(crate) fn is_honoured(&self) -> bool {
@@ -85,8 +89,8 @@ impl Trust {
         self.state.load(Relaxed) == UNASKED
     }
 
-    /// Asks, if nothing is known and a question is due: at the first occasion; then at the second,
-    /// fourth, eighth and so on, if it could not be asked.
+    /// Makes the test if nothing is known and a test is due: at the first occasion. If it could not
+    /// be made, it is due again at the second, fourth, eighth and so on.
     pub(crate) fn ask(&self, question: fn() -> Found) {
         let is_due = || self.occasions.fetch_add(1, Relaxed).wrapping_add(1).is_power_of_two();
         if self.is_unproven() && is_due() {
@@ -94,7 +98,7 @@ impl Trust {
         }
     }
 
-    /// Asks by `probe` whether the flag is silently ignored, and if not, `question`.
+    /// Tests by `probe` whether the flag is silently ignored. If it is not, asks `question`.
     pub(crate) fn verify(
         &self,
         probe: fn() -> io::Result<Option<Call>>,
@@ -109,10 +113,10 @@ impl Trust {
         ignored
     }
 
-    /// That a flag is refused is final. That it works is not: a sandbox may come later.
+    /// `Refused` is final. `Honoured` is not: a sandbox may come later.
     pub(crate) fn note(&self, found: Found) {
         match found {
-            // Another thread may have found that it is refused meanwhile; that stays.
+            // Another thread may have noted `Refused` meanwhile. That stays.
             Found::Honoured => {
                 let _ = self.state.compare_exchange(UNASKED, HONOURED, Relaxed, Relaxed);
             }

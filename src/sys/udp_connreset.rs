@@ -1,9 +1,9 @@
-//! Windows: what one vanished client does to a UDP socket that all clients share.
+//! Windows: keeps one vanished client from disturbing a UDP socket that all clients share.
 //!
-//! A datagram without a receiver is answered by ICMP. By default the next `WSARecvFrom` then fails:
-//! WSAECONNRESET for "port unreachable", WSAENETRESET for "time exceeded" (Microsoft, "Winsock
-//! IOCTLs", SIO_UDP_CONNRESET and SIO_UDP_NETRESET; the second since Windows 8). Unix reports it to
-//! a *connected* socket alone.
+//! ICMP answers a datagram that has no receiver. By default the next `WSARecvFrom` then fails:
+//! WSAECONNRESET for "port unreachable", WSAENETRESET for "time exceeded". SIO_UDP_CONNRESET and
+//! SIO_UDP_NETRESET switch these off (Microsoft, "Winsock IOCTLs"; the second since Windows 8).
+//! Unix reports such an error only to a *connected* socket.
 
 #![allow(unsafe_code, reason = "WSAIoctl takes pointers")]
 
@@ -36,8 +36,8 @@ unsafe extern "system" {
 fn set_one(socket: &impl AsSocket, code: u32, on: bool) -> io::Result<()> {
     let on = c_int::from(on); // a BOOL
     let mut returned = 0;
-    // SAFETY: the input is valid for its length, the count for one number; no output is asked for,
-    // and nothing goes on after the call.
+    // SAFETY: the input is valid for its length, and the count for one number. There is no output,
+    // and without an OVERLAPPED nothing continues after the call.
     let answer = unsafe {
         WSAIoctl(
             socket.as_socket().as_raw_socket() as usize,
@@ -57,9 +57,9 @@ fn set_one(socket: &impl AsSocket, code: u32, on: bool) -> io::Result<()> {
     }
 }
 
-/// Whether a receive fails after a datagram without a receiver. Wine knows neither code.
+/// Sets whether a receive fails after a datagram without a receiver. Wine knows neither code.
 pub(crate) fn set(socket: &impl AsSocket, on: bool) -> io::Result<()> {
-    // The second is unknown before Windows 8; the first alone answers for both.
+    // The second code is unknown before Windows 8, so its error is ignored.
     let first = set_one(socket, SIO_UDP_CONNRESET, on);
     let _ = set_one(socket, SIO_UDP_NETRESET, on);
     first

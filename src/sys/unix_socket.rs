@@ -16,9 +16,9 @@ use std::os::linux::net::SocketAddrExt;
 
 use socket2::{SockAddr, SockRef};
 
-/// socket2's view of a buffer to receive into.
+/// A buffer in socket2's form, to receive into.
 fn uninit(buf: &mut [u8]) -> &mut [MaybeUninit<u8>] {
-    // SAFETY: same layout, and socket2 promises to write no uninitialised bytes.
+    // SAFETY: std guarantees the same layout, and socket2 promises to write no uninitialised bytes.
     unsafe { &mut *(std::ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) }
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn peek_from(socket: &impl AsFd, buf: &mut [u8]) -> io::Result<(usize
     Ok((received, SocketAddr::from_pathname(path)?))
 }
 
-/// socket2 reads a leading zero byte as the mark of an abstract name, and an empty path as no name.
+/// For socket2 a leading zero byte marks an abstract name, and an empty path means no name.
 pub(crate) fn to_socket2(address: &SocketAddr) -> io::Result<SockAddr> {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "cygwin"))]
     if let Some(name) = address.as_abstract_name() {

@@ -1,4 +1,4 @@
-//! What protects this process, as the public functions of `crate::verify` report it.
+//! What protects this process: the work behind `crate::verify`.
 
 use std::{fmt, io};
 
@@ -6,8 +6,19 @@ use super::technique::{Call, Technique};
 
 /// What protects each kind of write of this process, as far as it is known now.
 ///
-/// Each list names its techniques in the order in which they are tried: the first one protects, and
-/// a call that it refuses falls back to the next. [`Display`](fmt::Display) is a small table.
+/// Each list names its techniques in the order in which they are tried. The first one protects; a
+/// call for which it is refused falls back to the next. [`Display`](fmt::Display) prints a small
+/// table.
+///
+/// ```
+/// let protection = epipe::protection();
+/// println!("a socket: {:?}", protection.socket_send());
+/// println!("a pipe: {:?}", protection.pipe_write());
+/// println!("sendfile: {:?}", protection.sendfile());
+/// if protection.foreign_write().is_empty() {
+///     println!("put sigpipe::suppressed around a C library that writes to a socket");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protection {
     pub(crate) socket_send: Vec<Technique>,
@@ -17,26 +28,35 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// A write of this crate to a socket: of its types, and of `raw`'s send family.
+    /// Lists what protects a write of this crate to a socket: of its types, and of `raw`'s send
+    /// family.
     pub fn socket_send(&self) -> &[Technique] {
         &self.socket_send
     }
 
-    /// A write that foreign code makes to a socket of this crate. Where this is empty nothing
-    /// protects it but [`sigpipe::suppressed`](crate::sigpipe::suppressed) around it. On NetBSD it
-    /// is empty: there the option protects until anybody sets other flags by `F_SETFL`. Apple
-    /// refuses the option on a socket that is shut down both ways before it is adopted, as the
-    /// close of a Unix peer does: a foreign write to that one is not protected.
+    /// Lists what protects a write that foreign code makes to a socket of this crate.
+    ///
+    /// If the list is empty, only [`sigpipe::suppressed`](crate::sigpipe::suppressed) around the
+    /// write protects it.
+    ///
+    /// # Platforms
+    ///
+    /// On NetBSD the list is empty: the option protects there only until other flags are set by
+    /// `F_SETFL`. Apple rejects the option on a socket that is shut down both ways before it is
+    /// adopted; the close of a Unix peer does that. A foreign write to such a socket is not
+    /// protected.
+    #[doc(alias = "SO_NOSIGPIPE")]
     pub fn foreign_write(&self) -> &[Technique] {
         &self.foreign_write
     }
 
-    /// A write of this crate to a pipe, also by `raw::write`.
+    /// Lists what protects a write of this crate to a pipe, also by `raw::write`.
     pub fn pipe_write(&self) -> &[Technique] {
         &self.pipe_write
     }
 
-    /// A call of this crate on a socket that takes no flags: `sendfile`, where there is one.
+    /// Lists what protects a call of this crate on a socket that takes no flags: `sendfile`, where
+    /// the system has it.
     pub fn sendfile(&self) -> &[Technique] {
         &self.sendfile
     }
@@ -63,23 +83,35 @@ impl fmt::Display for Protection {
     }
 }
 
-/// Why [`verify()`](fn@crate::verify) does not say that all is well.
+/// Why [`verify()`](fn@crate::verify) reports an error: a flag is silently ignored, or a test could
+/// not be made.
+///
+/// ```
+/// use epipe::verify::Error;
+///
+/// match epipe::verify() {
+///     Err(Error::SilentlyIgnored { technique, call }) => println!("{technique}, by {call}"),
+///     Err(Error::CannotAsk(why)) => println!("not verified: {why}"),
+///     _ => {}
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The call raised SIGPIPE in spite of the technique's flag. The technique is not used again in
-    /// this process, so what this crate writes is protected all the same.
+    /// The call raised SIGPIPE in spite of the technique's flag. This process does not use the
+    /// technique again: the next one protects what this crate writes.
     #[error(
-        "{technique} is silently ignored: {call} raises SIGPIPE in spite of it; this process stops using it"
+        "{technique} is silently ignored: {call} raises SIGPIPE in spite of it; \
+         this process stops using it"
     )]
     SilentlyIgnored {
-        /// The technique that the system only pretends to have.
+        /// The technique that the system accepts without effect.
         technique: Technique,
         /// The first call that showed it.
         call: Call,
     },
-    /// The system could not be asked: what the build has chosen stands, unverified.
-    #[error("what protects from SIGPIPE cannot be verified: {0}")]
+    /// A test could not be made. The techniques that the build chose stay in use, unverified.
+    #[error("the protection from SIGPIPE cannot be verified: {0}")]
     CannotAsk(io::Error),
 }
 
@@ -96,7 +128,7 @@ pub(crate) fn protection() -> Protection {
     let has_write_flag = false;
     let send_flag = (has_send_flag, Technique::SendFlag);
     let write_flag = (has_write_flag, Technique::WriteFlag);
-    // What does not stay set goes with the guard.
+    // A flag that does not stay set is used together with the guard.
     let has_fd_flag = cfg!(all(fd_flag, stays_set, not(epipe_refused = "fd_flag")));
     let fd_flag = (has_fd_flag, Technique::FdFlag);
     let has_option = cfg!(all(socket_option, stays_set, not(epipe_refused = "socket_option")));
@@ -104,7 +136,7 @@ pub(crate) fn protection() -> Protection {
     let guard = (true, super::guard::TECHNIQUE);
     Protection {
         socket_send: in_use(&[send_flag, option, guard]),
-        // The option covers every write to its socket, one that foreign code makes too.
+        // The option covers every write to its socket, also one that foreign code makes.
         foreign_write: in_use(&[option]),
         pipe_write: in_use(&[write_flag, fd_flag, guard]),
         sendfile: in_use(&[option, guard]),
@@ -116,18 +148,18 @@ fn in_use(techniques: &[(bool, Technique)]) -> Vec<Technique> {
     techniques.iter().filter(|(is_in_use, _)| *is_in_use).map(|(_, name)| *name).collect()
 }
 
-/// Asks about each flag that is to protect alone, also after one was found to be ignored.
+/// Tests each flag that is to protect alone, also after one was found to be ignored.
 #[cfg(sigpipe)]
 pub(crate) fn verify() -> Result<Protection, Error> {
     if cfg!(raised_at_process) {
-        // A question is a SIGPIPE that another thread of the host could die of.
+        // A test raises a SIGPIPE, which another thread of the host could die of.
         return Err(Error::CannotAsk(io::Error::new(
             io::ErrorKind::Unsupported,
             "this system directs SIGPIPE at the process, not at the thread that asks",
         )));
     }
-    // Where the guard is the process's (`EPIPE_REFUSE=thread_mask`), another thread that drops the
-    // last one would discard the signal that a question has raised.
+    // With `EPIPE_REFUSE=thread_mask` the guard is a handler of the process. Another thread that
+    // drops the last guard would discard the signal that a test has raised.
     let held = super::guard::enter().map_err(Error::CannotAsk)?;
     let answers: Vec<(Technique, io::Result<Option<Call>>)> = vec![
         #[cfg(send_flag_alone)]

@@ -1,11 +1,11 @@
 //! `write_flag`: RWF_NOSIGNAL, for pipes and descriptors of unknown kind on Linux 6.18 and later.
 //!
-//! Merged for 6.18 (commit db2ab24a341c); an older kernel answers EOPNOTSUPP, one before
-//! 4.6 ENOSYS, a seccomp filter EPERM or EACCES. It does nothing for splice, tee, vmsplice
-//! and sendfile.
+//! It was merged for 6.18 (commit db2ab24a341c). An older kernel reports EOPNOTSUPP, one before 4.6
+//! ENOSYS, a seccomp filter EPERM or EACCES. The flag does nothing for splice, tee, vmsplice and
+//! sendfile.
 //!
-//! gVisor accepts the flag, as it accepts every one, and ignores it. So the flag must prove itself
-//! before it is used: once in a process, on a broken pipe of the crate's own.
+//! gVisor accepts every flag, and ignores this one. So each process tests the flag once before it
+//! uses it, on a broken pipe of the crate's own.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -24,7 +24,7 @@ use super::{guard, send_flag};
 
 static TRUST: Trust = Trust::new(cfg!(epipe_refused = "write_flag"));
 
-/// Whether this process passes the flag on its writes: it has proven itself, if need be now.
+/// Whether this process passes the flag on its writes. If it was not yet tested, tests it now.
 #[inline]
 pub(super) fn is_in_use() -> bool {
     TRUST.is_honoured() || TRUST.is_unproven() && proves_itself()
@@ -37,17 +37,17 @@ fn proves_itself() -> bool {
     TRUST.is_honoured()
 }
 
-/// Whether it has proven itself. Asks nothing.
+/// Whether the flag has passed its test. Makes no test.
 pub(super) fn is_trusted() -> bool {
     TRUST.is_honoured()
 }
 
-/// Whether it could not be asked so far.
+/// Whether the flag could not be tested so far.
 pub(super) fn is_unproven() -> bool {
     TRUST.is_unproven()
 }
 
-/// Asks whether the call raises in spite of the flag, in more ways than [`question`].
+/// Tests whether the call raises in spite of the flag, in more ways than [`question`].
 pub(super) fn verify() -> io::Result<Option<Call>> {
     if cfg!(epipe_refused = "write_flag") {
         return Ok(None);
@@ -55,15 +55,15 @@ pub(super) fn verify() -> io::Result<Option<Call>> {
     TRUST.verify(probe::write_flag, question)
 }
 
-/// After a call with the flag: its error is the answer, unless it means that the flag is refused.
+/// After a call with the flag: returns the call's error, unless it means that the flag is refused.
 #[cold]
 pub(super) fn unless_refused(fd: BorrowedFd<'_>, error: io::Error) -> io::Result<()> {
     if !is_refusal_of_call(&error) {
         return Err(error);
     }
     let is_socket = SockRef::from(&fd).r#type().is_ok();
-    // This file takes no flags, which says nothing of pipes. Or the driver's writev wants its own
-    // number of slices (ALSA's PCM), and a call with flags counts as one.
+    // Such an error means nothing for pipes. This file takes no flags; or its driver requires a
+    // number of slices in writev (ALSA's PCM), and a call with flags counts as one slice.
     let is_of_the_file = matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP));
     if is_of_the_file && !is_socket {
         return Ok(());
@@ -75,7 +75,7 @@ pub(super) fn unless_refused(fd: BorrowedFd<'_>, error: io::Error) -> io::Result
     if is_answer { Err(error) } else { Ok(()) }
 }
 
-/// Whether a broken pipe of our own honours the flag, which was trusted.
+/// Tests again whether a broken pipe of our own honours the flag, which has passed before.
 fn still_works() -> Found {
     let write = |pipe| guard::run(1, || write(&pipe, RWF_NOSIGNAL))?;
     Found::of(probe::broken_pipe().and_then(write), is_refusal_of_call)
@@ -85,19 +85,20 @@ fn question() -> Found {
     if guard::MASKS_THE_THREAD {
         return ask();
     }
-    // The guard keeps other threads from taking the handler out, which would discard the signal
-    // that is raised here, and waits here, blocked. Handlers of other signals may raise it too.
+    // The test's signal waits here, blocked. Another thread that takes the handler out would
+    // discard it: the guard prevents that. Handlers of other signals could raise a SIGPIPE too:
+    // they are blocked.
     let _held = guard::enter().ok();
     with_signals_blocked(ask)
 }
 
-/// On a pipe of our own whose reader is gone: a plain write, which must raise, and one with the
-/// flag, which must not. It allocates nothing: a signal handler may ask.
+/// The test, on a pipe of our own whose reader is gone: a plain write, which must raise, and a
+/// write with the flag, which must not. It allocates nothing: a signal handler may ask.
 fn ask() -> Found {
     let watch = match Watch::begin() {
         Ok(watch) => watch,
         Err(Unasked::Refused(_)) => return second_opinion(),
-        // A host has one pending, for now. Only that the flag is ignored is noted.
+        // The host has one pending, for now. So only a refusal is noted.
         Err(_) if second_opinion() == Found::Refused => return Found::Refused,
         Err(_) => return Found::Nothing,
     };
@@ -112,7 +113,7 @@ fn ask() -> Found {
         answer.set(if is_flagged { write(&writer, RWF_NOSIGNAL) } else { plain() });
     });
     match ignores {
-        // What was raised in the parent is not pending in a child that a handler has forked.
+        // A handler has forked: a signal that was raised in the parent is not pending in the child.
         _ if process != this_process() => Found::Nothing,
         Ok(true) => Found::Refused,
         Ok(false) => Found::of(answer.into_inner(), is_refusal_of_call),
@@ -120,9 +121,10 @@ fn ask() -> Found {
     }
 }
 
-/// Where signals cannot be asked about: on a file in memory. A kernel that rejects an unknown flag
-/// checks them all, and knows this one if it accepts it. One that accepts an unknown flag may
-/// ignore this one too.
+/// The test where a sandbox forbids to ask about signals: on a file in memory.
+///
+/// A kernel that rejects an unknown flag checks all flags. If it accepts this one, it knows it. A
+/// kernel that accepts an unknown flag may ignore this one too.
 fn second_opinion() -> Found {
     const UNKNOWN: i32 = 0x4000_0000;
     let Ok(file) = call::memory_file() else {

@@ -1,9 +1,9 @@
-/* Plain calls under a model of a kernel, one line each: what it is, the answer, and what became of
- * SIGPIPE. `answers` has the lines that are expected of each model.
+/* Plain calls under a model of a kernel. Each prints one line: its name, the answer, and what
+ * happened to SIGPIPE. `answers.txt` has the expected lines of each model.
  *
  * All threads block SIGPIPE, and the calls are not made on the first thread. So a signal stays
- * pending where it was raised, and /proc says where that is. The model's counters must agree. The
- * numbers come from the kernels' headers, not from the model. */
+ * pending where it was raised, and /proc shows where. The model's counters must agree with that.
+ * The numbers come from the kernels' headers, not from the model. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ static void must(int is_so, const char *what)
 }
 #define MUST(condition) must(condition, #condition)
 
-/* ---- what became of the signal --------------------------------------------------------------- */
+/* ---- what happened to the signal ------------------------------------------------------------- */
 
 static int has_sigpipe(const char *status, const char *line)
 {
@@ -56,8 +56,8 @@ static int has_sigpipe(const char *status, const char *line)
 	return strtoull(found + strlen(line), NULL, 16) >> (SIGPIPE - 1) & 1;
 }
 
-/* Takes it too. */
-static const char *fate(void)
+/* What happened to SIGPIPE. Also takes a pending one. */
+static const char *signal_result(void)
 {
 	static char said[200];
 	char status[4096] = "";
@@ -108,7 +108,7 @@ enum { A_LOT = 4 << 20 }; /* more than any pipe or socket holds */
 static void end(const char *name, long answer)
 {
 	int error = errno;
-	const char *what = fate();
+	const char *what = signal_result();
 	int is_usual = *what && error == (strcmp(what, " refused") ? EPIPE : EINVAL);
 	printf("%s |", name);
 	if (answer < 0)
@@ -123,7 +123,7 @@ static void end(const char *name, long answer)
 
 /* ---- peers ----------------------------------------------------------------------------------- */
 
-static int peer; /* of what was made last */
+static int peer; /* the other end of the pipe or socket that was made last */
 
 static int to_pipe(void)
 {
@@ -165,7 +165,7 @@ static int connected(const struct sockaddr_in *address)
 	return fd;
 }
 
-/* Accepted from a listener that got the option or the flag before. */
+/* A socket that was accepted from a listener with the option or the flag. */
 static int accepted(int sets_option, int by_accept4)
 {
 	struct sockaddr_in address;
@@ -218,7 +218,7 @@ static int with_flag(int fd)
 	return fd;
 }
 
-/* What happens while a call sleeps, as all is full. */
+/* Events during a call that sleeps, since the buffers are full. */
 static int calling;
 static void leave(void) { close(peer); }
 static void shut_down(void) { MUST(shutdown(calling, SHUT_WR) == 0); }
@@ -259,7 +259,7 @@ static long while_it_sleeps(int fd, enum how how, void happens(void))
 	return answer;
 }
 
-/* It takes no more. */
+/* Fills a descriptor until it takes no more. */
 static int filled(int fd)
 {
 	static char data[A_LOT];
@@ -282,7 +282,7 @@ static long write_a_lot(int fd)
 	return write(fd, data, sizeof data);
 }
 
-/* Of TCP, with little room. The peer's end is a reset. */
+/* A TCP connection with small buffers. The close of the peer is a reset. */
 static int to_tcp(void)
 {
 	struct sockaddr_in address;
@@ -324,7 +324,7 @@ static long messages(int fd, int flags)
 static const void *volatile bad = (void *)8;
 static struct iovec two[2] = { { "x", 1 }, { "y", 1 } };
 
-/* How many datagrams wait. */
+/* The number of datagrams that wait. */
 static long received(int fd)
 {
 	char byte;
@@ -496,7 +496,7 @@ static void tcp(void)
 	SAY("write: TCP never connected", write(fd, "x", 1));
 	struct sockaddr_in address;
 	int server = listener(0, &address);
-	connected(&address); /* all that the queue holds */
+	connected(&address); /* fills the queue */
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	MUST(connect(fd, (struct sockaddr *)&address, sizeof address) == -1 && errno == EINPROGRESS);
 	SAY("send: TCP connecting", send(fd, "x", 1, 0));
@@ -528,7 +528,7 @@ typedef int (*freebsd_sendfile)(int, int, off_t, size_t, void *, off_t *, int);
 static int file;
 static off_t sent;
 
-/* What was sent, or the error. */
+/* The number of bytes sent, or the error. */
 static long apple(int fd)
 {
 	apple_sendfile call = (apple_sendfile)dlsym(RTLD_DEFAULT, "model_sendfile_apple");
@@ -561,7 +561,7 @@ static void sendfiles(void)
 	SAY("its own sendfile: pipe", send_file(to_pipe()));
 }
 
-/* In a child, as some kernels have no such call: there the model aborts. */
+/* In a child, since the model aborts where the kernel has no such call. */
 #define SAY_IN_CHILD(name, call) say_child(name, ({ \
 	pid_t child_ = fork(); \
 	if (child_ == 0) { \
@@ -595,7 +595,7 @@ static void signals(void)
 	SAY_IN_CHILD("sigwaitinfo", (raise(SIGPIPE), sigwaitinfo(&sigpipe, NULL)));
 	ssize_t (*pwritev2_)(int, const struct iovec *, int, off_t, int) =
 		(ssize_t (*)(int, const struct iovec *, int, off_t, int))
-			dlsym(RTLD_DEFAULT, "pwritev2"); /* not of every libc */
+			dlsym(RTLD_DEFAULT, "pwritev2"); /* some libcs lack it */
 	SAY_IN_CHILD("pwritev2", pwritev2_(to_pipe(), two, 2, -1, 0));
 	SAY_IN_CHILD("syscall: pwritev2", syscall(SYS_pwritev2, to_pipe(), two, 2, -1L, -1L, 0));
 	SAY("splice", splice(to_pipe(), NULL, to_pipe(), NULL, 1, 0));
@@ -606,7 +606,7 @@ static void signals(void)
 	printf("sigpending: at the process | %d\n", sigpipe_is_pending());
 	raise(SIGPIPE);
 	printf("sigpending: at the thread | %d\n", sigpipe_is_pending());
-	fate();
+	signal_result();
 }
 
 static void *all_calls(void *unused)
@@ -640,7 +640,7 @@ int main(void)
 		if (strcmp(known[i].kernel, kernel()) == 0)
 			k = &known[i];
 	MUST(k != NULL);
-	setvbuf(stdout, NULL, _IOLBF, 0); /* nothing is left in it for a child */
+	setvbuf(stdout, NULL, _IOLBF, 0); /* a child must not inherit buffered output */
 	signal(SIGPIPE, SIG_DFL);
 	sigset_t sigpipe;
 	sigemptyset(&sigpipe);

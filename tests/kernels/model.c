@@ -1,25 +1,25 @@
-/* Models of other kernels: what each does about SIGPIPE, played on 64-bit Linux by a library that
- * is loaded before libc. Built with -DKERNEL= and a row of the table below.
+/* Models of other kernels: how each kernel treats SIGPIPE. The library is loaded before libc on
+ * 64-bit Linux. It is built with -DKERNEL= and the name of a row of the table below.
  *
- * Each write and send is made so that Linux raises nothing. Then the answer becomes this kernel's,
- * and SIGPIPE is raised as that kernel would raise it. `calls.c` makes plain calls, and
- * `answers.txt` has what each model must answer. The comments name the functions of the kernels'
- * sources that were read.
+ * Each write and send is made so that Linux raises nothing. Then the model replaces the answer by
+ * that of its kernel, and raises SIGPIPE as that kernel would. `calls.c` makes plain calls, and
+ * `answers.txt` has the expected answers of each model. The comments name the functions that were
+ * read in the kernels' sources.
  *
- * A library does not see the system calls that a program makes by itself (Go, rustix, static
- * programs) or by `syscall` (pwritev2 apart), io_uring, and what libc does inside (stdio,
- * posix_spawn, getaddrinfo).
+ * A library does not see some system calls. A program can make them without libc (Go, rustix,
+ * static programs), or by `syscall` (the model sees pwritev2) or io_uring. libc makes some inside
+ * stdio, posix_spawn and getaddrinfo.
  *
- * Where a model is not its kernel:
- * - A socket inherits at accept. The kernels copy the option when the connection arrives; only
+ * Where a model differs from its kernel:
+ * - A socket inherits at accept. The kernels copy the option when the connection arrives. Only
  *   NetBSD's flag of the file is copied at accept.
  * - A signal that all threads block waits at the process. XNU leaves it on its first thread.
  * - Linux chooses the thread that takes a signal of the process. Linux decides what SIG_IGN
  *   discards, and sigwait is Linux's.
- * - A reset that arrives during a send: the send takes the error, and no read reports ECONNRESET.
- * - Unix datagrams to a peer that is gone: ECONNREFUSED, not ECONNRESET and then EDESTADDRREQ.
- * - A blocking connect that was refused: later sends answer ENOTCONN, not EPIPE.
- * - eventfd stays, though XNU and OpenBSD have none: what was compiled for Linux needs it.
+ * - If a reset arrives during a send, the send takes the error, and no read reports ECONNRESET.
+ * - Unix datagrams to a vanished peer report ECONNREFUSED, not ECONNRESET and then EDESTADDRREQ.
+ * - After a blocking connect that was refused, sends report ENOTCONN, not EPIPE.
+ * - eventfd exists, though XNU and OpenBSD have none: code that was compiled for Linux needs it.
  * - SOCK_NOSIGPIPE and O_NOSIGPIPE at creation, and sendmsg_x, are left out.
  */
 #define _GNU_SOURCE
@@ -51,13 +51,13 @@
 
 struct kernel {
 	int is_xnu;
-	int raises_at_process;	/* or at the thread that called */
+	int raises_at_process;	/* otherwise at the thread that called */
 	int send_flag;		/* the number of MSG_NOSIGNAL */
 	int ignores_send_flag;
 	int option;		/* the number of SO_NOSIGPIPE; 0: ENOPROTOOPT */
 	int set_flag, get_flag;	/* of F_SETNOSIGPIPE and F_GETNOSIGPIPE; 0: EINVAL */
 	int file_decides;	/* a flag of the open file, which setsockopt copies the option into */
-	int keeps_count;	/* of a write that a pipe's reader cut off */
+	int keeps_count;	/* of a write that ended early, as a pipe's reader left */
 	int has_sigtimedwait;
 };
 
@@ -66,8 +66,8 @@ struct kernel {
  * sys_generic.c dofilewrite, uipc_socket.c sousrsend: tdsignal. OpenBSD sys_generic.c
  * dofilewritev, uipc_syscalls.c sendit: ptsignal of STHREAD.
  *
- * MSG_NOSIGNAL: XNU's sendit asks for it since 7195 (macOS 11). 6153 does not know the bit.
- * keeps_count: FreeBSD sys_pipe.c pipe_write puts EPIPE back to 0 if anything was written. */
+ * MSG_NOSIGNAL: XNU's sendit checks it since 7195 (macOS 11). 6153 does not know the bit.
+ * keeps_count: FreeBSD sys_pipe.c pipe_write sets EPIPE to 0 if anything was written. */
 static const __attribute__((unused)) struct kernel
 	xnu_6153 = { .is_xnu = 1, .raises_at_process = 1, .send_flag = 0x80000,
 		.ignores_send_flag = 1, .option = 0x1022, .set_flag = 73, .get_flag = 74 },
@@ -82,18 +82,18 @@ static const struct kernel *const k = &KERNEL;
 
 /* For tests. */
 struct counts {
-	int raised;		/* SIGPIPE, by the model */
-	int dropped;		/* it was ignored */
-	int by_send_flag, by_option, by_fd_flag; /* not raised: the flag of a send was set, the
-						  * option or flag of a socket, of another file */
-	int refused;		/* setsockopt of a socket that is shut down */
+	int raised;		/* the model raised SIGPIPE */
+	int dropped;		/* SIGPIPE was ignored */
+	int by_send_flag, by_option, by_fd_flag; /* SIGPIPE was not raised: by the flag of a send,
+						  * of a socket, of another file */
+	int refused;		/* setsockopt on a socket that is shut down */
 };
 static struct counts counts;
 const struct counts *model_counts(void) { return &counts; }
 const char *model_kernel(void) { return NAME(KERNEL); }
 static void add_to(int *what) { __atomic_add_fetch(what, 1, __ATOMIC_RELAXED); }
 
-/* ---- calls of Linux, past this library's own `syscall` --------------------------------------- */
+/* ---- calls of Linux, without this library's own `syscall` ------------------------------------ */
 
 static long (*next_syscall)(long, ...);
 static int std_sets_option;
@@ -106,7 +106,7 @@ static __attribute__((constructor)) void start(void)
 
 #define RAW(...) \
 	((next_syscall ? (void)0 : start()), next_syscall(__VA_ARGS__))
-/* A question that is no part of the caller's call. */
+/* A call of the model's own, which keeps errno. */
 #define ASK(...) \
 	({ int saved_ = errno; long answer_ = RAW(__VA_ARGS__); errno = saved_; answer_; })
 
@@ -124,9 +124,9 @@ static _Noreturn void stop(const char *what)
 
 /* ---- what is known of a descriptor ----------------------------------------------------------- */
 
-/* In the open file itself, as in these kernels: dup, fork and SCM_RIGHTS share it, a second open
- * does not. Linux keeps F_SETSIG's number there, and without O_ASYNC it means nothing else. A
- * socket has one open file, so its option can stand there too. */
+/* The state is kept in the open file, as in these kernels: dup, fork and SCM_RIGHTS share it, and a
+ * second open does not. The model uses F_SETSIG's number, which Linux keeps there and ignores
+ * without O_ASYNC. A socket has one open file, so its option can also be kept there. */
 enum {
 	OPTION = 1,	/* XNU so_flags and fg_lflags; so_options of the others */
 	FILE_FLAG = 2,	/* NetBSD f_flag */
@@ -152,7 +152,7 @@ static int socket_type(int fd)
 	return ASK(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 ? type : 0;
 }
 
-/* NetBSD sys_setsockopt ends with this, after an error of the option too. */
+/* NetBSD sys_setsockopt ends with this, also after an error of the option. */
 static void copy_option_into_file(int fd)
 {
 	if (k->file_decides && socket_type(fd))
@@ -163,7 +163,7 @@ static short polled(int fd)
 {
 	struct pollfd asked = { fd, POLLIN | POLLRDHUP, 0 };
 	struct timespec now = { 0, 0 };
-	/* Refused where a limit allows no descriptors at all. */
+	/* ppoll fails where a limit allows no descriptors. */
 	return ASK(SYS_ppoll, &asked, 1, &now, NULL, 0) < 0 ? POLLNVAL : asked.revents;
 }
 
@@ -184,7 +184,7 @@ static int is_broken(int fd)
 
 /* ---- raising --------------------------------------------------------------------------------- */
 
-/* One that is ignored is dropped, even where it is blocked: XNU psignal_internal, NetBSD
+/* These kernels drop an ignored signal, even if it is blocked: XNU psignal_internal, NetBSD
  * kpsignal2, FreeBSD tdsendsignal, OpenBSD ptsignal_locked. Linux would queue it. */
 static void raise_sigpipe(void)
 {
@@ -203,8 +203,9 @@ static void raise_sigpipe(void)
 		ASK(SYS_tgkill, process, RAW(SYS_gettid), SIGPIPE);
 }
 
-/* XNU asks SOF_NOSIGPIPE of a socket and FG_NOSIGPIPE of all else, here the same bit; NetBSD the
- * file, of sockets too; FreeBSD SO_NOSIGPIPE; OpenBSD nothing. The functions as above. */
+/* XNU checks SOF_NOSIGPIPE of a socket and FG_NOSIGPIPE of every other file, which are the same bit
+ * here. NetBSD checks the file, also of a socket. FreeBSD checks SO_NOSIGPIPE, and OpenBSD nothing.
+ * The functions are those named above. */
 static void raise_unless_off(int fd, int has_send_flag)
 {
 	if (has_send_flag)
@@ -217,15 +218,15 @@ static void raise_unless_off(int fd, int has_send_flag)
 
 /* ---- writes and sends ------------------------------------------------------------------------ */
 
-/* What a socket answers before it looks at the data, or 0. XNU sosendcheck, NetBSD sosend, FreeBSD
- * sosend_generic: EPIPE if it can send no more, as after a reset (soisdisconnected), before the
- * error, which stays for a read; ENOTCONN if it is not connected, which Linux reports as EPIPE or
- * waits for. */
+/* The error that a socket reports before it looks at the data, or 0: XNU sosendcheck, NetBSD
+ * sosend, FreeBSD sosend_generic. EPIPE means that it can send no more, as after a reset
+ * (soisdisconnected). It comes before the socket's error, which stays for a read. ENOTCONN means
+ * that it is not connected. Linux reports EPIPE then, or waits. */
 static int refusal(int fd)
 {
 	if (!socket_type(fd))
 		return 0;
-	/* Asked first: a reset may come in between. */
+	/* Asked before the poll: a reset may come in between. */
 	unsigned char tcp = TCP_ESTABLISHED;
 	socklen_t len = sizeof tcp;
 	ASK(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &tcp, &len);
@@ -246,9 +247,10 @@ static size_t total(const struct iovec *slices, size_t count)
 	return sum;
 }
 
-/* What this kernel answers, and its signal. A short count whose rest met the end is EPIPE: XNU
- * dofilewrite and sendit, NetBSD and OpenBSD dofilewritev, FreeBSD sousrsend forgive only errors
- * like EINTR. At the end an empty write to a pipe fails too: each pipe_write asks first. */
+/* Makes the kernel's answer, and raises its signal. A short count becomes EPIPE if the peer left
+ * during the call. The kernels keep the count only for errors like EINTR: XNU dofilewrite and
+ * sendit, NetBSD and OpenBSD dofilewritev, FreeBSD sousrsend. An empty write to a broken pipe also
+ * fails: each pipe_write first checks the reader. */
 static ssize_t finish(int fd, ssize_t sent, size_t len, int has_send_flag)
 {
 	if (sent == -1 && errno == ECONNRESET)
@@ -285,7 +287,7 @@ ssize_t writev(int fd, const struct iovec *slices, int count)
 		return finish(fd, fail(error), 0, 0);
 	int saved = errno;
 	ssize_t sent = RAW(SYS_pwritev2, fd, slices, count, -1L, -1L, WRITE_FLAG);
-	if (sent == -1 && errno == EOPNOTSUPP) { /* no such flag, or not for this file */
+	if (sent == -1 && errno == EOPNOTSUPP) { /* the kernel or this file lacks the flag */
 		errno = saved;
 		sent = masked(SYS_writev, fd, slices, count);
 	}
@@ -296,17 +298,17 @@ ssize_t writev(int fd, const struct iovec *slices, int count)
 ssize_t write(int fd, const void *buf, size_t len)
 {
 	struct iovec slice = { (void *)buf, len };
-	if (len > 0) /* pwritev2 answers an empty write by itself */
+	if (len > 0) /* an empty pwritev2 does not reach the file */
 		return writev(fd, &slice, 1);
 	int error = refusal(fd);
 	return finish(fd, error ? fail(error) : masked(SYS_write, fd, buf, len), len, 0);
 }
 
-/* pwrite and pwritev are Linux's: pipes and sockets have no offset, and answer ESPIPE. */
+/* pwrite and pwritev are Linux's: pipes and sockets have no offset, and report ESPIPE. */
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	/* std is compiled for Linux. It passes the flag on every BSD, and none on Apple's systems. */
+	/* std is compiled for Linux. On every BSD it passes the flag, and on Apple's systems none. */
 	int own = k->is_xnu ? k->send_flag : k->send_flag | MSG_NOSIGNAL;
 	int has_send_flag = !k->ignores_send_flag && flags & own;
 	int error = refusal(fd);
@@ -353,7 +355,7 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, mmsg_flags fl
 
 /* ---- options and flags ----------------------------------------------------------------------- */
 
-/* XNU sosetoptlock: no option of any level can be set once both directions are shut down. */
+/* XNU sosetoptlock: no option can be set once both directions are shut down. */
 static int is_refused(int fd)
 {
 	if (!k->is_xnu || !socket_type(fd) || !has_all(polled(fd), POLLHUP | POLLRDHUP))
@@ -382,7 +384,7 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 	return answer;
 }
 
-/* It reads so_flags or so_options. FreeBSD's answer is the bit itself. */
+/* The kernels read so_flags or so_options. FreeBSD's answer is the bit. */
 int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	if (!is_option(fd, level, name))
@@ -394,9 +396,9 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	return 0;
 }
 
-/* F_SETNOSIGPIPE: XNU kern_descrip.c sys_fcntl_nocancel sets a socket's option, which can be
- * refused, and FG_NOSIGPIPE of all else. NetBSD sys_descrip.c sys_fcntl: f_flag, and so F_GETFL
- * shows it and F_SETFL replaces it (fcntl.h FCNTLFLAGS). */
+/* F_SETNOSIGPIPE: XNU kern_descrip.c sys_fcntl_nocancel sets a socket's option, which may fail, and
+ * FG_NOSIGPIPE of every other file. NetBSD sys_descrip.c sys_fcntl sets f_flag. So F_GETFL shows
+ * it, and F_SETFL replaces it (fcntl.h FCNTLFLAGS). */
 int fcntl(int fd, int command, ...)
 {
 	va_list rest;
@@ -428,10 +430,10 @@ int fcntl(int fd, int command, ...)
 int fcntl64(int, int, ...) __attribute__((alias("fcntl")));
 #endif
 
-/* ---- sockets that are made ------------------------------------------------------------------- */
+/* ---- new sockets ----------------------------------------------------------------------------- */
 
-/* XNU sonewconn: SOF_NOSIGPIPE of the listener. NetBSD do_sys_accept: its f_flag, sonewconn: its
- * so_options. FreeBSD sonewconn: its so_options. */
+/* What a new socket inherits from its listener. XNU sonewconn: SOF_NOSIGPIPE. NetBSD do_sys_accept:
+ * f_flag, and sonewconn: so_options. FreeBSD sonewconn: so_options. */
 int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
 	int new = (int)RAW(SYS_accept4, fd, address, len, flags);
@@ -445,14 +447,14 @@ int accept(int fd, struct sockaddr *address, socklen_t *len)
 	return accept4(fd, address, len, 0);
 }
 
-/* XNU unp_attach knows stream and datagram sockets alone. */
+/* XNU unp_attach knows only stream and datagram sockets. */
 static int is_offered(int domain, int type)
 {
 	return !(k->is_xnu && domain == AF_UNIX && (type & 0xf) == SOCK_SEQPACKET);
 }
 
-/* With MODEL_STD_SETS_OPTION each socket has the option at creation, as std's have where it exists,
- * but for those of socketpair. Other code's sockets have it then too. */
+/* With MODEL_STD_SETS_OPTION each socket has the option from its creation, except those of
+ * socketpair. std sets it so where it exists. Here the sockets of other code have it too. */
 int socket(int domain, int type, int protocol)
 {
 	if (!is_offered(domain, type))
@@ -488,8 +490,9 @@ int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 	return sigtimedwait(set, info, NULL);
 }
 
-/* XNU sigpending: uu_siglist of the calling thread. What is pending at the process is on the first
- * thread there, so another one sees only its own: Linux tells these apart in /proc. */
+/* XNU sigpending: uu_siglist of the calling thread. A signal that is pending at the process is on
+ * the first thread there, so another thread sees only its own. On Linux /proc shows these
+ * separately. */
 int sigpending(sigset_t *set)
 {
 	char status[4096] = "";
@@ -511,11 +514,12 @@ int sigpending(sigset_t *set)
 	return answer;
 }
 
-/* ---- sendfile: of another shape, so of another name ------------------------------------------ */
+/* ---- sendfile: its arguments differ from Linux's, so it has another name --------------------- */
 
-/* Without headers and trailers, which these kernels write by writev and raise for. */
+/* Headers and trailers are left out. These kernels write them by writev, which raises. */
 
-/* Sends without a signal; a length of 0 is all. What was sent counts after an error too. */
+/* Sends without a signal. A length of 0 means the whole file. The count is also valid after an
+ * error. */
 static int send_body(int fd, int s, off_t off, off_t len, off_t *sent)
 {
 	char buf[16384];
@@ -534,7 +538,7 @@ static int send_body(int fd, int s, off_t off, off_t len, off_t *sent)
 	return 0;
 }
 
-/* getsock and fp_lookup come first. */
+/* The kernels call getsock and fp_lookup first. */
 static int is_closed(int fd) { return ASK(SYS_fcntl, fd, F_GETFD, 0) == -1; }
 
 static int is_regular(int fd)
@@ -543,10 +547,10 @@ static int is_regular(int fd)
 	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
 }
 
-/* Set by a test: as if a sandbox forbade the call, which then touches nothing. */
+/* Set by a test. The call then fails before it begins, as if a sandbox forbade it. */
 int model_forbids_sendfile;
 
-/* XNU uipc_syscalls.c sendfile: ENOTCONN once it is disconnected. */
+/* XNU uipc_syscalls.c sendfile: ENOTCONN once the socket is disconnected. */
 int model_sendfile_apple(int fd, int s, off_t off, off_t *len, void *hdtr, int flags)
 {
 	if (model_forbids_sendfile)
@@ -583,7 +587,7 @@ int model_sendfile_freebsd(int fd, int s, off_t off, size_t len, void *hdtr, off
 	return error ? fail(error) : send_body(fd, s, off, (off_t)len, sent);
 }
 
-/* ---- what only Linux has --------------------------------------------------------------------- */
+/* ---- calls that only Linux has --------------------------------------------------------------- */
 
 ssize_t sendfile(int s, int fd, off_t *off, size_t len) { return fail(ENOSYS); }
 ssize_t splice(int a, off_t *b, int c, off_t *d, size_t e, unsigned f) { return fail(ENOSYS); }
@@ -594,7 +598,8 @@ ssize_t copy_file_range(int a, off_t *b, int c, off_t *d, size_t e, unsigned f)
 	return fail(ENOSYS);
 }
 
-/* The write flag's call goes by its number. Nothing may make it where no kernel has the flag. */
+/* The write flag's call is made by its number. Other kernels lack the flag, so no code may make
+ * this call. */
 long syscall(long number, ...)
 {
 	long a[6];

@@ -19,7 +19,7 @@ use epipe::{NoSigpipe, raw, verify};
 use socket2::SockAddr;
 
 use crate::Scene;
-use crate::liar::Liar;
+use crate::ignored_flag::Preload;
 use crate::pipes::reader_leaves_midway;
 use crate::rows::broken_child;
 use crate::seccomp::{Which, can_be_filtered, filter, refusing};
@@ -102,16 +102,16 @@ pub fn can_lie_about(technique: Technique) -> bool {
 
 /// A liar that strips in silence, the call that `verify` should name, a write with the flag that
 /// kills, and a write of this crate that lives after `verify`.
-type Stripper = (Liar, Call, fn(), fn());
+type Stripper = (Preload, Call, fn(), fn());
 
 /// The write of this crate kills without `verify`.
 fn strips(what: &str, definitions: &[&str], call: Call, ours: fn()) -> Stripper {
-    (Liar::strips(what, definitions), call, ours, ours)
+    (Preload::strips(what, definitions), call, ours, ours)
 }
 
 /// The write of this crate may have found the lie by itself: what kills is the call.
 fn strips_pwritev2(what: &str, on: &str, call: fn(), ours: fn()) -> Stripper {
-    (Liar::strips(what, &[PWRITEV2, on]), Call::Pwritev2, call, ours)
+    (Preload::strips(what, &[PWRITEV2, on]), Call::Pwritev2, call, ours)
 }
 
 /// The whole proof is played once more under each of these.
@@ -261,7 +261,7 @@ pub fn scenes() -> Vec<Scene> {
         }
     }
     for error in ["ENOSYS", "EOPNOTSUPP", "EPERM", "EACCES", "EINVAL"] {
-        let liar = Liar::rejects("pwritev2", error, &["ONLY=PWRITEV2"]);
+        let liar = Preload::rejects("pwritev2", error, &["ONLY=PWRITEV2"]);
         let name = format!("liar {}: one call fails", liar.name);
         let scene = Scene::survives(name, || {
             for _ in 0..50 {
@@ -275,11 +275,11 @@ pub fn scenes() -> Vec<Scene> {
     }
     let can_lie = can_lie_about(Technique::SendFlag);
     for error in ERRORS {
-        let liar = Liar::rejects("addresses", error, &["WHERE=address"]);
+        let liar = Preload::rejects("addresses", error, &["WHERE=address"]);
         let name = format!("liar {}: datagrams arrive once", liar.name);
         scenes.push(Scene::survives(name, datagrams_arrive_once).under(&liar).only_if(can_lie));
     }
-    let all = Liar::strips("all", &[]);
+    let all = Preload::strips("all", &[]);
     let more = [
         Scene::survives("liar strips all: named after an honest answer", || {
             provoke_refusals();
@@ -294,7 +294,7 @@ pub fn scenes() -> Vec<Scene> {
         .only_if(can_be_filtered()),
     ];
     scenes.extend(more.map(|scene| scene.under(&all).only_if(can_lie)));
-    let both = Liar::strips("sends and pwritev2", &["ONLY=31"]);
+    let both = Preload::strips("sends and pwritev2", &["ONLY=31"]);
     let scene = Scene::survives("liar strips sends and pwritev2: both are found", || {
         names(Call::Send);
         socket_writes();
@@ -359,7 +359,7 @@ const FIRST_WRITES: [FirstWrite; 8] = [
 /// Where the write flag is silently ignored, and `verify` was not called.
 fn unverified() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    for liar in [Liar::strips("pwritev2", &[PWRITEV2]), suites::like_gvisor()] {
+    for liar in [Preload::strips("pwritev2", &[PWRITEV2]), suites::like_gvisor()] {
         let mut add = |scene: Scene| scenes.push(scene.under(&liar).only_if(can_preload()));
         for (what, ours, plain) in FIRST_WRITES {
             let name = format!("liar {}: without verify: {what}", liar.name);

@@ -27,8 +27,8 @@ cfg_if::cfg_if! {
         mod guards;
         mod handler;
         #[cfg_attr(not(kernel = "linux"), allow(dead_code, reason = "none is loaded there"))]
-        #[path = "../support/liar.rs"]
-        mod liar;
+        #[path = "../support/ignored_flag.rs"]
+        mod ignored_flag;
         mod pipes;
         mod rows;
         mod scene;

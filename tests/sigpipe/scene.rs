@@ -13,7 +13,7 @@ use std::{env, panic, thread};
 
 use epipe_testing::{Fate, Rerun, assert_killed, assert_survives};
 
-use crate::liar::Liar;
+use crate::ignored_flag::Preload;
 use crate::support;
 
 #[path = "../support/harness.rs"]
@@ -35,7 +35,7 @@ pub struct Scene {
     name: String,
     ending: Ending,
     play: Box<dyn Fn() + Send + Sync>,
-    liar: Option<Liar>,
+    liar: Option<Preload>,
     /// Why it is not played here; it may be nothing.
     ignored: Option<&'static str>,
     is_alone: bool,
@@ -68,7 +68,7 @@ impl Scene {
 
     /// The scene is played with a liar loaded before libc.
     #[allow(dead_code, reason = "Linux's liars are")]
-    pub fn under(mut self, liar: &Liar) -> Scene {
+    pub fn under(mut self, liar: &Preload) -> Scene {
         self.liar = Some(liar.clone());
         self
     }
@@ -152,8 +152,8 @@ impl Scene {
 }
 
 /// The model of another kernel under which all scenes are played: `EPIPE_MODEL=xnu_7195`.
-pub fn model() -> Option<Liar> {
-    env::var("EPIPE_MODEL").ok().map(|kernel| Liar::model(&kernel))
+pub fn model() -> Option<Preload> {
+    env::var("EPIPE_MODEL").ok().map(|kernel| Preload::model(&kernel))
 }
 
 /// Plays a scene on a thread of its own. A SIGPIPE of the process goes to its first thread, which

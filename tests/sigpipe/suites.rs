@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use epipe::verify;
 use epipe::verify::{Call, Technique};
 
-use crate::liar::Liar;
+use crate::ignored_flag::Preload;
 use crate::scene::harness::{Failed, Trial};
 use crate::scene::is_child;
 use crate::support::{self, is_blocked, is_pending};
@@ -63,8 +63,8 @@ pub const ON_TCP: &str = "WHERE=kind==TCP";
 pub const PWRITEV2: &str = "ONLY=PWRITEV2";
 
 /// Libraries that strip the flag silently, and the call that `verify` names under each.
-pub fn strippers() -> [(Liar, Call); 7] {
-    let strips = |what, definitions: &[&str], call| (Liar::strips(what, definitions), call);
+pub fn strippers() -> [(Preload, Call); 7] {
+    let strips = |what, definitions: &[&str], call| (Preload::strips(what, definitions), call);
     [
         strips("all", &[], Call::Send),
         strips("send", &["ONLY=SEND"], Call::Send),
@@ -85,20 +85,20 @@ pub fn technique_of(call: Call) -> Technique {
 }
 
 /// This crate makes no sendmmsg: who strips it strips nothing of ours.
-pub fn strips_sendmmsg() -> Liar {
-    Liar::strips("sendmmsg", &["ONLY=SENDMMSG"])
+pub fn strips_sendmmsg() -> Preload {
+    Preload::strips("sendmmsg", &["ONLY=SENDMMSG"])
 }
 
 /// Accepts every flag of pwritev2 and keeps none that Linux before 6.18 has not. gVisor keeps none
 /// on a pipe.
-pub fn like_gvisor() -> Liar {
-    Liar::strips("pwritev2 and accepts every flag", &[PWRITEV2, "ACCEPTS"])
+pub fn like_gvisor() -> Preload {
+    Preload::strips("pwritev2 and accepts every flag", &[PWRITEV2, "ACCEPTS"])
 }
 
 pub const ERRORS: [&str; 3] = ["EINVAL", "EOPNOTSUPP", "ENOPROTOOPT"];
 
 /// What rejects the flag of sends: everywhere, in one call, on one family.
-pub fn rejecters(error: &str) -> Vec<(&'static str, Liar)> {
+pub fn rejecters(error: &str) -> Vec<(&'static str, Preload)> {
     let liars: [(&str, &[&str]); 5] = [
         ("all", &[]),
         ("send", &["ONLY=SEND"]),
@@ -106,7 +106,7 @@ pub fn rejecters(error: &str) -> Vec<(&'static str, Liar)> {
         ("sendmsg", &["ONLY=SENDMSG"]),
         ("TCP", &[ON_TCP]),
     ];
-    let liar = |(what, definitions)| (what, Liar::rejects(what, error, definitions));
+    let liar = |(what, definitions)| (what, Preload::rejects(what, error, definitions));
     liars.into_iter().map(liar).collect()
 }
 
@@ -179,7 +179,7 @@ pub fn suites(has: fn(Technique) -> bool, at_least: usize) -> Vec<Trial> {
 
 /// Runs the suite of all scenes, and looks that it was not empty.
 fn suite(
-    liar: Option<&Liar>,
+    liar: Option<&Preload>,
     variable: Option<(&str, &str)>,
     at_least: usize,
 ) -> Result<(), Failed> {

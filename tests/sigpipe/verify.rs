@@ -130,7 +130,7 @@ mod linux {
     use epipe::verify::Technique;
 
     use super::*;
-    use crate::liar::Liar;
+    use crate::ignored_flag::Preload;
     use crate::liars::can_lie_about;
     use crate::seccomp::{
         NO_FILTERS, Which, can_filter_sockets, filter, refuse_write_flag, refusing,
@@ -146,7 +146,7 @@ mod linux {
     /// Under libraries that do not lie about what is ours.
     fn under_libraries() -> [Scene; 2] {
         // Where even the plain call raises nothing, a flag that is kept looks like one that is not.
-        let silent = Liar::strips("nothing and adds it", &["ADDS"]);
+        let silent = Preload::strips("nothing and adds it", &["ADDS"]);
         [
             Scene::survives("verify: sendmmsg is not ours", || drop(verify().unwrap()))
                 .under(&strips_sendmmsg())

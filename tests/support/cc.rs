@@ -4,30 +4,30 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The path of what was built, or why there is no C compiler here. Libraries that are linked with
-/// come last in the command.
+/// The path of the built file, or why it cannot be built here. Options that name libraries come
+/// last in the command.
 pub fn build(
     source: &str,
     name: &str,
     options: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<PathBuf, String> {
-    // Other packages of this workspace use this file too.
+    // Other packages of this workspace also use this file.
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
-        .map(|folder| folder.join(source))
+        .map(|directory| directory.join(source))
         .find(|source| source.exists())
         .ok_or("the source is not here")?;
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // Another process may have the old one loaded, or make the same.
+    // Another process may have the old file loaded, or may build the same file.
     let new = built.with_extension(std::process::id().to_string());
-    // `ci/foreign` names one that builds for another processor.
+    // `ci/foreign` names a compiler that builds for another processor.
     let compiler = std::env::var_os("EPIPE_CC").unwrap_or("cc".into());
     let output = Command::new(compiler)
         .arg("-o")
         .arg(&new)
         .arg(source)
         .args(options)
-        // The compiler itself must not be lied to.
+        // The library must not be loaded into the compiler.
         .env_remove("LD_PRELOAD")
         .output()
         .map_err(|error| format!("cc: {error}"))?;

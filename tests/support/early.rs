@@ -1,5 +1,4 @@
-//! A program in which something writes before `main`: it writes to a pipe without a reader, if it
-//! is told so.
+//! A program that writes before `main`, to a pipe without a reader, if its environment asks for it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -8,13 +7,13 @@ use std::process::Command;
 const EARLY: &str = "EPIPE_EARLY";
 const WRITES: &str = "writes";
 
-/// What a library does that is initialised before `main`.
+/// An initialiser of a library, which runs before `main`.
 extern "C" fn early() {
     if std::env::var_os(EARLY).is_none_or(|word| word != WRITES) {
         return;
     }
     let mut ends = [0; 2];
-    // SAFETY: the array has room for both ends; the descriptors are this function's, and the byte
+    // SAFETY: the array has room for both ends. The descriptors are this function's, and the byte
     // is valid.
     unsafe {
         assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
@@ -28,18 +27,18 @@ extern "C" fn early() {
 #[unsafe(link_section = ".init_array")]
 static EARLY_ONE: extern "C" fn() = early;
 
-/// The whole test: this program once more, in which that happens.
+/// The whole test: it runs this program again, with the early write and without.
 pub fn main(name: &str, survives: bool) {
     if std::env::var_os(EARLY).is_some() {
         return;
     }
     let program = std::env::current_exe().unwrap();
-    let fate = |word| Command::new(&program).env(EARLY, word).status().unwrap();
-    assert!(fate("nothing").success());
-    let fate = fate(WRITES);
+    let run = |word| Command::new(&program).env(EARLY, word).status().unwrap();
+    assert!(run("nothing").success());
+    let status = run(WRITES);
     match survives {
-        true => assert!(fate.success(), "{fate}"),
-        false => assert_eq!(fate.signal(), Some(libc::SIGPIPE), "{fate}"),
+        true => assert!(status.success(), "{status}"),
+        false => assert_eq!(status.signal(), Some(libc::SIGPIPE), "{status}"),
     }
     println!("test {name} ... ok");
 }

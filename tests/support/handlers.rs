@@ -1,5 +1,5 @@
-//! What a test does in a signal handler and in a forked child, where a panic, which allocates, may
-//! not be: [`expect`] writes a line and ends the process.
+//! Help for tests in a signal handler and in a forked child. A panic allocates, which is forbidden
+//! there, so [`expect`] writes a line and ends the process.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "forks and signals have no safe form")]
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::single_step::step;
 use crate::support::mask_signal;
 
-/// Seconds after which a forked child is killed, if it hangs.
+/// Seconds after which a forked child that hangs is killed.
 const PATIENCE: u32 = 10;
 
 /// `assert!` without an allocation.
@@ -22,7 +22,7 @@ pub fn expect(holds: bool, what: &str) {
     let mut rest = &mut line[..];
     let _ = writeln!(rest, "{what} (at step {})", step());
     let len = 200 - rest.len();
-    // SAFETY: the line is valid for the call, and nothing of this process is needed any more.
+    // SAFETY: the line is valid for the call. _exit runs no more code of this process.
     unsafe {
         libc::write(2, line.as_ptr().cast(), len);
         libc::_exit(1)
@@ -30,34 +30,34 @@ pub fn expect(holds: bool, what: &str) {
 }
 
 pub fn exit_well() -> ! {
-    // SAFETY: nothing of this process is needed any more.
+    // SAFETY: _exit runs no more code of this process.
     unsafe { libc::_exit(0) }
 }
 
-/// How many children have ended, well or with SIGPIPE ignored.
+/// How many children have ended, with success or with SIGPIPE ignored.
 pub static FORKS: AtomicUsize = AtomicUsize::new(0);
 
-/// How a child exits in which SIGPIPE stayed ignored, and how many have.
+/// The exit status of a child in which SIGPIPE stayed ignored, and the number of such children.
 pub const IS_LEFT_IGNORED: libc::c_int = 2;
 pub static LEFT_IGNORED: AtomicUsize = AtomicUsize::new(0);
 
-/// Forks; true in the child. The parent waits, and looks how the child has ended.
+/// Forks. True in the child. The parent waits, and checks how the child ended.
 pub fn fork() -> bool {
-    // SAFETY: the child makes only calls that a signal handler may make.
+    // SAFETY: the child makes only async-signal-safe calls.
     is_child(unsafe { libc::fork() })
 }
 
-/// The same without libc, whose `fork` takes the locks of malloc: these a handler may have stopped.
+/// The same without libc's `fork`, which takes malloc's locks: the interrupted code may hold them.
 pub fn fork_in_handler() -> bool {
     // SAFETY: as above.
     is_child(unsafe { libc::syscall(libc::SYS_fork) } as libc::pid_t)
 }
 
 fn is_child(pid: libc::pid_t) -> bool {
-    expect(pid != -1, "no fork");
+    expect(pid != -1, "fork has failed");
     if pid == 0 {
         alarms(libc::SIG_UNBLOCK);
-        // SAFETY: the default action of SIGALRM is a valid one; it ends a child that hangs.
+        // SAFETY: the default action of SIGALRM is a valid disposition. It ends a child that hangs.
         unsafe {
             libc::signal(libc::SIGALRM, libc::SIG_DFL);
             libc::alarm(PATIENCE);

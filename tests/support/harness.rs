@@ -1,5 +1,5 @@
 //! A test harness for tests that are made at run time. Its options are libtest's. (The crate
-//! libtest-mimic brings fourteen others, and cargo builds all of them for an example.)
+//! libtest-mimic has fourteen dependencies, and cargo builds all of them for an example.)
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-/// Why a test has failed.
+/// Why a test failed.
 pub struct Failed(pub String);
 
 impl<M: Display> From<M> for Failed {
@@ -22,7 +22,7 @@ impl<M: Display> From<M> for Failed {
 /// One test.
 pub struct Trial {
     name: String,
-    /// Why, or nothing.
+    /// Why the test is ignored: `None` if it is not, an empty text without a reason.
     ignored: Option<&'static str>,
     run: Box<dyn FnOnce() -> Result<(), Failed> + Send>,
 }
@@ -80,10 +80,12 @@ impl Options {
                     let number = value().parse();
                     options.threads = Some(number.map_err(|error| format!("{arg}: {error}"))?);
                 }
-                // Nothing is captured, nothing is coloured, and there is one format.
+                // This harness captures nothing, has no colours, and one format.
                 "--nocapture" | "--no-capture" | "--show-output" | "--test" => {}
                 "--color" | "--format" | "-Z" => drop(value()),
-                option if option.starts_with('-') => return Err(format!("{option} is unknown")),
+                option if option.starts_with('-') => {
+                    return Err(format!("unknown option {option}"));
+                }
                 _ => options.filters.push(arg),
             }
         }
@@ -101,7 +103,7 @@ impl Options {
     }
 }
 
-/// What has been run so far.
+/// The results so far.
 #[derive(Default)]
 struct Report {
     passed: usize,
@@ -172,7 +174,7 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
     ExitCode::from(if report.failures.is_empty() { 0 } else { 101 })
 }
 
-/// A panic is a failure too.
+/// Runs a test. A panic is a failure too.
 fn play(run: impl FnOnce() -> Result<(), Failed>) -> Result<(), String> {
     match panic::catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => outcome.map_err(|Failed(message)| message),
@@ -185,10 +187,10 @@ fn play(run: impl FnOnce() -> Result<(), Failed>) -> Result<(), String> {
     }
 }
 
-/// What became of a test.
+/// The outcome of a test.
 enum Outcome {
     Run(Result<(), String>),
-    /// Why, or nothing.
+    /// The reason, or an empty text.
     Ignored(&'static str),
 }
 

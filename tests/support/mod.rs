@@ -1,4 +1,4 @@
-//! What the tests share: broken connections, and what they ask and change of signals.
+//! What the tests share: broken connections, and calls that ask and change signals.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "signals and poll have no safe form")]
@@ -16,16 +16,15 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-/// What starts a child whose program the kernel cannot run: an emulator and its arguments,
-/// separated by spaces.
+/// The emulator for a program that the kernel cannot run, with its arguments, separated by spaces.
 const RUNNER: &str = "EPIPE_RUNNER";
 
-/// This same program once more, by the runner if it needs one.
+/// A command that runs this program again, by the runner if there is one.
 pub fn this_program() -> Command {
     let runner = std::env::var(RUNNER).unwrap_or_default();
     let program = std::env::current_exe().unwrap();
     let mut words = runner.split_whitespace().map(OsStr::new).chain([program.as_os_str()]);
-    let mut command = Command::new(words.next().expect("the program is one"));
+    let mut command = Command::new(words.next().expect("the list has at least the program"));
     command.args(words);
     command
 }
@@ -42,9 +41,9 @@ pub fn disposition() -> libc::sighandler_t {
     action().sa_sigaction
 }
 
-/// The same, whole.
+/// The whole action of SIGPIPE.
 pub fn action() -> libc::sigaction {
-    // SAFETY: sigaction writes the action that it is given.
+    // SAFETY: the action is valid for the call, which writes it.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         assert_eq!(libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action), 0);
@@ -60,7 +59,7 @@ pub fn hosts_handler() -> libc::sighandler_t {
 
 /// Installs a handler with flags.
 pub fn set_handler(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_int) {
-    // SAFETY: all zeros is a valid sigaction, and the caller's handler is a function.
+    // SAFETY: all zeros is a valid sigaction. The caller's handler is a function or a disposition.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = handler;
@@ -84,9 +83,9 @@ pub fn mask(how: libc::c_int) {
     mask_signal(how, libc::SIGPIPE);
 }
 
-/// The same of any signal.
+/// The same for any signal.
 pub fn mask_signal(how: libc::c_int, signal: libc::c_int) {
-    // SAFETY: the set is valid.
+    // SAFETY: the set is initialised, and valid for the call.
     let answer = unsafe { libc::pthread_sigmask(how, &only(signal), std::ptr::null_mut()) };
     assert_eq!(answer, 0);
 }
@@ -96,9 +95,9 @@ pub fn is_blocked() -> bool {
     is_signal_blocked(libc::SIGPIPE)
 }
 
-/// The same of any signal.
+/// The same for any signal.
 pub fn is_signal_blocked(signal: libc::c_int) -> bool {
-    // SAFETY: both sets are valid; a null set changes nothing.
+    // SAFETY: the old set is valid for the call. A null new set changes nothing.
     unsafe {
         let mut set = mem::zeroed();
         libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut set);
@@ -112,7 +111,7 @@ pub fn is_pending() -> bool {
 }
 
 fn is_pending_signal(signal: libc::c_int) -> bool {
-    // SAFETY: sigpending writes the set.
+    // SAFETY: the set is valid for the call, which writes it.
     unsafe {
         let mut set = mem::zeroed();
         libc::sigpending(&mut set);
@@ -120,19 +119,20 @@ fn is_pending_signal(signal: libc::c_int) -> bool {
     }
 }
 
-/// Takes a pending SIGPIPE; whether there was one.
+/// Takes a pending SIGPIPE. Returns whether there was one.
 pub fn take_pending() -> bool {
     take_pending_signal(libc::SIGPIPE)
 }
 
-/// The same of any signal. Not every system has sigtimedwait, so no other thread may take it.
+/// The same for any signal. Some systems lack sigtimedwait, so no other thread may take the signal
+/// meanwhile.
 pub fn take_pending_signal(signal: libc::c_int) -> bool {
     let mut taken = 0;
     // SAFETY: the set and the number are valid for the call.
     is_pending_signal(signal) && unsafe { libc::sigwait(&only(signal), &mut taken) } == 0
 }
 
-/// Whether a call raises SIGPIPE here: asked with the signal blocked on this thread.
+/// Whether a call raises SIGPIPE here. The signal is blocked on this thread meanwhile.
 pub fn raises<T>(call: impl FnOnce() -> T) -> bool {
     mask(libc::SIG_BLOCK);
     drop(call());
@@ -143,32 +143,32 @@ pub fn raises<T>(call: impl FnOnce() -> T) -> bool {
 
 /// Raises SIGPIPE at this thread.
 pub fn raise_at_thread() {
-    // SAFETY: the thread is this one.
+    // SAFETY: pthread_self is this thread.
     let answer = unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) };
     assert_eq!(answer, 0);
 }
 
 /// Raises SIGPIPE at this process.
 pub fn raise_at_process() {
-    // SAFETY: the process is this one.
+    // SAFETY: getpid is this process.
     assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGPIPE) }, 0);
 }
 
-/// `write(2)`, as code that is not ours makes it.
+/// `write(2)`, as foreign code makes it.
 pub fn foreign_write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
     // SAFETY: the buffer is valid for the call.
     let written = unsafe { libc::write(fd.as_fd().as_raw_fd(), buf.as_ptr().cast(), buf.len()) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-/// A function of a library that is loaded by hand: it takes a descriptor.
+/// A function of a library, by `dlopen`. The function takes a descriptor.
 #[cfg(not(target_env = "musl"))]
 pub fn load(
     library: &std::ffi::CStr,
     name: &std::ffi::CStr,
 ) -> extern "C" fn(RawFd) -> libc::c_long {
-    // SAFETY: both strings end with zero; the library is never unloaded, and the function is of
-    // this type.
+    // SAFETY: both strings end with a zero. The library is never unloaded. The caller names a
+    // function of this type.
     unsafe {
         let handle = libc::dlopen(library.as_ptr(), libc::RTLD_NOW);
         assert!(!handle.is_null());
@@ -182,11 +182,11 @@ pub fn load(
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether the kernel of this system is Linux, and no model of another one stands before it.
+/// Whether the kernel is Linux, without the model of another kernel.
 const IS_LINUX: bool =
     cfg!(any(target_os = "android", target_os = "linux")) && option_env!("EPIPE_SYSTEM").is_none();
 
-/// Waits until the kernel has seen one of `events`, or the end.
+/// Waits until poll(2) reports one of `events`, or the end.
 pub fn wait(fd: RawFd, events: libc::c_short) {
     let mut poll = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: one pollfd, valid for the call.
@@ -194,8 +194,8 @@ pub fn wait(fd: RawFd, events: libc::c_short) {
     assert_eq!(answer, 1, "the break has not arrived");
 }
 
-/// Waits until the kernel has seen that the peer has reset the connection. It has no peer then. Not
-/// every poll(2) reports it: NetBSD's does not, and XNU's only if it is asked for something.
+/// Waits until the kernel has seen the peer's reset: the socket then has no peer. Not every poll(2)
+/// reports a reset: NetBSD's does not, and XNU's does only with a requested event.
 pub fn wait_for_reset(socket: BorrowedFd<'_>) {
     let begun = Instant::now();
     while SockRef::from(&socket).peer_addr().is_ok() {
@@ -204,8 +204,8 @@ pub fn wait_for_reset(socket: BorrowedFd<'_>) {
     }
 }
 
-/// What poll(2) reports of a FIN. Where it knows no POLLRDHUP, the end is something to read, like
-/// all that was sent before it.
+/// The event by which poll(2) reports a FIN. Without POLLRDHUP, the end is readable, like the data
+/// before it.
 fn fin() -> libc::c_short {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     {
@@ -220,7 +220,7 @@ fn fin() -> libc::c_short {
     libc::POLLIN
 }
 
-/// A socket that no option protects: std's and socket2's own have one on some systems.
+/// A socket without the option. On some systems std and socket2 set it on theirs.
 fn unprotected(socket: Socket) -> io::Result<Socket> {
     socket.set_cloexec(true)?;
     Ok(socket)
@@ -238,7 +238,7 @@ pub fn tcp_pair(address: &str) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours.into(), theirs.into()))
 }
 
-/// The two ends of a Unix stream connection, made so too.
+/// The two ends of a Unix stream connection, as a C program makes them.
 pub fn unix_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = Socket::pair_raw(Domain::UNIX, Type::STREAM, None)?;
     Ok((unprotected(ours)?.into(), unprotected(theirs)?.into()))
@@ -247,17 +247,17 @@ pub fn unix_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// How a connection breaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Break {
-    /// The peer resets: it closes with zero linger.
+    /// The peer resets: it closes with a linger of zero.
     Rst,
     /// The same, and a read has taken the ECONNRESET.
     RstRead,
     /// The peer closes with unread data, which resets on Linux.
     Unread,
-    /// The peer closes cleanly; the first write draws the reset.
+    /// The peer closes without a reset. The first write causes the reset.
     Fin,
-    /// FIN and RST have both arrived.
+    /// FIN and then RST have arrived.
     FinRst,
-    /// We have closed our own sending half.
+    /// This side has shut down its sending half.
     OwnShutdown,
     /// The peer of a Unix socket is closed.
     Closed,
@@ -265,8 +265,8 @@ pub enum Break {
     ClosedUnread,
 }
 
-/// What writes to a connection report that was reset. Only Linux reports the reset; elsewhere the
-/// socket cannot be sent to, which is seen first (XNU, NetBSD and FreeBSD uipc_socket.c `sosend`).
+/// What writes report after a reset. Only Linux reports the reset. Elsewhere the send checks first
+/// whether the socket can send at all (XNU, NetBSD and FreeBSD uipc_socket.c `sosend`).
 pub const RESET: &[&str] = if IS_LINUX { &["ECONNRESET", "EPIPE"] } else { &["EPIPE"] };
 
 impl Break {
@@ -281,7 +281,7 @@ impl Break {
     ];
     pub const UNIX: &[Break] = &[Break::Closed, Break::ClosedUnread, Break::OwnShutdown];
 
-    /// What writes report, in order.
+    /// What the writes report, in order.
     pub fn answers(self) -> &'static [&'static str] {
         match self {
             Break::Rst | Break::Unread => RESET,
@@ -323,7 +323,7 @@ impl Break {
             }
             Break::OwnShutdown => {
                 SockRef::from(&ours).shutdown(Shutdown::Write)?;
-                mem::forget(theirs); // it stays; the child's end closes it
+                mem::forget(theirs); // it stays open until the child ends
             }
             Break::Closed => drop(theirs),
             Break::ClosedUnread => {
@@ -342,17 +342,17 @@ pub fn broken_pipe() -> OwnedFd {
     writer.into()
 }
 
-/// From here on this process opens nothing more.
+/// From here on, this process cannot open a descriptor.
 pub fn forbid_descriptors() {
     let none = libc::rlimit { rlim_cur: 3, rlim_max: 3 };
     // SAFETY: the limit is valid for the call.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
 }
 
-/// Puts a pipe whose reader is gone in a descriptor's place.
+/// Replaces a descriptor by a pipe whose reader is gone.
 pub fn close_the_reader_of(fd: RawFd) {
     let pipe = broken_pipe();
-    // SAFETY: both are descriptors; what stood there is closed.
+    // SAFETY: both are descriptors. dup2 closes the old one.
     assert_eq!(unsafe { libc::dup2(pipe.as_raw_fd(), fd) }, fd);
 }
 
@@ -362,7 +362,7 @@ pub fn descriptors() -> usize {
     (0..64).filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1).count()
 }
 
-/// Runs `f` where no descriptor can be opened.
+/// Runs `f` while no descriptor can be opened.
 pub fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the limit is valid for both calls.
@@ -376,34 +376,34 @@ pub fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// A TCP connection that is broken, and says so at the first write.
+/// A broken TCP connection, whose first write reports EPIPE.
 pub fn broken_stream() -> OwnedFd {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
     Break::RstRead.apply(ours.as_fd(), theirs).unwrap();
     ours
 }
 
-/// A descriptor that is written to and is no pipe.
+/// A descriptor that takes writes and is not a pipe.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub fn eventfd() -> OwnedFd {
     use std::os::fd::FromRawFd;
 
-    // SAFETY: eventfd makes a descriptor that nobody else owns.
+    // SAFETY: eventfd makes a new descriptor, which nothing else owns.
     unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) }
 }
 
-/// What a vectored write takes.
+/// The slices of a vectored write.
 pub fn slices() -> [IoSlice<'static>; 2] {
     [IoSlice::new(b"header"), IoSlice::new(b"body")]
 }
 
-/// A file that is gone from its folder already: `len` zeros.
+/// A file of `len` zeros, which is no longer in its directory.
 pub fn file(len: u64) -> File {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("epipe-{}-{number}", std::process::id()));
     let file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-        // Of a process that had this number before, and was killed; also a folder of the kit.
+        // A killed process that had the same number left the file, or the testing kit a directory.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self::file(len),
         made => made.unwrap(),
     };
@@ -412,7 +412,7 @@ pub fn file(len: u64) -> File {
     file
 }
 
-/// One answer, as the tables spell it.
+/// One answer, as the tables write it.
 pub fn spell<T>(answer: &io::Result<T>) -> String {
     match answer {
         Ok(_) => "ok".into(),
@@ -424,7 +424,7 @@ pub fn spell<T>(answer: &io::Result<T>) -> String {
     }
 }
 
-/// EPIPE, and the thread is as it was.
+/// The answer is EPIPE, and no SIGPIPE is blocked or pending on this thread.
 #[track_caller]
 pub fn assert_epipe<T>(answer: io::Result<T>) {
     assert_eq!(spell(&answer), "EPIPE");

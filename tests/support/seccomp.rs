@@ -1,4 +1,4 @@
-//! Seccomp filters: they play the old kernel, the sandbox and the stack that does not know a flag.
+//! Seccomp filters. They play an old kernel, a sandbox, and a stack that does not know a flag.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "prctl takes pointers")]
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// A bit in the argument at an index.
 pub type Bit = (usize, libc::c_int);
 
-/// Which calls a filter is about: all of that number, or those with or without a bit.
+/// The calls that a filter affects: all of a number, or only those with or without a bit.
 #[derive(Clone, Copy)]
 pub enum Which {
     All,
@@ -24,27 +24,27 @@ const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 pub const DEADLY: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 
-/// One step of a filter; `jt` and `jf` are how many steps it skips if true or false.
+/// One step of a filter. It skips `jt` steps if the condition is true, and `jf` if it is false.
 fn step(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
     let code = code as u16;
     libc::sock_filter { code, jt, jf, k }
 }
 
-/// Filters this process's system calls from here on. Cannot be taken back.
+/// Filters this process's system calls from here on. It cannot be undone.
 fn install(mut program: Vec<libc::sock_filter>) {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: the program lives through the call, which copies it.
+    // SAFETY: the program outlives the call, which copies it.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
         assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
     }
 }
 
-/// Why a scene is not played where they cannot be installed.
+/// Why a scene is not played where filters cannot be installed.
 pub const NO_FILTERS: &str = "no seccomp filter can be installed here";
 
-/// Whether filters can be installed here: the question is asked with no program, and EFAULT comes
-/// from a kernel that looked for one. Emulators of a processor answer EINVAL.
+/// Whether filters can be installed here. The test passes no program: a kernel with filters looks
+/// for one, and reports EFAULT. Emulators of a processor report EINVAL.
 pub fn can_be_filtered() -> bool {
     let none: *const libc::sock_fprog = std::ptr::null();
     // SAFETY: the kernel checks the address.
@@ -52,21 +52,21 @@ pub fn can_be_filtered() -> bool {
     answer == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 
-/// The same of the calls of sockets. On 32-bit x86 glibc makes all of them by one, `socketcall`,
-/// whose arguments a filter cannot see.
+/// The same for the calls of sockets. On 32-bit x86, glibc makes all of them by `socketcall`, whose
+/// arguments a filter cannot see.
 pub fn can_filter_sockets() -> bool {
     can_be_filtered() && cfg!(not(target_arch = "x86"))
 }
 
-/// From here on those calls of that number end with a seccomp `action`.
+/// From here on, these calls of that number end with a seccomp `action`.
 pub fn filter(number: libc::c_long, which: Which, action: u32) {
-    // struct seccomp_data: nr, arch, instruction pointer, arguments of 64 bits.
+    // struct seccomp_data: nr, arch, instruction pointer, six arguments of 64 bits.
     let low_word = if cfg!(target_endian = "big") { 4 } else { 0 };
     let (index, bit) = match which {
         Which::All => (0, 0),
         Which::With(bit) | Which::Without(bit) => bit,
     };
-    // The masked argument is 0: is that one of them? With `All` it always is.
+    // Whether the filter lets a call pass whose masked argument is 0. With `All` it is always 0.
     let passes_if_zero = u8::from(matches!(which, Which::With(..)));
     install(vec![
         step(LOAD, 0, 0, 0),
@@ -79,7 +79,7 @@ pub fn filter(number: libc::c_long, which: Which, action: u32) {
     ]);
 }
 
-/// From here on each pwritev2 ends with this error.
+/// From here on, each pwritev2 ends with this error.
 pub fn refuse_write_flag(error: libc::c_int) {
     filter(libc::SYS_pwritev2, Which::All, refusing(error));
 }
@@ -88,7 +88,7 @@ pub fn refusing(error: libc::c_int) -> u32 {
     libc::SECCOMP_RET_ERRNO | error as u32
 }
 
-/// Allows the calls of these numbers, and to end; every other call is deadly.
+/// Allows the calls of these numbers, and exit_group. Every other call kills the process.
 pub fn allow_only(numbers: &[libc::c_long]) {
     let allowed = [numbers, &[libc::SYS_exit_group]].concat();
     install(by_number(&allowed, libc::SECCOMP_RET_ALLOW, DEADLY));
@@ -98,7 +98,7 @@ pub fn allow_only(numbers: &[libc::c_long]) {
 fn by_number(numbers: &[libc::c_long], action: u32, otherwise: u32) -> Vec<libc::sock_filter> {
     let mut program = vec![step(LOAD, 0, 0, 0)];
     for (passed, number) in numbers.iter().enumerate() {
-        // To the last step.
+        // The number of steps to the last one.
         let to_the_end = numbers.len() - passed;
         program.push(step(JUMP_IF_EQUAL, *number as u32, to_the_end as u8, 0));
     }
@@ -109,20 +109,20 @@ fn by_number(numbers: &[libc::c_long], action: u32, otherwise: u32) -> Vec<libc:
 
 // ------------------------------------------------------------------------- one call fails ----
 
-/// What the next supervised call ends with; 0: as it would.
+/// The error of the next supervised call. 0: the call is made.
 static NEXT: AtomicI32 = AtomicI32::new(0);
 
-/// The next supervised call ends with this error, and is not made.
+/// The next supervised call is not made, and ends with this error.
 pub fn fail_next(error: libc::c_int) {
     NEXT.store(error, Ordering::Release);
 }
 
-/// Whether such a call was made since; if not, none is waited for any more.
+/// Whether such a call has failed since. Cancels the error if none has.
 pub fn has_failed() -> bool {
     NEXT.swap(0, Ordering::AcqRel) == 0
 }
 
-/// Whether [`supervise`] can be played here, which takes Linux 5.5.
+/// Whether [`supervise`] works here. It needs Linux 5.5.
 pub fn can_be_supervised() -> bool {
     let action = libc::SECCOMP_RET_USER_NOTIF;
     let operation = libc::SECCOMP_GET_ACTION_AVAIL;
@@ -130,8 +130,8 @@ pub fn can_be_supervised() -> bool {
     can_be_filtered() && unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, &action) } == 0
 }
 
-/// From here on each call of these numbers that this thread makes asks another thread first, which
-/// the filter does not bind.
+/// From here on, each call of these numbers on this thread asks another thread first. The filter
+/// does not affect that thread.
 pub fn supervise(numbers: &[libc::c_long]) {
     let (give, taken) = std::sync::mpsc::channel::<OwnedFd>();
     std::thread::spawn(move || answer(taken.recv().unwrap()));
@@ -139,7 +139,7 @@ pub fn supervise(numbers: &[libc::c_long]) {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     let operation = libc::SECCOMP_SET_MODE_FILTER;
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    // SAFETY: the program lives through the call, which copies it; the descriptor is new.
+    // SAFETY: the program outlives the call, which copies it. The descriptor is new.
     let listener = unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
         let listener = libc::syscall(libc::SYS_seccomp, operation, flags, &program);
@@ -149,10 +149,10 @@ pub fn supervise(numbers: &[libc::c_long]) {
     give.send(listener).unwrap();
 }
 
-/// Answers to the end of the process. If it panics the calls fail, for the listener is closed.
+/// Answers until the process ends. After a panic the listener is closed, and the calls fail.
 fn answer(listener: OwnedFd) {
     loop {
-        // SAFETY: all zeros is a valid notification, and what the kernel asks for.
+        // SAFETY: all zeros is a valid notification, and the kernel requires zeros.
         let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
         // SAFETY: the notification is valid for the call, which writes it.
         if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call) }

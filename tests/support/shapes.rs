@@ -1,4 +1,4 @@
-//! 24 call shapes of code that knows nothing of epipe. They must compile in a crate that links it.
+//! 24 shapes of calls in code that does not use epipe. They must compile in a crate that links it.
 //!
 //! An impl of a foreign trait counts in every crate that links it, also through another crate.
 //! `impl<T> Read for &Wrapper<T> where for<'a> &'a T: Read` sends the compiler in search of
@@ -6,7 +6,7 @@
 //! While epipe had that impl, 20 of these did not compile (rustc 1.87 and 1.95).
 //! The same impl of `Write` breaks 9 of them, that of `Seek` one. Without epipe all compile.
 //!
-//! The types are left to inference on purpose, and no name of epipe stands here.
+//! The types are left to inference on purpose, and this file uses no name of epipe.
 
 use std::collections::HashMap;
 use std::env;
@@ -27,7 +27,7 @@ fn pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-/// A file with something in it.
+/// A file that is not empty.
 fn file() -> File {
     File::open(env::current_exe().unwrap()).unwrap()
 }
@@ -405,7 +405,7 @@ fn halves_that_share_a_stream() {
     assert_eq!(hear(&reader.0), 17);
 }
 
-/// As async-io has it.
+/// The same trait shape as in async-io.
 #[test]
 fn polling_a_reference() {
     trait AsyncRead {
@@ -544,7 +544,7 @@ fn a_function_as_a_value() {
     assert_eq!(by_name(&ours) + [&ours].map(first)[0], 23);
 }
 
-/// What a handle and an error turn into.
+/// Conversions of a handle and of an error.
 #[test]
 #[allow(clippy::unnecessary_fallible_conversions, reason = "generic code has them")]
 fn conversions_of_std() {

@@ -1,4 +1,4 @@
-//! The byte sweep: a TLS exchange, cut at every byte in both directions.
+//! The byte sweep: cuts a TLS exchange at every byte, in both directions.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,33 +10,34 @@ use epipe_testing::{Break, Cut, Passed, Proxy};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What a request and an answer hold.
+/// The payload of the request and of the answer.
 pub const PAYLOAD: [u8; 1024] = [b'p'; 1024];
 
-/// How one side's exchange ended: it took what it had received for all of it, or it noticed that
-/// something was missing. What is neither is a panic.
+/// How the exchange ended for one side. `Ok`: the side took the received bytes as complete. `Err`:
+/// it noticed that something was missing. Everything else is a panic.
 pub type Ended = Result<Vec<u8>, String>;
 
-/// A TLS implementation: both sides, each with a connected stream. The client sends its payload,
-/// reads to the end and says goodbye; the server reads the payload, answers with it, says goodbye
-/// and reads to the end.
+/// A TLS implementation: both sides, each with a connected stream.
+///
+/// The client sends its payload, reads to the end and sends `close_notify`. The server reads the
+/// payload, answers with it, sends `close_notify` and reads to the end.
 pub struct Sides {
     pub client: Box<dyn Fn(TcpStream) -> Ended + Sync>,
     pub server: Box<dyn Fn(TcpStream) -> Ended + Sync>,
 }
 
-/// What a sweep has found.
+/// The result of a sweep.
 #[derive(Debug, Default)]
 pub struct Report {
     pub cuts: usize,
     /// The bytes of an exchange that is not cut.
     pub to_server: u64,
     pub to_client: u64,
-    /// A side had received all, the other side's goodbye too.
+    /// How often a side had received everything, also the other side's `close_notify`.
     pub complete: usize,
-    /// A side noticed that it had not.
+    /// How often a side noticed that something was missing.
     pub noticed: usize,
-    /// A side did not notice: a truncation taken for an end.
+    /// The cases where a side did not notice: it took a truncation as the end.
     pub fooled: Vec<String>,
 }
 
@@ -49,8 +50,8 @@ enum Direction {
     ToClient,
 }
 
-/// Cuts at every `stride`-th byte of both directions, by reset and by FIN, and where the exchange
-/// ends.
+/// Cuts at every `stride`-th byte of both directions and at the end of the exchange, by reset and
+/// by FIN.
 pub fn sweep(sides: &Sides, stride: usize) -> Report {
     let (whole, client, server) = exchange(sides, Cut::default());
     assert_eq!((client.unwrap(), server.unwrap()), (PAYLOAD.into(), PAYLOAD.into()));
@@ -72,7 +73,7 @@ pub fn sweep(sides: &Sides, stride: usize) -> Report {
         ..Report::default()
     });
     thread::scope(|threads| {
-        // Most of a cut's time is spent waiting.
+        // A cut mostly waits.
         for _ in 0..16 {
             threads.spawn(|| {
                 while let Some(plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -96,7 +97,7 @@ fn play(sides: &Sides, (breaks, direction, byte): Plan) -> (Passed, Ended, Ended
     )
 }
 
-/// One exchange through a proxy: what was passed on, and what the client and the server say.
+/// One exchange through a proxy: the bytes that it passed on, and the results of client and server.
 fn exchange(sides: &Sides, cut: Cut) -> (Passed, Ended, Ended) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Proxy::listen(listener.local_addr().unwrap(), cut).unwrap();
@@ -120,7 +121,7 @@ impl Report {
             Direction::ToServer => passed.to_server,
             Direction::ToClient => passed.to_client,
         };
-        assert_eq!(counted, byte, "the cut is where it was asked for");
+        assert_eq!(counted, byte, "the proxy cut at the requested byte");
         for (side, ended, is_whole) in [
             ("client", client, passed.to_client == self.to_client),
             ("server", server, passed.to_server == self.to_server),
@@ -138,7 +139,7 @@ impl Report {
     }
 }
 
-/// Every so many bytes, unless `ci/sweep` wants each.
+/// The distance between two cuts. `ci/sweep` cuts at every byte.
 pub fn stride() -> usize {
     if std::env::var_os("EPIPE_SWEEP").is_some() { 1 } else { 23 }
 }

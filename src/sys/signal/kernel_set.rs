@@ -1,5 +1,5 @@
-//! Linux and Android: the kernel's own set, for raw calls. libc's has 1024 signals, which are
-//! filled and copied at each of its calls.
+//! Linux and Android: the kernel's own set, for raw calls. libc's set has 1024 signals, which each
+//! of its calls fills and copies.
 
 use std::io;
 use std::ptr;
@@ -42,13 +42,13 @@ pub(super) fn contains_sigpipe(set: &Set) -> bool {
 pub(super) fn change_mask(how: c_int, set: &Set, old: Option<&mut Set>) -> io::Result<()> {
     let old = old.map_or(ptr::null_mut(), ptr::from_mut);
     let (set, size) = (ptr::from_ref(set), size_of::<Set>());
-    // SAFETY: both are sets of that size, or null, which asks for nothing.
+    // SAFETY: both are valid sets of the given size. `old` may be null: then it is not written.
     checked(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, set, old, size) }).map(drop)
 }
 
 #[inline]
 pub(super) fn sigpending(set: &mut Set) -> io::Result<()> {
     let (set, size) = (ptr::from_mut(set), size_of::<Set>());
-    // SAFETY: the set has that size.
+    // SAFETY: the set is valid for the call, and has the given size.
     checked(unsafe { libc::syscall(libc::SYS_rt_sigpending, set, size) }).map(drop)
 }

@@ -17,7 +17,7 @@ pub(super) fn nothing() -> Set {
 
 pub(super) fn sigpipe() -> Set {
     let mut set = nothing();
-    // SAFETY: the set is initialised; SIGPIPE is a signal.
+    // SAFETY: the set is initialised, and SIGPIPE is a signal.
     unsafe { libc::sigaddset(&mut set, SIGPIPE) };
     set
 }
@@ -29,10 +29,10 @@ pub(super) fn contains_sigpipe(set: &Set) -> bool {
 
 pub(super) fn change_mask(how: c_int, set: &Set, old: Option<&mut Set>) -> io::Result<()> {
     let old = old.map_or(ptr::null_mut(), ptr::from_mut);
-    // SAFETY: both are sets, or the second is null, which asks for nothing.
+    // SAFETY: both are valid sets. `old` may be null: then it is not written.
     match unsafe { libc::pthread_sigmask(how, set, old) } {
         0 => Ok(()),
-        // Pthread calls return the error and leave errno alone.
+        // Pthread calls return the error and do not set errno.
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }

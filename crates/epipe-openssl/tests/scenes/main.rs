@@ -15,9 +15,9 @@ cfg_if::cfg_if! {
         mod ending;
         #[path = "../../../../tests/support/guide.rs"]
         mod guide;
-        #[path = "../../../../tests/support/liar.rs"]
+        #[path = "../../../../tests/support/ignored_flag.rs"]
         #[allow(dead_code, reason = "no liar is loaded here")]
-        mod liar;
+        mod ignored_flag;
         mod programs;
         mod raw;
         #[path = "../../../../tests/sigpipe/scene.rs"]

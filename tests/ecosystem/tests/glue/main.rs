@@ -21,9 +21,9 @@ cfg_if::cfg_if! {
             mod runtime;
             mod tracing;
         }
-        #[path = "../../../support/liar.rs"]
+        #[path = "../../../support/ignored_flag.rs"]
         #[allow(dead_code, reason = "no library is loaded here")]
-        mod liar;
+        mod ignored_flag;
         #[allow(clippy::duplicate_mod, reason = "the programs are compiled twice")]
         mod ours;
         mod peers;

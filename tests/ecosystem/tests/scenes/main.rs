@@ -16,9 +16,9 @@ cfg_if::cfg_if! {
         #[path = "../../../support/guide.rs"]
         mod guide;
         mod io_uring;
-        #[path = "../../../support/liar.rs"]
+        #[path = "../../../support/ignored_flag.rs"]
         #[allow(dead_code, reason = "the root has more of them")]
-        mod liar;
+        mod ignored_flag;
         mod logging;
         mod mio;
         mod process;

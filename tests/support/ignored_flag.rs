@@ -1,5 +1,5 @@
-//! Builds the libraries that are loaded before libc: the liars of `tests/liars/`, and the models of
-//! `tests/kernels/`.
+//! Builds the libraries that are loaded before libc: the one of `tests/ignored_flags/`, which
+//! ignores or rejects a flag, and the models of `tests/kernels/`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,43 +8,44 @@ use std::sync::Mutex;
 #[path = "cc.rs"]
 mod cc;
 
-/// One library: how its trials call it, and what it is built of and with.
+/// One library: its name in the tests, its source, and the definitions for the compiler.
 #[derive(Clone, Debug)]
-pub struct Liar {
+pub struct Preload {
     pub name: String,
     source: &'static str,
     definitions: Vec<String>,
 }
 
-impl Liar {
-    /// One that strips the flag in silence; `definitions` as the source lists them.
-    pub fn strips(what: &str, definitions: &[&str]) -> Liar {
-        Liar {
+impl Preload {
+    /// A library that silently strips the flag. Its source lists the `definitions`.
+    pub fn strips(what: &str, definitions: &[&str]) -> Preload {
+        Preload {
             name: format!("strips {what}"),
-            source: "tests/liars/preload.c",
+            source: "tests/ignored_flags/preload.c",
             definitions: definitions.iter().map(|&word| word.into()).collect(),
         }
     }
 
-    /// One that rejects the flag by an error.
-    pub fn rejects(what: &str, error: &str, definitions: &[&str]) -> Liar {
-        let mut liar = Liar::strips(what, definitions);
-        liar.name = format!("rejects {what} by {error}");
-        liar.definitions.push(format!("REJECTS={error}"));
-        liar
+    /// A library that rejects the flag by an error.
+    pub fn rejects(what: &str, error: &str, definitions: &[&str]) -> Preload {
+        let mut preload = Preload::strips(what, definitions);
+        preload.name = format!("rejects {what} by {error}");
+        preload.definitions.push(format!("REJECTS={error}"));
+        preload
     }
 
     /// The model of a kernel, by its name in the source.
     #[allow(dead_code, reason = "tests/build_script.rs needs none")]
-    pub fn model(kernel: &str) -> Liar {
-        Liar {
+    pub fn model(kernel: &str) -> Preload {
+        Preload {
             name: format!("model of {kernel}"),
             source: "tests/kernels/model.c",
             definitions: vec![format!("KERNEL={kernel}")],
         }
     }
 
-    /// The library's path, or why there is no C compiler here. Built once in each run of the tests.
+    /// The library's path, or why there is no C compiler here. Each run of the tests builds it
+    /// once.
     pub fn build(&self) -> Result<PathBuf, String> {
         static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
         let mut built = BUILT.lock().unwrap();
