@@ -1,9 +1,10 @@
 //! `docs/recipes.md` shows the programs that are played here, and its table shows the results.
-//! `docs/bindings.md` shows those of `guide/`, which are compiled here.
+//! `docs/programs.md` and `docs/bindings.md` show those of `guide/`, which are compiled here.
 
 use crate::scene::harness::Trial;
 
 const RECIPES: &str = include_str!("../../../../docs/recipes.md");
+const PROGRAMS_PAGE: &str = include_str!("../../../../docs/programs.md");
 const BINDINGS: &str = include_str!("../../../../docs/bindings.md");
 
 /// In the order in which the page shows them.
@@ -23,7 +24,7 @@ const PROGRAMS: [&str; 13] = [
     include_str!("programs/ureq.rs"),
 ];
 
-/// The same for the guide.
+/// Those of the page for programs, and then of the guide for bindings.
 const GUIDE: [&str; 3] = [
     include_str!("guide/tracing.rs"),
     include_str!("guide/env_logger.rs"),
@@ -69,7 +70,7 @@ pub fn trials(scenes: &[String]) -> Vec<Trial> {
             Ok(())
         }),
         Trial::test("the guide shows programs that compile", || {
-            assert_eq!(shown(BINDINGS), GUIDE);
+            assert_eq!([shown(PROGRAMS_PAGE), shown(BINDINGS)].concat(), GUIDE);
             Ok(())
         }),
         Trial::test("the recipes' table has the result of each program", move || {
