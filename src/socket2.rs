@@ -30,15 +30,20 @@ use std::io::{self, IoSlice};
 use std::ops::Deref;
 
 #[cfg(has_ccid)]
+#[doc(no_inline)]
 pub use ::socket2::CcidEndpoints;
 #[cfg(has_interface_address)]
+#[doc(no_inline)]
 pub use ::socket2::InterfaceIndexOrAddress;
 #[cfg(has_sock_filter)]
+#[doc(no_inline)]
 pub use ::socket2::SockFilter;
+#[doc(no_inline)]
 pub use ::socket2::{
     Domain, Protocol, SockAddr, SockAddrStorage, TcpKeepalive, Type, sa_family_t, socklen_t,
 };
 #[cfg(has_sendmsg)]
+#[doc(no_inline)]
 pub use ::socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, RecvFlags};
 
 use crate::macros::{debug_by_inner, mirror, read_by_inner, write_by_own};

@@ -31,6 +31,7 @@ mod tcp_listener;
 mod tcp_stream;
 mod udp_socket;
 
+#[doc(no_inline)]
 pub use std::net::{
     AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
     ToSocketAddrs,

@@ -8,9 +8,12 @@
 //! ```
 
 #[cfg(has_fd)]
+#[doc(no_inline)]
 pub use std::os::fd;
+#[doc(no_inline)]
 pub use std::os::raw;
 #[cfg(windows)]
+#[doc(no_inline)]
 pub use std::os::windows;
 
 #[cfg(target_os = "linux")]

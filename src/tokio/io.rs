@@ -24,6 +24,7 @@
 //! [`tokio::fs::File`](https://docs.rs/tokio/latest/tokio/fs/struct.File.html) writes on tokio's
 //! threads: see [`guard_threads`](super::guard_threads).
 
+#[doc(no_inline)]
 pub use ::tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite,
     AsyncWriteExt, BufReader, BufStream, BufWriter, Chain, DuplexStream, Empty, Error, ErrorKind,

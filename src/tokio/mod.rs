@@ -36,5 +36,6 @@ mod runtime;
 
 /// On systems without SIGPIPE, tokio's own.
 #[cfg(not(sigpipe))]
+#[doc(no_inline)]
 pub use ::tokio::process;
 pub use runtime::guard_threads;

@@ -43,6 +43,7 @@ use std::process::{Command as StdCommand, ExitStatus, Output, Stdio};
 
 use ::tokio::process;
 
+#[doc(no_inline)]
 pub use ::tokio::process::{ChildStderr, ChildStdout};
 
 use crate::Guarded;

@@ -4,6 +4,7 @@
 //! use epipe::os::linux::net::TcpStreamExt; // was: std::os::linux
 //! ```
 
+#[doc(no_inline)]
 pub use std::os::linux::fs;
 
 pub mod net;

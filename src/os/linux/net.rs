@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::net::TcpStream;
 use crate::sys::option;
 
+#[doc(no_inline)]
 pub use std::os::linux::net::SocketAddrExt;
 
 mod sealed {

@@ -4,6 +4,7 @@
 //! use epipe::os::unix::net::{UnixListener, UnixStream}; // was: std::os::unix
 //! ```
 
+#[doc(no_inline)]
 pub use std::os::unix::{ffi, fs, io, prelude, process, thread};
 
 pub mod net;

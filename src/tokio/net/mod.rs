@@ -95,6 +95,7 @@ use crate::macros::mirror;
 use crate::sys::handle::{lent_handle, transparent};
 use crate::sys::socket;
 
+#[doc(no_inline)]
 pub use ::tokio::net::{ToSocketAddrs, UdpSocket, lookup_host};
 
 /// Writes until a write is done, or until tokio knows that it would block.
@@ -430,6 +431,7 @@ pub mod tcp {
 pub mod unix {
     pub mod pipe;
 
+    #[doc(no_inline)]
     pub use ::tokio::net::unix::{SocketAddr, UCred, gid_t, pid_t, uid_t};
 
     halves!(UnixStream, unix);

@@ -36,6 +36,7 @@ mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
 
+#[doc(no_inline)]
 pub use std::os::unix::net::SocketAddr;
 
 pub use unix_datagram::UnixDatagram;

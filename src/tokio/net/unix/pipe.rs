@@ -38,6 +38,7 @@ use std::path::Path;
 
 use ::tokio::net::unix::pipe;
 
+#[doc(no_inline)]
 pub use ::tokio::net::unix::pipe::Receiver;
 
 use crate::sys;
