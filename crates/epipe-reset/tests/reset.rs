@@ -22,7 +22,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_epipe-reset");
 /// Where the program runs: names of files are relative to it.
-const FOLDER: &str = env!("CARGO_TARGET_TMPDIR");
+const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// What the program has printed, and its exit status.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Ran {
 }
 
 fn run_words(words: &[&str]) -> Ran {
-    let output = Command::new(PROGRAM).args(words).current_dir(FOLDER).output().unwrap();
+    let output = Command::new(PROGRAM).args(words).current_dir(DIRECTORY).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { out: text(output.stdout), err: text(output.stderr), status: output.status.code() }
 }
@@ -43,12 +43,12 @@ fn run(line: &str) -> Ran {
     run_words(&line.split_whitespace().collect::<Vec<_>>())
 }
 
-/// The verdict's line of `--json`, of a run whose lines all keep to the schema.
-fn verdict(line: &str) -> (Value, Ran) {
-    verdict_of(&line.split_whitespace().collect::<Vec<_>>())
+/// The result's line of `--json`, of a run whose lines all keep to the schema.
+fn result(line: &str) -> (Value, Ran) {
+    result_of(&line.split_whitespace().collect::<Vec<_>>())
 }
 
-fn verdict_of(words: &[&str]) -> (Value, Ran) {
+fn result_of(words: &[&str]) -> (Value, Ran) {
     let ran = run_words(&[&["--json"], words].concat());
     let lines: Vec<Value> = ran.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let forms = SCHEMA["oneOf"].as_array().unwrap();
@@ -58,10 +58,10 @@ fn verdict_of(words: &[&str]) -> (Value, Ran) {
     }
     let events: Vec<_> = lines.iter().filter(|line| line["event"] != "note").collect();
     assert_eq!(events[0]["event"], "start", "{ran:?}");
-    let verdicts = lines.iter().filter(|line| line["event"] == "verdict").count();
-    assert_eq!(verdicts, 1, "{ran:?}");
+    let results = lines.iter().filter(|line| line["event"] == "result").count();
+    assert_eq!(results, 1, "{ran:?}");
     let last = lines.last().unwrap().clone();
-    let status = match last["verdict"].as_str().unwrap() {
+    let status = match last["result"].as_str().unwrap() {
         "killed" => 1,
         "survived" => 0,
         _ => 2,
@@ -134,7 +134,7 @@ impl Server {
 
     fn zoo(words: &str) -> Server {
         let mut command = Command::new(&*ZOO);
-        command.args(words.split_whitespace()).stdout(Stdio::piped()).current_dir(FOLDER);
+        command.args(words.split_whitespace()).stdout(Stdio::piped()).current_dir(DIRECTORY);
         command.process_group(0); // its workers too
         let mut process = command.spawn().unwrap();
         let mut port = String::new();
@@ -179,7 +179,7 @@ impl Drop for Server {
 
 static ZOO: LazyLock<String> = LazyLock::new(|| {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zoo.c");
-    let program = format!("{FOLDER}/zoo-{}", std::process::id());
+    let program = format!("{DIRECTORY}/zoo-{}", std::process::id());
     let compiled =
         Command::new("cc").args(["-O1", "-pthread", "-o", &program]).arg(source).status().unwrap();
     assert!(compiled.success());
@@ -305,8 +305,8 @@ fn what_cannot_be_tried_is_refused_with_status_2() {
         ("", "--help says more"),
         ("http://localhost:1/", "HOST:PORT, no URL"),
         ("localhost", "it should be HOST:PORT or unix:PATH"),
-        ("localhost:1", "no verdict: localhost:1: nothing listens"),
-        ("unix:no-such-socket", "no verdict: unix:no-such-socket: nothing listens"),
+        ("localhost:1", "undecided: localhost:1: nothing listens"),
+        ("unix:no-such-socket", "undecided: unix:no-such-socket: nothing listens"),
         ("localhost:1 localhost:2", "unexpected argument \"localhost:2\""),
         ("localhost:1 --fast", "invalid option '--fast'"),
         ("localhost:1 --request gopher", "the requests are http, tls, modbus"),
@@ -320,7 +320,7 @@ fn what_cannot_be_tried_is_refused_with_status_2() {
         ("localhost:1 --attack breath+hello", "+hello and +handshake need --tls"),
         ("localhost:1 --spawn", "--spawn needs a command"),
         ("localhost:1 --spawn ./no-such-program", "--spawn ./no-such-program: No such file"),
-        ("localhost:1 --spawn false", "no verdict: the server exited with status 1"),
+        ("localhost:1 --spawn false", "undecided: the server exited with status 1"),
         ("localhost:1 --pid x", "--pid x: a number from 1"),
         ("localhost:1 --pid 4194305", "--pid 4194305: No such process"),
         ("localhost:1 --pid 1 --spawn true", "leave --pid out"),
@@ -335,7 +335,7 @@ fn what_cannot_be_tried_is_refused_with_status_2() {
         ("localhost:1 --open 0", "--open 0: a number from 1"),
         ("localhost:1 --total 0", "--total 0: a number from 1"),
         ("localhost:1 --expect death", "--expect death: killed or survived"),
-        ("localhost:1 --log /no/such/folder", "--log /no/such/folder: No such file"),
+        ("localhost:1 --log /no/such/directory", "--log /no/such/directory: No such file"),
         ("localhost:1 --expect survived", "nothing listens"),
         ("192.0.2.1:1", "is not loopback"),
         ("192.0.2.1:1 --allow-remote 192.0.2.3", "the target is 192.0.2.1"),
@@ -421,12 +421,12 @@ fn the_manual_page_has_no_warning() {
     }
 }
 
-/// Pastes the line of a verdict into a shell.
-fn paste(verdict: &Value) -> Ran {
+/// Pastes the line of a result into a shell.
+fn paste(result: &Value) -> Ran {
     let programs = Path::new(PROGRAM).parent().unwrap().display().to_string();
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(verdict["again"].as_str().unwrap()).env("PATH", path).current_dir(FOLDER);
+    shell.arg("-c").arg(result["again"].as_str().unwrap()).env("PATH", path).current_dir(DIRECTORY);
     let output = shell.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { out: text(output.stdout), err: text(output.stderr), status: output.status.code() }
@@ -440,8 +440,8 @@ fn from_outside_a_death_is_seen_and_the_line_kills_again() {
         let port = free_port();
         let Ok(host) = row.parse::<IpAddr>() else {
             let server = Server::zoo(&format!("port={port} {row}"));
-            let (verdict, ran) = verdict(&format!("{} --time 20", server.address));
-            assert_eq!(verdict["verdict"], "killed", "{row}: {ran:?}");
+            let (result, ran) = result(&format!("{} --time 20", server.address));
+            assert_eq!(result["result"], "killed", "{row}: {ran:?}");
             return;
         };
         if TcpListener::bind((host, 0)).is_err() {
@@ -449,13 +449,13 @@ fn from_outside_a_death_is_seen_and_the_line_kills_again() {
         }
         let server = Server::naive(listen_again((host, port)));
         let address = server.address.clone();
-        let (verdict, ran) = verdict(&address);
-        assert_eq!(verdict["verdict"], "killed", "{ran:?}");
+        let (result, ran) = result(&address);
+        assert_eq!(result["result"], "killed", "{ran:?}");
         assert_eq!(server.end().unwrap().signal(), Some(libc::SIGPIPE), "{ran:?}");
 
         let server = Server::naive(listen_again(&*address));
-        let ran = paste(&verdict);
-        assert_eq!(ran.status, Some(1), "{verdict}: {ran:?}");
+        let ran = paste(&result);
+        assert_eq!(ran.status, Some(1), "{result}: {ran:?}");
         assert_eq!(server.end().unwrap().signal(), Some(libc::SIGPIPE), "{ran:?}");
     });
 }
@@ -465,9 +465,9 @@ fn words_are_quoted_for_json_and_for_the_shell() {
     let port = free_port();
     let command = format!("# \"'\\\t\u{1}ü\nexec \"$0\" port={port}");
     let target = format!("localhost:{port}");
-    let (verdict, ran) = verdict_of(&[&target, "--spawn", "sh", "-c", &command, &ZOO]);
-    assert_eq!(verdict["verdict"], "killed", "{ran:?}");
-    assert_eq!(paste(&verdict).status, Some(1), "{verdict}");
+    let (result, ran) = result_of(&[&target, "--spawn", "sh", "-c", &command, &ZOO]);
+    assert_eq!(result["result"], "killed", "{ran:?}");
+    assert_eq!(paste(&result).status, Some(1), "{result}");
 }
 
 #[test]
@@ -483,26 +483,26 @@ fn what_it_starts_and_what_it_watches_is_seen_to_die() {
         ("flag mode=thread check", "survived", "not proven safe"),
         ("ignore", "survived", "not proven safe"),
         // No attack has ended these.
-        ("serves=1", "no verdict", "no verdict: "),
-        ("serves=2", "no verdict", "no verdict: "),
-        ("serves=5 flag", "no verdict", "exited with status 0"),
+        ("serves=1", "undecided", "undecided: "),
+        ("serves=2", "undecided", "undecided: "),
+        ("serves=5 flag", "undecided", "exited with status 0"),
     ];
     at_once(&rows, |(kind, wanted, why)| {
         let port = free_port();
         let line = format!("localhost:{port} --time 2 --spawn {} port={port} {kind}", *ZOO);
-        let (verdict, ran) = verdict(&line);
-        assert_eq!(verdict["verdict"], *wanted, "{kind}: {ran:?}");
-        assert!(verdict["text"].as_str().unwrap().contains(why), "{kind}: {ran:?}");
+        let (result, ran) = result(&line);
+        assert_eq!(result["result"], *wanted, "{kind}: {ran:?}");
+        assert!(result["text"].as_str().unwrap().contains(why), "{kind}: {ran:?}");
         if *wanted == "killed" {
-            assert_eq!(paste(&verdict).status, Some(1), "{kind}: {verdict}");
+            assert_eq!(paste(&result).status, Some(1), "{kind}: {result}");
         }
     });
 
     let server = Server::naive(loopback());
-    let (verdict, ran) = verdict(&format!("{} --pid {}", server.address, server.process.id()));
-    assert_eq!(verdict["verdict"], "killed", "{ran:?}");
+    let (result, ran) = result(&format!("{} --pid {}", server.address, server.process.id()));
+    assert_eq!(result["result"], "killed", "{ran:?}");
     let gone = format!("process {} is gone", server.process.id());
-    assert!(verdict["text"].as_str().unwrap().contains(&gone), "{ran:?}");
+    assert!(result["text"].as_str().unwrap().contains(&gone), "{ran:?}");
 }
 
 #[test]
@@ -517,9 +517,9 @@ fn unix_sockets_need_no_reset() {
     at_once(&rows, |&(kind, wanted)| {
         let name = format!("{}-{}", kind.replace(' ', "-"), std::process::id());
         let line = format!("unix:{name} --time 1 --spawn {} unix={name} {kind}", *ZOO);
-        let (verdict, ran) = verdict(&line);
-        assert_eq!(verdict["verdict"], wanted, "{kind}: {ran:?}");
-        let _ = std::fs::remove_file(format!("{FOLDER}/{name}"));
+        let (result, ran) = result(&line);
+        assert_eq!(result["result"], wanted, "{kind}: {ran:?}");
+        let _ = std::fs::remove_file(format!("{DIRECTORY}/{name}"));
     });
 }
 
@@ -558,9 +558,9 @@ fn serve_and_refuse() -> String {
 fn a_server_that_no_attack_has_killed_is_not_killed() {
     let silent = loopback();
     let rows = [
-        (serve_few(1), "no verdict"),
-        (serve_few(2), "no verdict"),
-        (serve_few(3), "no verdict"),
+        (serve_few(1), "undecided"),
+        (serve_few(2), "undecided"),
+        (serve_few(3), "undecided"),
         (serve_and_refuse(), "survived"),
         // Never answers: attacks are made, and nothing is claimed of what was within an answer.
         (silent.local_addr().unwrap().to_string(), "survived"),
@@ -568,9 +568,9 @@ fn a_server_that_no_attack_has_killed_is_not_killed() {
         (serve(loopback(), Duration::from_millis(300)).address.clone(), "survived"),
     ];
     at_once(&rows, |(address, wanted)| {
-        let (verdict, ran) = verdict(&format!("{address} --time 2"));
-        assert_eq!(verdict["verdict"], *wanted, "{ran:?}");
-        assert_eq!(verdict["deaths"], 0, "{ran:?}");
+        let (result, ran) = result(&format!("{address} --time 2"));
+        assert_eq!(result["result"], *wanted, "{ran:?}");
+        assert_eq!(result["deaths"], 0, "{ran:?}");
     });
 }
 
@@ -587,7 +587,7 @@ fn the_exit_status_is_what_was_expected() {
     at_once(&rows, |(kind, expected, status)| {
         let port = free_port();
         let line = format!("localhost:{port} --expect {expected} --time 0.2");
-        let (_, ran) = verdict(&format!("{line} --spawn {} port={port} {kind}", *ZOO));
+        let (_, ran) = result(&format!("{line} --spawn {} port={port} {kind}", *ZOO));
         assert_eq!(ran.status, Some(*status), "{kind} {expected}: {ran:?}");
     });
 }
@@ -596,8 +596,8 @@ fn the_exit_status_is_what_was_expected() {
 fn it_goes_on_after_a_death_and_counts_them() {
     let port = free_port();
     let line = format!("localhost:{port} --attack breath --time 2 --keep-going");
-    let (verdict, ran) = verdict(&format!("{line} --spawn {} port={port}", *ZOO));
-    assert!(verdict["deaths"].as_u64().unwrap() > 1, "{ran:?}");
+    let (result, ran) = result(&format!("{line} --spawn {} port={port}", *ZOO));
+    assert!(result["deaths"].as_u64().unwrap() > 1, "{ran:?}");
     assert!(ran.out.contains("death 2: process "), "{ran:?}");
 }
 
@@ -614,7 +614,7 @@ fn the_self_test_comes_first() {
 }
 
 #[test]
-fn the_verdict_alone_is_on_stdout_and_quiet_is_nothing_else() {
+fn the_result_alone_is_on_stdout_and_quiet_is_nothing_else() {
     let seen = serve(loopback(), Duration::ZERO);
     at_once(&["--quiet", "--seed 7"], |words| {
         let ran = run(&format!("{} --time 0.1 {words}", seen.address));
@@ -630,10 +630,10 @@ fn the_verdict_alone_is_on_stdout_and_quiet_is_nothing_else() {
 #[test]
 fn polite_clients_reset_nothing() {
     let seen = serve(loopback(), Duration::ZERO);
-    let (verdict, ran) = verdict(&format!("{} --polite --time 0.5", seen.address));
-    assert_eq!(verdict["verdict"], "no verdict", "{ran:?}");
-    assert!(verdict["polite"].as_u64().unwrap() > 10, "{ran:?}");
-    assert_eq!(verdict["attacks"], 0);
+    let (result, ran) = result(&format!("{} --polite --time 0.5", seen.address));
+    assert_eq!(result["result"], "undecided", "{ran:?}");
+    assert!(result["polite"].as_u64().unwrap() > 10, "{ran:?}");
+    assert_eq!(result["attacks"], 0);
     assert_eq!(seen.clients.lock().unwrap().resets, 0);
     // The same server sees the resets of attacks.
     run(&format!("{} --time 0.5", seen.address));
@@ -642,8 +642,8 @@ fn polite_clients_reset_nothing() {
 
 /// What the log says of connections, without the time of day.
 fn log(name: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(format!("{FOLDER}/{name}")).unwrap();
-    std::fs::remove_file(format!("{FOLDER}/{name}")).unwrap();
+    let text = std::fs::read_to_string(format!("{DIRECTORY}/{name}")).unwrap();
+    std::fs::remove_file(format!("{DIRECTORY}/{name}")).unwrap();
     let connections = text.lines().filter(|line| line.contains(" #"));
     connections
         .map(|line| {
@@ -663,11 +663,11 @@ fn the_log_has_each_connection_and_a_dry_run_lists_what_is_made() {
     assert!(seen.clients.lock().unwrap().all.is_empty(), "a dry run connects to nothing");
     assert_eq!(dry.out.lines().filter(|line| line.starts_with('#')).count(), 200, "{dry:?}");
 
-    let (verdict, ran) = verdict(&format!("{line} --log {name}"));
+    let (result, ran) = result(&format!("{line} --log {name}"));
     let log = log(&name);
     assert!(log.len() > 150 && log.len() <= 200, "{ran:?}");
     assert_eq!(log.len(), seen.accepted(log.len()), "{ran:?}");
-    assert_eq!(verdict["connections"], log.len(), "{ran:?}");
+    assert_eq!(result["connections"], log.len(), "{ran:?}");
     let attacks = |lines: &mut dyn Iterator<Item = &str>| -> Vec<String> {
         let names = lines.filter_map(|line| line.split_once(' ')).map(|(_, what)| what.to_owned());
         names.filter(|what| is_attack(what)).collect()
@@ -703,7 +703,7 @@ fn a_seed_makes_the_same_plan() {
 #[test]
 fn it_asks_what_it_is_told_to() {
     let file = format!("request-{}", std::process::id());
-    std::fs::write(format!("{FOLDER}/{file}"), "hello, ").unwrap();
+    std::fs::write(format!("{DIRECTORY}/{file}"), "hello, ").unwrap();
     let rows: [(&str, &[u8]); 10] = [
         ("", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
         ("--path /a?b", b"GET /a?b HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
@@ -719,7 +719,7 @@ fn it_asks_what_it_is_told_to() {
     at_once(&rows, |(words, wanted)| {
         let seen = serve(loopback(), Duration::ZERO);
         let words = words.replace("FILE", &file);
-        let (_, ran) = verdict(&format!("{} --time 0.1 {words}", seen.address));
+        let (_, ran) = result(&format!("{} --time 0.1 {words}", seen.address));
         let clients = seen.clients.lock().unwrap();
         let asked = clients.all.iter().any(|(_, request)| request.starts_with(wanted));
         assert!(asked, "{words}: {ran:?}");
@@ -729,14 +729,14 @@ fn it_asks_what_it_is_told_to() {
 /// What a server sees of the limits: at most so many a second, at once, and in all.
 fn check_limits(listener: TcpListener, words: &str, rate: f64, open: usize, total: usize) -> Ran {
     let seen = serve(listener, Duration::from_millis(30));
-    let (verdict, ran) = verdict(&format!("{} {words}", seen.address));
+    let (result, ran) = result(&format!("{} {words}", seen.address));
     let clients = seen.clients.lock().unwrap();
     let (all, most_open) = (&clients.all, clients.most_open);
     let seconds = all.last().unwrap().0.duration_since(all[0].0).as_secs_f64();
     assert!(all.len() as f64 <= seconds * rate + 2.0, "{words}: {} in {seconds} s", all.len());
     assert!(most_open <= open, "{words}: {most_open} at once: {ran:?}");
     assert!(all.len() <= total, "{words}: {}", all.len());
-    let has_attacks = verdict["attacks"].as_u64().unwrap() > 0;
+    let has_attacks = result["attacks"].as_u64().unwrap() > 0;
     assert_eq!(has_attacks, total > 1, "{words}: {ran:?}");
     ran
 }
@@ -744,7 +744,7 @@ fn check_limits(listener: TcpListener, words: &str, rate: f64, open: usize, tota
 /// Without limits the same server sees more than each of the limits below.
 fn limits_are_needed() {
     let seen = serve(loopback(), Duration::from_millis(30));
-    let (_, ran) = verdict(&format!("{} --time 2", seen.address));
+    let (_, ran) = result(&format!("{} --time 2", seen.address));
     let clients = seen.clients.lock().unwrap();
     let seconds = clients.all.last().unwrap().0.duration_since(clients.all[0].0).as_secs_f64();
     assert!(clients.all.len() as f64 > 20.0 * seconds + 2.0, "{ran:?}");

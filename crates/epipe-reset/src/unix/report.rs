@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::args::{Expect, Options, Result};
 use super::attack::{self, Attack};
-use super::session::{Kill, Outcome, Usual, Verdict};
+use super::session::{Kill, Outcome, Usual, RunResult};
 
 pub struct Report {
     is_json: bool,
@@ -120,7 +120,7 @@ impl Report {
         }
     }
 
-    /// A line of what goes on: on stderr, since stdout has the verdict.
+    /// A line of what goes on: on stderr, since stdout has the result.
     fn line(&mut self, text: &str) {
         self.clear_bar();
         if !self.is_quiet {
@@ -128,7 +128,7 @@ impl Report {
         }
     }
 
-    /// A line of JSON before the verdict.
+    /// A line of JSON before the result.
     fn event(&mut self, fields: &str) {
         if !self.is_quiet {
             self.json(fields);
@@ -140,12 +140,12 @@ impl Report {
         let _ = writeln!(io::stdout(), "{{{fields}}}");
     }
 
-    /// The verdict, and the exit status.
-    pub fn verdict(&mut self, options: &Options, outcome: &Outcome) -> u8 {
-        let (name, status) = match outcome.verdict {
-            Verdict::Killed { .. } => ("killed", 1),
-            Verdict::Survived if outcome.attacks > 0 => ("survived", 0),
-            Verdict::Survived | Verdict::None(_) => ("no verdict", 2),
+    /// The result, and the exit status.
+    pub fn result(&mut self, options: &Options, outcome: &Outcome) -> u8 {
+        let (name, status) = match outcome.result {
+            RunResult::Killed { .. } => ("killed", 1),
+            RunResult::Survived if outcome.attacks > 0 => ("survived", 0),
+            RunResult::Survived | RunResult::Undecided(_) => ("undecided", 2),
         };
         let again = again(options, outcome);
         let text = text(options, outcome);
@@ -160,7 +160,7 @@ impl Report {
                 .collect();
             self.json(&format!(
                 concat!(
-                    r#""event":"verdict","verdict":{},"text":{},"again":{},"replayed":{},"#,
+                    r#""event":"result","result":{},"text":{},"again":{},"replayed":{},"#,
                     r#""attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"#,
                     r#""forks":{},"connections":{},"seconds":{:.1}"#,
                 ),
@@ -199,14 +199,14 @@ impl Report {
 }
 
 fn text(options: &Options, outcome: &Outcome) -> String {
-    match &outcome.verdict {
-        Verdict::Killed(kill) => format!("killed after {:.1} s: {}", kill.after, kill.by),
-        Verdict::None(why) => format!("no verdict: {why}"),
-        Verdict::Survived if options.polite => {
-            format!("no verdict: {} polite clients, no attack", outcome.polite)
+    match &outcome.result {
+        RunResult::Killed(kill) => format!("killed after {:.1} s: {}", kill.after, kill.by),
+        RunResult::Undecided(why) => format!("undecided: {why}"),
+        RunResult::Survived if options.polite => {
+            format!("undecided: {} polite clients, no attack", outcome.polite)
         }
-        Verdict::Survived if outcome.attacks == 0 => "no verdict: no attack was made".into(),
-        Verdict::Survived => {
+        RunResult::Survived if outcome.attacks == 0 => "undecided: no attack was made".into(),
+        RunResult::Survived => {
             let kinds = outcome.kinds.values().filter(|count| count.vanished > 0).count();
             let forks = match outcome.forks {
                 None => {
@@ -228,7 +228,7 @@ fn text(options: &Options, outcome: &Outcome) -> String {
 
 /// What the attacks have not covered, and why.
 fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
-    if !matches!(outcome.verdict, Verdict::Survived) || outcome.attacks == 0 {
+    if !matches!(outcome.result, RunResult::Survived) || outcome.attacks == 0 {
         return Vec::new();
     }
     let mut list = vec![
@@ -269,7 +269,7 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
 
 /// The line that does it again, and whether it has.
 fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
-    let Verdict::Killed(kill) = &outcome.verdict else {
+    let RunResult::Killed(kill) = &outcome.result else {
         return None;
     };
     let mut words = vec!["epipe-reset".to_owned(), options.target.clone()];
@@ -300,9 +300,9 @@ fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
 
 /// Whether the line has killed it again, in JSON.
 fn replayed(outcome: &Outcome) -> &'static str {
-    match &outcome.verdict {
-        Verdict::Killed(Kill { replayed: Some((kills, _)), .. }) if *kills > 0 => "true",
-        Verdict::Killed(Kill { replayed: Some(_), .. }) => "false",
+    match &outcome.result {
+        RunResult::Killed(Kill { replayed: Some((kills, _)), .. }) if *kills > 0 => "true",
+        RunResult::Killed(Kill { replayed: Some(_), .. }) => "false",
         _ => "null",
     }
 }

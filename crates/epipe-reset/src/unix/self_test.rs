@@ -13,7 +13,7 @@ use super::attack::Attack;
 use super::gate::Gate;
 use super::net::Requests;
 use super::report::Report;
-use super::session::{self, Verdict};
+use super::session::{self, RunResult};
 use super::volley::Volley;
 
 /// The first connections of a process are slower, by page faults: these meet a listener of its own.
@@ -47,7 +47,7 @@ pub fn run() -> Result<()> {
     // Of a process that is dead already it changes nothing.
     let _ = naive.kill();
     let status = naive.wait()?;
-    let is_killed = matches!(outcome?.verdict, Verdict::Killed(_));
+    let is_killed = matches!(outcome?.result, RunResult::Killed(_));
     match status.signal() {
         Some(libc::SIGPIPE) if is_killed => Ok(()),
         Some(libc::SIGPIPE) => Err("SIGPIPE has killed the naive server, and was not seen".into()),

@@ -33,11 +33,11 @@ const MOST_REPLAY: Duration = Duration::from_secs(15);
 
 /// What is said at the end.
 #[derive(Default)]
-pub enum Verdict {
+pub enum RunResult {
     Killed(Kill),
     #[default]
     Survived,
-    None(String),
+    Undecided(String),
 }
 
 pub struct Kill {
@@ -126,7 +126,7 @@ struct Session<'a> {
 
 #[derive(Default)]
 pub struct Outcome {
-    pub verdict: Verdict,
+    pub result: RunResult,
     pub attacks: u64,
     pub polite: u64,
     pub seconds: f64,
@@ -140,8 +140,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// Nothing was found out.
-    pub fn none(why: String) -> Outcome {
-        Outcome { verdict: Verdict::None(why), ..Outcome::default() }
+    pub fn undecided(why: String) -> Outcome {
+        Outcome { result: RunResult::Undecided(why), ..Outcome::default() }
     }
 }
 
@@ -193,9 +193,9 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         kinds: BTreeMap::new(),
         deaths: 0,
     };
-    let verdict = session.cycles();
+    let result = session.cycles();
     Ok(Outcome {
-        verdict,
+        result,
         attacks: session.attacks,
         polite: session.polite,
         seconds: session.seconds(),
@@ -212,17 +212,17 @@ impl Session<'_> {
         self.begun.elapsed().as_secs_f64()
     }
 
-    fn cycles(&mut self) -> Verdict {
+    fn cycles(&mut self) -> RunResult {
         if let Err(why) = self.first() {
             return match self.death_sign(LATER / 8) {
                 Some(Sign::Dead { by, is_sigpipe: true }) => self.killed_by_polite_clients(by),
-                _ => Verdict::None(why),
+                _ => RunResult::Undecided(why),
             };
         }
         self.report.usual(&self.usual);
         self.begun = Instant::now();
         let mut random = Random(self.options.seed);
-        let mut last = Verdict::Survived;
+        let mut last = RunResult::Survived;
         for number in 0.. {
             let (usual, made) = (self.usual, self.gate.made);
             for volley in volleys(self.options, number, &usual, &mut random) {
@@ -238,17 +238,17 @@ impl Session<'_> {
                     }
                     match self.part(&part) {
                         Ok(()) => {}
-                        Err(Verdict::Killed(kill)) => {
+                        Err(RunResult::Killed(kill)) => {
                             self.deaths += 1;
                             if self.options.keep_going {
                                 self.report.note(&format!("death {}: {}", self.deaths, kill.by));
                             }
-                            last = Verdict::Killed(kill);
+                            last = RunResult::Killed(kill);
                             if !self.options.keep_going || !self.revive() {
                                 return last;
                             }
                         }
-                        Err(verdict) if self.deaths == 0 => return verdict,
+                        Err(result) if self.deaths == 0 => return result,
                         Err(_) => return last,
                     }
                 }
@@ -448,7 +448,7 @@ impl Session<'_> {
     }
 
     /// Attacks at once, with their control before.
-    fn part(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
+    fn part(&mut self, part: &[Attack]) -> std::result::Result<(), RunResult> {
         let clients = due(self.polite, self.attacks, part.len(), &self.usual, self.options);
         match self.control(clients, part.len()) {
             Sign::Fine | Sign::Silent | Sign::Refused => {}
@@ -457,9 +457,9 @@ impl Session<'_> {
                 return Err(self.killed_by_polite_clients(by));
             }
             Sign::Dead { by, .. } | Sign::Ended(by) => {
-                return Err(Verdict::None(format!("after polite clients alone, {by}")));
+                return Err(RunResult::Undecided(format!("after polite clients alone, {by}")));
             }
-            Sign::NoMore => return Err(Verdict::Survived),
+            Sign::NoMore => return Err(RunResult::Survived),
         }
         if self.options.polite {
             return Ok(());
@@ -471,20 +471,20 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn attack_and_judge(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
+    fn attack_and_judge(&mut self, part: &[Attack]) -> std::result::Result<(), RunResult> {
         match self.attack(part) {
             Sign::Fine | Sign::Silent | Sign::Refused => Ok(()),
-            Sign::NoMore => Err(Verdict::Survived),
-            Sign::Ended(why) => Err(Verdict::None(why)),
+            Sign::NoMore => Err(RunResult::Survived),
+            Sign::Ended(why) => Err(RunResult::Undecided(why)),
             Sign::Dead { by, .. } if self.was_refused && self.spawned.is_none() => {
-                Err(Verdict::None(format!("{by}, but it has refused polite clients too")))
+                Err(RunResult::Undecided(format!("{by}, but it has refused polite clients too")))
             }
             Sign::Dead { by, is_sigpipe: false } if self.polite_clients_end_it_too() => {
-                Err(Verdict::None(format!("{by}, as it does after polite clients alone")))
+                Err(RunResult::Undecided(format!("{by}, as it does after polite clients alone")))
             }
             Sign::Dead { by, .. } => Err(self.killed(by, part, self.spawned.is_some())),
             Sign::Replaced if self.is_noisy => Ok(()),
-            Sign::Replaced if self.stops_at_first() => Err(Verdict::None(
+            Sign::Replaced if self.stops_at_first() => Err(RunResult::Undecided(
                 "connections beside an attack ended once: another process may serve now; \
                  --keep-going tries that again"
                     .into(),
@@ -508,7 +508,7 @@ impl Session<'_> {
     /// Whether the sign is there after the attacks, again and again, and never after a control that
     /// has as many connections and lasts longer. Some controls have more, for a server that ends by
     /// itself after so many.
-    fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
+    fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), RunResult> {
         let mut seen = 1;
         for round in 1..9 {
             let is_over = self.begun.elapsed() > self.options.time + MOST_REPLAY;
@@ -549,13 +549,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn killed_by_polite_clients(&self, by: String) -> Verdict {
+    fn killed_by_polite_clients(&self, by: String) -> RunResult {
         let after = self.seconds();
-        Verdict::Killed(Kill { by, after, attacks: Vec::new(), replayed: None })
+        RunResult::Killed(Kill { by, after, attacks: Vec::new(), replayed: None })
     }
 
     /// Finds what alone kills a server that serves again.
-    fn killed(&mut self, by: String, part: &[Attack], serves: bool) -> Verdict {
+    fn killed(&mut self, by: String, part: &[Attack], serves: bool) -> RunResult {
         let after = self.seconds();
         let mut candidates = vec![part.to_vec(); 5];
         if part.len() > 1 {
@@ -573,11 +573,11 @@ impl Session<'_> {
             tries += 1;
             if matches!(self.attack(&attacks), Sign::Dead { .. } | Sign::Replaced) {
                 let replayed = Some((1, tries));
-                return Verdict::Killed(Kill { by, after, attacks, replayed });
+                return RunResult::Killed(Kill { by, after, attacks, replayed });
             }
         }
         let replayed = (tries > 0).then_some((0, tries));
-        Verdict::Killed(Kill { by, after, attacks: part.to_vec(), replayed })
+        RunResult::Killed(Kill { by, after, attacks: part.to_vec(), replayed })
     }
 
     /// Starts the server again if it has ended. False: it does not serve.

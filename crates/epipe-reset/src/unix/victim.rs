@@ -168,7 +168,7 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     let (program, arguments) = (&command[0], &command[1..]);
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
-    // What it prints must not mix with the verdict.
+    // What it prints must not mix with the result.
     command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
     // SAFETY: POSIX lists signal as async-signal-safe; prctl and ptrace are bare system calls. The
     // closure allocates nothing.
