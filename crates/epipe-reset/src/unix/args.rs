@@ -196,7 +196,9 @@ pub fn parse() -> Result<Command> {
                 expect = Some(match &*parser.value()?.string()? {
                     "killed" => Expect::Killed,
                     "survived" => Expect::Survived,
-                    other => return Err(format!("--expect {other}: must be killed or survived").into()),
+                    other => {
+                        return Err(format!("--expect {other}: must be killed or survived").into());
+                    }
                 });
             }
             Arg::Long("polite") => polite = true,
@@ -328,7 +330,8 @@ pub fn parse() -> Result<Command> {
 
 #[cfg(not(feature = "tls"))]
 fn layers(_: &str) -> Result<super::net::NewLayer> {
-    Err("--tls: this program was built without TLS: cargo install epipe-reset --features tls".into())
+    Err("--tls: this program was built without TLS: cargo install epipe-reset --features tls"
+        .into())
 }
 
 fn number<T: FromStr + PartialOrd + Display>(
@@ -351,7 +354,9 @@ fn resolve(target: &str) -> Result<(String, Vec<SockAddr>)> {
         return Ok(("localhost".to_owned(), vec![address]));
     }
     if target.contains("//") {
-        return Err(format!("{target}: give HOST:PORT, not a URL; the path goes into --path").into());
+        return Err(
+            format!("{target}: give HOST:PORT, not a URL; the path goes into --path").into()
+        );
     }
     let Some((host, _)) = target.rsplit_once(':') else {
         return Err(format!("{target}: must be HOST:PORT or unix:PATH\n{USAGE}").into());

@@ -142,7 +142,9 @@ impl Attack {
             }
         }
         if attack.when == When::Full && attack.stage == Stage::Hello {
-            return Err("full repeats the request, but a connection has only one ClientHello".into());
+            return Err(
+                "full repeats the request, but a connection has only one ClientHello".into()
+            );
         }
         Ok(attack)
     }

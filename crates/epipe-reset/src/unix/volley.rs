@@ -205,7 +205,7 @@ impl Volley<'_> {
         Ok(())
     }
 
-    /// Continues the handshake, and sends the request when the handshake is far enough.
+    /// Continues the handshake, and begins the attack when the handshake is far enough.
     fn shake_hands(
         &self,
         attack: &Attack,
