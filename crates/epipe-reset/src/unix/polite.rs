@@ -186,8 +186,8 @@ impl Held {
         self.over
     }
 
-    /// The answer, if it is complete. It is complete after `enough` bytes, when the server has ended
-    /// the connection, when nothing more has come for `quiet`, or after `patience`.
+    /// The answer, if it is over. It is over after `enough` bytes, at the end of the connection,
+    /// when nothing more has come for `quiet`, or after `patience`.
     pub fn try_answer(
         &mut self,
         enough: usize,

@@ -16,7 +16,8 @@ use super::report::Report;
 use super::session::{self, RunResult};
 use super::volley::Volley;
 
-/// Makes a few connections to a listener of this process. The first ones are slower, by page faults.
+/// Connects to a listener of this process. The first connections of a process are slower, because
+/// of page faults.
 pub fn warm_up() {
     let Ok(listener) = TcpListener::bind("127.0.0.1:0") else {
         return;

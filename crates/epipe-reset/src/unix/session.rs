@@ -46,7 +46,8 @@ pub struct Kill {
     pub after: f64,
     /// The attacks at that time. Empty if polite clients killed the server.
     pub attacks: Vec<Attack>,
-    /// How often these attacks killed again, and the number of tries. `None`: the server is gone.
+    /// How often these attacks killed again, and the number of tries. `None`: not tried again, for
+    /// example because the server is gone.
     pub replayed: Option<(u32, u32)>,
 }
 

@@ -7,8 +7,8 @@ use socket2::Socket;
 
 pub use follow::*;
 
-/// Holds back the bytes sent from now on until the FIN. With `with_handshake`, which must come before
-/// the connect, it also holds back the acknowledgement that ends TCP's handshake.
+/// Holds back the bytes sent from now on until the FIN. Before the connect, `with_handshake` also
+/// holds back the acknowledgement that ends TCP's handshake.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn one_segment(socket: &Socket, with_handshake: bool) -> io::Result<()> {
     if with_handshake {
