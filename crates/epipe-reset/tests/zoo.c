@@ -1,20 +1,20 @@
-// A server of many kinds, for `ci/servers` and the tests. It shows how real programs react to clients
-// that vanish, and what they forget. It reads a request, works for a while, and answers. Each word
-// of the command line sets one option:
+// A server of many kinds, for `ci/servers` and the tests. It shows how real programs react to
+// clients that vanish, and what they forget. It reads a request, works for a while, and answers.
+// Each word of the command line sets one option:
 //
-// - `port=0` or `unix=PATH`: the address. The port is on loopback, 0 is any port, and it is printed.
+// - `port=0` or `unix=PATH`: the address. The port is on loopback and is printed. 0 is any port.
 // - `backlog=64`: the length of the listener's queue.
-// - `mode=sequential`: one client after the other. `thread` and `fork`: one each. `pool`: four
-//   processes accept. `epoll`: one thread waits with timers. `duplex`: one thread reads, and another
-//   writes.
+// - `mode=sequential`: one client after the other. `thread`, `fork`: a thread or a process for each
+//   client. `pool`: four processes accept. `epoll`: one thread, with timers. `duplex`: for each
+//   client, one thread reads and another writes.
 // - `think=0`: milliseconds before the answer.
 // - `size=100`: bytes of the answer.
-// - `write=one`: one call. `two`: two halves. `header`: 40 bytes first. `loop`: until all is written.
-//   `writev`: one call with two parts. `chunks`: five parts.
+// - `write=one`: one call. `two`: two halves. `header`: 40 bytes first. `loop`: until all is
+//   written. `writev`: one call with two parts. `chunks`: five parts.
 // - `pause=5`: milliseconds between chunks.
 // - `check`: stops at the first write that fails. `write=loop` always does.
 // - `bye`: sends "bye" after a write has failed.
-// - `idle=0`: closes after this many milliseconds without a request. 0 is never, as with `epoll`.
+// - `idle=0`: closes after this many milliseconds without a request. 0 is never; `epoll` never does.
 // - `banner`: sends a greeting first.
 // - `echo`: sends back what it has read, for each request.
 // - `keep`: answers more than one request.
