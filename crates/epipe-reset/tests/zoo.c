@@ -14,7 +14,7 @@
 // - `pause=5`: milliseconds between chunks.
 // - `check`: stops at the first write that fails. `write=loop` always does.
 // - `bye`: sends "bye" after a write has failed.
-// - `idle=0`: closes after this many milliseconds without a request. 0 is never; `epoll` never does.
+// - `idle=0`: closes after this many milliseconds without a request. 0 and `epoll`: never.
 // - `banner`: sends a greeting first.
 // - `echo`: sends back what it has read, for each request.
 // - `keep`: answers more than one request.
