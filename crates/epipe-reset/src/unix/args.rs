@@ -22,7 +22,7 @@ pub const USAGE: &str = "usage: epipe-reset HOST:PORT | unix:PATH [OPTION]... [-
 
 pub const HELP: &str = "
 Finds out whether a server survives clients that send a request and vanish.
-It sends a request, and a FIN and a reset right behind it. Then it vanishes at
+It sends a request with a FIN and a reset right behind it. Then it vanishes at
 other moments, until the server dies or the time is over. A server that dies
 was most likely killed by SIGPIPE.
 
@@ -56,7 +56,7 @@ How long, and which attacks
                        late:MS, first-byte[:MS], full; each can have +pipelined,
                        +byte, +no-fin, +queued, with --tls +hello, +handshake.
                        Example: breath,late:3ms+pipelined
-  --polite             no attacks, only the polite clients of the control
+  --polite             no attacks, only polite clients, which wait for the answer
   --keep-going         does not stop at the first death
   --dry-run            prints the planned connections, and makes none
 
@@ -81,7 +81,7 @@ Output
 
 Results
   killed               the server died; the command after `again:` repeats the
-                       attack; start the server again first
+                       attack (without --spawn, restart the server first)
   survived             no attack killed the server, but other timings may
   undecided            the run proves nothing; the line says why
 
