@@ -56,7 +56,7 @@ How long, and which attacks
                        late:MS, first-byte[:MS], full; each can have +pipelined,
                        +byte, +no-fin, +queued, with --tls +hello, +handshake.
                        Example: breath,late:3ms+pipelined
-  --polite             no attacks, only polite clients, which wait for the answer
+  --polite             no attacks, only polite clients that wait for answers
   --keep-going         does not stop at the first death
   --dry-run            prints the planned connections, and makes none
 
