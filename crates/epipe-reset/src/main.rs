@@ -1,10 +1,10 @@
-//! Does a server survive clients that ask and vanish? `--help` has the rest.
+//! Finds out whether a server survives clients that send a request and vanish. See `--help`.
 
 use std::process::ExitCode;
 
 #[cfg(any(not(unix), target_family = "wasm", target_os = "fuchsia"))]
 fn main() -> ExitCode {
-    eprintln!("epipe-reset is for systems that have SIGPIPE");
+    eprintln!("epipe-reset: this program needs a Unix system that has SIGPIPE");
     ExitCode::from(2)
 }
 

@@ -1,35 +1,35 @@
-// A server of many kinds, for `ci/servers` and the tests: what real programs do about clients that
-// vanish, and what they forget. It reads a request, thinks, and answers. Each word of the command
-// line chooses one thing:
+// A server of many kinds, for `ci/servers` and the tests. It shows how real programs react to
+// clients that vanish, and what they forget. It reads a request, works for a while, and answers.
+// Each word of the command line sets one option:
 //
-//   port=0 | unix=PATH   on loopback, any port; the port is printed
-//   backlog=64           the queue of the listener
-//   mode=sequential      one client after the other; or thread, fork (one each), pool (four
-//                        processes accept), epoll (thinks by timers), duplex (a thread reads, and
-//                        another writes)
-//   think=0              milliseconds before the answer
-//   size=100             bytes of the answer
-//   write=one            or two (halves), header (40 bytes first), loop (until all is written),
-//                        writev, chunks (five)
-//   pause=5              milliseconds between chunks
-//   check                stops at the first write that fails; loop always does
-//   bye                  says "bye" when a write has failed
-//   idle=0               milliseconds without a request after which it hangs up; 0: never, as epoll
-//   banner               speaks first
-//   echo                 answers what it has read, again and again
-//   keep                 answers again and again
-//   rdhup-before         looks for the hang-up before it thinks
-//   rdhup-after          looks for it after that, before it writes
-//   getpeername          asks who has come, and drops who has gone
-//   read-to-eof          takes all until the end for the request
-//   places=0             with thread: hangs up on those that come while so many are connected
-//   serves=N             ends with status 0 after N clients (not with pool, epoll)
-//   supervise            a parent starts it again when it has died; the port, which must be given,
-//                        is closed meanwhile
-//   inherit              the same, with the parent's listener, which stays open
-//   ignore               ignores SIGPIPE
-//   flag                 writes with MSG_NOSIGNAL
-//   panic                exits with 101 when a write fails, as a panic of Rust does
+// - `port=0` or `unix=PATH`: the address. The port is on loopback and is printed. 0 is any port.
+// - `backlog=64`: the length of the listener's queue.
+// - `mode=sequential`: one client after the other. `thread`, `fork`: a thread or a process for each
+//   client. `pool`: four processes accept. `epoll`: one thread, with timers. `duplex`: for each
+//   client, one thread reads and another writes.
+// - `think=0`: milliseconds before the answer.
+// - `size=100`: bytes of the answer.
+// - `write=one`: one call. `two`: two halves. `header`: 40 bytes first. `loop`: until all is
+//   written. `writev`: one call with two parts. `chunks`: five parts.
+// - `pause=5`: milliseconds between chunks.
+// - `check`: stops at the first write that fails. `write=loop` always does.
+// - `bye`: sends "bye" after a write has failed.
+// - `idle=0`: closes after this many milliseconds without a request. 0 and `epoll`: never.
+// - `banner`: sends a greeting first.
+// - `echo`: sends back what it has read, for each request.
+// - `keep`: answers more than one request.
+// - `rdhup-before`: checks for a hang-up before it works on the answer.
+// - `rdhup-after`: checks after that, right before it writes.
+// - `getpeername`: asks for the peer's address, and drops a client that has gone.
+// - `read-to-eof`: reads until the end of the stream for one request.
+// - `places=0`: with `thread`, drops each client that comes while this many are connected.
+// - `serves=N`: ends with status 0 after N clients (not with `pool` and `epoll`).
+// - `supervise`: a parent starts the server again after its death. The port must be given, and is
+//   closed meanwhile.
+// - `inherit`: like `supervise`, but the parent's listener stays open.
+// - `ignore`: ignores SIGPIPE.
+// - `flag`: writes with MSG_NOSIGNAL.
+// - `panic`: exits with 101 when a write fails, as a Rust panic does.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -85,7 +85,7 @@ static bool hung_up(int client) {
     return poll(&watched, 1, 0) == 1;
 }
 
-// One call that writes; -1: it failed. Here they die.
+// Writes with one call. -1: the call failed. SIGPIPE kills the server here.
 static ssize_t put(int client, const char *data, size_t length) {
     return flag ? send(client, data, length, MSG_NOSIGNAL) : write(client, data, length);
 }
@@ -102,7 +102,7 @@ static bool put_in_parts(int client, const char *data, size_t length, size_t mos
         if (wait > 0) {
             sleep_ms(wait);
         } else {
-            most = length; // the rest
+            most = length; // the second write takes the rest
         }
     }
     return all;
@@ -141,7 +141,7 @@ static bool answer(int client, const char *data, size_t length) {
     return put(client, data, length) != -1;
 }
 
-// What comes before the request; false: the client has gone.
+// Does what comes before the request. False: the client has gone.
 static bool greet(int client) {
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
@@ -153,7 +153,7 @@ static bool greet(int client) {
     return !banner || put(client, "zoo ready\r\n", 11) != -1;
 }
 
-// The request, and its length; 0 or less: the client has gone.
+// Reads the request, and returns its length. 0 or less: the client has gone.
 static ssize_t take(int client, char *request) {
     ssize_t length = read(client, request, REQUEST);
     if (to_eof && length > 0) {
@@ -168,7 +168,7 @@ static ssize_t take(int client, char *request) {
     return rdhup_before && hung_up(client) ? 0 : length;
 }
 
-// Answers; false: the connection is over.
+// Sends the answer. False: the connection is over.
 static bool reply(int client, const char *request, ssize_t length) {
     if (rdhup_after && hung_up(client)) {
         return false;
@@ -203,7 +203,7 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-// A connection whose requests one thread reads, and another answers.
+// A connection with two threads: one reads the requests, and the other answers.
 struct duplex {
     int client, requests[2];
 };
@@ -236,7 +236,7 @@ static void *serve_duplex(void *argument) {
                 break;
             }
         }
-        shutdown(it.client, SHUT_RD); // the reader ends; this answers no more
+        shutdown(it.client, SHUT_RD); // no more answers, so the reader must end
         pthread_join(reader, NULL);
         close(it.requests[0]);
     }
@@ -249,11 +249,11 @@ static void in_thread(void *(*what)(void *), int client) {
     if (pthread_create(&thread, NULL, what, (void *)(long)client) == 0) {
         pthread_detach(thread);
     } else {
-        close(client); // too many
+        close(client); // too many threads
     }
 }
 
-// A request that is thought about. Meanwhile nothing watches the client.
+// A request that waits for its answer. Meanwhile the client is not watched.
 struct pending {
     int client;
     double due;
@@ -358,7 +358,7 @@ static void serve_all(int listener) {
     close(listener);
     while (wait(NULL) > 0) {
     }
-    pthread_exit(NULL); // the threads go on; with the last the process ends with status 0
+    pthread_exit(NULL); // the other threads continue; after the last, the exit status is 0
 }
 
 static int bind_and_listen(void) {
@@ -374,7 +374,7 @@ static int bind_and_listen(void) {
         strncpy(local.sun_path, path, sizeof local.sun_path - 1);
         address = (struct sockaddr *)&local, length = sizeof local;
     }
-    // A process that is being started elsewhere may still hold a copy of the port's last listener.
+    // A process that is just being started may still hold a copy of the last listener of this port.
     int tries = 5000, failed;
     while ((failed = bind(listener, address, length)) == -1 && errno == EADDRINUSE && tries--) {
         usleep(1000);
@@ -389,7 +389,7 @@ static int bind_and_listen(void) {
     return listener;
 }
 
-// Forks so many that serve. Each that ends is started again, or none.
+// Forks this many workers that serve. With `again`, each worker that ends is started again.
 static void keep_running(int workers, int listener, bool again) {
     for (int i = 0;; i++) {
         if (i >= workers && wait(NULL) == -1) {
@@ -437,7 +437,7 @@ static void parse(char *word) {
         }
         return;
     }
-    fprintf(stderr, "zoo: unknown: %s\n", word);
+    fprintf(stderr, "zoo: unknown option: %s\n", word);
     exit(1);
 }
 
@@ -446,7 +446,7 @@ static void must_be(const char *word, const char **known) {
         known++;
     }
     if (!*known) {
-        fprintf(stderr, "unknown: %s\n", word);
+        fprintf(stderr, "zoo: unknown value: %s\n", word);
         exit(2);
     }
 }
@@ -465,7 +465,7 @@ int main(int argc, char **argv) {
         signal(SIGPIPE, SIG_IGN);
     }
     bool is_pool = is(mode, "pool");
-    bool own = supervise && !is_pool; // each process opens the port itself
+    bool own = supervise && !is_pool; // each process opens the port again
     int listener = own ? -1 : bind_and_listen();
     printf("%d\n", port);
     fflush(stdout);

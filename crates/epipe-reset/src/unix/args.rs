@@ -21,70 +21,71 @@ use super::tls::layers;
 pub const USAGE: &str = "usage: epipe-reset HOST:PORT | unix:PATH [OPTION]... [--spawn COMMAND...]";
 
 pub const HELP: &str = "
-Finds out whether a server survives clients that ask and vanish. It connects,
-sends a request, and ends the connection by a FIN and a reset in one breath.
-After that it vanishes in other ways, until the server dies or the time is over.
-A server that dies has most likely met SIGPIPE.
+Finds out whether a server survives clients that send a request and vanish.
+It sends a request with a FIN and a reset right behind it. Then it vanishes at
+other moments, until the server dies or the time is over. A server that dies
+was most likely killed by SIGPIPE.
 
   epipe-reset localhost:8080
-      a server that runs here already, seen from outside
+      attacks a server that runs already, and watches it from outside
   epipe-reset localhost:8080 --spawn ./server 8080
-      one that is started for this, with SIGPIPE's default; says what killed it
+      starts the server with SIGPIPE's default, and reports what killed it
   epipe-reset --self-test
-      does this program kill, on this machine?
+      checks that this program can kill a server on this machine
 
-What it asks
+The request
   --request NAME       http (default), tls (a ClientHello), modbus, redis, mqtt,
                        smtp, postgresql
-  --path PATH          of http (default: /); a large answer can be broken in
-                       more ways
-  --tls                all this within TLS, whose handshake it attacks too; any
-                       certificate is good (feature tls)
-  --send FILE          the bytes of a request instead; repeated: pipelined
+  --path PATH          the path for http (default: /); a large answer allows
+                       more attacks
+  --tls                sends the request over TLS, and attacks the handshake
+                       too; accepts any certificate (feature tls)
+  --send FILE          sends these bytes instead; if repeated, +pipelined sends
+                       all the files
 
-How it sees a death
-  --spawn COMMAND...   starts the server, follows what it forks (on Linux), and
-                       reports its signal; the last option of the line
-  --pid PID            watches this process too
-  (neither)            refused connections, and connections held open that end
+How it detects a death
+  --spawn COMMAND...   starts the server, watches what it forks (on Linux), and
+                       reports the signal; must be the last option
+  --pid PID            also watches this process
+  (neither)            sees connections refused, and idle connections that end
 
-How long, and what
+How long, and which attacks
   --time SECONDS       default: 30
-  --seed NUMBER        the same plan again; the seed of each run is printed
-  --attack LIST        only these, again and again: breath, pause:MS, late:MS,
-                       first-byte[:MS], full; each may have +pipelined, +byte,
-                       +no-fin, +queued, with --tls +hello, +handshake; as in
-                       breath,late:3ms+pipelined
-  --polite             no attacks, only the exchanges that serve as the control
+  --seed NUMBER        the same plan again; each run prints its seed
+  --attack LIST        only these attacks, again and again: breath, pause:MS,
+                       late:MS, first-byte[:MS], full; each can have +pipelined,
+                       +byte, +no-fin, +queued, with --tls +hello, +handshake.
+                       Example: breath,late:3ms+pipelined
+  --polite             no attacks, only polite clients that wait for answers
   --keep-going         does not stop at the first death
-  --dry-run            prints each connection that could be made, makes none
+  --dry-run            prints the planned connections, and makes none
 
-On a network: only loopback addresses, unless
-  --allow-remote HOST  HOST is the one of the target, written again
-  --gentle             one connection at a time, one a second; a polite exchange
+On a network: attacks only loopback addresses, except with
+  --allow-remote HOST  repeats the host of the target, as a confirmation
+  --gentle             one connection at a time, one a second; a polite client
                        after each attack
   --rate N             at most N connections a second (remote: 20)
   --open N             at most N connections at once (64, remote: 4)
   --total N            at most N connections in all (1000000, remote: 1000)
 
-What it prints
-  --json               one JSON object a line; the manual page has the fields
-  --log FILE           appends each connection, with the time of day
-  --expect VERDICT     killed or survived: exit 0 if that is the verdict, 1 if
-                       it is the other
-  --quiet              the verdict alone
-  --self-test          first kills a naive server of its own; if that survives
-                       there is no verdict
+Output
+  --json               one JSON object a line; the manual page lists the fields
+  --log FILE           appends a line for each connection, with the time of day
+  --expect RESULT      killed or survived: the exit status is 0 for this result,
+                       and 1 for the other
+  --quiet              prints only the result
+  --self-test          first kills an unprotected server of its own; if that
+                       server survives, the result is undecided
   -h, --help           this text
   -V, --version
 
-The verdict
-  killed               the line after `again:` does it again; start the server
-                       before
-  survived             not proven safe: other timings may kill
-  no verdict           nothing was found out; the line says why
+Results
+  killed               the server died; the command after `again:` repeats the
+                       attack (without --spawn, restart the server first)
+  survived             no attack killed the server, but other timings may
+  undecided            the run proves nothing; the line says why
 
-Exit status: 1 killed, 0 survived, 2 no verdict, or a wrong command line.";
+Exit status: 1 killed, 0 survived, 2 undecided or a wrong command line.";
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -96,7 +97,7 @@ pub enum Expect {
 
 #[derive(Default)]
 pub struct Options {
-    /// As it was typed.
+    /// As typed.
     pub target: String,
     pub addresses: Vec<SockAddr>,
     pub is_remote: bool,
@@ -118,12 +119,12 @@ pub struct Options {
     pub log: Option<PathBuf>,
     pub expect: Option<Expect>,
     pub self_test: bool,
-    /// The options that a line needs that does the same again, but the attack.
+    /// The options of the `again:` command, without the attack.
     pub again: Vec<String>,
 }
 
 impl Options {
-    /// A naive server of this program's own listens there.
+    /// For a run against the unprotected server of the self-test.
     pub fn of_self_test(address: SocketAddr, pid: u32) -> Options {
         Options {
             target: address.to_string(),
@@ -139,12 +140,11 @@ impl Options {
     }
 }
 
-/// What to do.
 pub enum Command {
     Run(Box<Options>),
     /// The text to print.
     Print(String),
-    /// Be the naive server of the self-test.
+    /// Run as the unprotected server of the self-test.
     NaiveServer,
 }
 
@@ -176,7 +176,7 @@ pub fn parse() -> Result<Command> {
             Arg::Long("time") => time = number("--time", &parser.value()?, 0.1, 1e6)?,
             Arg::Long("seed") => {
                 let text = parser.value()?.string()?;
-                let value = text.parse().map_err(|_| format!("--seed {text}: not a number"))?;
+                let value = text.parse().map_err(|_| format!("--seed {text}: must be a number"))?;
                 seed = Some(value);
             }
             Arg::Long("attack") => {
@@ -196,7 +196,9 @@ pub fn parse() -> Result<Command> {
                 expect = Some(match &*parser.value()?.string()? {
                     "killed" => Expect::Killed,
                     "survived" => Expect::Survived,
-                    other => return Err(format!("--expect {other}: killed or survived").into()),
+                    other => {
+                        return Err(format!("--expect {other}: must be killed or survived").into());
+                    }
                 });
             }
             Arg::Long("polite") => polite = true,
@@ -221,10 +223,10 @@ pub fn parse() -> Result<Command> {
     let target = match target {
         Some(target) if !target.is_empty() => target,
         None if self_test && !dry_run => String::new(),
-        _ => return Err(format!("{USAGE}\n--help says more").into()),
+        _ => return Err(format!("{USAGE}\n--help lists the options").into()),
     };
     if pid.is_some() && !spawn.is_empty() {
-        return Err("--spawn watches the process that it starts; leave --pid out".into());
+        return Err("--spawn already watches the server that it starts; leave --pid out".into());
     }
     let (host, addresses) = match target.is_empty() {
         true => ("localhost".to_owned(), Vec::new()),
@@ -250,7 +252,7 @@ pub fn parse() -> Result<Command> {
             }
             files.iter().map(read).collect::<std::result::Result<_, _>>()?
         }
-        (false, Some(_)) => return Err("--request or --send, not both".into()),
+        (false, Some(_)) => return Err("give --request or --send, not both".into()),
         (true, name) => {
             if let Some(name) = &name {
                 again.extend(["--request".into(), name.clone()]);
@@ -262,13 +264,13 @@ pub fn parse() -> Result<Command> {
             let name = name.unwrap_or_else(|| "http".into());
             let bytes =
                 request::named(&name, &host, &path, &mut || random.next()).ok_or_else(|| {
-                    format!("--request {name}: the requests are {}", request::NAMES.join(", "))
+                    format!("--request {name}: must be one of {}", request::NAMES.join(", "))
                 })?;
             vec![bytes]
         }
     };
     if list.iter().any(Vec::is_empty) {
-        return Err("an empty request asks nothing".into());
+        return Err("the request is empty".into());
     }
     let tls = match tls {
         true => {
@@ -299,7 +301,7 @@ pub fn parse() -> Result<Command> {
     }
     let open = if gentle { 1 } else { open.unwrap_or(if is_remote { 4 } else { 64 }) };
     if open < 5 && attacks.iter().any(|attack| attack.queued) {
-        return Err("--attack: +queued needs up to 5 connections at once (--open)".into());
+        return Err("--attack: +queued needs --open 5 or more".into());
     }
     Ok(Command::Run(Box::new(Options {
         target,
@@ -328,7 +330,8 @@ pub fn parse() -> Result<Command> {
 
 #[cfg(not(feature = "tls"))]
 fn layers(_: &str) -> Result<super::net::NewLayer> {
-    Err("--tls: this program is built without TLS: cargo install epipe-reset --features tls".into())
+    Err("--tls: this program was built without TLS: cargo install epipe-reset --features tls"
+        .into())
 }
 
 fn number<T: FromStr + PartialOrd + Display>(
@@ -340,21 +343,23 @@ fn number<T: FromStr + PartialOrd + Display>(
     let text = value.to_string_lossy();
     match text.parse::<T>() {
         Ok(number) if (&least..=&most).contains(&&number) => Ok(number),
-        _ => Err(format!("{option} {text}: a number from {least} to {most}").into()),
+        _ => Err(format!("{option} {text}: must be a number from {least} to {most}").into()),
     }
 }
 
-/// The host's name, and its addresses.
+/// The host name and its addresses.
 fn resolve(target: &str) -> Result<(String, Vec<SockAddr>)> {
     if let Some(path) = target.strip_prefix("unix:") {
         let address = SockAddr::unix(path).map_err(|error| format!("{target}: {error}"))?;
         return Ok(("localhost".to_owned(), vec![address]));
     }
     if target.contains("//") {
-        return Err(format!("{target}: HOST:PORT, no URL; its path goes into --path").into());
+        return Err(
+            format!("{target}: give HOST:PORT, not a URL; the path goes into --path").into()
+        );
     }
     let Some((host, _)) = target.rsplit_once(':') else {
-        return Err(format!("{target}: it should be HOST:PORT or unix:PATH\n{USAGE}").into());
+        return Err(format!("{target}: must be HOST:PORT or unix:PATH\n{USAGE}").into());
     };
     let addresses: Vec<SocketAddr> =
         target.to_socket_addrs().map_err(|error| format!("{target}: {error}"))?.collect();
@@ -362,7 +367,7 @@ fn resolve(target: &str) -> Result<(String, Vec<SockAddr>)> {
     Ok((host.to_owned(), addresses.into_iter().map(SockAddr::from).collect()))
 }
 
-/// Whether one of the addresses is not loopback, which only the host's name allows.
+/// Whether an address is not loopback. Only `--allow-remote` with the host name permits this.
 fn check_remote(
     target: &str,
     host: &str,
@@ -378,7 +383,7 @@ fn check_remote(
         Some(allowed) => Err(format!("--allow-remote {allowed}: the target is {host}").into()),
         None => Err(format!(
             "{target} is {address}, which is not loopback. This program may crash or hang what it \
-             connects to. If it is yours to crash: --allow-remote {host}"
+             connects to. If you may crash it, add --allow-remote {host}"
         )
         .into()),
     }
@@ -387,6 +392,6 @@ fn check_remote(
 fn clock_seed() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanoseconds = since.map_or(0, |time| time.as_nanos() as u64);
-    // Short enough to type.
+    // At most six digits: short enough to type.
     Random(nanoseconds ^ u64::from(std::process::id())).next() % 1_000_000
 }

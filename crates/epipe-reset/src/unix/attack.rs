@@ -1,4 +1,4 @@
-//! What can be done to a server: how a client asks, and when and how it vanishes.
+//! The attacks: what a client sends, and when and how it vanishes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,22 +11,23 @@ pub struct Attack {
     pub asks: Asks,
     pub ends: Ends,
     pub stage: Stage,
-    /// Waits behind a connection that occupies the server until all attacks have asked.
+    /// Waits in the listener's queue, behind a connection that occupies the server. That connection
+    /// sends its request after all attacks have sent theirs.
     pub queued: bool,
 }
 
 /// When the client vanishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// Together with the request, and on Linux in the same segment as its FIN.
+    /// Together with the request. On Linux the request and the FIN share a segment.
     Breath,
-    /// The same, but so long after the connect: the server has accepted by then.
+    /// Like `Breath`, but this long after the connect: the server has accepted by then.
     Pause(Duration),
-    /// So long after the request.
+    /// This long after the request.
     Late(Duration),
-    /// So long after the first byte of the answer, which meets a small receive buffer.
+    /// This long after the first byte of the answer. The receive buffer is small.
     FirstByte(Duration),
-    /// When the server takes no more requests, because it waits for its answers to be read.
+    /// When the server takes no more requests, because the client has not read the answers.
     Full,
 }
 
@@ -34,29 +35,29 @@ pub enum When {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {
     Once,
-    /// All requests, or the only one twice.
+    /// All requests. A single request is sent twice.
     Pipelined,
-    /// The first byte of the next request too.
+    /// Also the first byte of the next request.
     OneByteMore,
 }
 
 /// How the client vanishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// A FIN with a reset behind it: already the first write raises SIGPIPE.
+    /// A FIN, then a reset: the server's first write raises SIGPIPE.
     FinReset,
-    /// The reset alone: the first write reports ECONNRESET, and the second raises SIGPIPE.
+    /// Only a reset: the first write reports ECONNRESET, and the second raises SIGPIPE.
     Reset,
 }
 
-/// How much of TLS's handshake is done before the client asks. Without `--tls` it is `Done`.
+/// How much of the TLS handshake comes before the request. Without `--tls` this is `Done`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Nothing: the ClientHello is what it asks.
+    /// Nothing: the ClientHello is the request.
     Hello,
-    /// The server has sent its part. The client finishes, and asks in the same breath.
+    /// The server's part. The client sends its own part together with the request.
     Within,
-    /// All.
+    /// The whole handshake.
     Done,
 }
 
@@ -69,7 +70,7 @@ impl Attack {
         queued: false,
     };
 
-    /// The kind, under which the verdict counts it.
+    /// The name under which the result counts it.
     pub fn kind(&self) -> String {
         let mut kind = match self.when {
             When::Breath => "breath",
@@ -98,7 +99,7 @@ impl Attack {
         kind
     }
 
-    /// The inverse of `Display`: `late:3ms+pipelined`.
+    /// Reads what `Display` writes, such as `late:3ms+pipelined`.
     pub fn parse(text: &str) -> Result<Attack, String> {
         let mut words = text.split('+');
         let first = words.next().unwrap_or("");
@@ -115,10 +116,10 @@ impl Attack {
             ("pause" | "late", None) => {
                 return Err(format!("{name} needs a delay, as in {name}:3ms"));
             }
-            ("breath" | "full", Some(_)) => return Err(format!("{name} has no delay")),
+            ("breath" | "full", Some(_)) => return Err(format!("{name} takes no delay")),
             _ => {
                 return Err(format!(
-                    "{name:?} is no attack; the attacks are breath, pause:MS, late:MS, \
+                    "{name:?} is not an attack; the attacks are breath, pause:MS, late:MS, \
                      first-byte[:MS], full"
                 ));
             }
@@ -134,14 +135,16 @@ impl Attack {
                 "queued" => attack.queued = true,
                 _ => {
                     return Err(format!(
-                        "+{word} is unknown; an attack has +pipelined, +byte, +no-fin, +hello, \
-                         +handshake, +queued"
+                        "+{word} is unknown; an attack can have +pipelined, +byte, +no-fin, \
+                         +hello, +handshake, +queued"
                     ));
                 }
             }
         }
         if attack.when == When::Full && attack.stage == Stage::Hello {
-            return Err("full goes on asking, and there is one ClientHello".into());
+            return Err(
+                "full repeats the request, but a connection has only one ClientHello".into()
+            );
         }
         Ok(attack)
     }
@@ -163,18 +166,18 @@ impl fmt::Display for Attack {
     }
 }
 
-/// `3ms`, `0.5ms`.
+/// Reads a delay such as `3ms`, `0.5ms` or `3`.
 fn milliseconds(text: &str) -> Result<Duration, String> {
     let number = text.strip_suffix("ms").unwrap_or(text).parse::<f64>();
     match number {
         Ok(number) if (0.0..=60_000.0).contains(&number) => {
             Ok(Duration::from_micros((number * 1000.0).round() as u64))
         }
-        _ => Err(format!("{text:?} is no delay of up to 60000 ms, as in 0.5ms")),
+        _ => Err(format!("{text:?} is not a delay of at most 60000 ms, as in 0.5ms")),
     }
 }
 
-/// Numbers that a seed determines (SplitMix64).
+/// Random numbers from a seed, by SplitMix64.
 pub struct Random(pub u64);
 
 impl Random {
@@ -186,7 +189,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From 0 up to, not including, 1.
+    /// At least 0, less than 1.
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
@@ -198,21 +201,23 @@ impl Random {
     }
 }
 
-/// The delays of the first grid, in microseconds: finer below 50 ms, where most servers answer.
+/// The delays of the first cycle, in microseconds. They are denser below 50 ms, where most servers
+/// answer.
 const GRID: [u64; 24] = [
     100, 200, 500, 1_000, 1_500, 2_000, 3_000, 4_500, 6_000, 8_000, 11_000, 15_000, 20_000, 26_000,
     34_000, 45_000, 65_000, 100_000, 150_000, 250_000, 450_000, 800_000, 1_300_000, 2_000_000,
 ];
 
-/// The volleys of one cycle: each is fired at once. The first cycle is in order, from what kills
-/// most to what kills least; later ones are shuffled, and so are their delays.
+/// The volleys of one cycle. A volley is a list of attacks that are made at once. The first cycle
+/// goes from the volleys that kill most to those that kill least. Later cycles have random order
+/// and random delays.
 pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<Vec<Attack>> {
     let breath = Attack::BREATH;
     let pipelined = Attack { asks: Asks::Pipelined, ..breath };
     let byte = Attack { asks: Asks::OneByteMore, ..breath };
     let no_fin = Attack { ends: Ends::Reset, ..breath };
     let within = Attack { stage: Stage::Within, ..breath };
-    // These vanish before the server accepts: no handshake is possible.
+    // These may vanish before the server accepts, so no handshake is possible.
     let first = Attack { stage: if tls { Stage::Hello } else { Stage::Done }, ..breath };
     let queued = Attack { queued: true, ..first };
     let delays = grid(number, random);
@@ -242,7 +247,7 @@ pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<
         each(no_fin),
     ];
     if is_slow && number == 0 {
-        // Against a slow server, more breaths and pauses add little to the first breath.
+        // On a slow server, more `breath` and `pause` attacks add little to the first one.
         volleys[1..].rotate_left(2);
     }
     if tls {
@@ -255,13 +260,13 @@ pub fn cycle(number: u64, is_slow: bool, tls: bool, random: &mut Random) -> Vec<
     volleys
 }
 
-/// The kinds that a cycle has.
+/// The kinds of attack in a cycle.
 pub fn kinds(tls: bool) -> BTreeSet<String> {
     cycle(0, false, tls, &mut Random(0)).concat().iter().map(Attack::kind).collect()
 }
 
-/// In ascending order, for a server that takes one client at a time. By the time it takes one,
-/// those with shorter delays have vanished, and the next is still there.
+/// The delays of a volley. They ascend, for a server that takes one client at a time. When it takes
+/// a client, those with shorter delays have vanished, and the next is still connected.
 fn grid(number: u64, random: &mut Random) -> Vec<Duration> {
     if number == 0 {
         return GRID.map(Duration::from_micros).to_vec();

@@ -1,4 +1,4 @@
-//! Which connections may be made, and when. Each is counted and logged here.
+//! Limits the rate and the number of connections, and counts and logs each one.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::report::time_of_day;
 
 pub struct Gate {
-    /// From one connection to the next.
+    /// The shortest time from one connection to the next.
     pause: Duration,
     next: Instant,
     total: u64,
@@ -18,13 +18,13 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// At most so many a second, if that is given, and so many in all.
+    /// At most `rate` connections a second, and `total` in all.
     pub fn new(rate: Option<f64>, total: u64, log: Option<File>) -> Gate {
         let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         Gate { pause, next: Instant::now(), total, made: 0, log }
     }
 
-    /// How long it stays closed.
+    /// The time until the next connection may be made.
     pub fn closed_for(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now())
     }
@@ -33,7 +33,7 @@ impl Gate {
         self.made + connections as u64 <= self.total
     }
 
-    /// Waits until it is open. False: no more connections are allowed.
+    /// Waits until the next connection may be made. False: no more are allowed.
     pub fn pass(&mut self, what: &dyn Display) -> bool {
         if !self.allows(1) {
             return false;

@@ -1,4 +1,4 @@
-//! What the program does, in order.
+//! The steps of a run.
 
 mod args;
 mod attack;
@@ -53,16 +53,16 @@ fn run(options: Options) -> Result<u8> {
     }
     if options.self_test {
         if let Err(why) = self_test::run() {
-            let outcome = Outcome::none(format!("the self-test failed: {why}"));
-            return Ok(report.verdict(&options, &outcome));
+            let outcome = Outcome::undecided(format!("the self-test failed: {why}"));
+            return Ok(report.result(&options, &outcome));
         }
-        report.note("self-test: a naive server was killed by SIGPIPE");
+        report.note("self-test: an unprotected server was killed by SIGPIPE");
         if options.target.is_empty() {
             return Ok(0);
         }
     }
     self_test::warm_up();
     let outcome = session::run(&options, &mut report)
-        .unwrap_or_else(|error| Outcome::none(error.to_string()));
-    Ok(report.verdict(&options, &outcome))
+        .unwrap_or_else(|error| Outcome::undecided(error.to_string()));
+    Ok(report.result(&options, &outcome))
 }

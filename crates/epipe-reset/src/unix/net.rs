@@ -1,4 +1,4 @@
-//! What the clients say, and what polite ones and attacks share.
+//! The requests, and the functions that polite clients and attacks share.
 #![allow(unsafe_code, reason = "calls poll")]
 
 use std::io::{self, ErrorKind};
@@ -9,10 +9,10 @@ use socket2::Socket;
 
 use super::attack::{Asks, Stage};
 
-/// What the clients say.
+/// What the clients send.
 #[derive(Default)]
 pub struct Requests {
-    /// One each; none is empty.
+    /// At least one. None is empty.
     pub list: Vec<Vec<u8>>,
     pub tls: Option<NewLayer>,
 }
@@ -23,14 +23,14 @@ impl Requests {
     }
 }
 
-/// What a polite client says.
+/// What a polite client sends.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub bytes: &'a [u8],
     pub tls: Option<&'a NewLayer>,
 }
 
-/// The bytes that one connection sends.
+/// The bytes that one attack sends.
 pub fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
     let first = &requests[0];
     let next = requests.get(1).unwrap_or(first);
@@ -42,15 +42,15 @@ pub fn said(requests: &[Vec<u8>], asks: Asks) -> Vec<u8> {
     }
 }
 
-/// TLS between the requests and a socket.
+/// TLS, between the requests and a socket. It does no input or output.
 pub trait Layer {
-    /// The bytes to send, with those of the handshake that are due.
+    /// The bytes to send for this plain text, with the bytes of the handshake that are due.
     fn say(&mut self, plain: &[u8]) -> io::Result<Vec<u8>>;
-    /// Takes what has come: so many bytes of an answer.
+    /// Takes the bytes that have come, and returns how many bytes of an answer they hold.
     fn hear(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Whether an attack at this stage asks now.
+    /// Whether an attack at this stage can send its request now.
     fn has_come_to(&self, stage: Stage) -> bool;
-    /// The bytes of a polite end.
+    /// The bytes that end the connection politely.
     fn close(&mut self) -> io::Result<Vec<u8>>;
 }
 
@@ -62,7 +62,7 @@ pub type NewLayer = Box<dyn Fn() -> io::Result<Box<dyn Layer>>>;
 pub enum NotOpen {
     /// Nothing listens.
     Refused,
-    /// Nothing accepts for now: the queue of the listener is full.
+    /// Not accepted for now: the queue of the listener is full.
     Busy,
     Failed(io::Error),
 }
@@ -81,7 +81,7 @@ pub fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Waits for the event or the end, at most so long. False: neither has come.
+/// Waits for the event, an error or the end, but not longer than `most`. False: none has come.
 pub fn wait_for(socket: &Socket, event: i16, most: Duration) -> bool {
     let mut watched = [libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 }];
     poll(&mut watched, i32::try_from(most.as_millis()).unwrap_or(i32::MAX));

@@ -1,4 +1,4 @@
-//! Which connections are made together, and in which order.
+//! Plans which connections are made at the same time, and in which order.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::args::Options;
 use super::attack::{self, Attack, Random, When};
 use super::session::Usual;
 
-/// How many idle connections show the restart of a server that is seen from outside.
+/// The number of idle connections. Their end shows from outside that the server has restarted.
 pub fn canaries(open: usize) -> usize {
     match open {
         0..4 => 0,
@@ -15,8 +15,8 @@ pub fn canaries(open: usize) -> usize {
     }
 }
 
-/// How many polite clients are due before so many attacks: as many as those in all, and some more
-/// at first, since a server may serve only so many and end.
+/// The number of polite clients that come before the `next` attacks. In all there are at least as
+/// many as attacks. More come at first, since a server may end after a few clients.
 pub fn due(polite: u64, attacks: u64, next: usize, usual: &Usual, options: &Options) -> usize {
     if options.polite {
         return next;
@@ -28,7 +28,8 @@ pub fn due(polite: u64, attacks: u64, next: usize, usual: &Usual, options: &Opti
     (attacks + next as u64).max(at_first).saturating_sub(polite) as usize
 }
 
-/// Those attacks of a volley that are made at once; none if it needs more connections.
+/// Splits a volley into parts whose attacks are made at once. Empty if the server takes too few
+/// connections for this volley.
 pub fn parts(
     volley: &[Attack],
     options: &Options,
@@ -36,7 +37,7 @@ pub fn parts(
     usual: &Usual,
 ) -> Vec<Vec<Attack>> {
     let is_queued = volley.iter().any(|attack| attack.queued);
-    // The follower, the canaries, and the one that occupies the server.
+    // The follower, the idle connections, and the one that occupies the server.
     let others = 1 + canaries + usize::from(is_queued);
     if is_queued && usual.open <= others {
         return Vec::new();
@@ -44,13 +45,13 @@ pub fn parts(
     let mut most = usual.open.saturating_sub(others).max(1);
     let mut volley = volley.to_vec();
     if usual.one_at_a_time && options.attacks.is_empty() {
-        // All wait for each other, in the control too.
+        // Each client waits for those before it, also in the control.
         let few = ((1.5 / usual.time.as_secs_f64().max(0.001)) as usize).clamp(4, 24);
         let is_near = volley.iter().all(|attack| is_near(attack, usual));
         if is_near {
-            most = 1; // the time counts from its own request
+            most = 1; // a client before it would shift its delay
         } else if volley.len() > few {
-            // Those delays that it may still be thinking.
+            // Only delays within the time that the server needs for an answer.
             most = most.min(few);
             volley.truncate(few);
             let step = usual.time / (few as u32 + 1);
@@ -77,7 +78,7 @@ pub fn volleys(
     let is_slow = usual.time >= Duration::from_millis(20);
     let mut volleys = attack::cycle(number, is_slow, options.requests.tls.is_some(), random);
     if usual.time > NEAR {
-        // It may look for the end after it has thought, and write a little later.
+        // The server may check the connection after its work, and write a little later.
         let at = volleys.len().min(4);
         let offset = Duration::from_micros(random.next() % 250);
         let delays = (0..12).map(|step| usual.time - NEAR + offset + step * NEAR / 8);
@@ -89,7 +90,7 @@ pub fn volleys(
     volleys
 }
 
-/// So long before the usual time of an answer the last attempts begin.
+/// The extra delays begin this long before the usual time of an answer.
 const NEAR: Duration = Duration::from_millis(2);
 
 fn is_near(attack: &Attack, usual: &Usual) -> bool {
@@ -97,8 +98,8 @@ fn is_near(attack: &Attack, usual: &Usual) -> bool {
     matches!(attack.when, When::Late(delay) if near.contains(&delay))
 }
 
-/// Each connection that would be made to a server that answers everything at once, and a last line
-/// that says how many they are.
+/// Lists the connections to a server that answers everything at once. The last line says how many
+/// they are.
 pub fn dry_run(options: &Options) -> Vec<String> {
     let usual = Usual {
         bytes: 1,
@@ -108,7 +109,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
     };
     let is_outside = options.spawn.is_empty();
     let canaries = if is_outside { canaries(options.open) } else { 0 };
-    // No more than the rate and the total allow.
+    // The rate and the total limit the list.
     let seconds = options.time.as_secs_f64();
     let by_rate = options.rate.map_or(u64::MAX, |rate| (rate * seconds) as u64 + 8);
     let most = usize::try_from(by_rate.min(options.total)).unwrap_or(usize::MAX);
@@ -151,7 +152,7 @@ pub fn dry_run(options: &Options) -> Vec<String> {
                 }
             }
         }
-        // Without a rate the next cycles differ in order and delays alone.
+        // Without a rate, one cycle is enough: the next ones differ only in order and delays.
         if options.rate.is_none() || lines.len() >= most || lines.len() == before {
             break;
         }

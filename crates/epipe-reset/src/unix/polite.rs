@@ -1,4 +1,4 @@
-//! A polite client: it waits for its answer, and ends by a FIN.
+//! A polite client: it waits for the answer, and ends the connection with a FIN.
 
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -11,24 +11,24 @@ use super::attack::Stage;
 use super::net::{Layer, NotOpen, Request, is_again, wait_for};
 use super::sys::acknowledge;
 
-/// What a polite client was answered.
+/// The answer to a polite client.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Answer {
     Whole {
         bytes: usize,
         after: Duration,
     },
-    /// It was connected, and heard nothing.
+    /// The connection stays open, and nothing came.
     Silent,
     /// The connection ended before a byte of the answer.
     Dropped,
 }
 
-/// A connection that is held open; a FIN ends it.
+/// A connection that stays open until this side ends it with a FIN.
 pub struct Held {
     socket: Socket,
     layer: Option<Box<dyn Layer>>,
-    /// What it asks after the handshake, as an attack does.
+    /// With TLS: what it sends after the handshake.
     request: Vec<u8>,
     ends_request: bool,
     unsent: Vec<u8>,
@@ -37,7 +37,7 @@ pub struct Held {
     last: Duration,
     over: bool,
     first_byte: Option<u8>,
-    /// Why this side has ended it.
+    /// Why the TLS layer of this side gave up.
     pub refusal: Option<io::Error>,
     close: Duration,
     asked: bool,
@@ -45,8 +45,8 @@ pub struct Held {
 }
 
 impl Held {
-    /// Connects, and says nothing. `close` is how long the server may take to end what this side
-    /// has ended.
+    /// Connects, and sends nothing. `close` is how long the server may take to end the connection
+    /// after this side has ended it.
     pub fn open(address: &SockAddr, patience: Duration, close: Duration) -> Result<Held, NotOpen> {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         socket.connect_timeout(address, patience)?;
@@ -69,8 +69,8 @@ impl Held {
         })
     }
 
-    /// Sends. `answer` reports a connection that ends meanwhile. With TLS this begins the
-    /// handshake, and `answer` goes on with it.
+    /// Sends the request. `answer` reports a connection that ends meanwhile. With TLS this begins
+    /// the handshake, and `answer` continues it.
     pub fn say(&mut self, request: Request<'_>, patience: Duration) {
         self.since = Instant::now();
         self.asked = true;
@@ -88,7 +88,7 @@ impl Held {
         }
     }
 
-    /// Sends what it can of this, behind what is left.
+    /// Appends the bytes to those that are unsent, and sends what the socket takes.
     fn send(&mut self, bytes: io::Result<Vec<u8>>) {
         match bytes {
             Ok(bytes) => self.unsent.extend(bytes),
@@ -110,7 +110,7 @@ impl Held {
         }
     }
 
-    /// Ends the request, for a server that waits for that.
+    /// Ends the request with a FIN, for a server that reads until then.
     pub fn end_request(&mut self) {
         self.ends_request = true;
         if self.request.is_empty() {
@@ -118,7 +118,7 @@ impl Held {
         }
     }
 
-    /// Ends it, by a FIN. A later drop waits for the server's end from here on.
+    /// Ends the connection with a FIN. The wait in `drop` counts from here.
     pub fn end(&mut self) {
         if self.ended.is_some() {
             return;
@@ -131,12 +131,12 @@ impl Held {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// The first byte that has come; not known with TLS.
+    /// The first byte that has come. It is not recorded with TLS.
     pub fn first_byte(&self) -> Option<u8> {
         self.first_byte
     }
 
-    /// Reads what is there, and sends what may leave now.
+    /// Reads what has come, and sends what the socket takes now.
     fn listen(&mut self) {
         let mut buffer = vec![0; 65536];
         while !self.over {
@@ -152,7 +152,7 @@ impl Held {
             return;
         };
         if !self.request.is_empty() && layer.has_come_to(Stage::Done) {
-            // What came before, as a banner, is no part of the answer.
+            // Earlier bytes, such as a banner, are not part of the answer.
             (self.since, self.bytes, self.last) = (Instant::now(), 0, Duration::ZERO);
             let bytes = layer.say(&std::mem::take(&mut self.request));
             self.send(bytes);
@@ -180,14 +180,14 @@ impl Held {
         }
     }
 
-    /// Whether the server has ended it.
+    /// Whether the server has ended the connection.
     pub fn is_over(&mut self) -> bool {
         self.listen();
         self.over
     }
 
-    /// The answer, once `enough` bytes have come, the server has ended it, nothing more has come
-    /// for `quiet`, or the patience is over.
+    /// The answer, if it is over. It is over after `enough` bytes, at the end of the connection,
+    /// when nothing more has come for `quiet`, or after `patience`.
     pub fn try_answer(
         &mut self,
         enough: usize,
@@ -207,7 +207,7 @@ impl Held {
         })
     }
 
-    /// Waits for it.
+    /// Waits for the answer.
     pub fn answer(&mut self, enough: usize, quiet: Duration, patience: Duration) -> Answer {
         loop {
             if let Some(answer) = self.try_answer(enough, quiet, patience) {
@@ -218,17 +218,17 @@ impl Held {
     }
 }
 
-/// For so long the end of an answer is waited for.
+/// The longest wait for the server's end of a connection.
 const MOST_CLOSE: Duration = Duration::from_secs(1);
 
 impl Drop for Held {
-    /// A close with unread bytes resets, and that is not polite: it reads until the server ends it
-    /// too, or sends nothing more.
+    /// A close with unread bytes sends a reset, which is not polite. So this reads until the server
+    /// ends the connection too, or sends nothing more.
     fn drop(&mut self) {
         self.end();
         let begun = self.ended.unwrap_or_else(Instant::now);
         let (mut bytes, mut last) = (self.bytes, begun);
-        // An answer that comes late must find it.
+        // A late answer must find the connection open.
         let close = if self.asked && bytes == 0 { MOST_CLOSE } else { self.close };
         while !self.is_over() && last.elapsed() < close && begun.elapsed() < MOST_CLOSE {
             if self.bytes > bytes {

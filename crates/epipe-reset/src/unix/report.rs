@@ -1,5 +1,5 @@
-//! What this program prints: for people, for programs, and the log of connections.
-#![allow(unsafe_code, reason = "asks for the time of day")]
+//! The output: text for people, JSON for programs, and the log of connections.
+#![allow(unsafe_code, reason = "calls gmtime_r")]
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::args::{Expect, Options, Result};
 use super::attack::{self, Attack};
-use super::session::{Kill, Outcome, Usual, Verdict};
+use super::session::{Kill, Outcome, RunResult, Usual};
 
 pub struct Report {
     is_json: bool,
     is_quiet: bool,
     has_bar: bool,
-    /// The last line of the terminal is a bar.
+    /// The last line on the terminal is the progress bar.
     bar_shown: bool,
     log: Option<File>,
 }
@@ -40,7 +40,7 @@ impl Report {
         })
     }
 
-    /// One that prints nothing.
+    /// A report that prints nothing.
     pub fn silent() -> Report {
         Report { is_json: false, is_quiet: true, has_bar: false, bar_shown: false, log: None }
     }
@@ -63,8 +63,8 @@ impl Report {
         }
         if options.is_remote {
             self.note(
-                "this may crash or hang a fragile device, or stop what it controls: attack only \
-                 what you may break",
+                "this may crash or hang a fragile device, or stop the machine that it controls: \
+                 attack only what you may break",
             );
         }
     }
@@ -79,7 +79,7 @@ impl Report {
         } else if usual.bytes > 0 {
             let clients = if usual.one_at_a_time { ", one client at a time" } else { "" };
             self.line(&format!(
-                "a polite client is answered {} bytes within {milliseconds:.1} ms{clients}",
+                "a polite client gets {} bytes within {milliseconds:.1} ms{clients}",
                 usual.bytes
             ));
         }
@@ -93,7 +93,7 @@ impl Report {
         }
     }
 
-    /// Where each connection is logged.
+    /// The file of `--log`.
     pub fn log(&self) -> Option<File> {
         self.log.as_ref().and_then(|log| log.try_clone().ok())
     }
@@ -120,7 +120,7 @@ impl Report {
         }
     }
 
-    /// A line of what goes on: on stderr, since stdout has the verdict.
+    /// Prints a line to stderr, since only the result goes to stdout.
     fn line(&mut self, text: &str) {
         self.clear_bar();
         if !self.is_quiet {
@@ -128,7 +128,7 @@ impl Report {
         }
     }
 
-    /// A line of JSON before the verdict.
+    /// Prints a line of JSON before the result.
     fn event(&mut self, fields: &str) {
         if !self.is_quiet {
             self.json(fields);
@@ -140,12 +140,12 @@ impl Report {
         let _ = writeln!(io::stdout(), "{{{fields}}}");
     }
 
-    /// The verdict, and the exit status.
-    pub fn verdict(&mut self, options: &Options, outcome: &Outcome) -> u8 {
-        let (name, status) = match outcome.verdict {
-            Verdict::Killed { .. } => ("killed", 1),
-            Verdict::Survived if outcome.attacks > 0 => ("survived", 0),
-            Verdict::Survived | Verdict::None(_) => ("no verdict", 2),
+    /// Prints the result, and returns the exit status.
+    pub fn result(&mut self, options: &Options, outcome: &Outcome) -> u8 {
+        let (name, status) = match outcome.result {
+            RunResult::Killed { .. } => ("killed", 1),
+            RunResult::Survived if outcome.attacks > 0 => ("survived", 0),
+            RunResult::Survived | RunResult::Undecided(_) => ("undecided", 2),
         };
         let again = again(options, outcome);
         let text = text(options, outcome);
@@ -160,7 +160,7 @@ impl Report {
                 .collect();
             self.json(&format!(
                 concat!(
-                    r#""event":"verdict","verdict":{},"text":{},"again":{},"replayed":{},"#,
+                    r#""event":"result","result":{},"text":{},"again":{},"replayed":{},"#,
                     r#""attacks":{},"polite":{},"kinds":{{{}}},"not_tried":[{}],"deaths":{},"#,
                     r#""forks":{},"connections":{},"seconds":{:.1}"#,
                 ),
@@ -199,25 +199,25 @@ impl Report {
 }
 
 fn text(options: &Options, outcome: &Outcome) -> String {
-    match &outcome.verdict {
-        Verdict::Killed(kill) => format!("killed after {:.1} s: {}", kill.after, kill.by),
-        Verdict::None(why) => format!("no verdict: {why}"),
-        Verdict::Survived if options.polite => {
-            format!("no verdict: {} polite clients, no attack", outcome.polite)
+    match &outcome.result {
+        RunResult::Killed(kill) => format!("killed after {:.1} s: {}", kill.after, kill.by),
+        RunResult::Undecided(why) => format!("undecided: {why}"),
+        RunResult::Survived if options.polite => {
+            format!("undecided: {} polite clients, no attack", outcome.polite)
         }
-        Verdict::Survived if outcome.attacks == 0 => "no verdict: no attack was made".into(),
-        Verdict::Survived => {
+        RunResult::Survived if outcome.attacks == 0 => "undecided: no attack was made".into(),
+        RunResult::Survived => {
             let kinds = outcome.kinds.values().filter(|count| count.vanished > 0).count();
             let forks = match outcome.forks {
                 None => {
-                    "; if it forks, or is started again, a death may be unseen (--spawn sees it)"
+                    "; if the server forks or restarts, it may have died unseen (--spawn sees it)"
                         .into()
                 }
                 Some(0) => String::new(),
-                Some(forks) => format!("; the {forks} processes that it forked were watched too"),
+                Some(forks) => format!("; the server forked {forks}, and each was watched"),
             };
             format!(
-                "survived {} attacks of {kinds} kind{} in {:.0} s: not proven safe{forks}",
+                "survived {} attacks of {kinds} kind{} in {:.0} s, which is no proof{forks}",
                 outcome.attacks,
                 if kinds == 1 { "" } else { "s" },
                 outcome.seconds
@@ -226,19 +226,19 @@ fn text(options: &Options, outcome: &Outcome) -> String {
     }
 }
 
-/// What the attacks have not covered, and why.
+/// The timings and attacks that were not tried, and why.
 fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
-    if !matches!(outcome.verdict, Verdict::Survived) || outcome.attacks == 0 {
+    if !matches!(outcome.result, RunResult::Survived) || outcome.attacks == 0 {
         return Vec::new();
     }
     let mut list = vec![
-        "a gap shorter than a system call: a server that looks for the end right before its only \
-         write"
+        "the gap between two system calls: a server that checks the connection right before its \
+         only write"
             .to_owned(),
     ];
     for (kind, count) in outcome.kinds.iter().filter(|(_, count)| count.vanished == 0) {
         let why = if count.too_late > 0 {
-            "the whole answer had come before"
+            "the whole answer came first"
         } else if count.no_answer > 0 {
             "no byte of an answer came"
         } else if kind.ends_with("+queued") && outcome.usual.open < 5 {
@@ -246,7 +246,7 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
         } else if outcome.made >= options.total {
             "no more connections are allowed (--total)"
         } else {
-            "the server ended the connection before"
+            "the server ended the connection first"
         };
         list.push(format!("{kind}: {why}"));
     }
@@ -257,19 +257,21 @@ fn not_tried(options: &Options, outcome: &Outcome) -> Vec<String> {
         }
     }
     if outcome.usual.bytes == 0 {
-        list.push("anything within an answer: the request is not answered".into());
+        list.push("anything during an answer: the server does not answer the request".into());
     }
     if options.is_remote {
         list.push(
-            "on a network a FIN may be lost, and the attack is a mere reset: each is unsure".into(),
+            "on a network a FIN may be lost, which makes the attack a plain reset: no attack is \
+             certain"
+                .into(),
         );
     }
     list
 }
 
-/// The line that does it again, and whether it has.
+/// The command that repeats the attack, and whether it has killed again.
 fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
-    let Verdict::Killed(kill) = &outcome.verdict else {
+    let RunResult::Killed(kill) = &outcome.result else {
         return None;
     };
     let mut words = vec!["epipe-reset".to_owned(), options.target.clone()];
@@ -288,21 +290,21 @@ fn again(options: &Options, outcome: &Outcome) -> Option<(String, String)> {
     let tried = match kill.replayed {
         None if !options.spawn.is_empty() => "not tried again".into(),
         None => {
-            "not tried again: it is gone; one that ends by itself after so many clients would look \
-                 the same"
+            "not tried again: the server is gone; one that ends after a number of clients would \
+                 look the same"
                 .into()
         }
-        Some((0, _)) => "tried again, and it did not die".into(),
-        Some((_, tries)) => format!("it has killed again, at try {tries}"),
+        Some((0, _)) => "tried again, and the server did not die".into(),
+        Some((_, tries)) => format!("this has killed the server again, at try {tries}"),
     };
     Some((line, tried))
 }
 
-/// Whether the line has killed it again, in JSON.
+/// Whether that command has killed again, in JSON.
 fn replayed(outcome: &Outcome) -> &'static str {
-    match &outcome.verdict {
-        Verdict::Killed(Kill { replayed: Some((kills, _)), .. }) if *kills > 0 => "true",
-        Verdict::Killed(Kill { replayed: Some(_), .. }) => "false",
+    match &outcome.result {
+        RunResult::Killed(Kill { replayed: Some((kills, _)), .. }) if *kills > 0 => "true",
+        RunResult::Killed(Kill { replayed: Some(_), .. }) => "false",
         _ => "null",
     }
 }
@@ -315,7 +317,7 @@ fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A string of JSON.
+/// The text as a string of JSON.
 fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
@@ -329,12 +331,12 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// UTC, with milliseconds.
+/// The time of day in UTC, with milliseconds.
 pub fn time_of_day() -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs() as _;
-    // SAFETY: `tm` is of integers and a pointer, which may be all 0; gmtime_r writes to it alone.
+    // SAFETY: `tm` has integers and a pointer, which may all be 0. gmtime_r writes only to it.
     let time = unsafe {
         let mut time: libc::tm = std::mem::zeroed();
         libc::gmtime_r(&seconds, &mut time);

@@ -1,5 +1,5 @@
-//! Does this program kill, on this machine? A naive server of its own must die.
-#![allow(unsafe_code, reason = "the naive server is what C programs do")]
+//! Checks that this program can kill a server on this machine. Its own unprotected server must die.
+#![allow(unsafe_code, reason = "the server calls what a C program calls")]
 
 use std::io;
 use std::net::TcpListener;
@@ -13,10 +13,11 @@ use super::attack::Attack;
 use super::gate::Gate;
 use super::net::Requests;
 use super::report::Report;
-use super::session::{self, Verdict};
+use super::session::{self, RunResult};
 use super::volley::Volley;
 
-/// The first connections of a process are slower, by page faults: these meet a listener of its own.
+/// Connects to a listener of this process. The first connections of a process are slower, because
+/// of page faults.
 pub fn warm_up() {
     let Ok(listener) = TcpListener::bind("127.0.0.1:0") else {
         return;
@@ -34,7 +35,7 @@ pub fn warm_up() {
     }
 }
 
-/// Kills a naive server, which is this program too.
+/// Kills an unprotected server, which is this program again, with `--naive-server`.
 pub fn run() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -44,24 +45,26 @@ pub fn run() -> Result<()> {
     let options = Options::of_self_test(address, naive.id());
     warm_up();
     let outcome = session::run(&options, &mut Report::silent());
-    // Of a process that is dead already it changes nothing.
+    // This has no effect on a process that is dead already.
     let _ = naive.kill();
     let status = naive.wait()?;
-    let is_killed = matches!(outcome?.verdict, Verdict::Killed(_));
+    let is_killed = matches!(outcome?.result, RunResult::Killed(_));
     match status.signal() {
         Some(libc::SIGPIPE) if is_killed => Ok(()),
-        Some(libc::SIGPIPE) => Err("SIGPIPE has killed the naive server, and was not seen".into()),
-        _ => Err("the naive server lives".into()),
+        Some(libc::SIGPIPE) => {
+            Err("SIGPIPE killed the unprotected server, but this was not detected".into())
+        }
+        _ => Err("the unprotected server still runs".into()),
     }
 }
 
-/// What a first chapter about sockets shows, on the listener that is its standard input.
+/// A server as in the first chapter about sockets. Its listener is the standard input.
 pub fn naive_server() -> Result<u8> {
-    // SAFETY: accept takes null pointers; read and write get the local buffer, and no count above
-    // its length.
+    // SAFETY: accept takes null pointers. read and write get the local buffer, and a count that is
+    // at most its length.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        libc::alarm(60); // if nothing ends it
+        libc::alarm(60); // in case nothing else ends it
         let mut buffer = [0u8; 4096];
         loop {
             let client =

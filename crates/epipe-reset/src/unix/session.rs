@@ -1,4 +1,4 @@
-//! One run: polite clients as the control, attacks, and what the server says to both.
+//! One run: polite clients as the control, attacks, and how the server reacts to both.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -16,77 +16,78 @@ use super::report::Report;
 use super::victim::{Death, How, Process, Spawned};
 use super::volley::{Fate, Volley};
 
-/// How long a connect and a first answer may take.
+/// The longest time for a connect, and for a first answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a server may need beyond its usual time.
+/// The extra time that a server may need beyond its usual time.
 const MARGIN: Duration = Duration::from_millis(60);
-/// An answer is over when nothing has come for so long, if it is shorter than the first was.
+/// An answer that is shorter than the first one ends when nothing has come for this long.
 const QUIET: Duration = Duration::from_secs(1);
-/// A server that refuses now, and still does after this time, is dead.
+/// A server that refuses connections now, and also after this time, is dead.
 const LATER: Duration = Duration::from_secs(2);
-/// How long a server that was started may need until it listens.
+/// The longest time from the start of a server until it listens.
 const START: Duration = Duration::from_secs(10);
-/// No more of an answer is waited for.
+/// The bytes of an answer after which the client stops waiting.
 const LONGEST: usize = 16 << 20;
-/// For how long the attacks that killed, or seem to have, are tried again.
+/// How long the attacks that killed, or may have killed, are tried again.
 const MOST_REPLAY: Duration = Duration::from_secs(15);
 
-/// What is said at the end.
+/// The result of a run.
 #[derive(Default)]
-pub enum Verdict {
+pub enum RunResult {
     Killed(Kill),
     #[default]
     Survived,
-    None(String),
+    Undecided(String),
 }
 
 pub struct Kill {
     pub by: String,
     /// Seconds after the first attack.
     pub after: f64,
-    /// The attacks that were under way; empty if polite clients did it.
+    /// The attacks at that time. Empty if polite clients killed the server.
     pub attacks: Vec<Attack>,
-    /// How often these have killed it again, of how many tries; none can be made if it is gone.
+    /// How often these attacks killed again, and the number of tries. `None`: not tried again, for
+    /// example because the server is gone.
     pub replayed: Option<(u32, u32)>,
 }
 
-/// What an attack, or the control, has shown.
+/// What attacks or the control have shown about the server.
 #[derive(PartialEq)]
 enum Sign {
     Fine,
-    /// A connection behind the attacks, or beside them, ended without an answer, or was refused at
-    /// first: another process serves now.
+    /// A connection during or after the attacks ended without an answer, or was refused at first.
+    /// Another process may serve now.
     Replaced,
     Dead {
         by: String,
         is_sigpipe: bool,
     },
-    /// It has taken a connection, and answered nothing.
+    /// The server accepted a connection, and sent no answer.
     Silent,
-    /// It refuses a connection now.
+    /// The server refuses connections now.
     Refused,
-    /// It has ended with status 0, or nothing can be said any more.
+    /// The server ended with status 0, or the run can show nothing more.
     Ended(String),
-    /// All connections that are allowed are made.
+    /// No more connections are allowed.
     NoMore,
 }
 
-/// What a polite client has learned of the server.
+/// What polite clients have learned about the server.
 #[derive(Clone, Copy, Default)]
 pub struct Usual {
-    /// Of the answer; 0 if there was none.
+    /// The length of the answer. 0: no answer.
     pub bytes: usize,
-    /// From the request to the last byte.
+    /// The time from the request to the last byte.
     pub time: Duration,
-    /// A client that says nothing keeps the others waiting.
+    /// A client that sends nothing makes the others wait.
     pub one_at_a_time: bool,
-    /// It reads until the end of the request, before it answers.
+    /// The server reads until the client's FIN before it answers.
     pub reads_to_end: bool,
-    /// How many connections it takes at once, as far as is known.
+    /// How many connections may be open at once, by `--open` and by what the server takes.
     pub open: usize,
 }
 
-/// What has become of the attacks of one kind.
+/// How the attacks of one kind ended.
 #[derive(Default)]
 pub struct Count {
     pub vanished: u64,
@@ -102,22 +103,22 @@ struct Session<'a> {
     usual: Usual,
     spawned: Option<Spawned>,
     process: Option<Process>,
-    /// Connections that say nothing, and end with the process that has accepted them.
+    /// Idle connections. Their end shows that the process that accepted them has ended.
     canaries: Vec<Held>,
-    /// How many of them there should be. None if the server ends idle connections by itself.
+    /// How many of them there should be. 0 if the server ends idle connections on its own.
     most_canaries: usize,
-    /// How many connections the last attack made with what belongs to it, and how long that took.
+    /// The connections of the last attack, with those that check its effect, and its duration.
     last: (u64, Duration),
-    /// How many connections were made before the server was started.
+    /// How many connections were made before the last start of the server.
     made_before: u64,
     ignores_other_programs: bool,
-    /// The control has lost connections too: such losses prove nothing.
+    /// The control has lost connections too, so lost connections prove nothing.
     is_noisy: bool,
-    /// The control was refused too, for a while.
+    /// The server has refused the control too.
     was_refused: bool,
     begun: Instant,
     polite: u64,
-    /// How often polite clients that were there together lost their connections.
+    /// How often polite clients lost connections while several were connected.
     dropped: u64,
     attacks: u64,
     kinds: BTreeMap<String, Count>,
@@ -126,12 +127,12 @@ struct Session<'a> {
 
 #[derive(Default)]
 pub struct Outcome {
-    pub verdict: Verdict,
+    pub result: RunResult,
     pub attacks: u64,
     pub polite: u64,
     pub seconds: f64,
     pub kinds: BTreeMap<String, Count>,
-    /// How many processes the server has forked, if each was watched.
+    /// How many processes the server has forked. `None` if they were not watched.
     pub forks: Option<u64>,
     pub usual: Usual,
     pub deaths: u64,
@@ -139,13 +140,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Nothing was found out.
-    pub fn none(why: String) -> Outcome {
-        Outcome { verdict: Verdict::None(why), ..Outcome::default() }
+    /// The run proves nothing.
+    pub fn undecided(why: String) -> Outcome {
+        Outcome { result: RunResult::Undecided(why), ..Outcome::default() }
     }
 }
 
-/// Runs it all.
+/// Makes a whole run.
 pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
     let address = options.addresses[0].clone();
     let spawned = if options.spawn.is_empty() {
@@ -153,14 +154,14 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
     } else {
         if Held::open(&address, PATIENCE, Duration::ZERO).is_ok() {
             let target = &options.target;
-            return Err(format!("--spawn: something listens on {target} already").into());
+            return Err(format!("--spawn: another server already listens on {target}").into());
         }
         let program = options.spawn[0].to_string_lossy();
         let spawned = Spawned::start(&options.spawn);
         Some(spawned.map_err(|error| format!("--spawn {program}: {error}"))?)
     };
     if let Some(error) = spawned.as_ref().and_then(|spawned| spawned.untraced.as_ref()) {
-        report.note(&format!("processes that the server forks are not watched: ptrace: {error}"));
+        report.note(&format!("cannot watch the processes that the server forks: ptrace: {error}"));
     }
     let process = match options.pid {
         Some(pid) => Some(Process::watch(pid).map_err(|error| format!("--pid {pid}: {error}"))?),
@@ -193,9 +194,9 @@ pub fn run(options: &Options, report: &mut Report) -> Result<Outcome> {
         kinds: BTreeMap::new(),
         deaths: 0,
     };
-    let verdict = session.cycles();
+    let result = session.cycles();
     Ok(Outcome {
-        verdict,
+        result,
         attacks: session.attacks,
         polite: session.polite,
         seconds: session.seconds(),
@@ -212,17 +213,17 @@ impl Session<'_> {
         self.begun.elapsed().as_secs_f64()
     }
 
-    fn cycles(&mut self) -> Verdict {
+    fn cycles(&mut self) -> RunResult {
         if let Err(why) = self.first() {
             return match self.death_sign(LATER / 8) {
                 Some(Sign::Dead { by, is_sigpipe: true }) => self.killed_by_polite_clients(by),
-                _ => Verdict::None(why),
+                _ => RunResult::Undecided(why),
             };
         }
         self.report.usual(&self.usual);
         self.begun = Instant::now();
         let mut random = Random(self.options.seed);
-        let mut last = Verdict::Survived;
+        let mut last = RunResult::Survived;
         for number in 0.. {
             let (usual, made) = (self.usual, self.gate.made);
             for volley in volleys(self.options, number, &usual, &mut random) {
@@ -238,37 +239,37 @@ impl Session<'_> {
                     }
                     match self.part(&part) {
                         Ok(()) => {}
-                        Err(Verdict::Killed(kill)) => {
+                        Err(RunResult::Killed(kill)) => {
                             self.deaths += 1;
                             if self.options.keep_going {
                                 self.report.note(&format!("death {}: {}", self.deaths, kill.by));
                             }
-                            last = Verdict::Killed(kill);
+                            last = RunResult::Killed(kill);
                             if !self.options.keep_going || !self.revive() {
                                 return last;
                             }
                         }
-                        Err(verdict) if self.deaths == 0 => return verdict,
+                        Err(result) if self.deaths == 0 => return result,
                         Err(_) => return last,
                     }
                 }
             }
             if self.gate.made == made {
-                break; // It takes fewer connections at once than each of these needs.
+                break; // Each volley needs more connections at once than the server takes.
             }
         }
         last
     }
 
-    /// The first polite exchange, and what else is to be known before.
+    /// Makes the first polite exchanges, and measures what the attacks depend on.
     fn first(&mut self) -> std::result::Result<(), String> {
         let by = Instant::now() + if self.spawned.is_some() { START } else { Duration::ZERO };
         loop {
             let why = match self.connect() {
                 Ok(held) => match self.first_answer(held)? {
                     Answer::Dropped => {
-                        "it ends the connection of a polite client and answers nothing: is this \
-                         what it expects? (--request, --send)"
+                        "the server ends the connection of a polite client without an answer: is \
+                         this the right request? (--request, --send)"
                             .into()
                     }
                     Answer::Whole { bytes, after } => {
@@ -277,17 +278,17 @@ impl Session<'_> {
                     }
                     Answer::Silent => {
                         self.report.note(
-                            "it has not answered a polite client: is this what it expects? \
-                             (--request, --send)",
+                            "the server has not answered a polite client: is this the right \
+                             request? (--request, --send)",
                         );
                         break;
                     }
                 },
                 Err(NotOpen::Refused) => "nothing listens".into(),
-                Err(NotOpen::Busy) => "it does not accept".into(),
+                Err(NotOpen::Busy) => "the server does not accept the connection".into(),
                 Err(NotOpen::Failed(error)) => error.to_string(),
             };
-            // A server that is being started may not listen yet, or not for good.
+            // A server that has just started may not listen yet, or may soon end.
             match self.next_death(Duration::from_millis(20)) {
                 Some(death) if death.is_last => {
                     return Err(format!("the server {} before it answered", death.how));
@@ -302,25 +303,25 @@ impl Session<'_> {
         if self.usual.bytes > 0 && self.options.open > 1 && self.gate.allows(held) {
             self.find_out_whether_one_at_a_time();
         }
-        // A server that serves one client, and ends.
+        // The server may serve one client and end.
         let mut begun = Instant::now();
         let mut sign = self.polite_exchange(self.patience(1));
         if sign == Sign::Replaced {
-            // If it has one place, that may not have been free yet.
+            // A server with room for one client may still have been busy with the last one.
             thread::sleep(LATER / 8);
             begun = Instant::now();
             sign = self.polite_exchange(self.patience(1));
         }
         match sign {
             Sign::Fine => {
-                // The first may have been slower than all others.
+                // The first answer may have been slower than the others.
                 self.usual.time = self.usual.time.min(begun.elapsed());
                 Ok(())
             }
             Sign::NoMore => Ok(()),
-            Sign::Replaced => Err("it ends the connection of the second polite client".into()),
-            Sign::Silent => Err("it answers the first polite client alone".into()),
-            Sign::Refused => Err("after a polite client, it refuses connections".into()),
+            Sign::Replaced => Err("the server drops the second polite client".into()),
+            Sign::Silent => Err("the server answers only the first polite client".into()),
+            Sign::Refused => Err("after a polite client, the server refuses connections".into()),
             Sign::Dead { by, .. } | Sign::Ended(by) => Err(format!("after a polite client, {by}")),
         }
     }
@@ -335,7 +336,7 @@ impl Session<'_> {
             answer = held.answer(LONGEST, QUIET, PATIENCE);
         }
         if self.usual.reads_to_end && answer == Answer::Dropped && held.refusal.is_none() {
-            // It is slow, and gives up when its client has ended.
+            // The server is slow, and gives up after the client's FIN.
             self.usual.reads_to_end = false;
             if let Ok(again) = self.connect() {
                 held = again;
@@ -347,12 +348,12 @@ impl Session<'_> {
             return Err(format!("TLS: {error}"));
         }
         if held.first_byte() == Some(0x15) {
-            self.report.note("it seems to speak TLS, and not to understand: --request tls, --tls");
+            self.report.note("the server seems to expect TLS: try --request tls or --tls");
         }
         Ok(answer)
     }
 
-    /// To the first of the addresses that answers.
+    /// Connects to the first address that accepts.
     fn connect(&mut self) -> std::result::Result<Held, NotOpen> {
         let mut last = NotOpen::Refused;
         for address in &self.options.addresses {
@@ -363,7 +364,7 @@ impl Session<'_> {
                 Ok(held) => {
                     self.address = address.clone();
                     if let (true, Some(address)) = (self.options.is_remote, address.as_socket()) {
-                        self.report.note(&format!("its address is {address}"));
+                        self.report.note(&format!("the server's address is {address}"));
                     }
                     return Ok(held);
                 }
@@ -390,7 +391,7 @@ impl Session<'_> {
             Ok(beside) if answer == Answer::Silent => {
                 self.answer_of(beside, PATIENCE + patience);
             }
-            // It has one place, or has served one client and ended.
+            // The server has room for one client, or has served one client and ended.
             _ if answer == Answer::Dropped => self.usual.open = 1,
             _ => {}
         }
@@ -399,7 +400,7 @@ impl Session<'_> {
         if !is_traced && !self.usual.one_at_a_time {
             self.most_canaries = canaries(self.options.open);
             self.renew_canaries();
-            // It may have as many places as that.
+            // The server may have room for no more clients than that.
             if self.most_canaries > 0 && self.polite_exchange(patience) != Sign::Fine {
                 self.give_up_canaries();
             }
@@ -421,7 +422,7 @@ impl Session<'_> {
         held.answer(self.usual.bytes.max(1), QUIET, patience)
     }
 
-    /// Reads from all of them in turn: one that is not read may keep the server from the others.
+    /// Reads from all connections in turn: an unread one may block the server.
     fn answers(
         &mut self,
         held: &mut [Held],
@@ -429,7 +430,7 @@ impl Session<'_> {
     ) -> std::result::Result<Vec<Answer>, Sign> {
         let enough = self.usual.bytes.max(1);
         loop {
-            // Not at once into an `Option`, which would stop at the first `None`.
+            // Into a `Vec` first: a collect into an `Option` would stop at the first `None`.
             let answers: Vec<_> =
                 held.iter_mut().map(|held| held.try_answer(enough, QUIET, patience)).collect();
             let answers: Option<Vec<_>> = answers.into_iter().collect();
@@ -441,14 +442,14 @@ impl Session<'_> {
         }
     }
 
-    /// How long the last of so many clients may have to wait.
+    /// The longest wait of the last of this many clients.
     fn patience(&self, clients: usize) -> Duration {
         let queue = if self.usual.one_at_a_time { clients as u32 } else { 1 };
         (self.usual.time + MARGIN) * (queue + 1) * 2 + Duration::from_millis(500)
     }
 
-    /// Attacks at once, with their control before.
-    fn part(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
+    /// Makes the control, and then these attacks at once.
+    fn part(&mut self, part: &[Attack]) -> std::result::Result<(), RunResult> {
         let clients = due(self.polite, self.attacks, part.len(), &self.usual, self.options);
         match self.control(clients, part.len()) {
             Sign::Fine | Sign::Silent | Sign::Refused => {}
@@ -457,35 +458,37 @@ impl Session<'_> {
                 return Err(self.killed_by_polite_clients(by));
             }
             Sign::Dead { by, .. } | Sign::Ended(by) => {
-                return Err(Verdict::None(format!("after polite clients alone, {by}")));
+                return Err(RunResult::Undecided(format!("after only polite clients, {by}")));
             }
-            Sign::NoMore => return Err(Verdict::Survived),
+            Sign::NoMore => return Err(RunResult::Survived),
         }
         if self.options.polite {
             return Ok(());
         }
-        // The control may have found that it takes fewer at once.
+        // The control may have found that the server takes fewer connections at once.
         for part in parts(part, self.options, self.canaries.len(), &self.usual) {
-            self.attack_and_judge(&part)?;
+            self.attack_and_assess(&part)?;
         }
         Ok(())
     }
 
-    fn attack_and_judge(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
+    fn attack_and_assess(&mut self, part: &[Attack]) -> std::result::Result<(), RunResult> {
         match self.attack(part) {
             Sign::Fine | Sign::Silent | Sign::Refused => Ok(()),
-            Sign::NoMore => Err(Verdict::Survived),
-            Sign::Ended(why) => Err(Verdict::None(why)),
-            Sign::Dead { by, .. } if self.was_refused && self.spawned.is_none() => {
-                Err(Verdict::None(format!("{by}, but it has refused polite clients too")))
-            }
+            Sign::NoMore => Err(RunResult::Survived),
+            Sign::Ended(why) => Err(RunResult::Undecided(why)),
+            Sign::Dead { by, .. } if self.was_refused && self.spawned.is_none() => Err(
+                RunResult::Undecided(format!("{by}, but the server refused polite clients too")),
+            ),
             Sign::Dead { by, is_sigpipe: false } if self.polite_clients_end_it_too() => {
-                Err(Verdict::None(format!("{by}, as it does after polite clients alone")))
+                Err(RunResult::Undecided(format!(
+                    "{by}, and the same happens after only polite clients"
+                )))
             }
             Sign::Dead { by, .. } => Err(self.killed(by, part, self.spawned.is_some())),
             Sign::Replaced if self.is_noisy => Ok(()),
-            Sign::Replaced if self.stops_at_first() => Err(Verdict::None(
-                "connections beside an attack ended once: another process may serve now; \
+            Sign::Replaced if self.stops_at_first() => Err(RunResult::Undecided(
+                "connections during an attack ended once: another process may serve now; \
                  --keep-going tries that again"
                     .into(),
             )),
@@ -493,22 +496,22 @@ impl Session<'_> {
         }
     }
 
-    /// A device is not killed again and again to be sure.
+    /// Whether one death is enough: a device is not killed again to be sure.
     fn stops_at_first(&self) -> bool {
         self.options.is_remote && !self.options.keep_going
     }
 
-    /// Of a server that this program starts: whether as many connections as it had, all polite, end
-    /// it too.
+    /// Whether the same number of polite connections also ends the server. Only a server that this
+    /// program starts can be tried.
     fn polite_clients_end_it_too(&mut self) -> bool {
         let clients = (self.gate.made - self.made_before).min(200) as usize;
         self.spawned.is_some() && self.revive() && self.control(clients, 4) != Sign::Fine
     }
 
-    /// Whether the sign is there after the attacks, again and again, and never after a control that
-    /// has as many connections and lasts longer. Some controls have more, for a server that ends by
-    /// itself after so many.
-    fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), Verdict> {
+    /// Checks that `Sign::Replaced` follows the attacks several times, and never the control. Each
+    /// control has at least as many connections, and lasts longer. Some have more, since a server
+    /// may end after a number of clients.
+    fn confirm(&mut self, part: &[Attack]) -> std::result::Result<(), RunResult> {
         let mut seen = 1;
         for round in 1..9 {
             let is_over = self.begun.elapsed() > self.options.time + MOST_REPLAY;
@@ -540,8 +543,8 @@ impl Session<'_> {
             }
             if seen == 4 {
                 let by = format!(
-                    "{seen} times the connections beside the attacks ended, and never beside \
-                     polite clients: its process dies, and another serves"
+                    "{seen} times, connections during the attacks ended, and never during polite \
+                     clients: a process of the server dies, and another takes over"
                 );
                 return Err(self.killed(by, part, true));
             }
@@ -549,13 +552,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn killed_by_polite_clients(&self, by: String) -> Verdict {
+    fn killed_by_polite_clients(&self, by: String) -> RunResult {
         let after = self.seconds();
-        Verdict::Killed(Kill { by, after, attacks: Vec::new(), replayed: None })
+        RunResult::Killed(Kill { by, after, attacks: Vec::new(), replayed: None })
     }
 
-    /// Finds what alone kills a server that serves again.
-    fn killed(&mut self, by: String, part: &[Attack], serves: bool) -> Verdict {
+    /// Finds the attack that kills alone, if the server serves again.
+    fn killed(&mut self, by: String, part: &[Attack], serves: bool) -> RunResult {
         let after = self.seconds();
         let mut candidates = vec![part.to_vec(); 5];
         if part.len() > 1 {
@@ -573,14 +576,14 @@ impl Session<'_> {
             tries += 1;
             if matches!(self.attack(&attacks), Sign::Dead { .. } | Sign::Replaced) {
                 let replayed = Some((1, tries));
-                return Verdict::Killed(Kill { by, after, attacks, replayed });
+                return RunResult::Killed(Kill { by, after, attacks, replayed });
             }
         }
         let replayed = (tries > 0).then_some((0, tries));
-        Verdict::Killed(Kill { by, after, attacks: part.to_vec(), replayed })
+        RunResult::Killed(Kill { by, after, attacks: part.to_vec(), replayed })
     }
 
-    /// Starts the server again if it has ended. False: it does not serve.
+    /// Starts the server again if it has ended. False: the server does not serve.
     fn revive(&mut self) -> bool {
         let mut by = LATER;
         if let Some(mut spawned) = self.spawned.take() {
@@ -610,7 +613,7 @@ impl Session<'_> {
         false
     }
 
-    /// So many polite clients, as many at once as there are attacks.
+    /// Makes polite connections, about as many at once as there are attacks.
     fn control(&mut self, clients: usize, at_once: usize) -> Sign {
         let mut left = clients;
         while left > 0 {
@@ -633,7 +636,7 @@ impl Session<'_> {
                     }
                     Err(NotOpen::Busy | NotOpen::Failed(_)) => {}
                 }
-                // The queue was full: Linux tries again after a second.
+                // The queue was full: Linux repeats the connect after a second.
                 if begun.elapsed() > LATER / 4 {
                     open = open.min(number).max(1);
                 }
@@ -645,7 +648,7 @@ impl Session<'_> {
             held.iter_mut().for_each(Held::end);
             drop(held);
             if self.renew_canaries() {
-                // By itself it ends connections that say nothing.
+                // The server ends idle connections on its own.
                 self.give_up_canaries();
             }
             let occupied = together + self.canaries.len();
@@ -657,7 +660,7 @@ impl Session<'_> {
             }
             if dropped {
                 self.dropped += 1;
-                // It has fewer places than that.
+                // The server has room for fewer clients than that.
                 open = occupied / 2;
             }
             if open < self.usual.open {
@@ -688,12 +691,14 @@ impl Session<'_> {
             },
             Err(NotOpen::Refused) => Sign::Refused,
             Err(NotOpen::Busy) if !self.options.is_remote => Sign::Silent,
-            Err(NotOpen::Busy) => Sign::Ended("it cannot be reached".into()),
-            Err(NotOpen::Failed(error)) => Sign::Ended(format!("it cannot be reached: {error}")),
+            Err(NotOpen::Busy) => Sign::Ended("the server cannot be reached".into()),
+            Err(NotOpen::Failed(error)) => {
+                Sign::Ended(format!("the server cannot be reached: {error}"))
+            }
         }
     }
 
-    /// All of these at once, and what they have done.
+    /// Makes these attacks at once, and returns their effect.
     fn attack(&mut self, attacks: &[Attack]) -> Sign {
         let (begun, made) = (Instant::now(), self.gate.made);
         let sign = self.attack_and_look(attacks);
@@ -703,7 +708,7 @@ impl Session<'_> {
 
     fn attack_and_look(&mut self, attacks: &[Attack]) -> Sign {
         let is_queued = attacks.iter().any(|attack| attack.queued);
-        // The canaries, who occupies it, the follower, and those that look for a death.
+        // 8 for the idle connections, the occupier, the follower, and the checks for a death.
         if !self.gate.allows(attacks.len() + 8) {
             return Sign::NoMore;
         }
@@ -750,9 +755,9 @@ impl Session<'_> {
         self.look(beside, refused, patience)
     }
 
-    /// What has become of the server since the last has vanished.
+    /// Checks the server after the last attack has vanished.
     fn look(&mut self, mut beside: Vec<Held>, refused: bool, patience: Duration) -> Sign {
-        // A server that takes one client at a time is done with the attacks when it answers these.
+        // If the server takes one client at a time, it answers these after the attacks.
         let answers = match self.answers(&mut beside, patience) {
             Ok(answers) => answers,
             Err(sign) => return sign,
@@ -760,7 +765,7 @@ impl Session<'_> {
         drop(beside);
         self.polite +=
             answers.iter().filter(|it| matches!(it, Answer::Whole { .. })).count() as u64;
-        // Others may still be thinking about an answer.
+        // Another server may still work on an answer to an attack.
         let is_done = self.usual.one_at_a_time && !answers.is_empty();
         let think = if is_done { Duration::ZERO } else { self.usual.time };
         if let Some(sign) = self.death_sign(think + MARGIN) {
@@ -782,13 +787,13 @@ impl Session<'_> {
             },
         };
         match sign {
-            // Each death is seen: it has ended a connection by itself.
+            // All processes are watched, and none has died: the server ended a connection.
             Sign::Replaced if is_traced => Sign::Fine,
             sign => sign,
         }
     }
 
-    /// It answers nothing: for how long?
+    /// Checks whether a server that did not answer stays silent.
     fn silent(&mut self, patience: Duration) -> Sign {
         self.canaries.clear();
         for _ in 0..2 {
@@ -801,13 +806,13 @@ impl Session<'_> {
             }
         }
         let by =
-            "it takes connections and has answered none since: all that served are dead, or hang";
+            "the server accepts connections, but no longer answers: its processes are dead or hang";
         Sign::Dead { by: by.into(), is_sigpipe: false }
     }
 
-    /// It refuses: for how long?
+    /// Checks whether a server that refused a connection stays down.
     fn refused(&mut self) -> Sign {
-        // A process that is about to end may wait for them.
+        // A process that is about to end may wait for the end of the idle connections.
         self.canaries.clear();
         if let Some(sign) = self.death_sign(Duration::from_millis(200)) {
             return sign;
@@ -826,13 +831,13 @@ impl Session<'_> {
             return sign;
         }
         if self.spawned.is_some() || self.process.is_some() {
-            return Sign::Ended("it refuses connections, and its process lives".into());
+            return Sign::Ended("the server refuses connections, but its process lives".into());
         }
-        let by = "it refuses connections, now and 2 s later (--spawn would see why)".into();
+        let by = "the server refuses connections, now and 2 s later (--spawn reports why)".into();
         Sign::Dead { by, is_sigpipe: false }
     }
 
-    /// Whether one has ended. Those that are missing are opened.
+    /// Opens the missing idle connections. True: one has ended.
     fn renew_canaries(&mut self) -> bool {
         let count = self.canaries.len();
         self.canaries.retain_mut(|canary| !canary.is_over());
@@ -845,7 +850,7 @@ impl Session<'_> {
         lost
     }
 
-    /// Waits so long for a death that is seen by other means than by connections.
+    /// Waits up to `within` for the death of a process that is watched.
     fn death_sign(&mut self, within: Duration) -> Option<Sign> {
         let death = self.next_death(within)?;
         let who = match (death.is_first, death.is_other_program) {
@@ -860,27 +865,27 @@ impl Session<'_> {
         })
     }
 
-    /// The next death that means something.
+    /// The next death that shows something about the server.
     fn next_death(&mut self, within: Duration) -> Option<Death> {
         let by = Instant::now() + within;
         if let Some(spawned) = &mut self.spawned {
             loop {
                 let death = spawned.death(by)?;
-                // A worker's other ends are its own affair, and so is that of the first process of
-                // a server that goes on in another.
+                // A worker may end in other ways. The first process may end with status 0, and the
+                // server continues in another.
                 let is_failure = death.is_first && death.how != How::Status(0);
                 let is_crash = death.how.is_crash()
                     && !(death.is_other_program && self.ignores_other_programs);
                 if !death.is_last && !is_failure && !is_crash {
                     continue;
                 }
-                // As `head` kills what writes to it.
+                // For example, the end of `head` kills the program that writes to it.
                 if death.is_other_program && self.attacks == 0 && !death.is_last {
                     self.ignores_other_programs = true;
                     let how = death.how;
                     self.report.note(&format!(
-                        "a program that the server started {how} before any attack: such ends do \
-                         not count"
+                        "a program that the server started {how} before any attack: such deaths \
+                         do not count"
                     ));
                     continue;
                 }
@@ -906,16 +911,17 @@ impl Session<'_> {
     }
 }
 
-/// A server that begins to think when its client has ended may take its usual time.
+/// Opens a connection whose close waits for the server's usual time: the server may begin to work
+/// only after the client's FIN.
 fn open(address: &SockAddr, usual: &Usual) -> std::result::Result<Held, NotOpen> {
     Held::open(address, PATIENCE, 2 * usual.time.min(QUIET) + MARGIN)
 }
 
 fn no_more() -> Sign {
-    Sign::Ended("it ended a connection, and no more are allowed (--total)".into())
+    Sign::Ended("the server ended a connection, and no more are allowed (--total)".into())
 }
 
-/// The request of a polite client.
+/// Sends the request of a polite client.
 fn say(held: &mut Held, options: &Options, usual: &Usual) {
     held.say(options.requests.first(), PATIENCE);
     if usual.reads_to_end {

@@ -7,8 +7,8 @@ use socket2::Socket;
 
 pub use follow::*;
 
-/// What is sent from now on leaves together with the FIN; and, if this is called before the connect,
-/// the handshake's acknowledgement too.
+/// Holds back the bytes sent from now on until the FIN. Before the connect, `with_handshake` also
+/// holds back the acknowledgement that ends TCP's handshake.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn one_segment(socket: &Socket, with_handshake: bool) -> io::Result<()> {
     if with_handshake {
@@ -17,14 +17,14 @@ pub fn one_segment(socket: &Socket, with_handshake: bool) -> io::Result<()> {
     socket.set_tcp_cork(true)
 }
 
-/// Nothing holds them together here: each leaves at once.
+/// This system cannot hold bytes back until the FIN: each part leaves at once.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn one_segment(socket: &Socket, _: bool) -> io::Result<()> {
     socket.set_tcp_nodelay(true)
 }
 
-/// Acknowledges now. Linux otherwise waits for up to 40 ms, and a server whose handshake takes
-/// several writes waits for that.
+/// Sends the acknowledgement now. Otherwise Linux waits for up to 40 ms, and so does a server whose
+/// handshake takes several writes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn acknowledge(socket: &Socket) {
     let _ = socket.set_tcp_quickack(true);
@@ -37,14 +37,14 @@ pub fn acknowledge(_: &Socket) {}
 mod follow {
     use std::io;
 
-    /// `/proc` says when a process has started.
+    /// `/proc` has the start time of a process.
     pub const KNOWS_START_TIME: bool = true;
-    /// The children of this thread alone.
+    /// Waits only for the children of this thread.
     pub const WAIT: i32 = libc::__WALL | libc::__WNOTHREAD;
 
-    /// Also without ptrace the server ends when this program is killed.
+    /// The server ends when this program is killed, also without ptrace.
     pub fn die_with_parent() {
-        // SAFETY: PR_SET_PDEATHSIG takes a number alone.
+        // SAFETY: PR_SET_PDEATHSIG takes only a number.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     }
 
@@ -60,7 +60,7 @@ mod follow {
         status >> 16 == libc::PTRACE_EVENT_EXEC
     }
 
-    /// Lets a stopped thread go on; the process that it has just forked.
+    /// Lets a stopped thread continue. Returns the process that it has just forked.
     pub fn go_on(pid: i32, status: i32, is_followed: &mut bool) -> Option<i32> {
         let event = status >> 16;
         let signal = match libc::WSTOPSIG(status) {
@@ -72,7 +72,7 @@ mod follow {
                     | libc::PTRACE_O_TRACECLONE
                     | libc::PTRACE_O_TRACEEXEC
                     | libc::PTRACE_O_EXITKILL;
-                // SAFETY: PTRACE_SETOPTIONS takes numbers alone; `waitpid` has reported that this
+                // SAFETY: PTRACE_SETOPTIONS takes only numbers. `waitpid` has reported that this
                 // child of this thread is stopped.
                 unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, options) };
                 0
@@ -87,7 +87,7 @@ mod follow {
             // SAFETY: PTRACE_GETEVENTMSG writes one unsigned long, to the local variable.
             unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut forked) };
         }
-        // SAFETY: PTRACE_CONT takes numbers alone.
+        // SAFETY: PTRACE_CONT takes only numbers.
         unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, signal as libc::c_long) };
         (forked != 0).then_some(forked as i32)
     }

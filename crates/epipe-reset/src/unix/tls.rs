@@ -1,4 +1,4 @@
-//! TLS to the server, for `--tls`.
+//! The client side of TLS, for `--tls`.
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
@@ -18,7 +18,7 @@ use super::args::Result;
 use super::attack::Stage;
 use super::net::{Layer, NewLayer};
 
-/// Makes the TLS layer of each connection to this host.
+/// Returns the function that makes the TLS layer of each connection to this host.
 pub fn layers(host: &str) -> Result<NewLayer> {
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
@@ -26,11 +26,11 @@ pub fn layers(host: &str) -> Result<NewLayer> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
         .with_no_client_auth();
-    // Each handshake is a whole one.
+    // Each connection makes a full handshake.
     config.resumption = Resumption::disabled();
     let config = Arc::new(config);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?;
-    // The first is made now, so that a failure is reported here.
+    // A first connection now, so that this function reports a failure.
     ClientConnection::new(config.clone(), name.clone())?;
     let quickest = Rc::new(Cell::new(Duration::MAX));
     Ok(Box::new(move || {
@@ -49,9 +49,9 @@ pub fn layers(host: &str) -> Result<NewLayer> {
 struct Tls {
     connection: ClientConnection,
     begun: Instant,
-    /// The shortest handshake of all connections: others may have waited in a queue.
+    /// The shortest handshake of all connections. Longer ones may have waited in a queue.
     quickest: Rc<Cell<Duration>>,
-    /// When something last came; `None` before the handshake is over.
+    /// When bytes last came. `None` before the end of the handshake.
     heard: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Layer for Tls {
 
     fn hear(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
         let mut count = 0;
-        // After its close_notify rustls takes no more.
+        // After the server's close_notify, rustls takes no more bytes.
         while self.connection.read_tls(&mut bytes)? > 0 {
             let state = self
                 .connection
@@ -90,12 +90,12 @@ impl Layer for Tls {
         let is_1_2 = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
         match (stage, self.heard) {
             (Stage::Hello, _) => true,
-            // In TLS 1.2 the server finishes after the client, whose requests wait for it.
+            // In TLS 1.2 the server finishes after the client, so the request has to wait.
             (Stage::Within, None) => is_1_2 && self.connection.wants_write(),
             (Stage::Within, Some(_)) => true,
             (Stage::Done, None) => false,
-            // In TLS 1.3 the server finishes without a message, and may then send tickets. These
-            // are no part of an answer.
+            // In TLS 1.3 the server finishes without a message, and may then send tickets. Those
+            // are not part of an answer.
             (Stage::Done, Some(heard)) => {
                 let is_quiet = heard.elapsed() > self.quickest.get() + Duration::from_millis(2);
                 !self.connection.wants_write() && (is_1_2 || is_quiet)
@@ -109,7 +109,7 @@ impl Layer for Tls {
     }
 }
 
-/// Any certificate is good: many devices have signed their own, and this program sends no secrets.
+/// Accepts any certificate: many devices have signed their own, and this program sends no secrets.
 #[derive(Debug)]
 struct AnyServer(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! How a death is seen: of a program that this one starts, or of a process that it watches.
+//! Detects the death of a server that this program starts, or of a process that it watches.
 #![allow(unsafe_code, reason = "starts, traces and watches processes")]
 
 use std::ffi::OsString;
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 
 use super::sys;
 
-/// The end of a process of the server.
+/// The end of one process of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
     pub pid: i32,
-    /// It is the process that was started, not one that this forked.
+    /// This is the process that was started, not one that it forked.
     pub is_first: bool,
-    /// No process is left.
+    /// No process of the server is left.
     pub is_last: bool,
-    /// The server has forked it, and it has called exec.
+    /// The server forked this process, which then called exec.
     pub is_other_program: bool,
     pub how: How,
 }
@@ -30,12 +30,12 @@ pub struct Death {
 pub enum How {
     Signal(i32),
     Status(i32),
-    /// The cause is not known: it is no child of this program.
+    /// The cause is not known: the process is not a child of this program.
     Vanished,
 }
 
 impl How {
-    /// No server ends so on purpose.
+    /// No server ends in this way on purpose.
     pub fn is_crash(self) -> bool {
         match self {
             How::Signal(number) => [
@@ -66,15 +66,15 @@ impl fmt::Display for How {
     }
 }
 
-/// A server that this program has started, in a process group of its own.
+/// A server that this program has started, in its own process group.
 pub struct Spawned {
     events: Receiver<Event>,
     pid: i32,
-    /// Why the processes that it forks are not watched.
+    /// Why the processes that the server forks are not watched.
     pub untraced: Option<io::Error>,
-    /// How many processes it has forked.
+    /// How many processes the server has forked.
     pub forks: u64,
-    /// Those that live.
+    /// The living processes.
     processes: Vec<i32>,
 }
 
@@ -85,7 +85,7 @@ enum Event {
 }
 
 impl Spawned {
-    /// Starts it with the default of SIGPIPE. What it prints goes to stderr.
+    /// Starts the server with SIGPIPE's default. Its output goes to stderr.
     pub fn start(command: &[OsString]) -> io::Result<Spawned> {
         let (sender, events) = channel();
         let command = command.to_vec();
@@ -100,17 +100,17 @@ impl Spawned {
         }
     }
 
-    /// Each of its processes is watched.
+    /// Whether all its processes are watched.
     pub fn is_traced(&self) -> bool {
         self.untraced.is_none()
     }
 
-    /// One of its processes lives.
+    /// Whether one of its processes lives.
     pub fn is_running(&self) -> bool {
         !self.processes.is_empty()
     }
 
-    /// The next death of one of its processes by then.
+    /// Waits until `by` for the next death of one of its processes.
     pub fn death(&mut self, by: Instant) -> Option<Death> {
         loop {
             let left = by.saturating_duration_since(Instant::now());
@@ -133,22 +133,22 @@ impl Spawned {
 impl Drop for Spawned {
     fn drop(&mut self) {
         while self.death(Instant::now()).is_some() {}
-        // By number too, since some may have left its group.
+        // Each process by its number too, since some may have left the group.
         for pid in self.processes.iter().chain([&-self.pid]) {
-            // SAFETY: kill takes numbers alone.
+            // SAFETY: kill takes only numbers.
             unsafe { libc::kill(*pid, libc::SIGKILL) };
         }
-        // Now its port is free.
+        // After the last death its port is free.
         let by = Instant::now() + Duration::from_secs(2);
         while !self.processes.is_empty() && self.death(by).is_some() {}
     }
 }
 
-/// Starts the server, and reports the ends of its processes until the last.
+/// Starts the server, and reports the end of each of its processes.
 fn trace(command: &[OsString], events: &Sender<Event>) {
     let started = match spawn(command, true) {
         Ok(pid) => Ok((pid, None)),
-        // Not every container allows ptrace. If the command itself is wrong, this fails too.
+        // Not every container allows ptrace. If the command is wrong, this fails too.
         Err(error) => spawn(command, false).map(|pid| (pid, Some(error))),
     };
     let (first, is_traced) = match &started {
@@ -168,9 +168,9 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     let (program, arguments) = (&command[0], &command[1..]);
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
-    // What it prints must not mix with the verdict.
+    // The server's output must not mix with the result on stdout.
     command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
-    // SAFETY: POSIX lists signal as async-signal-safe; prctl and ptrace are bare system calls. The
+    // SAFETY: POSIX lists signal as async-signal-safe. prctl and ptrace are bare system calls. The
     // closure allocates nothing.
     unsafe {
         command.pre_exec(move || {
@@ -183,7 +183,7 @@ fn spawn(command: &[OsString], traced: bool) -> io::Result<i32> {
     Ok(child.id() as i32)
 }
 
-/// Waits for its processes, and lets those that are stopped go on.
+/// Waits for the server's processes, and lets stopped ones continue.
 fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
     let mut processes = vec![first];
     let mut other_programs = Vec::new();
@@ -229,17 +229,17 @@ fn watch(first: i32, is_traced: bool, events: &Sender<Event>) {
     }
 }
 
-/// A process that something else has started.
+/// A process that another program has started.
 pub struct Process {
     pub pid: i32,
-    /// Another process may have its number later.
+    /// When it started: another process may get its number later.
     started: Option<String>,
 }
 
 impl Process {
     pub fn watch(pid: i32) -> io::Result<Process> {
         let process = Process { pid, started: start_time(pid) };
-        // SAFETY: kill takes numbers alone, and sends nothing for signal 0.
+        // SAFETY: kill takes only numbers, and sends nothing for signal 0.
         if unsafe { libc::kill(pid, 0) } == -1 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::PermissionDenied {
@@ -247,7 +247,7 @@ impl Process {
             }
         }
         if process.is_gone() || sys::KNOWS_START_TIME && process.started.is_none() {
-            return Err(io::Error::other("it has ended"));
+            return Err(io::Error::other("the process has ended"));
         }
         Ok(process)
     }
@@ -260,10 +260,11 @@ impl Process {
     }
 }
 
-/// When it started, on Linux; `None` if it has ended, also if its parent has not waited for it.
+/// The start time of a process, on Linux. `None` if it has ended, also if its parent has not yet
+/// waited for it.
 fn start_time(pid: i32) -> Option<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before may have parentheses and spaces.
+    // The name, which comes before, may have parentheses and spaces.
     let mut fields = status.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     if matches!(state, "Z" | "X") { None } else { fields.nth(18).map(str::to_owned) }

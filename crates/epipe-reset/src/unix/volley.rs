@@ -1,4 +1,4 @@
-//! Clients that ask, and vanish.
+//! Clients that send a request and vanish.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
@@ -12,39 +12,39 @@ use super::gate::Gate;
 use super::net::{Layer, NotOpen, Requests, is_again, poll, said, wait_for};
 use super::sys::{self, acknowledge};
 
-/// What became of an attack.
+/// How an attack ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Vanished,
-    /// The server had answered all before.
+    /// The whole answer came before.
     TooLate,
     /// No byte of an answer came.
     NoAnswer,
-    /// It was not connected: nothing listens.
+    /// The connect failed: nothing listens.
     Refused,
-    /// It was not connected, or the server ended it before.
+    /// The connect failed in another way, or the server ended the connection before.
     NotMade,
 }
 
-/// A connection of a volley that has not vanished yet.
+/// A connection that has not vanished yet.
 struct Waiting {
     index: usize,
     socket: Socket,
     layer: Option<Box<dyn Layer>>,
     connects: bool,
-    /// It asks after the handshake.
+    /// The TLS handshake comes first.
     shakes_hands: bool,
     request: Vec<u8>,
-    /// When it vanishes; `None` while that depends on the server.
+    /// When it vanishes. `None` while that depends on the server.
     due: Option<Instant>,
     asked: Instant,
-    /// When the server last took a byte.
+    /// When the socket last took a byte.
     taken: Instant,
-    /// The server has reset it, as it does when it dies.
+    /// The server has ended it, as happens when it dies.
     ended: bool,
 }
 
-/// A connection is full when the server has taken nothing for so long.
+/// A connection is full when its socket has taken nothing for this long.
 const FULL: Duration = Duration::from_millis(150);
 
 /// Attacks that are made at once.
@@ -52,15 +52,15 @@ pub struct Volley<'a> {
     pub address: &'a SockAddr,
     pub requests: &'a Requests,
     pub attacks: &'a [Attack],
-    /// How long a connect may take, and after it the first byte.
+    /// The longest wait for a connect, and then for the first byte.
     pub patience: Duration,
-    /// The bytes of a polite answer.
+    /// The length of the answer to a polite client.
     pub whole: usize,
 }
 
 impl Volley<'_> {
-    /// Connects and asks with all, in this order, and lets each vanish when it is due. `asked` is
-    /// called when all have asked.
+    /// Connects, sends the requests in this order, and lets each client vanish when it is due.
+    /// Calls `asked` when every connect has begun.
     pub fn fire(&self, gate: &mut Gate, asked: impl FnOnce(&mut Gate)) -> Vec<Fate> {
         let mut fates = vec![Fate::NotMade; self.attacks.len()];
         let mut waiting: Vec<Waiting> = Vec::new();
@@ -97,7 +97,7 @@ impl Volley<'_> {
                         fates[ended.index] = fate;
                     }
                     None if goes_on => {
-                        // More of the handshake waits to be read, but others may be due first.
+                        // More of the handshake can be read, but other clients may be due first.
                         rest = Duration::ZERO;
                         break;
                     }
@@ -114,8 +114,8 @@ impl Volley<'_> {
         fates
     }
 
-    /// Waits until something comes, or an end, or almost so long. A wait ends late: for the last
-    /// 300 microseconds this spins.
+    /// Waits for bytes, or for the end of a connection, but not longer than `rest`. A wait of the
+    /// system ends late, so the loop spins for the last 300 microseconds.
     fn rest(&self, waiting: &mut [Waiting], rest: Duration) {
         let milliseconds = rest.saturating_sub(Duration::from_micros(300)).as_millis();
         let mut watched: Vec<_> = waiting
@@ -138,20 +138,20 @@ impl Volley<'_> {
         }
     }
 
-    /// Begins to connect, and does not wait: a full queue must not hold up the others.
+    /// Begins to connect, and does not wait: a full queue must not delay the other clients.
     fn start(&self, attack: &Attack) -> io::Result<Waiting> {
         let is_tcp = !self.address.is_unix();
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         if is_tcp {
-            // From now on every end of it resets, that of this process too.
+            // From now on every close sends a reset, also the close at the end of this process.
             socket.set_linger(Some(Duration::ZERO))?;
         }
         let mut layer = self.requests.tls.as_ref().map(|new| new()).transpose()?;
         let shakes_hands = layer.is_some() && attack.stage != Stage::Hello;
         if matches!(attack.when, When::FirstByte(_) | When::Full) {
-            // For 1 the system gives its smallest. This must come before the connect, which
-            // announces the size. With less than 8192 bytes a server's part of the handshake takes
-            // 200 ms.
+            // For 1 the system takes its minimum. This must come before the connect, which
+            // announces the size. With less than 8192 bytes, the server's part of the handshake
+            // takes 200 ms.
             socket.set_recv_buffer_size(if shakes_hands { 8192 } else { 1 })?;
         }
         if is_tcp && !shakes_hands {
@@ -190,7 +190,7 @@ impl Volley<'_> {
         it.socket.take_error()?.map_or(Ok(true), Err)
     }
 
-    /// Asks, unless that is for later, and sets when it vanishes.
+    /// Sends the request, unless it must come later, and sets the time to vanish.
     fn begin(&self, attack: &Attack, it: &mut Waiting) -> io::Result<()> {
         if !matches!(attack.when, When::Pause(_) | When::Full) {
             self.ask(it)?;
@@ -205,7 +205,7 @@ impl Volley<'_> {
         Ok(())
     }
 
-    /// Goes on with the handshake, and begins when it has come so far.
+    /// Continues the handshake, and begins the attack when the handshake is far enough.
     fn shake_hands(
         &self,
         attack: &Attack,
@@ -250,7 +250,7 @@ impl Volley<'_> {
         Ok(())
     }
 
-    /// What has become of it, if anything.
+    /// Takes the next step of a connection. `Some`: it has ended.
     fn step(&self, attack: &Attack, it: &mut Waiting) -> Option<Fate> {
         let now = Instant::now();
         let is_late = now - it.asked > self.patience;
@@ -282,13 +282,13 @@ impl Volley<'_> {
                     true => Some(Fate::Vanished),
                 };
             }
-            // A large answer is costly to look at: only when it is due.
+            // To look at a large answer is costly, so this does it only when the client is due.
             if !is_due && (it.ended || self.whole > 65536) {
                 return it.ended.then_some(Fate::NotMade);
             }
             return match self.unread(&it.socket) {
                 None => Some(Fate::NotMade),
-                // All of the answer has come: no write is left to raise a signal.
+                // The whole answer has come: no write is left that could raise a signal.
                 Some(bytes) if bytes >= self.whole && matches!(attack.when, When::Late(_)) => {
                     Some(Fate::TooLate)
                 }
@@ -322,7 +322,8 @@ impl Volley<'_> {
         (now - it.taken > FULL || is_late).then_some(Fate::Vanished)
     }
 
-    /// The bytes that have come, up to a whole answer; `None` if the server has ended it.
+    /// How many bytes have come, at most a whole answer. `None`: the server has ended the
+    /// connection.
     fn unread(&self, socket: &Socket) -> Option<usize> {
         let mut buffer = Vec::with_capacity(self.whole);
         match socket.peek(buffer.spare_capacity_mut()) {
@@ -341,11 +342,11 @@ fn not_made(error: io::Error) -> Fate {
     }
 }
 
-/// The request and the FIN leave in one segment, since a quick server needs no time between them;
-/// in a breath the handshake's acknowledgement too.
+/// Puts the request and the FIN into one segment, since a quick server could answer between them.
+/// A `breath` also puts the acknowledgement of the connect into that segment.
 fn one_segment(socket: &Socket, attack: &Attack) -> io::Result<()> {
     match attack.when {
-        // Without a FIN the reset would throw away what is held back.
+        // Without a FIN, the reset would discard the bytes that the socket holds back.
         _ if attack.ends != Ends::FinReset => Ok(()),
         When::Breath => sys::one_segment(socket, true),
         When::Pause(_) => sys::one_segment(socket, false),
@@ -353,7 +354,7 @@ fn one_segment(socket: &Socket, attack: &Attack) -> io::Result<()> {
     }
 }
 
-/// Its linger is 0: the close resets.
+/// Closes the socket. Its linger time is 0, so the close sends a reset.
 fn vanish(socket: Socket, ends: Ends, with_fin: bool) {
     if with_fin && ends == Ends::FinReset {
         let _ = socket.shutdown(Shutdown::Write);
