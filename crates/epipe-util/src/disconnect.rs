@@ -71,8 +71,8 @@ use crate::sys;
 pub enum Disconnect {
     /// `EPIPE`: nothing that is written can arrive.
     ///
-    /// Either the peer has closed or reset the connection, perhaps without an earlier error. Or this
-    /// side's sending half was shut down.
+    /// Either the peer has closed or reset the connection, perhaps without an earlier error. Or
+    /// this side's sending half was shut down.
     #[doc(alias("EPIPE", "ESHUTDOWN", "WSAESHUTDOWN"))]
     #[error("the peer is gone, nothing can be sent any more")]
     BrokenPipe,
@@ -122,7 +122,8 @@ impl Disconnect {
 
     /// Like [`from_error`](Disconnect::from_error), for any error type.
     ///
-    /// It looks at each [`io::Error`] in the error's chain of sources, the outermost first. Pass `&*error` for a `Box<dyn Error>`, and `error.as_ref()` for anyhow's `Error`.
+    /// It looks at each [`io::Error`] in the error's chain of sources, the outermost first. Pass
+    /// `&*error` for a `Box<dyn Error>`, and `error.as_ref()` for anyhow's `Error`.
     ///
     /// ```
     /// use epipe_util::Disconnect;
@@ -153,8 +154,8 @@ impl Disconnect {
     ///   sent, or before the body was complete.
     /// * `h2`: `is_io()` is the result of its `io::Error`. It is inside hyper's errors of an HTTP/2
     ///   body and inside tonic's `Status`.
-    /// * `tungstenite`: `Protocol(ResetWithoutClosingHandshake)` and `Protocol(HandshakeIncomplete)`
-    ///   are [`Truncated`](Disconnect::Truncated).
+    /// * `tungstenite`: `Protocol(ResetWithoutClosingHandshake)` and
+    ///   `Protocol(HandshakeIncomplete)` are [`Truncated`](Disconnect::Truncated).
     /// * `tungstenite`: `ConnectionClosed` (an orderly end) and `AlreadyClosed` (an end that an
     ///   earlier call has reported) are [`BrokenPipe`](Disconnect::BrokenPipe).
     ///
@@ -231,9 +232,11 @@ impl Disconnect {
     /// # let mut buffer = [0; 1500];
     /// loop {
     ///     match socket.recv(&mut buffer) {
-    ///         Err(error)
-    ///             if error.disconnect().is_some_and(|gone| gone.is_transient_for_datagrams()) => {}
-    ///         answer => return answer,
+    ///         Err(error) => match error.disconnect() {
+    ///             Some(gone) if gone.is_transient_for_datagrams() => {}
+    ///             _ => return Err(error),
+    ///         },
+    ///         received => return received,
     ///     }
     /// }
     /// # }

@@ -332,7 +332,7 @@ fn what_is_no_fifo_is_not_opened() {
             fifo::open_read_endless(other).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{other:?}: {error}");
-            assert!(error.to_string().contains("is no FIFO"), "{error}");
+            assert!(error.to_string().contains("is not a FIFO"), "{error}");
         }
     }
     assert_eq!(fs::read(&file).unwrap(), b"content");
