@@ -41,7 +41,7 @@
 //! | FreeBSD | `FIONREAD` | `FIONWRITE` | – | `TCP_INFO` |
 //! | NetBSD | `FIONREAD` | `FIONWRITE` | – | – |
 //! | other Unix | `FIONREAD` | – | – | – |
-//! | other systems | – | – | – | – |
+//! | ESP-IDF, Horizon, NuttX, RTEMS, Vita; not Unix | – | – | – | – |
 //!
 //! A dash means the error `Unsupported`. [`wait_acknowledged`] works where [`unacknowledged`] does.
 //!
@@ -99,8 +99,8 @@ pub fn unacknowledged(stream: impl AsSocket) -> io::Result<usize> {
 
 /// Waits until the peer's system has acknowledged everything written to a TCP stream.
 ///
-/// No system has an event for this. It asks again and again: first after 50 µs, then less often, and
-/// finally every 10 ms.
+/// No system has an event for this. It asks again and again: first after 50 µs, then less often,
+/// and finally every 10 ms.
 ///
 /// # Errors
 ///
@@ -117,9 +117,9 @@ pub fn unacknowledged(stream: impl AsSocket) -> io::Result<usize> {
 )]
 /// * Those of [`unacknowledged`].
 ///
-/// If all was acknowledged before the connection ended, the result is `Ok` on Linux. FreeBSD, NetBSD
-/// and Apple have no count after a reset. There the result is the pending error, or `Ok` if there is
-/// none.
+/// If all was acknowledged before the connection ended, the result is `Ok` on Linux. FreeBSD,
+/// NetBSD and Apple have no count after a reset. There the result is the pending error, or `Ok` if
+/// there is none.
 #[doc(alias("SO_ERROR", "SIOCOUTQ", "FIONWRITE", "SO_NWRITE"))]
 pub fn wait_acknowledged(stream: impl AsSocket, deadline: Instant) -> io::Result<()> {
     sys::refuse_nonblocking(&stream, "wait_acknowledged_async")?;
