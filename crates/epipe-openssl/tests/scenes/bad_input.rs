@@ -52,7 +52,7 @@ pub fn scenes() -> Vec<Scene> {
                     ]
                 };
                 for error in errors {
-                    assert!(error.to_string().starts_with("the descriptor is no open socket"));
+                    assert!(error.to_string().starts_with("the descriptor is not an open socket"));
                     let Error::NotASocket(error) = error else {
                         panic!("{error}");
                     };
