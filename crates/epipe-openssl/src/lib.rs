@@ -39,7 +39,9 @@
 //! use std::os::fd::{AsRawFd, IntoRawFd};
 //! use std::os::unix::net::UnixStream;
 //!
-//! use epipe_openssl::{BIO, BIO_CLOSE, BIO_NOCLOSE, Error, SSL, bio, set_fd, set_rfd, set_wfd};
+//! use epipe_openssl::{
+//!     BIO, BIO_CLOSE, BIO_NOCLOSE, Error, ErrorStack, SSL, bio, set_fd, set_rfd, set_wfd,
+//! };
 //! use foreign_types::ForeignTypeRef;
 //! use openssl::ssl::{Ssl, SslContext, SslMethod};
 //!
@@ -61,11 +63,15 @@
 //!
 //!     match set_fd(ssl, -1) {
 //!         Err(Error::NotASocket(error)) => println!("not an open socket: {error}"),
-//!         Err(Error::OpenSsl(stack)) => println!("OpenSSL's codes: {:?}", stack.codes()),
+//!         Err(Error::OpenSsl(stack)) => report(&stack),
 //!         answer => answer?,
 //!     }
 //! }
 //! drop(owner);
+//!
+//! fn report(stack: &ErrorStack) {
+//!     eprintln!("{stack}, codes {:?}", stack.codes());
+//! }
 //! # Ok(())
 //! # }
 //! # #[cfg(not(unix))]

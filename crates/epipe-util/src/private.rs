@@ -105,7 +105,7 @@ fn identity(of: &Metadata) -> (u64, u64) {
 /// gets the address and the other gets the error.
 ///
 /// ```
-/// use epipe_util::private;
+/// use epipe_util::private::{self, SocketFile};
 /// # use epipe::os::unix::net::UnixStream;
 /// # let directory = std::env::temp_dir().join(format!("epipe-doc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&directory)?;
@@ -113,6 +113,7 @@ fn identity(of: &Metadata) -> (u64, u64) {
 /// # std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
 /// let path = directory.join("control");
 /// let (listener, file) = private::bind(&path, 0o600)?; // for this user and root
+/// let file: SocketFile = file;
 /// assert_eq!(file.path(), path);
 /// let _client = UnixStream::connect(&path)?;
 /// drop(file); // happens at the end of the scope too
@@ -317,7 +318,7 @@ impl PrivateAddress {
         remove_stale(&path, &address, kind)?;
 
         let socket = Socket::new(Domain::UNIX, kind, None)?;
-        // The rights of the group are added later: until `chown`, another group would have them.
+        // The rights of the group are added later. Until `chown`, another group would have them.
         let first = self.group.map_or(self.mode, |_| self.mode & !0o070);
         let socket = sys::set_mode_before_bind(socket, first)?;
         socket.set_nonblocking(self.nonblocking)?;
