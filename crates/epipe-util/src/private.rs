@@ -276,7 +276,7 @@ impl PrivateAddress {
     ///   is left alone.
     /// * `PermissionDenied`: others could replace the socket (see Directories, above), or this user
     ///   may not give the file that group.
-    /// * `TimedOut`: another process holds the directory's lock for five seconds.
+    /// * `TimedOut`: the directory's lock is held elsewhere for five seconds.
     /// * `InvalidInput`: the mode has more than the bits of `0o777`, the path has no file name, or
     ///   the address is abstract (which has no rights).
     /// * Those of `open`, `socket`, `bind`, `chmod`, `chown` and `listen`. No file is left behind.
@@ -499,7 +499,7 @@ impl Locked {
         let deadline = Instant::now() + patience;
         while !sys::try_lock(&directory)? {
             if Instant::now() >= deadline {
-                let reason = "another process holds the lock of the socket's directory";
+                let reason = "the lock of the socket's directory is held for too long";
                 return Err(io::Error::new(ErrorKind::TimedOut, reason));
             }
             std::thread::sleep(Duration::from_millis(1));
