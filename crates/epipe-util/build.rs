@@ -1,4 +1,4 @@
-//! Names what the target has, so that `src` names systems in `src/sys/` alone.
+//! Turns the target's capabilities into `cfg` names. So only `src/sys/` names systems.
 
 use std::env;
 
@@ -11,20 +11,20 @@ fn main() {
     let os = target("TARGET_OS").unwrap_or_default();
     let wasi_p1 = target("TARGET_ENV").as_deref() == Some("p1");
 
-    // Where socket2 compiles; `Cargo.toml` has the same words.
+    // Where socket2 compiles. `Cargo.toml` repeats this condition.
     alias("has_socket2", unix || windows || os == "wasi" && !wasi_p1);
-    // tungstenite's errors; `Cargo.toml` has the same words.
+    // Where tungstenite compiles. `Cargo.toml` repeats this condition.
     let with_tungstenite = env::var_os("CARGO_FEATURE_TUNGSTENITE").is_some();
     alias("has_tungstenite", with_tungstenite && (unix || windows));
-    // `std::os::unix::net`, and flock(2).
+    // `std::os::unix::net` exists.
     alias("has_unix_sockets", unix && os != "espidf");
     let small = ["emscripten", "espidf", "fuchsia", "horizon", "nuttx", "vita", "vxworks"];
     let full_unix = unix && !small.contains(&&*os);
-    // FIFOs, and pipe ends of epipe's that can be made non-blocking.
+    // FIFOs, and pipe ends of `epipe` that can be made non-blocking.
     alias("has_fifo", full_unix);
-    // poll(2), and MSG_DONTWAIT or its like.
+    // poll(2), and `MSG_DONTWAIT` or a similar flag.
     alias("has_poll", full_unix);
-    // `UnixStream::peer_cred` of epipe's.
+    // `UnixStream::peer_cred` of `epipe`.
     let with_peer_cred =
         ["android", "cygwin", "dragonfly", "freebsd", "linux", "netbsd", "nto", "openbsd"];
     alias("has_peer_cred", apple || with_peer_cred.contains(&&*os));

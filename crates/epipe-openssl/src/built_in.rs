@@ -1,4 +1,4 @@
-//! Where no SIGPIPE exists: OpenSSL's own socket BIO.
+//! OpenSSL's own socket BIO, for systems without SIGPIPE.
 
 #![allow(unsafe_code, reason = "OpenSSL is C")]
 
@@ -7,17 +7,17 @@ use std::io;
 
 use openssl_sys::{BIO, BIO_new_socket};
 
-/// Nothing is asked: OpenSSL asks nothing either.
+/// Checks nothing, like OpenSSL.
 pub(super) fn check(_: c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// A new BIO, or null.
+/// Makes a new BIO, or returns null.
 ///
 /// # Safety
 ///
-/// As `BIO_new_socket`.
+/// That of `BIO_new_socket`.
 pub(super) unsafe fn new_bio(fd: c_int, close_flag: c_int) -> *mut BIO {
-    // SAFETY: the caller keeps its contract.
+    // SAFETY: the caller keeps the contract of `BIO_new_socket`.
     unsafe { BIO_new_socket(fd, close_flag) }
 }

@@ -1,12 +1,7 @@
-//! A socket for OpenSSL whose peer may vanish: [`set_fd`], [`set_rfd`] and [`set_wfd`] in place of
-//! `SSL_set_fd`, `SSL_set_rfd` and `SSL_set_wfd`, and [`bio`] in place of `BIO_new_socket`.
+//! `SSL_set_fd` for OpenSSL, with one difference: a vanished peer is an error, never a signal.
 //!
-//! **Call none of OpenSSL's own after these.** `SSL_set_fd` and `SSL_set_wfd` put OpenSSL's own BIO
-//! back, without an error, and the next write to a vanished peer kills again.
-//!
-//! The BIO that OpenSSL's own functions install writes by `write(2)`: `SSL_write`, `SSL_shutdown`
-//! and `SSL_do_handshake` kill the process when the peer is gone. The one that is made here sends
-//! with the flag or option that the system has, and otherwise does what OpenSSL's does.
+//! [`set_fd`], [`set_rfd`] and [`set_wfd`] replace `SSL_set_fd`, `SSL_set_rfd` and `SSL_set_wfd`.
+//! [`bio`] replaces `BIO_new_socket`.
 //!
 //! ```
 //! use std::net::TcpStream;
@@ -16,7 +11,7 @@
 //! use openssl_sys::{SSL, SSL_connect};
 //!
 //! # #[cfg(unix)]
-//! /// Shakes hands over a stream that outlives the `SSL`.
+//! /// Connects TLS over a stream that outlives the `SSL`.
 //! unsafe fn connect(ssl: *mut SSL, stream: &TcpStream) -> Result<bool, epipe_openssl::Error> {
 //!     unsafe {
 //!         epipe_openssl::set_fd(ssl, stream.as_raw_fd())?; // was: SSL_set_fd(ssl, fd)
@@ -25,42 +20,101 @@
 //! }
 //! ```
 //!
-//! With the `openssl` crate the pointer is `ssl.as_ptr()`, by `foreign_types::ForeignTypeRef` (the
-//! crate foreign-types 0.3).
+//! **Do not call OpenSSL's own functions after these.** `SSL_set_fd` and `SSL_set_wfd` install
+//! OpenSSL's own BIO again, without an error. The next write to a vanished peer then kills the
+//! process.
 //!
-//! The `openssl` crate's `SslStream` writes by its stream's own `write`, one buffer at a time. Over
-//! the `TcpStream` and `UnixStream` of std it needs none of this, over any other handle an
-//! `epipe::NoSigpipe`.
+//! OpenSSL's own BIO writes with `write(2)`. So `SSL_write`, `SSL_shutdown` and `SSL_do_handshake`
+//! kill the process when the peer is gone. The BIO of this crate sends with the flag or option that
+//! the system has. Otherwise it behaves like OpenSSL's.
 //!
-//! # The same
+//! # With the `openssl` crate
+//!
+//! The pointer is `ssl.as_ptr()`, from `foreign_types::ForeignTypeRef` (crate foreign-types 0.3).
+//! The other functions of this crate in use:
+//!
+//! ```
+//! # #[cfg(unix)]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::os::fd::{AsRawFd, IntoRawFd};
+//! use std::os::unix::net::UnixStream;
+//!
+//! use epipe_openssl::{
+//!     BIO, BIO_CLOSE, BIO_NOCLOSE, Error, ErrorStack, SSL, bio, set_fd, set_rfd, set_wfd,
+//! };
+//! use foreign_types::ForeignTypeRef;
+//! use openssl::ssl::{Ssl, SslContext, SslMethod};
+//!
+//! let (receives, sends) = UnixStream::pair()?;
+//! let context = SslContext::builder(SslMethod::tls())?.build();
+//! let owner = Ssl::new(&context)?;
+//! let ssl: *mut SSL = owner.as_ptr();
+//! // SAFETY: `owner` keeps the SSL alive, and the streams live until it is dropped.
+//! unsafe {
+//!     // One socket for each direction.
+//!     set_rfd(ssl, receives.as_raw_fd())?;
+//!     set_wfd(ssl, sends.as_raw_fd())?;
+//!
+//!     // A BIO that leaves its descriptor open, and one that closes it.
+//!     let borrows: *mut BIO = bio(sends.as_raw_fd(), BIO_NOCLOSE)?;
+//!     let owns = bio(UnixStream::pair()?.0.into_raw_fd(), BIO_CLOSE)?;
+//!     openssl_sys::BIO_free_all(borrows);
+//!     openssl_sys::BIO_free_all(owns);
+//!
+//!     match set_fd(ssl, -1) {
+//!         Err(Error::NotASocket(error)) => println!("not an open socket: {error}"),
+//!         Err(Error::OpenSsl(stack)) => report(&stack),
+//!         answer => answer?,
+//!     }
+//! }
+//! drop(owner);
+//!
+//! fn report(stack: &ErrorStack) {
+//!     eprintln!("{stack}, codes {:?}", stack.codes());
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(unix))]
+//! # fn main() {}
+//! ```
+//!
+//! The `openssl` crate's `SslStream` calls the `write` of its stream, one buffer at a time. Over
+//! std's `TcpStream` and `UnixStream` it does not need this crate. Over any other handle, wrap the
+//! handle in an `epipe::NoSigpipe`.
+//!
+//! # The same as OpenSSL's BIO
 //!
 //! * `SSL_get_fd`, `BIO_get_fd` and `BIO_find_type(…, BIO_TYPE_DESCRIPTOR)` find the descriptor.
-//! * A call that would block sets the retry flags, so `SSL_get_error` says `WANT_READ` or
-//!   `WANT_WRITE`. The end of the stream is `BIO_eof`. After an error `errno` is the system call's:
-//!   `SSL_ERROR_SYSCALL` with `EPIPE` is the vanished peer.
-//! * `BIO_set_fd`, `BIO_get_close`, `BIO_set_close`, `BIO_flush`, `BIO_puts`.
+//! * A call that would block sets the retry flags. So `SSL_get_error` returns `WANT_READ` or
+//!   `WANT_WRITE`.
+//! * `BIO_eof` reports the end of the stream.
+//! * After an error, `errno` is that of the system call. A vanished peer is `SSL_ERROR_SYSCALL`
+//!   with `EPIPE`.
+//! * `BIO_set_fd`, `BIO_get_close`, `BIO_set_close`, `BIO_flush` and `BIO_puts` work.
 //!
 //! # Limits
 //!
-//! What OpenSSL's socket BIO has and this one has not:
-//! * kernel TLS: the option `SSL_OP_ENABLE_KTLS` has no effect (`BIO_get_ktls_send` is 0), for the
-//!   kernel would have to be given each record's type beside the bytes;
-//! * TCP fast open (from OpenSSL 3.2), and `BIO_get_rpoll_descriptor` (there is `SSL_get_fd`);
-//! * the type `BIO_TYPE_SOCKET`: it has one of its own with `BIO_TYPE_DESCRIPTOR`;
-//! * descriptors that are no sockets: `BIO_set_fd` takes one, and each write then fails
-//!   (`ENOTSOCK`);
-//! * a copy by `BIO_dup_chain` has no descriptor until `BIO_set_fd` gives it one.
+//! These features of OpenSSL's socket BIO are missing:
 //!
-//! Code that must keep OpenSSL's own BIO puts `epipe::sigpipe::suppressed(|| SSL_write(…))` around
-//! that call and every other that does I/O: `SSL_connect`, `SSL_accept`, `SSL_do_handshake`,
-//! `SSL_read`, `SSL_peek`, `SSL_shutdown`.
+//! * Kernel TLS. The option `SSL_OP_ENABLE_KTLS` has no effect (`BIO_get_ktls_send` is 0): the
+//!   kernel would need the type of each record beside the bytes.
+//! * TCP fast open (from OpenSSL 3.2).
+//! * `BIO_get_rpoll_descriptor`. Use `SSL_get_fd`.
+//! * The type `BIO_TYPE_SOCKET`. This BIO has a type of its own, with `BIO_TYPE_DESCRIPTOR`.
+//! * Descriptors that are not sockets. `BIO_set_fd` accepts one, but then each write fails with
+//!   `ENOTSOCK`.
+//! * A copy by `BIO_dup_chain` has no descriptor until `BIO_set_fd` gives it one.
+//!
+//! Code that must keep OpenSSL's own BIO can call `epipe::sigpipe::suppressed(|| SSL_write(…))`.
+//! All calls that do I/O need this: also `SSL_connect`, `SSL_accept`, `SSL_do_handshake`,
+//! `SSL_read`, `SSL_peek` and `SSL_shutdown`.
 //!
 //! This crate is not for QUIC, whose datagrams raise no signal.
 //!
 //! # Platforms
 //!
-//! On Windows, where no SIGPIPE exists, it installs OpenSSL's own BIO. Tested with OpenSSL 3.0; it
-//! needs 1.1.0 or later, or LibreSSL 2.7.
+//! On Windows, which has no SIGPIPE, this crate installs OpenSSL's own BIO. It is tested with
+//! OpenSSL 3.0, and needs OpenSSL 1.1.0 or later, or LibreSSL 2.7.
 
 #![allow(unsafe_code, reason = "OpenSSL is C")]
 
@@ -68,6 +122,7 @@ use std::ffi::{CStr, c_char, c_int, c_ulong};
 use std::fmt;
 use std::io;
 
+#[doc(no_inline)]
 pub use openssl_sys::{BIO, SSL};
 use openssl_sys::{
     ERR_get_error, ERR_lib_error_string, ERR_reason_error_string, SSL_get_rbio, SSL_get_wbio,
@@ -88,91 +143,99 @@ use built_in::{check, new_bio};
 #[cfg(unix)]
 use socket::{check, new_bio};
 
-/// The BIO leaves its descriptor open.
+/// For [`bio`]: the BIO leaves its descriptor open.
 pub const BIO_NOCLOSE: c_int = 0;
-/// The BIO closes its descriptor when it is freed.
+/// For [`bio`]: the BIO closes its descriptor when it is freed.
 pub const BIO_CLOSE: c_int = 1;
 
-/// Has `ssl` read and write the socket `fd`, and a vanished peer reported as an error, never as a
-/// signal.
+/// Makes `ssl` use the socket `fd`. A vanished peer is then an error, never a signal.
 ///
-/// Mirrors `SSL_set_fd`: a BIO that `ssl` had is freed, and the descriptor stays the caller's.
+/// Like `SSL_set_fd`: `ssl` reads from and writes to the socket. A BIO that `ssl` had is freed, and
+/// the descriptor still belongs to the caller.
 ///
 /// # Errors
 ///
-/// As [`bio`], and [`Error::Null`] if `ssl` is null. `ssl` is left as it was.
+/// Those of [`bio`], and [`Error::Null`] if `ssl` is null. `ssl` stays as it was.
 ///
 /// # Safety
 ///
 /// `ssl` is null or points to an `SSL` of the OpenSSL that `openssl-sys` is linked to. No other
 /// thread uses it now. The descriptor stays open while `ssl` uses it.
+#[doc(alias = "SSL_set_fd")]
 pub unsafe fn set_fd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
-    // SAFETY: the caller's promise. `ssl` takes over our one reference: a BIO for both directions
-    // is counted once.
+    // SAFETY: guaranteed by the caller. `ssl` takes over our one reference: a BIO for both
+    // directions is counted once.
     unsafe { set(ssl, fd, |bio| SSL_set_bio(ssl, bio, bio)) }
 }
 
-/// Has `ssl` read the socket `fd`, and leaves what it writes to.
+/// Makes `ssl` read from the socket `fd`. Where it writes to does not change.
 ///
-/// Mirrors `SSL_set_rfd`: a BIO that `ssl` had for reading is freed.
+/// Like `SSL_set_rfd`: a BIO that `ssl` had for reading is freed.
 ///
 /// # Errors
 ///
-/// As [`set_fd`].
+/// Those of [`set_fd`].
 ///
 /// # Safety
 ///
-/// As [`set_fd`].
+/// That of [`set_fd`].
+#[doc(alias = "SSL_set_rfd")]
 pub unsafe fn set_rfd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
     // SAFETY: as in `set_wfd`.
     unsafe { set(ssl, fd, |bio| SSL_set_bio(ssl, bio, SSL_get_wbio(ssl))) }
 }
 
-/// Has `ssl` write the socket `fd`, a vanished peer reported as an error, and leaves what it reads.
+/// Makes `ssl` write to the socket `fd`. A vanished peer is then an error, never a signal.
 ///
-/// Mirrors `SSL_set_wfd`: a BIO that `ssl` had for writing is freed.
+/// Like `SSL_set_wfd`: a BIO that `ssl` had for writing is freed. Where it reads from does not
+/// change.
 ///
 /// # Errors
 ///
-/// As [`set_fd`].
+/// Those of [`set_fd`].
 ///
 /// # Safety
 ///
-/// As [`set_fd`].
+/// That of [`set_fd`].
+#[doc(alias = "SSL_set_wfd")]
 pub unsafe fn set_wfd(ssl: *mut SSL, fd: c_int) -> Result<(), Error> {
-    // SAFETY: the caller's promise. `ssl` takes over our one reference, and none of the BIO that it
-    // has already (SSL_set_bio(3)).
+    // SAFETY: guaranteed by the caller. `ssl` takes over our one reference. It takes no reference
+    // of the BIO that it has already (SSL_set_bio(3)).
     unsafe { set(ssl, fd, |bio| SSL_set_bio(ssl, SSL_get_rbio(ssl), bio)) }
 }
 
+/// Makes a BIO, which `hand_over` gives to `ssl`.
+///
 /// # Safety
 ///
-/// As [`set_fd`]; `hand_over` gives the BIO to `ssl`.
+/// That of [`set_fd`].
 unsafe fn set(ssl: *mut SSL, fd: c_int, hand_over: impl FnOnce(*mut BIO)) -> Result<(), Error> {
     if ssl.is_null() {
         return Err(Error::Null);
     }
-    // SAFETY: the caller vouches for the descriptor.
+    // SAFETY: the caller keeps the descriptor open.
     hand_over(unsafe { bio(fd, BIO_NOCLOSE) }?);
     Ok(())
 }
 
-/// A new BIO of the socket `fd`, for `SSL_set_bio` or `BIO_push`. It belongs to the caller.
+/// Makes a BIO of the socket `fd`. A vanished peer is then an error, never a signal.
 ///
-/// Mirrors `BIO_new_socket`: `close_flag` is [`BIO_CLOSE`] or [`BIO_NOCLOSE`].
+/// Like `BIO_new_socket`: `close_flag` is [`BIO_CLOSE`] or [`BIO_NOCLOSE`]. The BIO belongs to the
+/// caller, who can pass it to `SSL_set_bio` or `BIO_push`.
 ///
 /// # Errors
 ///
-/// [`Error::NotASocket`] if the descriptor is closed or no socket; it is left open.
-/// [`Error::OpenSsl`] if OpenSSL has no memory.
+/// * [`Error::NotASocket`]: the descriptor is closed or not a socket. It is not closed.
+/// * [`Error::OpenSsl`]: OpenSSL has no memory.
 ///
 /// # Safety
 ///
-/// With [`BIO_CLOSE`] the descriptor is the BIO's; with [`BIO_NOCLOSE`] it stays open while the BIO
-/// uses it.
+/// With [`BIO_CLOSE`] the descriptor belongs to the BIO. With [`BIO_NOCLOSE`] it stays open while
+/// the BIO uses it.
+#[doc(alias("BIO_new_socket", "BIO_s_socket"))]
 pub unsafe fn bio(fd: c_int, close_flag: c_int) -> Result<*mut BIO, Error> {
     check(fd).map_err(Error::NotASocket)?;
-    // SAFETY: the caller vouches for the descriptor, which is open.
+    // SAFETY: the descriptor is open, and the caller keeps it open.
     let bio = unsafe { new_bio(fd, close_flag) };
     if bio.is_null() {
         return Err(Error::OpenSsl(ErrorStack::take()));
@@ -180,28 +243,30 @@ pub unsafe fn bio(fd: c_int, close_flag: c_int) -> Result<*mut BIO, Error> {
     Ok(bio)
 }
 
-/// Why OpenSSL got no socket.
+/// Why OpenSSL did not get the socket.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The `SSL` is a null pointer.
     #[error("the SSL is a null pointer")]
     Null,
-    /// The descriptor is closed (`EBADF`) or no socket (`ENOTSOCK`).
-    #[error("the descriptor is no open socket: {0}")]
+    /// The descriptor is closed (`EBADF`) or not a socket (`ENOTSOCK`).
+    #[doc(alias("EBADF", "ENOTSOCK"))]
+    #[error("the descriptor is not an open socket: {0}")]
     NotASocket(io::Error),
-    /// OpenSSL made no BIO.
+    /// OpenSSL could not make a BIO.
     #[error("OpenSSL: {0}")]
     OpenSsl(ErrorStack),
 }
 
-/// What OpenSSL had on the error stack of this thread, the oldest first; taken off it.
+/// The errors from OpenSSL's error stack of this thread, the oldest first. They are off the stack.
+#[doc(alias = "ERR_get_error")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorStack(Vec<c_ulong>);
 
 impl ErrorStack {
     fn take() -> ErrorStack {
-        // SAFETY: it takes no argument.
+        // SAFETY: ERR_get_error has no precondition.
         let next = || match unsafe { ERR_get_error() } {
             0 => None,
             code => Some(code),
@@ -209,7 +274,7 @@ impl ErrorStack {
         ErrorStack(std::iter::from_fn(next).collect())
     }
 
-    /// The codes, packed as `ERR_get_error` gives them.
+    /// Returns the codes, packed as by `ERR_get_error`.
     pub fn codes(&self) -> &[c_ulong] {
         &self.0
     }
@@ -222,10 +287,10 @@ impl fmt::Display for ErrorStack {
         }
         for (position, code) in self.0.iter().enumerate() {
             let separator = if position > 0 { "; " } else { "" };
-            // SAFETY: both take any code.
+            // SAFETY: both functions accept any code.
             let (library, reason) =
                 unsafe { (ERR_lib_error_string(*code), ERR_reason_error_string(*code)) };
-            // SAFETY: what they return.
+            // SAFETY: both return null or a static string.
             let (library, reason) = unsafe { (text(library), text(reason)) };
             write!(f, "{separator}error:{code:08X}:{library}:{reason}")?;
         }
@@ -233,15 +298,15 @@ impl fmt::Display for ErrorStack {
     }
 }
 
-/// A string of OpenSSL's, if it has one.
+/// A string of OpenSSL, or "unknown" for null.
 ///
 /// # Safety
 ///
-/// The pointer is null, or to a string that lives forever.
+/// The pointer is null or points to a string that lives forever.
 unsafe fn text(text: *const c_char) -> std::borrow::Cow<'static, str> {
     if text.is_null() {
         return "unknown".into();
     }
-    // SAFETY: the caller vouches for it.
+    // SAFETY: guaranteed by the caller.
     unsafe { CStr::from_ptr(text) }.to_string_lossy()
 }

@@ -1,10 +1,10 @@
-//! The socket BIO: OpenSSL's `crypto/bio/bss_sock.c` in behaviour, sending by
+//! The socket BIO. It behaves like OpenSSL's `crypto/bio/bss_sock.c`, and sends with
 //! [`epipe::socket2::Socket`].
 //!
-//! A method table of our own and not the built-in one with another `write`: its getters
-//! (`BIO_meth_get_*`) are deprecated since OpenSSL 3.5 as unsafe (openssl/openssl#26056).
+//! It has its own method table. A copy of the built-in table with another `write` would need the
+//! getters `BIO_meth_get_*`, which OpenSSL 3.5 deprecates as unsafe (openssl/openssl#26056).
 
-#![allow(unsafe_code, reason = "OpenSSL calls us by pointers")]
+#![allow(unsafe_code, reason = "OpenSSL calls these functions with pointers")]
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::io;
@@ -25,7 +25,7 @@ use openssl_sys::{
 
 use crate::sys::{is_non_fatal, set_errno};
 
-// openssl/bio.h, where openssl-sys has no name for it.
+// From openssl/bio.h. openssl-sys does not have them.
 const BIO_TYPE_DESCRIPTOR: c_int = 0x100;
 const BIO_TYPE_SOURCE_SINK: c_int = 0x400;
 const BIO_CTRL_GET_CLOSE: c_int = 8;
@@ -38,10 +38,10 @@ unsafe extern "C" {
     fn BIO_get_new_index() -> c_int;
 }
 
-/// What a BIO holds once it has a descriptor.
+/// The state of a BIO that has a descriptor.
 struct State {
     fd: RawFd,
-    /// None if the number is negative.
+    /// `None` if `fd` is negative.
     socket: Option<ManuallyDrop<Socket>>,
     close_flag: AtomicI32,
     at_end: AtomicBool,
@@ -50,21 +50,21 @@ struct State {
 impl Drop for State {
     fn drop(&mut self) {
         if self.close_flag.load(Ordering::Relaxed) != 0 {
-            // By its number, for it may be closed already: std's types abort on that.
-            // SAFETY: it takes a number, and by this flag the descriptor is the BIO's.
+            // Not with std's types: they abort if the descriptor is closed already.
+            // SAFETY: close takes a number, and with this flag the descriptor belongs to the BIO.
             unsafe { libc::close(self.fd) };
         }
     }
 }
 
-/// Takes a descriptor into protection, and leaves closing it to its owner.
+/// Adopts a descriptor, and does not close it.
 ///
 /// # Safety
 ///
-/// The descriptor, if it is open, stays open as long as the socket is used.
+/// If the descriptor is open, it stays open while the socket is used.
 unsafe fn adopt(fd: RawFd) -> Option<ManuallyDrop<Socket>> {
-    // socket2 panics at a negative number.
-    // SAFETY: the caller vouches for the descriptor, and ManuallyDrop does not close it. If it is
+    // socket2 panics for a negative number.
+    // SAFETY: the caller keeps the descriptor open, and ManuallyDrop does not close it. If it is
     // closed already, each call fails with EBADF.
     (fd >= 0).then(|| ManuallyDrop::new(unsafe { Socket::from_raw_fd(fd) }))
 }
@@ -73,18 +73,18 @@ fn bad_descriptor() -> io::Error {
     io::Error::from_raw_os_error(libc::EBADF)
 }
 
-/// Whether the descriptor is an open socket.
+/// Checks that the descriptor is an open socket.
 pub(super) fn check(fd: c_int) -> io::Result<()> {
-    // SAFETY: it is used for one call, which asks whether it is open.
+    // SAFETY: the socket is used for one call only, which fails if the descriptor is closed.
     let socket = unsafe { adopt(fd) }.ok_or_else(bad_descriptor)?;
     socket.r#type().map(drop)
 }
 
-/// A new BIO, or null with the reason on OpenSSL's stack.
+/// Makes a new BIO, or returns null with the reason on OpenSSL's error stack.
 ///
 /// # Safety
 ///
-/// The descriptor stays open as long as the BIO uses it.
+/// The descriptor stays open while the BIO uses it.
 pub(super) unsafe fn new_bio(mut fd: c_int, close_flag: c_int) -> *mut BIO {
     let method = method();
     if method.is_null() {
@@ -94,13 +94,13 @@ pub(super) unsafe fn new_bio(mut fd: c_int, close_flag: c_int) -> *mut BIO {
     let bio = unsafe { BIO_new(method) };
     if !bio.is_null() {
         let close_flag = c_long::from(close_flag);
-        // SAFETY: the BIO is ours, and this command reads an int.
+        // SAFETY: the BIO is new and not shared, and this command reads an int.
         unsafe { BIO_ctrl(bio, BIO_C_SET_FD, close_flag, (&raw mut fd).cast()) };
     }
     bio
 }
 
-/// The method table, made once in a process.
+/// Returns the method table, which is made once per process.
 fn method() -> *mut BIO_METHOD {
     static METHOD: AtomicPtr<BIO_METHOD> = AtomicPtr::new(ptr::null_mut());
 
@@ -110,7 +110,7 @@ fn method() -> *mut BIO_METHOD {
     }
     // SAFETY: the name is a C string, and each function below keeps OpenSSL's contract.
     let made = unsafe {
-        // Without a number left, -1, it has none of its own.
+        // -1 means that no index is left. The type then has no number of its own.
         let kind = BIO_get_new_index().max(0) | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
         let made = BIO_meth_new(kind, c"epipe socket".as_ptr());
         if made.is_null() {
@@ -128,35 +128,36 @@ fn method() -> *mut BIO_METHOD {
     match METHOD.compare_exchange(none, made, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => made,
         Err(known) => {
-            // SAFETY: nobody has seen this one.
+            // SAFETY: this table was never shared.
             unsafe { BIO_meth_free(made) };
             known
         }
     }
 }
 
-// ------------------------------------------------------------------------ the functions ----
+// ------------------------------------------------------------------- the callbacks ----
 //
-// SAFETY, of each: OpenSSL calls it with a BIO of this method, and with buffers of the length that
-// it states. A BIO is not freed, nor given another descriptor, while another call uses it.
+// Contract of the callbacks, kept by OpenSSL and its users: they get a BIO of this method, and
+// buffers of the length that is passed. While one call uses a BIO, no other call frees it or gives
+// it another descriptor.
 
-/// What a BIO holds, if it was given a descriptor.
+/// Returns the state of a BIO, if it was given a descriptor.
 ///
 /// # Safety
 ///
-/// As of the functions.
+/// The contract of the callbacks.
 unsafe fn state<'a>(bio: *mut BIO) -> Option<&'a State> {
-    // SAFETY: it is null, or what `set_state` has put there.
+    // SAFETY: the pointer is null, or `set_state` has stored it.
     unsafe { BIO_get_data(bio).cast::<State>().as_ref() }
 }
 
-/// Replaces what a BIO holds.
+/// Replaces the state of a BIO.
 ///
 /// # Safety
 ///
-/// As of the functions.
+/// The contract of the callbacks.
 unsafe fn set_state(bio: *mut BIO, state: Option<State>) {
-    // SAFETY: what stands there is null, or a box of ours that no other call uses now.
+    // SAFETY: the old pointer is null, or a box from here that no other call uses now.
     unsafe {
         let old = BIO_get_data(bio).cast::<State>();
         BIO_set_init(bio, c_int::from(state.is_some()));
@@ -169,7 +170,7 @@ unsafe fn set_state(bio: *mut BIO, state: Option<State>) {
 }
 
 unsafe extern "C" fn create(bio: *mut BIO) -> c_int {
-    // SAFETY: contract of the functions; a new BIO holds nothing.
+    // SAFETY: contract of the callbacks; a new BIO has no state to free.
     unsafe {
         BIO_set_data(bio, ptr::null_mut());
         BIO_set_init(bio, 0);
@@ -181,7 +182,7 @@ unsafe extern "C" fn destroy(bio: *mut BIO) -> c_int {
     if bio.is_null() {
         return 0;
     }
-    // SAFETY: contract of the functions.
+    // SAFETY: contract of the callbacks.
     unsafe { set_state(bio, None) };
     1
 }
@@ -191,10 +192,10 @@ unsafe extern "C" fn write(bio: *mut BIO, bytes: *const c_char, len: c_int) -> c
     let bytes = match (len, bytes.is_null()) {
         (0, _) => Ok(&[][..]),
         (_, true) => Err(io::Error::from_raw_os_error(libc::EFAULT)),
-        // SAFETY: contract of the functions.
+        // SAFETY: contract of the callbacks.
         _ => Ok(unsafe { slice::from_raw_parts(bytes.cast::<u8>(), len) }),
     };
-    // SAFETY: contract of the functions.
+    // SAFETY: contract of the callbacks.
     unsafe {
         let answer = bytes.and_then(|bytes| {
             let socket = state(bio).and_then(|state| state.socket.as_ref());
@@ -208,11 +209,11 @@ unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_i
     if buffer.is_null() {
         return 0;
     }
-    // SAFETY: contract of the functions.
+    // SAFETY: contract of the callbacks.
     unsafe {
         let len = usize::try_from(len).unwrap_or(0);
         let answer = state(bio).ok_or_else(bad_descriptor).and_then(|state| {
-            // As OpenSSL does. recv(2) of no bytes would take a datagram off the queue.
+            // read(2), like OpenSSL. A recv(2) of no bytes would remove a datagram from the queue.
             let read = libc::read(state.fd, buffer.cast(), len);
             if read == 0 {
                 state.at_end.store(true, Ordering::Relaxed);
@@ -224,18 +225,18 @@ unsafe extern "C" fn read(bio: *mut BIO, buffer: *mut c_char, len: c_int) -> c_i
 }
 
 unsafe extern "C" fn puts(bio: *mut BIO, text: *const c_char) -> c_int {
-    // SAFETY: contract of the functions; the text is a C string.
+    // SAFETY: contract of the callbacks; the text is a C string.
     unsafe {
         let len = CStr::from_ptr(text).count_bytes();
         write(bio, text, c_int::try_from(len).unwrap_or(c_int::MAX))
     }
 }
 
-/// What the caller of a C function looks at: the number, the retry flags, `errno`.
+/// Sets the retry flags and `errno`, and returns the number for the caller of the C function.
 ///
 /// # Safety
 ///
-/// As of the functions.
+/// The contract of the callbacks.
 unsafe fn report(
     bio: *mut BIO,
     answer: io::Result<usize>,
@@ -245,7 +246,7 @@ unsafe fn report(
         Ok(_) => 0,
         Err(error) => error.raw_os_error().unwrap_or(0),
     };
-    // SAFETY: contract of the functions.
+    // SAFETY: contract of the callbacks.
     unsafe {
         BIO_clear_retry_flags(bio);
         if is_non_fatal(code) {
@@ -253,7 +254,7 @@ unsafe fn report(
         }
     }
     set_errno(code);
-    // No more than the `len` that was an int.
+    // The count fits: it is at most `len`, which was an int.
     answer.map_or(-1, |count| count as c_int)
 }
 
@@ -264,7 +265,7 @@ unsafe extern "C" fn ctrl(
     pointer: *mut c_void,
 ) -> c_long {
     if command == BIO_C_SET_FD {
-        // SAFETY: contract of the functions; this command comes with a pointer to an int.
+        // SAFETY: contract of the callbacks; this command comes with a pointer to an int.
         unsafe {
             let fd = *pointer.cast::<c_int>();
             let state = State {
@@ -277,12 +278,12 @@ unsafe extern "C" fn ctrl(
         }
         return 1;
     }
-    // SAFETY: contract of the functions.
+    // SAFETY: contract of the callbacks.
     let state = unsafe { state(bio) };
     match (command, state) {
         (BIO_C_GET_FD, Some(state)) => {
             if !pointer.is_null() {
-                // SAFETY: this command comes with a pointer to an int, or with none.
+                // SAFETY: this command comes with a pointer to an int, or with null.
                 unsafe { *pointer.cast::<c_int>() = state.fd };
             }
             c_long::from(state.fd)
@@ -294,9 +295,9 @@ unsafe extern "C" fn ctrl(
             1
         }
         (BIO_CTRL_EOF, Some(state)) => state.at_end.load(Ordering::Relaxed).into(),
-        // The pointer of DUP is left alone: SSL_dup gives one of another type than BIO_dup_chain.
+        // DUP does not use its pointer: SSL_dup and BIO_dup_chain pass different types.
         (BIO_CTRL_DUP | BIO_CTRL_FLUSH, _) => 1,
-        // Kernel TLS among them.
+        // All other commands, also those of kernel TLS.
         _ => 0,
     }
 }

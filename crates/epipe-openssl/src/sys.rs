@@ -1,6 +1,6 @@
-//! `errno`, by which a C function reports why it failed.
+//! `errno`, where a C function reports why it failed.
 
-#![allow(unsafe_code, reason = "errno is a place behind a pointer")]
+#![allow(unsafe_code, reason = "errno is behind a pointer")]
 
 use cfg_if::cfg_if;
 use libc::c_int;
@@ -31,7 +31,7 @@ cfg_if! {
     } else if #[cfg(target_os = "aix")] {
         use libc::_Errno as location;
     } else {
-        // A Unix that this list does not know: errno stays as the last call left it.
+        // This Unix is not in the list: errno stays as the last call left it.
         unsafe fn location() -> *mut c_int {
             thread_local! {
                 static NOWHERE: std::cell::Cell<c_int> = const { std::cell::Cell::new(0) };
@@ -47,10 +47,10 @@ pub(crate) fn set_errno(code: c_int) {
     unsafe { *location() = code };
 }
 
-/// Whether a call on a socket that failed with this code may be made again, as
-/// `BIO_sock_non_fatal_error` says.
+/// Returns whether a socket call that failed with this code may be repeated, like
+/// `BIO_sock_non_fatal_error`.
 pub(crate) fn is_non_fatal(code: c_int) -> bool {
-    // The first two are one on most systems.
+    // The first two are the same number on most systems.
     code == libc::EWOULDBLOCK
         || matches!(
             code,

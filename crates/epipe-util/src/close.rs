@@ -1,10 +1,37 @@
-//! Endings: [`close_gracefully`], which destroys nothing that is still on its way, and [`reset`],
-//! which destroys it all.
+//! Two ways to close a stream: [`close_gracefully`] loses no sent data, [`reset`] discards it.
 //!
-//! Just to drop a TCP stream is a matter of luck. If something of the peer's is unread, or arrives
-//! afterwards, the system answers with a reset, and the peer's system may throw away what it had
-//! received and not yet read: the very answer that was sent last. It happens to every server that
-//! answers before it has read all, as with "413 Content Too Large".
+//! A plain drop of a TCP stream can lose data. If bytes from the peer are unread, or more of them
+//! arrive afterwards, this side's system answers with a reset. The peer's system may then discard
+//! what it has received but its application has not read: the answer that was sent last. This
+//! happens to every server that answers before it has read the whole request, as with
+//! "413 Content Too Large".
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use epipe::net::TcpStream;
+//! use epipe_util::close::{DRAIN_LIMIT, Ending, close_gracefully, reset};
+//!
+//! /// Closes after the last answer, or discards everything if the request was not acceptable.
+//! fn close(stream: TcpStream, is_acceptable: bool) -> std::io::Result<()> {
+//!     if !is_acceptable {
+//!         return reset(stream);
+//!     }
+//!     match close_gracefully(stream, Instant::now() + Duration::from_secs(5))? {
+//!         Ending::Clean | Ending::Over => {}
+//!         Ending::Flooded { .. } => println!("the client sent more than {DRAIN_LIMIT} bytes"),
+//!         other => println!("the answer may be lost: {other:?}"),
+//!     }
+//!     Ok(())
+//! }
+//! # let listener = epipe::net::TcpListener::bind("127.0.0.1:0")?;
+//! # for is_acceptable in [true, false] {
+//! #     let client = TcpStream::connect(listener.local_addr()?)?;
+//! #     client.shutdown(std::net::Shutdown::Write)?;
+//! #     close(listener.accept()?.0, is_acceptable)?;
+//! # }
+//! # std::io::Result::Ok(())
+//! ```
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -20,41 +47,46 @@ use crate::{Disconnect, queue};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
-    /// The peer has ended too, and has acknowledged all that was sent, where the system reports
-    /// that: of a Unix stream it reports the end alone. Whether its application has read it is not
-    /// known.
+    /// The peer has ended too. Its system has acknowledged all that was sent, where this side's
+    /// system reports that. For a Unix stream only the end is known. Whether the peer's application
+    /// has read everything is never known.
     Clean,
-    /// The peer, or this side's system, has reset the connection: what was sent last may be lost.
+    /// The peer, or this side's system, has reset the connection. What was sent last may be lost.
+    #[doc(alias = "ECONNRESET")]
     Reset,
-    /// The connection was over before, and no error waits: both sides had ended, or an earlier call
-    /// has reported a reset. The system does not say which.
+    /// The connection was over before, and no error is pending. Either both sides had ended, or an
+    /// earlier call has reported a reset. The system does not report which.
     Over,
-    /// The deadline came first. What is unacknowledged stays on its way; if the peer sends more, a
-    /// reset destroys it.
+    /// The deadline came first. Unacknowledged bytes are still being sent. If the peer sends more,
+    /// a reset destroys them.
     TimedOut {
-        /// How many bytes of ours the peer's system had not acknowledged; `None` where the system
-        /// does not report it.
+        /// The number of sent bytes that the peer's system had not acknowledged. `None` where this
+        /// side's system does not report it.
         unacknowledged: Option<usize>,
     },
-    /// The peer has sent more than [`DRAIN_LIMIT`], and did not end. The close will be a reset.
+    /// The peer has sent more than [`DRAIN_LIMIT`] and did not end. The close will be a reset.
     Flooded {
         /// As in [`TimedOut`](Ending::TimedOut).
         unacknowledged: Option<usize>,
     },
 }
 
-/// How many bytes [`close_gracefully`] takes from the peer, 64 MiB: to read for ever would be the
-/// peer's to decide.
+/// The number of bytes that [`close_gracefully`] reads from the peer at most: 64 MiB.
+///
+/// Without a limit a peer could keep it reading for ever.
 pub const DRAIN_LIMIT: usize = 64 << 20;
 
-/// Closes a stream, TCP or Unix, so that no reset of this side destroys what it has sent: ends the
-/// sending half, throws away what the peer still sends until its end, and closes. nginx calls it a
-/// lingering close.
+/// Closes a TCP or Unix stream without a reset that destroys what was sent.
 ///
-/// It blocks the thread, until `deadline` at the most. What has arrived by then is still taken, for
-/// unread data would make the close a reset. Of a stream that is passed by reference it does all
-/// but the close, which comes when its owner drops it. **For TLS**, send close_notify first (see
-/// [`Disconnect`]), and pass the socket: what comes from the peer is not decrypted.
+/// It shuts down the sending half, discards what the peer still sends until the peer ends, and
+/// closes. nginx calls this a lingering close.
+///
+/// It blocks the thread until `deadline` at the latest. Data that has arrived by then is still
+/// read, because unread data would turn the close into a reset. A stream that is passed by
+/// reference stays open, and its owner closes it.
+///
+/// **For TLS**, send close_notify first (see [`Disconnect`]) and pass the socket. What comes from
+/// the peer is not decrypted.
 ///
 /// ```
 /// use std::io::Write;
@@ -64,7 +96,7 @@ pub const DRAIN_LIMIT: usize = 64 << 20;
 /// # use epipe::net::TcpStream;
 /// # let listener = epipe::net::TcpListener::bind("127.0.0.1:0")?;
 /// # let mut client = TcpStream::connect(listener.local_addr()?)?;
-/// # client.write_all(b"a long request that nobody reads")?;
+/// # client.write_all(b"a long request that is not read")?;
 /// # client.shutdown(std::net::Shutdown::Write)?;
 /// # let (mut stream, _) = listener.accept()?;
 ///
@@ -76,22 +108,29 @@ pub const DRAIN_LIMIT: usize = 64 << 20;
 ///
 /// # Errors
 ///
-/// `NotConnected` of a stream that never was (a Unix stream: `InvalidInput`), `InvalidInput` of a
-/// socket that is no stream, and what the system says of a handle that is no socket. An end that
-/// the peer brought about is no error, but an [`Ending`].
+/// * `NotConnected`: the stream was never connected. (For a Unix stream: `InvalidInput`.)
+/// * `InvalidInput`: the socket is not a stream.
+/// * `InvalidInput`: the stream is non-blocking, as tokio's streams are. The call would stop a
+///   runtime's other tasks until `deadline`. (Windows does not report this.)
+#[cfg_attr(feature = "tokio", doc = "  In a runtime, call [`close_gracefully_async`].")]
+#[cfg_attr(
+    not(feature = "tokio"),
+    doc = "  In a runtime, call `close_gracefully_async` (feature `tokio`)."
+)]
+///   Elsewhere, call `set_nonblocking(false)` first.
+/// * The system's error, if the handle is not a socket.
 ///
-/// `InvalidInput` also for a non-blocking stream, as those of tokio are: this would stop a
-/// runtime's other tasks until `deadline`. (Windows does not report it.)
-#[cfg_attr(feature = "tokio", doc = "There call [`close_gracefully_async`].")]
-#[cfg_attr(not(feature = "tokio"), doc = "There call `close_gracefully_async` (feature `tokio`).")]
-/// Outside a runtime, call `set_nonblocking(false)` first.
+/// If the peer ended or reset the connection, that is not an error but an [`Ending`].
 ///
 /// # Limits
 ///
-/// The connection ends when its last handle does: a `try_clone`, or a child that has inherited it,
-/// keeps it open. Where the receiving half was shut down before, an end of the peer's is not waited
-/// for. A stream that is still connecting is given up. The linger time is off afterwards, and on
-/// Windows the stream is non-blocking, also of one that is passed by reference.
+/// * The connection ends when its last handle is closed. A `try_clone`, or a child process that has
+///   inherited the handle, keeps it open.
+/// * If the receiving half was shut down before, it does not wait for the peer's end.
+/// * A stream that is still connecting is given up.
+/// * Afterwards the linger time is off, and on Windows the stream is non-blocking. This also holds
+///   for a stream that is passed by reference.
+#[doc(alias("shutdown", "SO_LINGER", "lingering close", "close"))]
 pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<Ending> {
     sys::refuse_nonblocking(&stream, "close_gracefully_async")?;
     let drain = || {
@@ -111,11 +150,11 @@ pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<
     drain().or_else(|error| ending(&stream, error))
 }
 
-/// Like [`close_gracefully`], and the runtime's other tasks go on meanwhile.
+/// Like [`close_gracefully`], but the runtime's other tasks go on meanwhile.
 ///
-/// It takes the sockets of tokio and of `epipe::tokio`, and `&mut` of each. **Flush first** what
-/// buffers in front of the socket. If the future is dropped before it is ready, so is the stream,
-/// as by a plain close.
+/// It takes the sockets of tokio and of `epipe::tokio`, and `&mut` of each. **Flush first** any
+/// buffer in front of the socket. If the future is dropped before it is ready, the stream is closed
+/// as by a plain drop.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -132,19 +171,21 @@ pub fn close_gracefully(stream: impl AsSocket, deadline: Instant) -> io::Result<
 ///
 /// # Errors
 ///
-/// Those of [`close_gracefully`], but a non-blocking stream is none.
+/// Those of [`close_gracefully`], but a non-blocking stream is not an error.
 ///
 /// # Panics
 ///
-/// Outside a runtime of tokio's with its timer, as `tokio::time::sleep` does.
+/// Outside a tokio runtime with an enabled timer, like `tokio::time::sleep`.
 #[cfg(feature = "tokio")]
+#[doc(alias("shutdown", "SO_LINGER", "lingering close"))]
 pub async fn close_gracefully_async<S>(mut stream: S, deadline: Instant) -> io::Result<Ending>
 where
     S: tokio::io::AsyncRead + AsSocket + Unpin,
 {
     let drain = async {
         let was_over = begin(&stream)?;
-        let mut buffer = vec![MaybeUninit::uninit(); PIECE]; // not in the future
+        // On the heap, to keep the future small.
+        let mut buffer = vec![MaybeUninit::uninit(); PIECE];
         let mut room = DRAIN_LIMIT;
         loop {
             let read = std::future::poll_fn(|cx| {
@@ -154,7 +195,7 @@ where
             });
             let received = match tokio::time::timeout_at(deadline.into(), read).await {
                 Ok(answer) => answer?,
-                // tokio may not know yet of what has arrived. This does not wait any more.
+                // tokio may not have seen yet what has arrived. This call no longer waits.
                 Err(_) => sys::receive_by(&stream, &mut buffer, deadline)?,
             };
             match received {
@@ -170,19 +211,20 @@ where
     drained.or_else(|error| ending(&stream, error))
 }
 
-/// How much one read takes.
+/// The most bytes that one read takes.
 const PIECE: usize = 16 << 10;
 
-/// Ends the sending half; returns whether the connection was over before, or never was, which the
-/// next read reports.
+/// Shuts down the sending half.
+///
+/// Returns whether the connection was over before or never existed; the next read reports which.
 fn begin(stream: &impl AsSocket) -> io::Result<bool> {
     let socket = SockRef::from(stream);
     if socket.r#type()? != Type::STREAM {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // With a linger time of zero the close would be a reset.
+    // A linger time of zero would turn the close into a reset.
     match socket.set_linger(None) {
-        // So says XNU once both directions are shut (uipc_socket.c sosetoptlock).
+        // XNU returns this once both directions are shut down (uipc_socket.c sosetoptlock).
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
         answer => answer?,
     }
@@ -193,8 +235,9 @@ fn begin(stream: &impl AsSocket) -> io::Result<bool> {
     }
 }
 
-/// What ended a connection that was over before. Behind the peer's end a read does not report the
-/// reset that came next (Linux tcp.c tcp_recvmsg).
+/// How a connection that was over before has ended.
+///
+/// After the peer's end, a read does not report a later reset (Linux tcp.c tcp_recvmsg).
 fn over(stream: &impl AsSocket) -> io::Result<Ending> {
     Ok(match SockRef::from(stream).take_error()? {
         Some(_) => Ending::Reset,
@@ -216,7 +259,7 @@ fn acknowledged(answer: io::Result<()>) -> io::Result<Ending> {
 fn ending(stream: &impl AsSocket, error: io::Error) -> io::Result<Ending> {
     match Disconnect::from_error(&error) {
         Some(_) => Ok(Ending::Reset),
-        // Not the peer's silence, which is a disconnect, but our deadline.
+        // This is our deadline. The peer's own timeout is a disconnect, handled above.
         None if error.kind() == io::ErrorKind::TimedOut => {
             Ok(Ending::TimedOut { unacknowledged: queue::unacknowledged(stream).ok() })
         }
@@ -224,20 +267,36 @@ fn ending(stream: &impl AsSocket, error: io::Error) -> io::Result<Ending> {
     }
 }
 
-/// Closes a stream by a reset: what is still on its way is lost, and so may be what the peer has
-/// not read yet. It is told `ECONNRESET`; but where this side's sending half was shut down before,
-/// it has read the end and may be told nothing.
+/// Closes a stream by a reset, and discards all data that is still being sent.
 ///
-/// **A Unix stream knows no reset**: the peer reads what is there and an end of file, or
-/// `ECONNRESET` if it had sent something that was not read.
+/// Data that the peer has received but not read may be lost too. The peer gets `ECONNRESET`. If
+/// this side's sending half was shut down before, the peer may have read the end and get no error.
+///
+/// **A Unix stream has no reset**: the peer reads what is there and then an end of file. If the
+/// peer had sent something that this side did not read, it gets `ECONNRESET`.
+///
+/// ```
+/// use std::io::{ErrorKind, Read};
+///
+/// use epipe::net::{TcpListener, TcpStream};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut client = TcpStream::connect(listener.local_addr()?)?;
+/// let (server, _) = listener.accept()?;
+/// epipe_util::close::reset(server)?;
+/// let error = client.read(&mut [0; 100]).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+/// # std::io::Result::Ok(())
+/// ```
 ///
 /// # Errors
 ///
-/// What `setsockopt` says of the linger time; the stream is closed all the same.
+/// Those of `setsockopt` for the linger time. The stream is closed even then.
 ///
 /// # Limits
 ///
-/// As of [`close_gracefully`]: it is the last handle's close that resets.
+/// As for [`close_gracefully`]: only the close of the last handle resets the connection.
+#[doc(alias("SO_LINGER", "RST"))]
 pub fn reset(stream: impl AsSocket) -> io::Result<()> {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))
 }

@@ -1,8 +1,8 @@
-//! Unix addresses that only permitted users can connect to.
+//! Unix socket files that only permitted users can connect to.
 //!
-//! [`bind`] makes the file of the address with exactly the rights that are asked for, and gives a
-//! [`SocketFile`] that removes it. [`PrivateAddress`] has more to choose: the group, datagrams,
-//! directories that others may write to. `accept_from` takes one user's connections alone.
+//! [`bind`] makes the socket file with exactly the requested mode. It returns a [`SocketFile`],
+//! which removes the file. [`PrivateAddress`] has more options: the group, datagrams, directories
+//! that other users may write to. `accept_from` accepts connections of one user only.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind};
@@ -22,46 +22,52 @@ use epipe::os::unix::net::{UnixDatagram, UnixListener};
 
 use crate::sys::{self, error_at};
 
-/// What `listen` may queue: Linux's usual limit (listen(2)); a system that allows less cuts it.
+/// Linux's usual limit for `listen` (listen(2)). A system that allows less reduces it.
 const BACKLOG: i32 = 4096;
 
-/// How long the folder's lock is waited for: it is held for a few system calls, but whoever may
-/// read the folder may hold it. A drop waits less.
+/// How long [`PrivateAddress::bind`] waits for the directory's lock. This crate holds the lock for
+/// a few system calls, but any process that may read the directory may hold it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a drop waits for it.
 const PATIENCE_OF_DROP: Duration = Duration::from_millis(500);
 
-/// The file of a listener's address, from [`bind`]: it is removed on drop.
-///
-/// It is removed if it is still the one that was bound, by device and inode, and only by the
-/// process that has bound it: not by its children. (By the process's number: a child in a new PID
-/// namespace may have the same.) An error there is passed over, and so is a folder whose lock
-/// somebody holds for half a second; what is left is replaced by the next [`bind`].
-///
-/// A daemon binds after its last fork, or keeps the file: its parent would remove it.
+/// The socket file of a listener, from [`bind`]. A drop removes the file.
 ///
 /// **`let (listener, _) = …` removes the file at once**: give it a name, or
-/// [`keep`](SocketFile::keep) it. Elsewhere than on Linux and Android an inode's number may be used
-/// again as soon as the listener is closed and the file is gone: drop this before the listener, as
-/// `let (listener, file) = …` does by itself, and a struct in which it is the first field.
+/// [`keep`](SocketFile::keep) it.
+///
+/// A drop removes the file only if it is still the one that was bound, by device and inode. Only
+/// the process that has bound it removes it; its children do not. (This compares process numbers,
+/// and a child in a new PID namespace may have the same.)
+///
+/// An error of the removal is ignored. If another process holds the directory's lock for half a
+/// second, the file stays. The next [`bind`] replaces a file that was left behind.
+///
+/// A daemon binds after its last fork, or [`keep`](SocketFile::keep)s the file. Otherwise its
+/// parent would remove the file.
+///
+/// On systems other than Linux and Android, drop this before the listener. There the inode's number
+/// may be used again as soon as the listener is closed and the file is removed. The order is right
+/// after `let (listener, file) = …`, and in a struct where this is the first field.
 #[derive(Debug)]
-#[must_use = "dropped, it removes the file: nobody finds the listener any more"]
+#[must_use = "a drop removes the file, and then no client finds the listener"]
 pub struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
     process: u32,
-    // While it is open the inode's number is not used again.
+    // While it is open, the inode's number is not used again.
     pin: Option<File>,
 }
 
 impl SocketFile {
-    /// Where the file is, as an absolute path.
+    /// Returns the absolute path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Leaves the file where it is.
+    /// Leaves the file in place: it is no longer removed on drop.
     pub fn keep(mut self) {
-        self.process = 0; // nobody's
+        self.process = 0; // the number of no process
     }
 }
 
@@ -70,8 +76,9 @@ impl Drop for SocketFile {
         if self.process != std::process::id() {
             return;
         }
-        let folder = open_folder(&self.path);
-        let Ok(_lock) = folder.and_then(|folder| Locked::new(folder, PATIENCE_OF_DROP)) else {
+        let directory = open_directory(&self.path);
+        let lock = directory.and_then(|directory| Locked::new(directory, PATIENCE_OF_DROP));
+        let Ok(_lock) = lock else {
             return;
         };
         if fs::symlink_metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity) {
@@ -84,111 +91,135 @@ fn identity(of: &Metadata) -> (u64, u64) {
     (of.dev(), of.ino())
 }
 
-/// Listens on a path whose file has exactly these rights, whatever the umask, and never wider ones:
-/// `bind` and a `chmod` afterwards would let others in for an instant. (To connect takes the right
-/// to write.)
+/// Listens on a Unix socket file with exactly this mode, for any umask.
 ///
-/// The process's umask is not touched: it is every thread's. The file is not renamed: `local_addr`
-/// reports `path`.
+/// A user needs the right to write to the file to connect. The file never has more rights than
+/// `mode`. With `bind(2)` and a later `chmod` other users could connect for a moment.
 ///
-/// A file of a listener that is gone is replaced: one that refuses a connection. (A listener that
-/// lives sees that connection, and its end.) All of that happens under a lock, `flock(2)`, on the
-/// folder, so that of two that start at once one gets the address, and the other the error.
+/// The process's umask is not changed, because all threads share it. The file is not renamed:
+/// `local_addr` reports `path`.
+///
+/// The file of a listener that is gone is replaced. To find out, it tries to connect: a stale file
+/// refuses the connection. (A live listener sees that connection and its end.) All of this happens
+/// under a lock (`flock(2)`) on the directory. Of two processes that start at the same time, one
+/// gets the address and the other gets the error.
 ///
 /// ```
-/// use epipe_util::private;
+/// use epipe_util::private::{self, SocketFile};
 /// # use epipe::os::unix::net::UnixStream;
-/// # let folder = std::env::temp_dir().join(format!("epipe-doc-{}", std::process::id()));
-/// # std::fs::create_dir_all(&folder)?;
+/// # let directory = std::env::temp_dir().join(format!("epipe-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
 /// # use std::os::unix::fs::PermissionsExt;
-/// # std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
-/// let path = folder.join("control");
-/// let (listener, file) = private::bind(&path, 0o600)?; // this user, and root
+/// # std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
+/// let path = directory.join("control");
+/// let (listener, file) = private::bind(&path, 0o600)?; // for this user and root
+/// let file: SocketFile = file;
+/// assert_eq!(file.path(), path);
 /// let _client = UnixStream::connect(&path)?;
-/// drop(file); // as it would at the end of the scope
+/// drop(file); // happens at the end of the scope too
 /// assert!(!path.exists());
-/// # std::fs::remove_dir(folder)?;
+///
+/// let (listener, file) = private::bind(&path, 0o600)?;
+/// file.keep();
+/// drop(listener);
+/// assert!(path.exists()); // the next `bind` replaces it
+/// # std::fs::remove_dir_all(directory)?;
 /// # std::io::Result::Ok(())
 /// ```
 ///
 /// It is short for `PrivateAddress::new(path).mode(mode).bind()`. See [`PrivateAddress`] for the
-/// directories that it takes, the limits and the platforms.
+/// accepted directories, the limits and the platforms.
 ///
 /// # Errors
 ///
 /// Those of [`PrivateAddress::bind`].
+#[doc(alias("umask", "chmod", "fchmod", "flock", "sockaddr_un"))]
 pub fn bind<P: AsRef<Path>>(path: P, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     PrivateAddress::new(path).mode(mode).bind()
 }
 
-/// A Unix address that only permitted users can connect to, before it is bound.
+/// A Unix socket file that only permitted users can connect to, before it is bound.
 ///
-/// Without a choice its file has the mode `0o600`: this user and root.
+/// By default the file has the mode `0o600`: this user and root can connect.
 ///
 /// ```
 /// use epipe_util::private::PrivateAddress;
-/// # let folder = std::env::temp_dir().join(format!("epipe-doc-a-{}", std::process::id()));
-/// # std::fs::create_dir_all(&folder)?;
+/// # let directory = std::env::temp_dir().join(format!("epipe-doc-a-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
 /// # use std::os::unix::fs::{MetadataExt, PermissionsExt};
-/// # std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
-/// # let path = folder.join("control");
-/// # let app = std::fs::metadata(&folder)?.gid();
+/// # std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
+/// # let (control, log) = (directory.join("control"), directory.join("log"));
+/// # let app = std::fs::metadata(&directory)?.gid();
 ///
 /// // The members of a group may connect. For a runtime, the listener is non-blocking.
-/// let address = PrivateAddress::new(path).mode(0o660).group(app).nonblocking(true);
+/// let address = PrivateAddress::new(control).mode(0o660).group(app).nonblocking(true);
 /// let (listener, file) = address.bind()?;
+///
+/// // Datagrams, in a directory that other trusted users may write to.
+/// let address = PrivateAddress::new(log).shared_directory(true);
+/// # #[cfg(any(target_os = "linux", target_os = "android"))] // elsewhere the umask matters
+/// let (socket, log_file) = address.bind_datagram()?;
+/// # #[cfg(any(target_os = "linux", target_os = "android"))]
+/// # drop((socket, log_file));
 /// # drop((listener, file));
-/// # std::fs::remove_dir(folder)?;
+/// # std::fs::remove_dir(directory)?;
 /// # std::io::Result::Ok(())
 /// ```
 ///
 /// # Directories
 ///
-/// Anyone who may write to a directory without the sticky bit can put another socket in the place
-/// of this one. Clients then talk to that one, and this process does not notice. So it matters who
-/// that is:
+/// A user who may write to a directory without the sticky bit can replace this socket by another
+/// one. Clients then talk to that socket, and this process does not notice. So the directory
+/// matters.
 ///
-/// | directory | |
-/// |---|---|
-/// | of this user or root, and no one else may write to it; or with the sticky bit (`/tmp`) | taken |
-/// | of this user or root, and a group may write to it (`2770 root:app`, `0775`) | taken if the socket is for that group too: it is the socket's group, and `mode` lets it connect (`0o660`). **Its members are then trusted to answer in this process's place** |
-/// | others may write to it (`0777`, `2777`), or a group that the socket is not for | refused without [`shared_directory`](PrivateAddress::shared_directory) |
-/// | of another user, and this process is root or a third user | the same |
+/// Accepted, if it belongs to this user or root:
+/// * Only its owner may write to it, or it has the sticky bit (`/tmp`).
+/// * A group may write to it (`2770 root:app`, `0775`), and the socket is for that group too. That
+///   is: it is the socket's group, and `mode` lets it connect (`0o660`). **The members of the group
+///   are then trusted to answer in place of this process.**
 ///
-/// The socket's group is the one of [`group`](PrivateAddress::group), else that of a directory with
-/// the setgid bit, else the process's. (BSD and Apple give every file the directory's group. The
-/// check is the same there: pass `group`.)
+/// Refused without [`shared_directory`](PrivateAddress::shared_directory):
+/// * Any user may write to it (`0777`, `2777`), and it has no sticky bit.
+/// * A group may write to it, and the socket is not for that group.
+/// * It belongs to another user. (This process is root or a third user.)
+///
+/// The socket's group is the first of these: the one from [`group`](PrivateAddress::group), that of
+/// a directory with the setgid bit, that of the process. (BSD and Apple give every file the
+/// directory's group. The check is the same there: pass `group`.)
 ///
 /// # Limits
 ///
-/// * **Users of other functions do not know the lock**: a server that binds the same path by itself
-///   looks as if it were gone until it has called `listen`; so does a stream socket that is bound
-///   there and never listens, a listener of another host on a shared file system, and, elsewhere
-///   than on Linux and Android, one whose queue of connections is full.
-/// * Anyone who may read the directory may hold its lock: in `/tmp` any user can make this fail,
-///   and so does a program that has locked the directory itself. Use a directory of your own, as
-///   below `/run`.
-/// * Only the directory that holds the file is looked at. Anyone who may write to one above can put
-///   another in its place.
-/// * A relative path is for as long as no other thread changes the current directory.
-/// * A file without the right to write for its owner is never replaced: only root may ask whether a
-///   listener lives.
-/// * A default ACL of the directory is added to the rights of the group (acl(5)).
+/// * **Other programs do not know the lock.** A server that binds the same path with another
+///   function looks stale until it has called `listen`. A stream socket that is bound there and
+///   never listens looks stale too, and so does a listener of another host on a shared file system.
+///   On systems other than Linux and Android, a listener whose queue of connections is full looks
+///   stale too.
+/// * Any process that may read the directory may hold its lock. In `/tmp` any user can make `bind`
+///   fail. A program that has locked the directory itself makes it fail too. Use a directory of
+///   your own, for example below `/run`.
+/// * Only the directory that holds the file is checked. A user who may write to a directory above
+///   it can replace it.
+/// * A relative path is right only while no other thread changes the current directory.
+/// * A file that its owner may not write to is never replaced: only root may ask whether a listener
+///   is alive.
+/// * A default ACL of the directory adds to the rights of the group (acl(5)).
 ///
 /// # Platforms
 ///
-/// On Linux and Android the socket has its rights before it is bound (`fchmod`), and what the umask
-/// has cut is added before `listen`. Elsewhere they are set between the two, where no one can
-/// connect yet. But a client that the umask has let through, and that is held up between two steps
-/// of one `connect` until after `listen`, gets in. (Without the `fchmod` Linux showed that within
-/// seconds, to a stranger who tries in a loop.)
+/// On Linux and Android the socket gets its mode before it is bound (`fchmod`). The bits that the
+/// umask has removed are added before `listen`.
 ///
-/// In a directory that others may write to, a file's path may soon lead to another file. So its
-/// mode and group are changed through a descriptor of it. On Linux that is by `/proc/self/fd`:
-/// where this is not mounted, it is an error. Other systems have no descriptor of a socket's file.
-/// There the umask must leave exactly `mode`, and the group must be right already.
+/// On other systems the mode is set between `bind` and `listen`, when no client can connect yet.
+/// One race remains: the umask has let a client through, and this client is delayed inside one
+/// `connect` until after `listen`. That client gets in. (On Linux without the `fchmod`, a client
+/// that tried in a loop got in within seconds.)
+///
+/// In a directory that others may write to, another file may replace the socket file at any time.
+/// There the mode and the group are changed through a descriptor of the file. On Linux this needs
+/// `/proc/self/fd`, and fails where that is not mounted. Other systems have no descriptor of a
+/// socket file. There the umask must leave exactly `mode`, and the group must be right already.
 #[derive(Clone, Debug)]
-#[must_use = "it is bound by `bind` or `bind_datagram`"]
+#[must_use = "call `bind` or `bind_datagram`"]
 pub struct PrivateAddress {
     path: PathBuf,
     mode: u32,
@@ -198,67 +229,73 @@ pub struct PrivateAddress {
 }
 
 impl PrivateAddress {
-    /// An address at that path, for this user and root.
+    /// Starts with an address at this path, with the mode `0o600`.
     pub fn new<P: AsRef<Path>>(path: P) -> PrivateAddress {
         let path = path.as_ref().to_path_buf();
         PrivateAddress { path, mode: 0o600, group: None, is_shared: false, nonblocking: false }
     }
 
-    /// The rights of the file, whatever the umask. The right to write is the right to connect.
+    /// Sets the mode of the file, for any umask. The right to write is the right to connect.
+    #[doc(alias("chmod", "umask"))]
     pub fn mode(mut self, mode: u32) -> PrivateAddress {
         self.mode = mode;
         self
     }
 
-    /// The group of the file. A process that is not root must be a member of it.
+    /// Sets the group of the file. A process that is not root must be a member of it.
+    #[doc(alias = "chown")]
     pub fn group(mut self, gid: u32) -> PrivateAddress {
         self.group = Some(gid);
         self
     }
 
-    /// Takes any directory, also one in which other users may write, or that belongs to one.
+    /// Accepts any directory, also one that other users may write to or own.
     ///
-    /// **The risk**: those users can replace the socket by their own. They receive what clients
-    /// send from then on, and answer in this process's place. They cannot read the connections that
-    /// this listener accepts, and `mode` holds for this socket. Use it where every such user is
-    /// trusted that far, or where the clients check who answers (`peer_cred`).
+    /// **The risk**: those users can replace the socket by their own. They then receive what
+    /// clients send, and answer in place of this process. They cannot read the connections that
+    /// this listener accepts, and `mode` still holds for this socket. Use it where all such users
+    /// are trusted that far, or where the clients check who answers (`peer_cred`).
     pub fn shared_directory(mut self, is_shared: bool) -> PrivateAddress {
         self.is_shared = is_shared;
         self
     }
 
-    /// Whether the socket is non-blocking, as runtimes expect it (`from_std`).
+    /// Makes the socket non-blocking, as runtimes expect it (`from_std`).
+    #[doc(alias = "O_NONBLOCK")]
     pub fn nonblocking(mut self, nonblocking: bool) -> PrivateAddress {
         self.nonblocking = nonblocking;
         self
     }
 
-    /// Binds the address and listens: see [`bind()`] for what happens to a file that is there.
+    /// Binds the address and listens. A stale file is replaced, as by [`bind()`].
     ///
     /// # Errors
     ///
-    /// * `AddrInUse`: somebody listens there, or it cannot be found out.
-    /// * `AlreadyExists`: there is something that is no socket, a symbolic link for example. It is
-    ///   left alone.
+    /// * `AddrInUse`: a listener is alive there, or this cannot be found out.
+    /// * `AlreadyExists`: the path has a file that is not a socket, for example a symbolic link. It
+    ///   is left alone.
     /// * `PermissionDenied`: others could replace the socket (see Directories, above), or this user
     ///   may not give the file that group.
-    /// * `TimedOut`: somebody holds the directory's lock for five seconds.
-    /// * `InvalidInput`: a mode beyond `0o777`, a path without a file name, an abstract address (it
-    ///   has no rights).
+    /// * `TimedOut`: the directory's lock is held elsewhere for five seconds.
+    /// * `InvalidInput`: the mode has more than the bits of `0o777`, the path has no file name, or
+    ///   the address is abstract (which has no rights).
     /// * Those of `open`, `socket`, `bind`, `chmod`, `chown` and `listen`. No file is left behind.
     pub fn bind(&self) -> io::Result<(UnixListener, SocketFile)> {
         let (socket, file) = self.make(Type::STREAM)?;
         Ok((UnixListener::from(socket), file))
     }
 
-    /// Binds the address for datagrams, which can arrive at once: like [`bind`](Self::bind),
-    /// without a `listen`. To send takes the right to write.
+    /// Like [`bind`](Self::bind), for datagrams, which can arrive at once.
+    ///
+    /// A user needs the right to write to the file to send.
     ///
     /// # Errors
     ///
-    /// Those of [`bind`](PrivateAddress::bind). On systems other than Linux and Android also
-    /// `PermissionDenied`, if the umask leaves more rights than `mode`, or any rights to a group
-    /// that is not yet the right one. Others could have sent before these were cut.
+    /// Those of [`bind`](PrivateAddress::bind).
+    ///
+    /// On systems other than Linux and Android also `PermissionDenied`. It means that the umask
+    /// leaves more rights than `mode`, or leaves rights to a group that is not yet the right one.
+    /// Other users could have sent datagrams before these rights were removed.
     pub fn bind_datagram(&self) -> io::Result<(UnixDatagram, SocketFile)> {
         let (socket, file) = self.make(Type::DGRAM)?;
         Ok((UnixDatagram::from(OwnedFd::from(socket)), file))
@@ -268,21 +305,20 @@ impl PrivateAddress {
         let path = &*self.path;
         sys::check_mode(path, self.mode)?;
         let bytes = path.as_os_str().as_bytes();
-        // A NUL at the head makes an abstract address; elsewhere `bind` takes what stands before
-        // it.
+        // A NUL at the start makes an abstract address. At another place it cuts off the path.
         if path.file_name().is_none() || bytes.ends_with(b"/") || bytes.contains(&0) {
-            let reason = "is no name of a file";
+            let reason = "is not the name of a file";
             return Err(error_at(ErrorKind::InvalidInput, path, reason));
         }
         let address = SockAddr::unix(path)?;
-        let path = std::path::absolute(path)?; // the current folder may change before the drop
-        let folder = open_folder(&path)?;
-        let is_replaceable = self.check_folder(&folder, &path)?;
-        let _lock = Locked::new(folder, PATIENCE)?;
+        let path = std::path::absolute(path)?; // the current directory may change before the drop
+        let directory = open_directory(&path)?;
+        let is_replaceable = self.check_directory(&directory, &path)?;
+        let _lock = Locked::new(directory, PATIENCE)?;
         remove_stale(&path, &address, kind)?;
 
         let socket = Socket::new(Domain::UNIX, kind, None)?;
-        // Until the file has its group, its rights would be those of another one.
+        // The rights of the group are added later. Until `chown`, another group would have them.
         let first = self.group.map_or(self.mode, |_| self.mode & !0o070);
         let socket = sys::set_mode_before_bind(socket, first)?;
         socket.set_nonblocking(self.nonblocking)?;
@@ -296,14 +332,14 @@ impl PrivateAddress {
             _ => Ok(()),
         });
         if let Err(error) = ready {
-            let _ = fs::remove_file(&file.path); // under the lock that is held
+            let _ = fs::remove_file(&file.path); // `_lock` is still held
             file.keep();
             return Err(error);
         }
         Ok((socket, file))
     }
 
-    /// Gives the file that was bound its group and its mode.
+    /// Gives the bound file its group and its mode.
     fn set_rights(
         &self,
         file: &SocketFile,
@@ -316,7 +352,7 @@ impl PrivateAddress {
         let group = self.group.filter(|&group| group != bound.gid());
         let allowed = group.map_or(self.mode, |_| self.mode & !0o070);
         if kind == Type::DGRAM && mode & !allowed != 0 {
-            return refused("the umask lets others send before the rights are cut");
+            return refused("the umask lets others send before the rights are removed");
         }
         if mode == self.mode && group.is_none() {
             return Ok(());
@@ -331,7 +367,7 @@ impl PrivateAddress {
             },
             false => file.path.clone(),
         };
-        // Neither follows what took its place.
+        // Neither call follows a file that has replaced the socket file.
         if group.is_some() {
             std::os::unix::fs::chown(&path, None, group)?;
         }
@@ -341,11 +377,11 @@ impl PrivateAddress {
         }
     }
 
-    /// Whether others can replace what is in the folder; an error if they may not.
-    fn check_folder(&self, folder: &File, path: &Path) -> io::Result<bool> {
+    /// Returns whether others can replace files of the directory, or an error if that is refused.
+    fn check_directory(&self, directory: &File, path: &Path) -> io::Result<bool> {
         const SETGID: u32 = 0o2000;
         const STICKY: u32 = 0o1000;
-        let about = folder.metadata()?;
+        let about = directory.metadata()?;
         let mode = about.mode();
         let reason = if ![0, sys::effective_user()].contains(&about.uid()) {
             "the directory belongs to another user, who could replace the socket"
@@ -373,9 +409,29 @@ impl PrivateAddress {
     }
 }
 
-/// Accepts a connection of that user's, by its [`peer_cred`](UnixStream::peer_cred): the user at
-/// the time of the connect. Those of others are closed, unread; root is another. (In a user
-/// namespace all users without a number look the same, `nobody`.)
+/// Accepts the next connection of one user, and closes those of others unread.
+///
+/// It compares the user that [`UnixStream::peer_cred`] reports: the one at the time of
+/// the `connect`. Root counts as another user. (In a user namespace all users without a number
+/// there look the same.)
+///
+/// ```
+/// use epipe_util::private::{accept_from, bind};
+/// # use epipe::os::unix::net::UnixStream;
+/// # let directory = std::env::temp_dir().join(format!("epipe-doc-f-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// # use std::os::unix::fs::{MetadataExt, PermissionsExt};
+/// # std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
+/// # let path = directory.join("control");
+/// # let uid = std::fs::metadata(&directory)?.uid();
+///
+/// let (listener, file) = bind(&path, 0o666)?;
+/// let _client = UnixStream::connect(&path)?;
+/// let (stream, _address) = accept_from(&listener, uid)?;
+/// # drop((stream, file));
+/// # std::fs::remove_dir(directory)?;
+/// # std::io::Result::Ok(())
+/// ```
 ///
 /// # Errors
 ///
@@ -385,6 +441,7 @@ impl PrivateAddress {
 ///
 /// Where [`UnixStream::peer_cred`] exists.
 #[cfg(has_peer_cred)]
+#[doc(alias("SO_PEERCRED", "LOCAL_PEERCRED", "getpeereid", "ucred"))]
 pub fn accept_from(listener: &UnixListener, uid: u32) -> io::Result<(UnixStream, SocketAddr)> {
     loop {
         let (stream, addr) = listener.accept()?;
@@ -394,8 +451,10 @@ pub fn accept_from(listener: &UnixListener, uid: u32) -> io::Result<(UnixStream,
     }
 }
 
-/// Removes what a listener has left behind, if there is anything; an error if it lives, or is none.
-/// (Before the first `bind`, for XNU's follows a symbolic link.)
+/// Removes the file of a listener that is gone. An error if a listener is alive, or if the file is
+/// not a socket.
+///
+/// This comes before the first `bind`, because XNU's `bind` follows a symbolic link.
 fn remove_stale(path: &Path, address: &SockAddr, kind: Type) -> io::Result<()> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there.file_type(),
@@ -405,7 +464,7 @@ fn remove_stale(path: &Path, address: &SockAddr, kind: Type) -> io::Result<()> {
     if !there.is_socket() {
         let reason = match there.is_symlink() {
             true => "is a symbolic link, which is not followed",
-            false => "is there, and is no socket",
+            false => "exists and is not a socket",
         };
         return Err(error_at(ErrorKind::AlreadyExists, path, reason));
     }
@@ -415,34 +474,37 @@ fn remove_stale(path: &Path, address: &SockAddr, kind: Type) -> io::Result<()> {
         Err(refused) if refused.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(gone) if gone.kind() == ErrorKind::NotFound => Ok(()),
         Err(unknown) if unknown.kind() == ErrorKind::PermissionDenied => {
-            let reason = "this user may not ask whether somebody listens there";
+            let reason = "this user may not ask whether a process listens there";
             Err(error_at(ErrorKind::AddrInUse, path, reason))
         }
         Err(unknown) if !sys::is_alive(&unknown) => Err(unknown),
-        _ => Err(error_at(ErrorKind::AddrInUse, path, "somebody listens there")),
+        _ => Err(error_at(ErrorKind::AddrInUse, path, "a process listens there")),
     }
 }
 
-/// The folder of a file. By its own entry for itself, which only a folder has: to open a FIFO would
-/// wait.
-fn open_folder(path: &Path) -> io::Result<File> {
+/// Opens the directory of a file.
+///
+/// The final `.` makes the call fail on a FIFO, where a plain `open` would wait.
+fn open_directory(path: &Path) -> io::Result<File> {
     File::open(path.parent().unwrap_or(path).join("."))
 }
 
-/// A folder under its lock. It is unlocked, and not just closed: a child may have inherited it.
+/// A directory under its lock.
+///
+/// A drop unlocks it, since a close is not enough: a child may have inherited the descriptor.
 struct Locked(File);
 
 impl Locked {
-    fn new(folder: File, patience: Duration) -> io::Result<Locked> {
+    fn new(directory: File, patience: Duration) -> io::Result<Locked> {
         let deadline = Instant::now() + patience;
-        while !sys::try_lock(&folder)? {
+        while !sys::try_lock(&directory)? {
             if Instant::now() >= deadline {
-                let reason = "somebody holds the lock of the socket's folder";
+                let reason = "the lock of the socket's directory is held for too long";
                 return Err(io::Error::new(ErrorKind::TimedOut, reason));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(Locked(folder))
+        Ok(Locked(directory))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `epipe_util::close`: what an ending destroys, and what it does not.
+//! `epipe_util::close`: which close loses data, and which does not.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(unix)]
@@ -14,15 +14,15 @@ use epipe::os::unix::net::UnixStream;
 use epipe_util::close::{Ending, close_gracefully, reset};
 use socket2::SockRef;
 
-/// More than the client takes, and what the server's buffer holds even by the usual limit
-/// (net.core.wmem_max, 208 KiB).
+/// More than the client's buffer holds, but less than the server's buffer holds with the usual
+/// limit (net.core.wmem_max, 208 KiB).
 const ANSWER: usize = 200_000;
 
 #[path = "support/deadline.rs"]
 mod deadline;
 use deadline::{in_, soon};
 
-/// A client that takes little at a time, and a server's stream.
+/// A client with a small receive buffer, and the server's stream.
 fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     SockRef::from(&listener).set_recv_buffer_size(8 << 10).unwrap();
@@ -33,15 +33,15 @@ fn tcp() -> (TcpStream, TcpStream) {
     (TcpStream::from(client), server)
 }
 
-/// A server that answers before it has read the request, and ends. Tells what the client reads.
+/// A server answers before it has read the request, and ends. Returns what the client reads.
 fn answers_early(end: impl FnOnce(TcpStream) -> io::Result<()>) -> io::Result<usize> {
     let (mut client, mut server) = tcp();
-    client.write_all(b"a request that nobody reads").unwrap();
+    client.write_all(b"a request that is not read").unwrap();
     SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![b'a'; ANSWER]).unwrap();
     thread::scope(|threads| {
         let reads = threads.spawn(move || {
-            // It reads when it has sent all, and the server has gone.
+            // The client reads only after it has sent everything and the server has closed.
             thread::sleep(Duration::from_millis(50));
             client.shutdown(Shutdown::Write).ok();
             let mut answer = Vec::new();
@@ -59,19 +59,19 @@ fn an_answer_is_not_destroyed_by_a_request_that_was_not_read() {
         Ok(())
     });
     assert_eq!(arrived.unwrap(), ANSWER);
-    // The control: just closed.
+    // Control: a plain close.
     let destroyed = answers_early(|server| {
         drop(server);
         Ok(())
     });
     assert_eq!(destroyed.unwrap_err().kind(), ErrorKind::ConnectionReset);
-    // And one that only ends its sending half first.
+    // Control: a close after a shutdown of the sending half.
     let destroyed = answers_early(|server| server.shutdown(Shutdown::Write));
     assert_eq!(destroyed.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn what_the_peer_still_sends_is_thrown_away() {
+fn what_the_peer_still_sends_is_discarded() {
     let (mut client, server) = tcp();
     thread::scope(|threads| {
         let writes = threads.spawn(move || {
@@ -86,13 +86,13 @@ fn what_the_peer_still_sends_is_thrown_away() {
 }
 
 #[test]
-fn who_goes_on_sending_is_not_read_for_ever() {
+fn a_peer_that_goes_on_sending_is_not_read_for_ever() {
     let (client, server) = tcp();
     thread::scope(|threads| {
         threads.spawn(|| while (&client).write(&[0; 1 << 20]).is_ok() {});
         let ending = close_gracefully(server, soon()).unwrap();
         assert!(matches!(ending, Ending::Flooded { .. }), "{ending:?}");
-        // It is closed: the client's next write is told.
+        // The server's stream is closed, so the client's next write fails and its loop ends.
     });
 }
 
@@ -107,9 +107,9 @@ fn a_peer_that_does_not_end_is_waited_for_until_the_deadline() {
     assert_eq!(ending, Ending::TimedOut { unacknowledged });
 }
 
-#[cfg(target_os = "linux")] // elsewhere a Unix stream holds less
+#[cfg(target_os = "linux")] // On other systems a Unix stream holds less.
 #[test]
-fn what_has_come_is_taken_though_the_deadline_is_over() {
+fn arrived_data_is_read_even_after_the_deadline() {
     let (mut client, server) = UnixStream::pair().unwrap();
     client.write_all(&[0; 100_000]).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
@@ -117,7 +117,7 @@ fn what_has_come_is_taken_though_the_deadline_is_over() {
     assert_eq!(ending, Ending::Clean);
 }
 
-/// poll(2) reports it at once, again and again.
+/// While the error queue has an entry, poll(2) returns at once each time.
 #[cfg(target_os = "linux")]
 #[test]
 #[allow(unsafe_code, reason = "socket2 has no SO_ZEROCOPY")]
@@ -125,7 +125,7 @@ fn a_full_error_queue_does_not_move_the_deadline() {
     use std::os::fd::AsRawFd;
     let (_client, server) = tcp();
     let on: libc::c_int = 1;
-    // SAFETY: the option takes an int.
+    // SAFETY: the type of this option is an int.
     let set = unsafe {
         libc::setsockopt(
             server.as_raw_fd(),
@@ -143,7 +143,7 @@ fn a_full_error_queue_does_not_move_the_deadline() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_peer_does_not_take_is_told() {
+fn unacknowledged_bytes_are_reported() {
     let (_client, mut server) = tcp();
     SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![0; ANSWER]).unwrap();
@@ -153,7 +153,7 @@ fn what_a_peer_does_not_take_is_told() {
         }
         ending => panic!("{ending:?}"),
     }
-    // An end of the peer's own does not hide it.
+    // The same if the peer has ended its own sending half.
     let (client, mut server) = tcp();
     SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![0; ANSWER]).unwrap();
@@ -163,8 +163,8 @@ fn what_a_peer_does_not_take_is_told() {
 }
 
 #[test]
-fn a_reset_of_the_peer_is_told() {
-    // Before, and while it waits.
+fn a_reset_of_the_peer_is_reported() {
+    // A reset before the call, and one while the call waits.
     let (client, server) = tcp();
     reset(client).unwrap();
     assert_eq!(close_gracefully(&server, soon()).unwrap(), Ending::Reset);
@@ -177,16 +177,16 @@ fn a_reset_of_the_peer_is_told() {
     assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Reset);
     later.join().unwrap();
 
-    // One that had ended first: no read is told.
+    // The peer ended before its reset: no read reports the reset.
     let (mut client, mut server) = tcp();
     client.write_all(b"request").unwrap();
     drop(client);
     server.read_exact(&mut [0; 7]).unwrap();
     server.write_all(b"answer").unwrap();
-    while SockRef::from(&server).peer_addr().is_ok() {} // until the reset has come
+    while SockRef::from(&server).peer_addr().is_ok() {} // until the reset has arrived
     assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Reset);
 
-    // Somebody has been told already, and nothing tells it from an end.
+    // A write has reported the reset already, so it now looks like an end of both sides.
     let (client, server) = tcp();
     reset(client).unwrap();
     assert!((&server).write(b"answer").is_err());
@@ -201,18 +201,18 @@ fn a_linger_time_of_zero_destroys_nothing() {
     server.write_all(&vec![b'a'; ANSWER]).unwrap();
     let ending = close_gracefully(server, in_(20)).unwrap();
     assert!(matches!(ending, Ending::TimedOut { .. }), "{ending:?}");
-    // What is on its way arrives all the same.
+    // The rest of the answer still arrives.
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).unwrap();
     assert_eq!(answer.len(), ANSWER);
 }
 
 #[test]
-fn an_ending_that_was_there_is_over() {
+fn a_connection_that_had_ended_is_over() {
     let (client, server) = tcp();
     client.shutdown(Shutdown::Write).unwrap();
     server.shutdown(Shutdown::Both).unwrap();
-    // Both have ended: the system calls it not connected.
+    // Both have ended, which the system reports as not connected.
     while (&client).read(&mut [0]).unwrap() > 0 {}
     assert_eq!(close_gracefully(server, soon()).unwrap(), Ending::Over);
 }
@@ -223,7 +223,7 @@ fn a_reference_is_closed_by_its_owner() {
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(close_gracefully(&server, soon()).unwrap(), Ending::Clean);
     server.local_addr().unwrap();
-    // The adapter, std's and socket2's types, and a bare descriptor.
+    // An adapter over std's type, and a bare descriptor.
     let (client, server) = tcp();
     client.shutdown(Shutdown::Write).unwrap();
     let adapted = epipe::NoSigpipe::new(std::net::TcpStream::from(server)).unwrap();
@@ -233,7 +233,7 @@ fn a_reference_is_closed_by_its_owner() {
 }
 
 #[test]
-fn unix_streams_end_so_too() {
+fn unix_streams_also_end_gracefully() {
     let (mut client, mut server) = UnixStream::pair().unwrap();
     server.write_all(b"answer").unwrap();
     client.write_all(b"unread").unwrap();
@@ -247,7 +247,7 @@ fn unix_streams_end_so_too() {
     let unacknowledged = None;
     assert_eq!(close_gracefully(server, in_(20)).unwrap(), Ending::TimedOut { unacknowledged });
 
-    // A peer that closes with the answer unread.
+    // The peer closes and leaves the answer unread.
     let (client, mut server) = UnixStream::pair().unwrap();
     server.write_all(b"answer").unwrap();
     drop(client);
@@ -257,7 +257,7 @@ fn unix_streams_end_so_too() {
 }
 
 #[test]
-fn a_non_blocking_stream_is_refused_and_left_as_it_is() {
+fn a_non_blocking_stream_is_refused_and_not_changed() {
     let (client, server) = tcp();
     server.set_nonblocking(true).unwrap();
     let error = close_gracefully(&server, soon()).unwrap_err();
@@ -270,7 +270,7 @@ fn a_non_blocking_stream_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn what_is_no_connection_is_an_error() {
+fn a_socket_without_connection_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let never = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     for error in [
@@ -289,7 +289,7 @@ fn what_is_no_connection_is_an_error() {
 }
 
 #[test]
-fn reset_tells_the_peer_and_destroys_what_is_on_its_way() {
+fn reset_reports_to_the_peer_and_discards_sent_data() {
     let (client, mut server) = tcp();
     SockRef::from(&server).set_send_buffer_size(4 << 20).unwrap();
     server.write_all(&vec![0; ANSWER]).unwrap();

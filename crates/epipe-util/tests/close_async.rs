@@ -1,5 +1,5 @@
-//! `close_gracefully_async` and `wait_acknowledged_async`: they end as the blocking ones do, and
-//! the runtime goes on meanwhile.
+//! `close_gracefully_async` and `wait_acknowledged_async` have the same results as the blocking
+//! functions, and the runtime's other tasks go on meanwhile.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(all(unix, not(any(target_family = "wasm", target_os = "espidf"))))]
@@ -25,42 +25,42 @@ fn tcp() -> (TcpStream, TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-/// As tokio has it.
+/// The same stream as a tokio type.
 fn of_tokio(stream: TcpStream) -> tokio::net::TcpStream {
     stream.set_nonblocking(true).unwrap();
     tokio::net::TcpStream::from_std(stream.into()).unwrap()
 }
 
-/// One thread: what blocks it stops every task.
+/// Runs on one thread, so that a blocking call stops every task.
 fn on_one_thread<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, future)
 }
 
-/// Another task ends the client when it has had 1,000 turns; returns how many it has had.
+/// Starts a task that ends the client after 1,000 turns. Returns the count of its turns.
 fn ends_the_client(client: TcpStream) -> Rc<Cell<u32>> {
     let turns = Rc::new(Cell::new(0));
-    let its = turns.clone();
+    let count = turns.clone();
     tokio::task::spawn_local(async move {
-        while its.get() < 1000 {
-            its.set(its.get() + 1);
+        while count.get() < 1000 {
+            count.set(count.get() + 1);
             tokio::task::yield_now().await;
         }
         client.shutdown(Shutdown::Write).unwrap();
-        std::mem::forget(client); // open to the end of the test
+        std::mem::forget(client); // stays open until the test ends
     });
     turns
 }
 
 #[test]
-fn other_tasks_go_on_meanwhile_and_by_the_blocking_form_they_do_not() {
+fn other_tasks_go_on_meanwhile_but_not_with_the_blocking_function() {
     on_one_thread(async {
         let (client, server) = tcp();
         let turns = ends_the_client(client);
         let ending = close_gracefully_async(of_tokio(server), soon()).await.unwrap();
         assert_eq!((ending, turns.get()), (Ending::Clean, 1000));
 
-        // The control: the task that would end the client has no turn.
+        // Control: the task that would end the client gets no turn.
         let (client, server) = tcp();
         let turns = ends_the_client(client);
         let ending = close_gracefully(server, in_(100)).unwrap();
@@ -70,7 +70,7 @@ fn other_tasks_go_on_meanwhile_and_by_the_blocking_form_they_do_not() {
 }
 
 #[test]
-fn the_blocking_forms_refuse_a_stream_of_tokio() {
+fn the_blocking_functions_refuse_a_tokio_stream() {
     on_one_thread(async {
         let (_client, server) = tcp();
         let server = of_tokio(server);
@@ -81,13 +81,13 @@ fn the_blocking_forms_refuse_a_stream_of_tokio() {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains(instead), "{error}");
         }
-        // It is as it was.
+        // The stream still works.
         server.writable().await.unwrap();
         server.try_write(b"x").unwrap();
     });
 }
 
-/// What a peer has done when the close begins, and how that ends.
+/// What the peer has done when the close begins, and the expected ending.
 struct Row {
     name: &'static str,
     prepare: fn() -> (TcpStream, TcpStream),
@@ -97,7 +97,7 @@ struct Row {
 
 const ROWS: [Row; 8] = [
     Row {
-        name: "has sent, and ended",
+        name: "has sent and ended",
         prepare: || {
             let (mut client, server) = tcp();
             client.write_all(&[0; 100_000]).unwrap();
@@ -108,12 +108,12 @@ const ROWS: [Row; 8] = [
         ends: |ending| *ending == Ending::Clean,
     },
     Row {
-        name: "the same, and the deadline is over",
+        name: "has sent and ended, and the deadline is over",
         prepare: || {
             let (mut client, server) = tcp();
             client.write_all(&[0; 100_000]).unwrap();
             client.shutdown(Shutdown::Write).unwrap();
-            // Until all of it has arrived.
+            // Until everything has arrived.
             while epipe_util::queue::unread(&server).unwrap() < 100_000 {}
             while epipe_util::queue::unacknowledged(&client).unwrap_or(0) > 0 {}
             (client, server)
@@ -139,21 +139,21 @@ const ROWS: [Row; 8] = [
         ends: |ending| *ending == Ending::Reset,
     },
     Row {
-        name: "has ended, and then reset",
+        name: "has ended and then reset",
         prepare: || {
             let (mut client, mut server) = tcp();
             client.write_all(b"request").unwrap();
             drop(client);
             server.read_exact(&mut [0; 7]).unwrap();
             server.write_all(b"answer").unwrap();
-            while server.peer_addr().is_ok() {} // until the reset has come
+            while server.peer_addr().is_ok() {} // until the reset has arrived
             (tcp().0, server)
         },
         deadline: soon,
         ends: |ending| *ending == Ending::Reset,
     },
     Row {
-        name: "has reset, which a write has reported",
+        name: "has reset, and a write has reported it",
         prepare: || {
             let (client, server) = tcp();
             reset(client).unwrap();
@@ -164,7 +164,7 @@ const ROWS: [Row; 8] = [
         ends: |ending| *ending == Ending::Over,
     },
     Row {
-        name: "has ended, as this side",
+        name: "has ended, like this side",
         prepare: || {
             let (client, server) = tcp();
             client.shutdown(Shutdown::Write).unwrap();
@@ -189,7 +189,7 @@ const ROWS: [Row; 8] = [
 ];
 
 #[test]
-fn both_forms_end_alike() {
+fn both_functions_have_the_same_ending() {
     for row in ROWS {
         let (client, server) = (row.prepare)();
         let blocking = close_gracefully(server, (row.deadline)()).unwrap();
@@ -205,7 +205,7 @@ fn both_forms_end_alike() {
 }
 
 #[test]
-fn unix_streams_and_references_end_so_too() {
+fn unix_streams_and_references_also_end_gracefully() {
     on_one_thread(async {
         let (mut client, server) = UnixStream::pair().unwrap();
         server.set_nonblocking(true).unwrap();
@@ -223,7 +223,7 @@ fn unix_streams_and_references_end_so_too() {
 }
 
 #[test]
-fn what_is_no_stream_is_an_error() {
+fn an_unconnected_stream_is_an_error() {
     on_one_thread(async {
         let never = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
         let never = of_tokio(TcpStream::from(never.unwrap()));
@@ -232,10 +232,10 @@ fn what_is_no_stream_is_an_error() {
     });
 }
 
-/// A client that takes nothing, and then all.
+/// The client first reads nothing, and then everything.
 #[cfg(target_os = "linux")]
 #[test]
-fn acknowledged_is_waited_for_while_other_tasks_go_on() {
+fn other_tasks_go_on_while_it_waits_for_acknowledgements() {
     const ANSWER: usize = 1 << 20;
     on_one_thread(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -265,7 +265,7 @@ fn acknowledged_is_waited_for_while_other_tasks_go_on() {
     });
 }
 
-/// The future can be given to `tokio::spawn`.
+/// The futures can be passed to `tokio::spawn`.
 #[test]
 fn the_futures_are_send() {
     fn is_send<T: Send>(_: &T) {}

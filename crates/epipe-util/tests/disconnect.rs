@@ -1,5 +1,4 @@
-//! `epipe_util::Disconnect`: what errors say of a connection, made by hand and by peers that end
-//! it.
+//! `epipe_util::Disconnect`: errors that the tests construct, and errors from real peers.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -18,7 +17,7 @@ const ALL: [(Disconnect, ErrorKind); 6] = [
 ];
 
 #[test]
-fn kinds_are_told_and_found_again() {
+fn each_kind_is_recognised_and_converted_back() {
     for (disconnect, kind) in ALL {
         assert_eq!(Disconnect::from_error(&kind.into()), Some(disconnect));
         let error = io::Error::from(disconnect);
@@ -35,7 +34,7 @@ fn kinds_are_told_and_found_again() {
     }
     for kind in [
         ErrorKind::WouldBlock,
-        ErrorKind::TimedOut, // a deadline of this program's
+        ErrorKind::TimedOut, // a deadline of this program
         ErrorKind::Interrupted,
         ErrorKind::NotConnected,
         ErrorKind::PermissionDenied,
@@ -48,7 +47,7 @@ fn kinds_are_told_and_found_again() {
 
 #[cfg(unix)]
 #[test]
-fn codes_are_told() {
+fn each_code_is_recognised() {
     for (code, expected) in [
         (libc::EPIPE, Some(Disconnect::BrokenPipe)),
         (libc::ESHUTDOWN, Some(Disconnect::BrokenPipe)),
@@ -72,7 +71,7 @@ fn codes_are_told() {
 
 #[cfg(windows)]
 #[test]
-fn codes_are_told() {
+fn each_code_is_recognised() {
     for (code, expected) in [
         (64, Some(Disconnect::Reset)),          // ERROR_NETNAME_DELETED
         (109, Some(Disconnect::BrokenPipe)),    // ERROR_BROKEN_PIPE
@@ -101,13 +100,13 @@ fn codes_are_told() {
     }
 }
 
-/// What a library puts round an error.
+/// An error of a library around another error.
 #[derive(Debug, thiserror::Error)]
 #[error("the request failed")]
 struct Wrapped(#[source] Box<dyn Error + Send + Sync>);
 
 #[test]
-fn what_is_wrapped_is_found() {
+fn a_wrapped_error_is_found() {
     let mut error = io::Error::from(ErrorKind::BrokenPipe);
     for _ in 0..3 {
         error = io::Error::other(Wrapped(error.into()));
@@ -116,16 +115,16 @@ fn what_is_wrapped_is_found() {
     }
     let twice = io::Error::other(io::Error::other(io::Error::from(Disconnect::Truncated)));
     assert_eq!(twice.disconnect(), Some(Disconnect::Truncated));
-    // What stands outside is what the library says.
-    let told = io::Error::new(ErrorKind::ConnectionReset, Wrapped(twice.into()));
-    assert_eq!(told.disconnect(), Some(Disconnect::Reset));
+    // The outermost kind counts.
+    let outermost = io::Error::new(ErrorKind::ConnectionReset, Wrapped(twice.into()));
+    assert_eq!(outermost.disconnect(), Some(Disconnect::Reset));
     assert_eq!(io::Error::other(Wrapped("nothing".into())).disconnect(), None);
-    // Its own source, for ever.
+    // An error that is its own source.
     #[derive(Debug)]
     struct Circle;
     impl std::fmt::Display for Circle {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("round and round")
+            f.write_str("an error that is its own source")
         }
     }
     impl Error for Circle {
@@ -138,14 +137,14 @@ fn what_is_wrapped_is_found() {
 }
 
 #[test]
-fn any_error_is_asked_along_its_chain() {
+fn the_chain_of_any_error_is_followed() {
     let boxed: Box<dyn Error + Send + Sync> =
         Wrapped(io::Error::from(ErrorKind::ConnectionReset).into()).into();
     assert_eq!(Disconnect::in_chain(&*boxed), Some(Disconnect::Reset));
     let own = Wrapped(Disconnect::Truncated.into());
     assert_eq!(Disconnect::in_chain(&own), Some(Disconnect::Truncated));
     assert_eq!(Disconnect::in_chain(&Wrapped("nothing".into())), None);
-    // No deeper than 16.
+    // The limit is 16 errors.
     let mut deep: Box<dyn Error + Send + Sync> = io::Error::from(ErrorKind::BrokenPipe).into();
     for depth in 1..20 {
         deep = Wrapped(deep).into();
@@ -155,7 +154,7 @@ fn any_error_is_asked_along_its_chain() {
 }
 
 #[test]
-fn a_result_is_asked_too() {
+fn a_result_has_the_methods_too() {
     let fine: io::Result<usize> = Ok(0);
     assert!(!fine.is_disconnect());
     let gone: io::Result<usize> = Err(ErrorKind::BrokenPipe.into());
@@ -179,7 +178,7 @@ mod connections {
     }
 
     #[test]
-    fn peers_that_end_are_told_apart() {
+    fn the_ways_a_peer_ends_have_different_results() {
         let (mut client, server) = tcp();
         epipe_util::close::reset(server).unwrap();
         assert_eq!(client.read(&mut [0]).disconnect(), Some(Disconnect::Reset));
@@ -189,23 +188,23 @@ mod connections {
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(client.write(b"x").disconnect(), Some(Disconnect::BrokenPipe));
         drop(server);
-        // Orderly, as far as TCP knows.
+        // For TCP this is an orderly end.
         assert_eq!(client.read(&mut [0]).disconnect(), None);
         let short = client.read_exact(&mut [0]);
         assert_eq!(short.disconnect(), Some(Disconnect::Truncated));
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let nobody = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap();
         drop(listener);
-        let refused = TcpStream::connect(nobody).unwrap_err();
+        let refused = TcpStream::connect(address).unwrap_err();
         assert_eq!(refused.disconnect(), Some(Disconnect::Refused));
     }
 
-    /// What `peer_addr` says of a stream that was reset before it was accepted, and that the error
-    /// of the connection stays for the read.
+    /// `peer_addr` fails for a stream that was reset before it was accepted. The pending error is
+    /// still there for the read.
     #[cfg(target_os = "linux")]
     #[test]
-    fn an_accepted_stream_that_was_reset_before_is_not_connected() {
+    fn a_stream_that_was_reset_before_accept_is_not_connected() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         epipe_util::close::reset(client).unwrap();
@@ -220,7 +219,8 @@ mod connections {
         }
         assert_eq!(stream.read(&mut [0]).disconnect(), Some(Disconnect::Reset));
 
-        // One that was never connected, and one that both sides have ended, say the same.
+        // A socket that was never connected has the same error, and so has one that both sides
+        // have ended.
         let never = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
         assert_eq!(never.unwrap().peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
         let (client, server) = tcp();
@@ -228,14 +228,14 @@ mod connections {
         server.shutdown(Shutdown::Write).unwrap();
         assert_eq!((&client).read(&mut [0]).unwrap(), 0);
         assert_eq!(client.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
-        // Other errors are those of `from_error`.
+        // For other errors the result is that of `from_error`.
         let gone = io::Error::from(ErrorKind::BrokenPipe);
         assert_eq!(Disconnect::from_connected(&gone), Some(Disconnect::BrokenPipe));
         assert_eq!(Disconnect::from_connected(&ErrorKind::WouldBlock.into()), None);
     }
 
     #[test]
-    fn a_connected_datagram_socket_that_was_refused_goes_on() {
+    fn a_refused_datagram_socket_still_works() {
         let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = gone.local_addr().unwrap();
         drop(gone);
@@ -247,15 +247,15 @@ mod connections {
         // The receiver comes back, and the same socket reaches it.
         let back = UdpSocket::bind(address).unwrap();
         connected.send(b"y").unwrap();
-        let mut said = [0];
-        back.recv(&mut said).unwrap();
-        assert_eq!(&said, b"y");
-        // Of a stream each is the end.
+        let mut received = [0];
+        back.recv(&mut received).unwrap();
+        assert_eq!(&received, b"y");
+        // These are the end of any connection.
         assert!(!Disconnect::BrokenPipe.is_transient_for_datagrams());
         assert!(!Disconnect::Truncated.is_transient_for_datagrams());
     }
 
-    /// A Unix socket reports it once, and is then not connected.
+    /// A Unix socket reports the closed receiver once, and is then not connected.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_unix_datagram_socket_is_disconnected_by_its_receiver() {
@@ -263,36 +263,36 @@ mod connections {
 
         let (ours, theirs) = UnixDatagram::pair().unwrap();
         drop(theirs);
-        let told = ours.send(b"x").disconnect().unwrap();
-        assert!(told.is_transient_for_datagrams(), "{told:?}");
+        let reported = ours.send(b"x").disconnect().unwrap();
+        assert!(reported.is_transient_for_datagrams(), "{reported:?}");
         assert_eq!(ours.send(b"x").unwrap_err().kind(), ErrorKind::NotConnected);
     }
 
     #[test]
-    fn a_connected_datagram_socket_is_refused_and_another_is_not_told() {
+    fn only_a_connected_datagram_socket_reports_a_refusal() {
         let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let nobody = gone.local_addr().unwrap();
+        let address = gone.local_addr().unwrap();
         drop(gone);
         let connected = UdpSocket::bind("127.0.0.1:0").unwrap();
-        connected.connect(nobody).unwrap();
+        connected.connect(address).unwrap();
         connected.send(b"x").unwrap();
-        let told = connected.recv(&mut [0]);
-        assert_eq!(told.disconnect(), Some(Disconnect::Refused));
+        let reported = connected.recv(&mut [0]);
+        assert_eq!(reported.disconnect(), Some(Disconnect::Refused));
 
-        // One server for all: who has vanished is nobody else's affair.
+        // A server with one socket for all clients gets no error for a vanished client.
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        server.send_to(b"x", nobody).unwrap();
+        server.send_to(b"x", address).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.send_to(b"hello", server.local_addr().unwrap()).unwrap();
         assert_eq!(server.recv_from(&mut [0; 5]).unwrap().0, 5);
     }
 
     #[test]
-    fn plain_tcp_takes_the_same_truncation_for_the_end() {
+    fn a_plain_stream_reports_a_truncation_as_the_end() {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(b"the first half").unwrap();
         drop(theirs);
-        let mut said = String::new();
-        assert!(!ours.read_to_string(&mut said).is_disconnect());
+        let mut received = String::new();
+        assert!(!ours.read_to_string(&mut received).is_disconnect());
     }
 }

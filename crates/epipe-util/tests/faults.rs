@@ -1,13 +1,16 @@
-//! Each system call of the endings, queues, private addresses and FIFOs fails once, by strace's
-//! injection: the error is told, no descriptor is leaked, no file is left behind, no byte is lost.
+//! Makes each system call of `close`, `queue`, `private` and `fifo` fail once, with strace.
 //!
-//! A scene is a child of this program. It prepares itself and waits; strace is attached and told
-//! which call fails, and at which time of being called; the scene plays; strace goes; the scene
-//! looks at what is left. Where nothing was injected any more, the scene makes no more calls of
-//! that name. Without strace the scenes are ignored, and fail if `EPIPE_STRACE` asks for it.
+//! Each time, the error is reported, no descriptor leaks, no file is left behind and no byte is
+//! lost.
+//!
+//! A scene is a child process of this program. It prepares and waits. Then strace attaches, and
+//! makes one call fail: the n-th one of a name. The scene does its work, strace detaches, and the
+//! scene checks what is left. The test counts n up until strace has injected nothing.
+//!
+//! Without strace the scenes are ignored. With `EPIPE_STRACE` set they fail instead.
 
 #![allow(missing_docs, reason = "a test")]
-#![allow(unsafe_code, reason = "umask has no safe form")]
+#![allow(unsafe_code, reason = "std has no umask")]
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn main() {}
@@ -21,8 +24,8 @@ fn main() -> std::process::ExitCode {
 #[path = "support/deadline.rs"]
 mod deadline;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[path = "support/folder.rs"]
-mod folder;
+#[path = "support/directory.rs"]
+mod directory;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod faults {
@@ -42,29 +45,28 @@ mod faults {
     use libtest_mimic::{Arguments, Trial};
 
     use crate::deadline::soon;
-    use crate::folder::Folder;
+    use crate::directory::Directory;
 
     const SCENE: &str = "EPIPE_FAULT";
 
-    /// What a scene plays under the fault, and what it looks at afterwards: whether the work is
-    /// done, and whether all of it is undone.
+    /// The work that runs with a failing call, and the check that follows.
     struct Scene {
         name: &'static str,
         /// The calls that fail, one at a time.
         calls: &'static [&'static str],
-        /// Failures that cost nothing and are not told: of which call, at which time of being made.
-        passed_over: &'static [(&'static str, usize)],
-        /// Prepares in a folder of its own.
+        /// Failures that are not reported because they do no harm: the call and its number n.
+        ignored: &'static [(&'static str, usize)],
+        /// Prepares the scene in a directory of its own.
         prepare: fn(&Path) -> Play,
     }
 
     type Play = Box<dyn FnOnce() -> (io::Result<()>, Look)>;
-    /// Panics if what is there is neither.
+    /// Gets whether the work succeeded. Panics unless the work is done, or else undone completely.
     type Look = Box<dyn FnOnce(bool)>;
 
-    fn listing(folder: &Path) -> Vec<PathBuf> {
+    fn listing(directory: &Path) -> Vec<PathBuf> {
         let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         names
     }
@@ -74,7 +76,7 @@ mod faults {
     }
 
     fn is_root() -> bool {
-        // SAFETY: it has no condition.
+        // SAFETY: geteuid has no precondition.
         unsafe { libc::geteuid() == 0 }
     }
 
@@ -89,34 +91,34 @@ mod faults {
             Scene {
                 name: "private::bind",
                 calls: &["openat", "statx", "flock", "socket", "fchmod", "bind", "listen", "chmod"],
-                // The unlocking.
-                passed_over: &[("flock", 2)],
-                prepare: |folder| {
-                    let folder = folder.to_path_buf();
-                    // SAFETY: it takes an integer.
+                // The unlock.
+                ignored: &[("flock", 2)],
+                prepare: |directory| {
+                    let directory = directory.to_path_buf();
+                    // SAFETY: umask takes an integer.
                     unsafe { libc::umask(0o777) };
-                    Box::new(move || bind(&folder, false))
+                    Box::new(move || bind(&directory, false))
                 },
             },
             Scene {
                 name: "private::bind over a stale file",
                 calls: &["socket", "statx", "ioctl", "fcntl", "connect", "unlink", "bind"],
-                passed_over: &[],
-                prepare: |folder| {
-                    let folder = folder.to_path_buf();
-                    drop(std_net::UnixListener::bind(folder.join("socket")).unwrap());
-                    Box::new(move || bind(&folder, true))
+                ignored: &[],
+                prepare: |directory| {
+                    let directory = directory.to_path_buf();
+                    drop(std_net::UnixListener::bind(directory.join("socket")).unwrap());
+                    Box::new(move || bind(&directory, true))
                 },
             },
             Scene {
                 name: "PrivateAddress in a shared directory",
-                // It belongs to another group: only root may give it away.
+                // Only root may give the file to another group.
                 calls: if is_root() { &["chown", "chmod"] } else { &["chmod"] },
-                passed_over: &[],
-                prepare: |folder| {
-                    let path = folder.join("socket");
-                    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
-                    // SAFETY: it takes an integer.
+                ignored: &[],
+                prepare: |directory| {
+                    let path = directory.join("socket");
+                    fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
+                    // SAFETY: umask takes an integer.
                     unsafe { libc::umask(0o777) };
                     let address = private::PrivateAddress::new(&path).shared_directory(true);
                     let address = if is_root() { address.group(4201) } else { address };
@@ -135,14 +137,14 @@ mod faults {
             Scene {
                 name: "the drop of a SocketFile",
                 calls: &["openat", "flock", "unlink"],
-                // Nobody could be told.
-                passed_over: &[("openat", 1), ("flock", 1), ("flock", 2), ("unlink", 1)],
-                prepare: |folder| {
-                    let path = folder.join("socket");
+                // A drop cannot return an error.
+                ignored: &[("openat", 1), ("flock", 1), ("flock", 2), ("unlink", 1)],
+                prepare: |directory| {
+                    let path = directory.join("socket");
                     let (listener, file) = private::bind(&path, 0o600).unwrap();
                     Box::new(move || {
                         drop((listener, file));
-                        // Whatever happened: the next one gets the address.
+                        // In any case the next `bind` gets the address.
                         let look = Box::new(move |_| drop(private::bind(&path, 0o600).unwrap()));
                         (Ok(()), look)
                     })
@@ -151,10 +153,10 @@ mod faults {
             Scene {
                 name: "fifo::create",
                 calls: &["mknod", "mknodat", "statx", "chmod"],
-                passed_over: &[],
-                prepare: |folder| {
-                    let path = folder.join("fifo");
-                    // SAFETY: it takes an integer.
+                ignored: &[],
+                prepare: |directory| {
+                    let path = directory.join("fifo");
+                    // SAFETY: umask takes an integer.
                     unsafe { libc::umask(0o777) };
                     Box::new(move || {
                         let made = fifo::create(&path, 0o640);
@@ -173,9 +175,9 @@ mod faults {
             Scene {
                 name: "fifo::open_read",
                 calls: &["statx", "openat", "poll", "fcntl"],
-                passed_over: &[],
-                prepare: |folder| {
-                    let path = folder.join("fifo");
+                ignored: &[],
+                prepare: |directory| {
+                    let path = directory.join("fifo");
                     fifo::create(&path, 0o600).unwrap();
                     let mut both = fs::File::options().read(true).write(true).open(&path).unwrap();
                     both.write_all(b"x").unwrap();
@@ -183,7 +185,7 @@ mod faults {
                         let opened = fifo::open_read(&path, soon());
                         let outcome = opened.as_ref().map(drop).map_err(again);
                         let look = Box::new(move |_| {
-                            // The byte is there for who comes next.
+                            // The byte is still there for the next reader.
                             drop(opened);
                             assert_eq!(unread(&both).unwrap(), 1);
                             drop(both);
@@ -195,9 +197,9 @@ mod faults {
             Scene {
                 name: "fifo::open_write",
                 calls: &["openat"],
-                passed_over: &[],
-                prepare: |folder| {
-                    let path = folder.join("fifo");
+                ignored: &[],
+                prepare: |directory| {
+                    let path = directory.join("fifo");
                     fifo::create(&path, 0o600).unwrap();
                     let reader = fs::File::options().read(true).write(true).open(&path).unwrap();
                     Box::new(move || {
@@ -218,15 +220,15 @@ mod faults {
                     "getsockopt",
                     "ioctl",
                 ],
-                // Whether it is gone.
-                passed_over: &[("getsockopt", 2)],
+                // The check whether the connection is gone.
+                ignored: &[("getsockopt", 2)],
                 prepare: |_| {
                     let (mut client, mut server) = tcp();
                     server.write_all(b"answer").unwrap();
                     client.write_all(b"request").unwrap();
                     let later = client.try_clone().unwrap();
                     let ends = std::thread::spawn(move || {
-                        // While it waits for the end.
+                        // While the call waits for the end.
                         std::thread::sleep(Duration::from_millis(30));
                         let _ = later.shutdown(Shutdown::Write); // it may have been reset
                     });
@@ -237,7 +239,7 @@ mod faults {
                         }
                         let look = Box::new(move |is_done: bool| {
                             ends.join().unwrap();
-                            // Closed in either case; the answer arrives if it says so.
+                            // The stream is closed in any case. On success the answer arrives.
                             let mut answer = String::new();
                             let read = client.read_to_string(&mut answer);
                             assert!(!is_done || (read.is_ok() && answer == "answer"), "{read:?}");
@@ -249,7 +251,7 @@ mod faults {
             Scene {
                 name: "reset",
                 calls: &["setsockopt"],
-                passed_over: &[],
+                ignored: &[],
                 prepare: |_| {
                     let (mut client, server) = tcp();
                     Box::new(move || {
@@ -265,8 +267,8 @@ mod faults {
             Scene {
                 name: "queue",
                 calls: &["ioctl", "getsockopt"],
-                // Whether it is gone.
-                passed_over: &[("getsockopt", 4)],
+                // The check whether the connection is gone.
+                ignored: &[("getsockopt", 4)],
                 prepare: |_| {
                     let (mut client, server) = tcp();
                     client.write_all(b"request").unwrap();
@@ -287,7 +289,7 @@ mod faults {
         ]
     }
 
-    /// The same error once more.
+    /// A copy of the error.
     fn again(error: &io::Error) -> io::Error {
         match error.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
@@ -295,8 +297,8 @@ mod faults {
         }
     }
 
-    fn bind(folder: &Path, was_stale: bool) -> (io::Result<()>, Look) {
-        let path = folder.join("socket");
+    fn bind(directory: &Path, was_stale: bool) -> (io::Result<()>, Look) {
+        let path = directory.join("socket");
         let bound = private::bind(&path, 0o600);
         let outcome = bound.as_ref().map(drop).map_err(again);
         let look = Box::new(move |is_done: bool| {
@@ -304,18 +306,18 @@ mod faults {
                 assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
                 std_net::UnixStream::connect(&path).unwrap();
             } else if path.exists() {
-                // What was there before.
+                // The stale file from before.
                 assert!(was_stale);
                 std_net::UnixStream::connect(&path).unwrap_err();
             }
             drop(bound);
-            // The next one gets the address.
+            // The next `bind` gets the address.
             drop(private::bind(&path, 0o600).unwrap());
         });
         (outcome, look)
     }
 
-    // ----------------------------------------------------------------------------- the scene's side ----
+    // ---------------------------------------------------------------- in the scene ----
 
     fn say(word: &str) {
         let mut out = io::stdout().lock();
@@ -328,9 +330,9 @@ mod faults {
     }
 
     fn play(scene: &Scene) {
-        let folder = Folder::new();
-        let before = (descriptors(), listing(&folder.0));
-        let play = (scene.prepare)(&folder.0);
+        let directory = Directory::new();
+        let before = (descriptors(), listing(&directory.0));
+        let play = (scene.prepare)(&directory.0);
         say("ready");
         wait();
         let (outcome, look) = play();
@@ -340,16 +342,16 @@ mod faults {
         });
         wait();
         look(outcome.is_ok());
-        let left: Vec<_> = listing(&folder.0)
+        let left: Vec<_> = listing(&directory.0)
             .into_iter()
             .filter(|path| !before.1.contains(path) && path.file_name().unwrap() != "fifo")
             .collect();
         assert!(left.is_empty(), "left behind: {left:?}");
-        assert_eq!(descriptors(), before.0, "descriptors");
+        assert_eq!(descriptors(), before.0, "the number of open descriptors");
         say("fine");
     }
 
-    // ------------------------------------------------------------------------------- the test's side ----
+    // ----------------------------------------------------------------- in the test ----
 
     struct Actor {
         child: Child,
@@ -369,7 +371,7 @@ mod faults {
         }
 
         fn line(&mut self) -> String {
-            self.says.next().expect("it has panicked").unwrap()
+            self.says.next().expect("the scene has panicked").unwrap()
         }
 
         fn go_on(&mut self) {
@@ -377,8 +379,8 @@ mod faults {
         }
     }
 
-    /// Plays a scene in which the call fails at its `when`th time. `None`: it was not made so
-    /// often. Else what the scene told.
+    /// Plays a scene in which the `when`-th call of this name fails. Returns what the scene
+    /// reports, or `None` if there were fewer calls.
     fn fails(scene: &str, call: &str, error: &str, when: usize) -> Option<String> {
         let mut actor = Actor::new(scene);
         assert_eq!(actor.line(), "ready");
@@ -396,42 +398,43 @@ mod faults {
         BufReader::new(strace.stderr.take().unwrap()).read_line(&mut attached).unwrap();
         assert!(attached.contains("attached"), "{attached}");
         actor.go_on();
-        let told = actor.line();
-        // Interrupted it detaches, and ends.
-        // SAFETY: it takes integers; the child was not waited for.
+        let reported = actor.line();
+        // SIGINT makes strace detach and end.
+        // SAFETY: kill takes integers. No `wait` has freed the child's number yet.
         unsafe { libc::kill(strace.id() as i32, libc::SIGINT) };
         strace.wait().unwrap();
         actor.go_on();
-        assert_eq!(actor.line(), "fine", "{call} fails by {error} at {when}: {told}");
+        assert_eq!(actor.line(), "fine", "{call} number {when} fails with {error}: {reported}");
         assert!(actor.child.wait().unwrap().success());
         let seen = fs::read_to_string(&log).unwrap();
         fs::remove_file(log).unwrap();
-        seen.contains("(INJECTED)").then_some(told)
+        seen.contains("(INJECTED)").then_some(reported)
     }
 
-    /// Calls that are made again when a signal has interrupted them.
-    const MADE_AGAIN: [&str; 6] = ["openat", "flock", "poll", "recvfrom", "chmod", "fchmod"];
+    /// Calls that are repeated when a signal has interrupted them.
+    const REPEATED: [&str; 6] = ["openat", "flock", "poll", "recvfrom", "chmod", "fchmod"];
 
     fn test(scene: &Scene) {
         for call in scene.calls {
             for (error, code) in [("EIO", libc::EIO), ("EINTR", libc::EINTR)] {
                 let mut when = 1;
-                while let Some(told) = fails(scene.name, call, error, when) {
-                    let is_overcome = scene.passed_over.contains(&(call, when))
-                        || error == "EINTR" && MADE_AGAIN.contains(call);
-                    let is_right = match told.as_str() {
-                        "ok" => is_overcome || *call == "fcntl", // std asks it too, in debug builds
-                        told => !is_overcome && told.starts_with(&format!("Some({code})")),
+                while let Some(reported) = fails(scene.name, call, error, when) {
+                    let is_harmless = scene.ignored.contains(&(call, when))
+                        || error == "EINTR" && REPEATED.contains(call);
+                    let is_right = match reported.as_str() {
+                        "ok" => is_harmless || *call == "fcntl", // std calls it in debug builds
+                        error => !is_harmless && error.starts_with(&format!("Some({code})")),
                     };
-                    assert!(is_right, "{call} fails by {error} at {when}: {told}");
-                    println!("{}: {call} fails by {error} at {when}: {told}", scene.name);
+                    let line = format!("{call} number {when} fails with {error}: {reported}");
+                    assert!(is_right, "{line}");
+                    println!("{}: {line}", scene.name);
                     when += 1;
-                    assert!(when < 50, "{call} is made for ever");
+                    assert!(when < 50, "{call} is repeated for ever");
                 }
-                // A call that is never made would prove nothing. (musl and new glibc differ in a
-                // few.)
+                // A call that is never made would prove nothing. The optional ones differ between
+                // C libraries (musl, new glibc).
                 let optional = ["mknod", "mknodat", "ioctl", "fcntl"].contains(call);
-                assert!(when > 1 || optional, "{call} is not made");
+                assert!(when > 1 || optional, "{call} is never called");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `epipe_util::fifo`: nothing blocks by surprise, nothing else is opened.
+//! `epipe_util::fifo`: no call waits unexpectedly, and no other file is opened.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "umask has no safe form")]
@@ -19,12 +19,12 @@ use epipe_util::fifo;
 #[path = "support/deadline.rs"]
 mod deadline;
 use deadline::{in_, soon};
-#[path = "support/folder.rs"]
-mod folder;
-use folder::Folder;
+#[path = "support/directory.rs"]
+mod directory;
+use directory::Directory;
 
-impl Folder {
-    /// A FIFO in it.
+impl Directory {
+    /// Makes a FIFO in the directory.
     fn fifo(&self) -> PathBuf {
         let path = self.0.join("fifo");
         fifo::create(&path, 0o600).unwrap();
@@ -32,7 +32,7 @@ impl Folder {
     }
 }
 
-/// As a `poll` that was asked to wait as long as it can comes to its end.
+/// Shortens the longest wait of `poll` to 20 ms, so that it ends during the test.
 const SHORT_POLL: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -44,20 +44,20 @@ int poll(struct pollfd *fds, nfds_t count, int timeout) {
 }
 "#;
 
-/// A poll waits 24.8 days at most.
+/// One poll waits 24.8 days at most.
 #[test]
 fn a_deadline_in_60_days_is_waited_for() {
     const IS_CHILD: &str = "EPIPE_SHORT_POLL";
     let name = "a_deadline_in_60_days_is_waited_for";
     let far = Instant::now() + Duration::from_secs(60 * 24 * 3600);
     if std::env::var_os(IS_CHILD).is_some() {
-        let folder = Folder::new();
-        let path = folder.fifo();
+        let directory = Directory::new();
+        let path = directory.fifo();
         let writer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(200));
             File::options().write(true).open(path).map(drop)
         });
-        fifo::open_read(folder.0.join("fifo"), far).unwrap();
+        fifo::open_read(directory.0.join("fifo"), far).unwrap();
         writer.join().unwrap().unwrap();
 
         let (ours, theirs) = epipe::os::unix::net::UnixStream::pair().unwrap();
@@ -69,13 +69,13 @@ fn a_deadline_in_60_days_is_waited_for() {
         peer.join().unwrap();
         return;
     }
-    let folder = Folder::new();
-    let (source, library) = (folder.0.join("poll.c"), folder.0.join("poll.so"));
+    let directory = Directory::new();
+    let (source, library) = (directory.0.join("poll.c"), directory.0.join("poll.so"));
     fs::write(&source, SHORT_POLL).unwrap();
     let mut compiler = Command::new("cc");
     compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
     if !compiler.status().is_ok_and(|status| status.success()) {
-        println!("there is no C compiler here: not played");
+        println!("not tested: no C compiler");
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
@@ -84,13 +84,13 @@ fn a_deadline_in_60_days_is_waited_for() {
 }
 
 #[test]
-fn the_rights_are_those_asked_for_whatever_the_umask() {
-    // The umask is the process's: a child has one of its own.
+fn the_mode_is_the_requested_one_for_any_umask() {
+    // In a child, because the umask belongs to the whole process.
     if let Some(path) = std::env::var_os("EPIPE_FIFO") {
         let path = Path::new(&path);
         for mask in [0, 0o022, 0o077, 0o777] {
             for asked in [0o600, 0o666, 0o622, 0o200, 0] {
-                // SAFETY: it takes an integer.
+                // SAFETY: umask takes an integer.
                 unsafe { libc::umask(mask) };
                 fifo::create(path, asked).unwrap();
                 let made = fs::symlink_metadata(path).unwrap().mode() & 0o7777;
@@ -100,10 +100,10 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
         }
         return;
     }
-    let folder = Folder::new();
+    let directory = Directory::new();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_rights_are_those_asked_for_whatever_the_umask"])
-        .env("EPIPE_FIFO", folder.0.join("fifo"))
+        .args(["--exact", "the_mode_is_the_requested_one_for_any_umask"])
+        .env("EPIPE_FIFO", directory.0.join("fifo"))
         .output()
         .unwrap();
     let has_played = String::from_utf8_lossy(&output.stdout).contains("1 passed");
@@ -112,21 +112,21 @@ fn the_rights_are_those_asked_for_whatever_the_umask() {
 
 #[test]
 fn create_replaces_nothing() {
-    let folder = Folder::new();
-    let path = folder.fifo();
+    let directory = Directory::new();
+    let path = directory.fifo();
     let error = fifo::create(&path, 0o600).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-    let error = fifo::create(folder.0.join("other"), 0o1600).unwrap_err();
+    let error = fifo::create(directory.0.join("other"), 0o1600).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let error = fifo::create("with\0nul", 0o600).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1);
 }
 
 #[test]
-fn a_writer_without_a_reader_is_told_at_once_and_std_hangs() {
-    let folder = Folder::new();
-    let path = folder.fifo();
+fn a_writer_without_a_reader_fails_at_once_but_std_waits() {
+    let directory = Directory::new();
+    let path = directory.fifo();
     let error = fifo::open_write(&path, None).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
     let begun = Instant::now();
@@ -134,32 +134,32 @@ fn a_writer_without_a_reader_is_told_at_once_and_std_hangs() {
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(begun.elapsed() >= Duration::from_millis(50));
 
-    // The control: std's open waits until somebody reads.
-    let (tell, told) = mpsc::channel();
-    let its = path.clone();
+    // Control: std's open waits for a reader.
+    let (sender, receiver) = mpsc::channel();
+    let same_path = path.clone();
     let opens = thread::spawn(move || {
-        let opened = File::options().write(true).open(its);
-        tell.send(()).unwrap();
+        let opened = File::options().write(true).open(same_path);
+        sender.send(()).unwrap();
         opened
     });
-    let waited = told.recv_timeout(Duration::from_millis(200));
-    assert_eq!(waited, Err(mpsc::RecvTimeoutError::Timeout), "it has not blocked");
+    let waited = receiver.recv_timeout(Duration::from_millis(200));
+    assert_eq!(waited, Err(mpsc::RecvTimeoutError::Timeout), "std's open has not waited");
     let _reader = File::open(&path).unwrap();
     opens.join().unwrap().unwrap();
 }
 
 #[test]
 fn a_writer_waits_for_its_reader() {
-    let folder = Folder::new();
-    let path = folder.fifo();
-    let its = path.clone();
+    let directory = Directory::new();
+    let path = directory.fifo();
+    let same_path = path.clone();
     let reads = thread::spawn(move || {
         thread::sleep(Duration::from_millis(50));
-        let mut reader = fifo::open_read(its, soon()).unwrap();
+        let mut reader = fifo::open_read(same_path, soon()).unwrap();
         reader.set_nonblocking(false).unwrap();
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
-        said
+        let mut received = String::new();
+        reader.read_to_string(&mut received).unwrap();
+        received
     });
     let mut writer = fifo::open_write(&path, Some(soon())).unwrap();
     writer.write_all(b"hello").unwrap();
@@ -168,75 +168,75 @@ fn a_writer_waits_for_its_reader() {
 }
 
 #[test]
-fn a_reader_waits_for_its_first_writer_and_std_sees_an_end() {
-    let folder = Folder::new();
-    let path = folder.fifo();
+fn a_reader_waits_for_its_first_writer_but_std_reads_an_end() {
+    let directory = Directory::new();
+    let path = directory.fifo();
     let error = fifo::open_read(&path, in_(50)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert_eq!(error.raw_os_error(), None);
 
-    // The control: a plain non-blocking open reads an end where nobody has written yet.
+    // Control: after a plain non-blocking open, a read returns an end before the first writer.
     use std::os::unix::fs::OpenOptionsExt;
     let mut plain = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
     assert_eq!(plain.read(&mut [0]).unwrap(), 0);
     drop(plain);
 
-    let its = path.clone();
+    let same_path = path.clone();
     let writes = thread::spawn(move || {
-        fifo::open_write(its, Some(soon())).unwrap().write_all(b"x").unwrap();
+        fifo::open_write(same_path, Some(soon())).unwrap().write_all(b"x").unwrap();
     });
     let mut reader = fifo::open_read(&path, soon()).unwrap();
     let mut byte = [0; 2];
     assert_eq!(reader.read(&mut byte).unwrap(), 1);
     writes.join().unwrap();
-    assert_eq!(reader.read(&mut byte).unwrap(), 0, "the writer has gone");
+    assert_eq!(reader.read(&mut byte).unwrap(), 0, "the end after the writer");
 
-    // One that comes and goes without a word has been there all the same.
-    let its = path.clone();
-    let comes = thread::spawn(move || drop(fifo::open_write(its, Some(soon())).unwrap()));
+    // A writer that opens and closes without writing counts too.
+    let same_path = path.clone();
+    let comes = thread::spawn(move || drop(fifo::open_write(same_path, Some(soon())).unwrap()));
     drop(reader);
     let mut reader = fifo::open_read(&path, soon()).unwrap();
     comes.join().unwrap();
     assert_eq!(reader.read(&mut byte).unwrap(), 0);
 }
 
-/// Two writers, one after the other, while the reader is at the end of the first.
+/// The second writer comes while the reader is at the end of the first.
 #[test]
-fn a_second_writer_loses_its_lines_by_open_read_and_not_by_open_read_endless() {
-    let folder = Folder::new();
-    let path = folder.fifo();
+fn a_second_writer_loses_its_lines_with_open_read_but_not_with_open_read_endless() {
+    let directory = Directory::new();
+    let path = directory.fifo();
     let writes = |line: &str| {
         fifo::open_write(&path, Some(soon())).unwrap().write_all(line.as_bytes()).unwrap();
     };
-    let mut said = [0; 16];
+    let mut buffer = [0; 16];
 
-    // The control.
+    // Control.
     let mut reader = thread::scope(|threads| {
         threads.spawn(|| writes("first"));
         fifo::open_read(&path, soon()).unwrap()
     });
-    assert_eq!(reader.read(&mut said).unwrap(), 5);
-    assert_eq!(reader.read(&mut said).unwrap(), 0, "the end of the first");
+    assert_eq!(reader.read(&mut buffer).unwrap(), 5);
+    assert_eq!(reader.read(&mut buffer).unwrap(), 0, "the end of the first writer");
     writes("second");
-    drop(reader); // to open it again
+    drop(reader); // and opened again
     let error = fifo::open_read(&path, in_(50)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "the second is lost");
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "the second line is not lost");
 
     let mut reader = fifo::open_read_endless(&path).unwrap();
     for line in ["first", "second"] {
-        assert_eq!(reader.read(&mut said).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(reader.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
         writes(line);
-        let count = reader.read(&mut said).unwrap();
-        assert_eq!(&said[..count], line.as_bytes());
+        let count = reader.read(&mut buffer).unwrap();
+        assert_eq!(&buffer[..count], line.as_bytes());
     }
 }
 
-/// Each writer opens the FIFO for each line.
+/// Each writer opens the FIFO again for each line.
 #[test]
 fn no_line_of_two_writers_is_lost() {
     const EACH: usize = 150;
-    let folder = Folder::new();
-    let path = folder.fifo();
+    let directory = Directory::new();
+    let path = directory.fifo();
     for _ in 0..5 {
         let reader = fifo::open_read_endless(&path).unwrap();
         reader.set_nonblocking(false).unwrap();
@@ -262,9 +262,9 @@ fn no_line_of_two_writers_is_lost() {
 }
 
 #[test]
-fn handles_are_non_blocking_until_told_otherwise() {
-    let folder = Folder::new();
-    let path = folder.fifo();
+fn handles_are_non_blocking_by_default() {
+    let directory = Directory::new();
+    let path = directory.fifo();
     let _other = File::options().read(true).write(true).open(&path).unwrap();
     let mut writer = fifo::open_write(&path, None).unwrap();
     let full = writer.write_all(&[0; 4 << 20]).unwrap_err();
@@ -272,7 +272,7 @@ fn handles_are_non_blocking_until_told_otherwise() {
     let mut reader = fifo::open_read(&path, soon()).unwrap();
     let empty = loop {
         match reader.read(&mut [0; 65536]) {
-            Ok(0) => panic!("an end"),
+            Ok(0) => panic!("an end of file"),
             Ok(_) => {}
             Err(error) => break error,
         }
@@ -284,12 +284,12 @@ fn handles_are_non_blocking_until_told_otherwise() {
 }
 
 #[test]
-fn what_takes_a_fifos_place_is_not_taken_for_one() {
-    let folder = Folder::new();
-    let path = folder.fifo();
+fn a_file_that_replaces_the_fifo_is_not_returned() {
+    let directory = Directory::new();
+    let path = directory.fifo();
     let is_over = AtomicBool::new(false);
     thread::scope(|threads| {
-        // A file, a FIFO, a file: the inode's number is often the same.
+        // A file and a FIFO in turn, often with the same inode number.
         threads.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 fs::remove_file(&path).unwrap();
@@ -312,19 +312,19 @@ fn what_takes_a_fifos_place_is_not_taken_for_one() {
             }
         }
         is_over.store(true, Ordering::Relaxed);
-        println!("seen to be replaced {replaced} times");
+        println!("a replaced file was noticed {replaced} times");
     });
 }
 
 #[test]
-fn what_is_no_fifo_is_not_opened() {
-    let folder = Folder::new();
-    let path = folder.fifo();
-    let link = folder.0.join("link");
+fn other_files_are_not_opened() {
+    let directory = Directory::new();
+    let path = directory.fifo();
+    let link = directory.0.join("link");
     symlink(&path, &link).unwrap();
-    let file = folder.0.join("file");
+    let file = directory.0.join("file");
     fs::write(&file, "content").unwrap();
-    for other in [&link, &file, &folder.0, &PathBuf::from("/dev/null")] {
+    for other in [&link, &file, &directory.0, &PathBuf::from("/dev/null")] {
         for error in [
             fifo::open_write(other, None).unwrap_err(),
             fifo::open_write(other, Some(soon())).unwrap_err(),
@@ -332,14 +332,14 @@ fn what_is_no_fifo_is_not_opened() {
             fifo::open_read_endless(other).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{other:?}: {error}");
-            assert!(error.to_string().contains("is no FIFO"), "{error}");
+            assert!(error.to_string().contains("is not a FIFO"), "{error}");
         }
     }
     assert_eq!(fs::read(&file).unwrap(), b"content");
-    let missing = fifo::open_read(folder.0.join("missing"), soon()).unwrap_err();
+    let missing = fifo::open_read(directory.0.join("missing"), soon()).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
-    // SAFETY: it has no condition.
+    // SAFETY: geteuid has no precondition.
     if unsafe { libc::geteuid() } != 0 {
         let error = fifo::open_write(&path, Some(soon())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);

@@ -1,4 +1,4 @@
-//! `epipe_util::queue`: counts of the caller's bytes, checked against what was written and read.
+//! `epipe_util::queue`: the counts match the bytes that were written and read.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(target_os = "linux")]
@@ -37,8 +37,8 @@ fn every_byte_is_counted_and_no_syn_or_fin() {
         if half_closes {
             client.shutdown(Shutdown::Write).unwrap();
         }
-        // Where the server's buffer is full it stands still, after the last delayed
-        // acknowledgement.
+        // The counts stop changing when the server's buffer is full and the last delayed
+        // acknowledgement has arrived.
         let mut last = (0, 0);
         let mut same = 0;
         while same < 20 {
@@ -82,10 +82,11 @@ fn every_byte_is_counted_and_no_syn_or_fin() {
 }
 
 #[test]
-fn what_is_sent_is_not_unsent() {
+fn sent_bytes_are_not_unsent() {
     let (mut client, mut server) = tcp();
-    // Who answers at once puts off the acknowledgement, to send it along (tcp(7), TCP_QUICKACK).
-    let under_way = (0..100).any(|_| {
+    // A server that answers at once delays its acknowledgement, to send both in one segment
+    // (tcp(7), TCP_QUICKACK).
+    let is_sent = (0..100).any(|_| {
         client.write_all(b"?").unwrap();
         let counts = (unacknowledged(&client).unwrap(), unsent(&client).unwrap());
         server.read_exact(&mut [0]).unwrap();
@@ -93,7 +94,7 @@ fn what_is_sent_is_not_unsent() {
         client.read_exact(&mut [0]).unwrap();
         counts == (1, 0)
     });
-    assert!(under_way);
+    assert!(is_sent, "no byte was sent and unacknowledged");
 }
 
 #[test]
@@ -126,14 +127,14 @@ fn nothing_is_acknowledged_before_the_handshake_is_done() {
 }
 
 #[test]
-fn a_connection_that_is_gone_is_an_error_and_no_endless_wait() {
+fn a_reset_connection_is_an_error_and_not_an_endless_wait() {
     let (mut client, server) = tcp();
     client.write_all(&vec![7; 200_000]).unwrap();
     reset(server).unwrap();
     let error = wait_acknowledged(&client, soon()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert!(error.raw_os_error().is_some());
-    // It stands still there, and nobody is told twice.
+    // The count no longer changes, and the pending error is reported only once.
     assert!(unacknowledged(&client).unwrap() > 0);
     let again = wait_acknowledged(&client, soon()).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::ConnectionReset);
@@ -157,7 +158,7 @@ fn both_ends_of_an_orderly_close_count_the_same() {
 }
 
 #[test]
-fn what_is_no_tcp_stream_is_not_asked_for_bytes() {
+fn a_socket_that_is_not_a_tcp_stream_has_no_counts() {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     ours.write_all(b"hello").unwrap();
     assert_eq!(unread(&theirs).unwrap(), 5);

@@ -1,9 +1,9 @@
-//! A crate that links epipe through another one compiles as before: see the file of the shapes.
+//! A crate that links epipe only through another crate still compiles: see the included file.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(any(windows, unix))]
 
-use epipe_util as _; // and not epipe: it is linked by this alone
+use epipe_util as _; // This alone links epipe.
 
 #[path = "../../../tests/support/shapes.rs"]
 mod shapes;

@@ -1,4 +1,4 @@
-//! What cannot be a socket gets an error, and is left as it was.
+//! A descriptor that is not an open socket is an error, and the `SSL` does not change.
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::ffi::{c_char, c_int, c_void};
@@ -27,7 +27,7 @@ pub fn scenes() -> Vec<Scene> {
             let error = unsafe { set_fd(ptr::null_mut(), socket.as_raw_fd()) }.unwrap_err();
             assert!(matches!(error, Error::Null), "{error}");
         }),
-        Scene::survives("bad input: closed descriptors, and what is no socket", || {
+        Scene::survives("bad input: closed descriptors, and pipes", || {
             let (reader, writer) = pipe().unwrap();
             let closed = unix_pair().unwrap().0.as_raw_fd();
             for (fd, code) in [
@@ -52,22 +52,22 @@ pub fn scenes() -> Vec<Scene> {
                     ]
                 };
                 for error in errors {
-                    assert!(error.to_string().starts_with("the descriptor is no open socket"));
+                    assert!(error.to_string().starts_with("the descriptor is not an open socket"));
                     let Error::NotASocket(error) = error else {
                         panic!("{error}");
                     };
                     assert_eq!(error.raw_os_error(), Some(code));
                 }
-                // The SSL keeps what it had.
+                // The SSL keeps its BIO.
                 assert_eq!(unsafe { SSL_get_rbio(ssl.as_ptr()) }, before);
                 assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, socket.as_raw_fd());
             }
         }),
-        Scene::survives("bad input: OpenSSL has no memory, and its stack says so", || {
+        Scene::survives("bad input: OpenSSL has no memory, and its error stack reports it", || {
             assert_eq!(unsafe { CRYPTO_set_mem_functions(take, take_again, give_back) }, 1);
             let ssl = ssl();
             let (socket, _peer) = unix_pair().unwrap();
-            // Before there is a method table, and after.
+            // Before the method table exists, and after.
             for _ in 0..2 {
                 NO_MEMORY.store(true, Ordering::Relaxed);
                 let answer = unsafe { set_fd(ssl.as_ptr(), socket.as_raw_fd()) };
@@ -83,7 +83,7 @@ pub fn scenes() -> Vec<Scene> {
     ]
 }
 
-// An allocator for OpenSSL that can be told to have nothing. Each block begins with its length.
+// An allocator for OpenSSL that fails while `NO_MEMORY` is set. Each block starts with its length.
 
 static NO_MEMORY: AtomicBool = AtomicBool::new(false);
 const HEAD: usize = 16;

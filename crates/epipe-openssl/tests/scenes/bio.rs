@@ -1,4 +1,4 @@
-//! The BIO beside OpenSSL's own: the same calls, the same answers.
+//! Our BIO and OpenSSL's own: the same calls have the same results.
 
 use std::ffi::c_int;
 use std::fmt::Debug;
@@ -20,7 +20,7 @@ use crate::raw::{
 };
 use crate::support::{Break, tcp_pair, unix_pair, wait};
 
-/// What a caller sees of a call: its number, `errno`, the retry flags, the end.
+/// What the caller of a function sees: the number, `errno`, the retry flags, the end.
 #[derive(Debug, PartialEq)]
 struct Seen(c_int, Option<i32>, c_int, bool);
 
@@ -30,7 +30,7 @@ fn see(bio: *mut BIO, call: impl FnOnce() -> c_int) -> Seen {
     unsafe {
         Seen(
             returned,
-            // On success it is nobody's business.
+            // On success `errno` has no meaning.
             (returned < 0).then(|| errno.raw_os_error().unwrap()),
             BIO_test_flags(bio, FLAGS),
             ctrl(bio, BIO_CTRL_EOF, 0) != 0,
@@ -47,7 +47,7 @@ fn write(bio: *mut BIO, bytes: &[u8]) -> Seen {
     see(bio, || unsafe { BIO_write(bio, bytes.as_ptr().cast(), bytes.len() as c_int) })
 }
 
-/// Runs the same with ours and with OpenSSL's, each on a connection of its own.
+/// Runs the same calls with our BIO and with OpenSSL's, each on its own connection.
 fn same<T: Debug + PartialEq>(
     sockets: fn() -> io::Result<(OwnedFd, OwnedFd)>,
     play: impl Fn(*mut BIO, OwnedFd, OwnedFd) -> T,
@@ -79,7 +79,7 @@ pub fn scenes() -> Vec<Scene> {
     const AGAIN_READ: c_int = 0x1 | 0x8;
     const AGAIN_WRITE: c_int = 0x2 | 0x8;
     vec![
-        Scene::survives("BIO: nothing to read, something, and the end", || {
+        Scene::survives("BIO: reads without data, with data, and at the end", || {
             for sockets in [tcp, unix_pair] {
                 let seen = same(sockets, |bio, ours, theirs| {
                     let nothing = read(bio);
@@ -123,18 +123,18 @@ pub fn scenes() -> Vec<Scene> {
             let seen = same(unconnected, |bio, _, _| read(bio));
             assert_eq!(seen, Seen(-1, Some(libc::ENOTCONN), AGAIN_READ, false));
         }),
-        Scene::survives("BIO: a descriptor that its owner has closed", || {
+        Scene::survives("BIO: the owner has closed the descriptor", || {
             same(unix_pair, |bio, ours, theirs| {
                 drop((ours, theirs));
                 [read(bio), write(bio, b"x")]
             });
         }),
-        Scene::survives("BIO: nothing to write, and a text", || {
+        Scene::survives("BIO: an empty write, and a string", || {
             same(unix_pair, |bio, _ours, _theirs| {
                 [write(bio, b""), see(bio, || unsafe { BIO_puts(bio, c"a text".as_ptr()) })]
             });
         }),
-        Scene::survives("BIO: buffers of no length, and null ones", || {
+        Scene::survives("BIO: empty buffers, and null pointers", || {
             let seen = same(unix_pair, |bio, _ours, theirs| {
                 let read_nothing =
                     || see(bio, || unsafe { BIO_read(bio, [0_u8; 1].as_mut_ptr().cast(), 0) });
@@ -150,7 +150,7 @@ pub fn scenes() -> Vec<Scene> {
             });
             assert_eq!(seen.6, Seen(9, None, 0, true));
         }),
-        Scene::survives("BIO: a datagram stays until it is read", || {
+        Scene::survives("BIO: an empty read does not remove a datagram", || {
             fn datagrams() -> io::Result<(OwnedFd, OwnedFd)> {
                 let (a, b) = std::os::unix::net::UnixDatagram::pair()?;
                 Ok((a.into(), b.into()))
@@ -183,11 +183,11 @@ pub fn scenes() -> Vec<Scene> {
                 ]
             });
         }),
-        Scene::survives("BIO: another descriptor takes the place of one that is closed", || {
+        Scene::survives("BIO: a new descriptor replaces and closes the old one", || {
             same(unix_pair, |bio, ours, theirs| unsafe {
                 let mut fd = ours.as_raw_fd();
                 std::mem::forget(ours);
-                // With BIO_CLOSE, from here on.
+                // From here on the BIO closes its descriptor.
                 assert_eq!(BIO_ctrl(bio, BIO_C_SET_FD, BIO_CLOSE.into(), (&raw mut fd).cast()), 1);
                 let (socket, peer) = unix_pair().unwrap();
                 let mut fd = socket.into_raw_fd();
@@ -197,7 +197,7 @@ pub fn scenes() -> Vec<Scene> {
                 (closed.unwrap(), read(bio), ctrl(bio, BIO_CTRL_GET_CLOSE, 0))
             });
         }),
-        Scene::survives("BIO: a copy has no descriptor until it is given one", || unsafe {
+        Scene::survives("BIO: a copy has no descriptor before BIO_set_fd", || unsafe {
             let (ours, _theirs) = unix_pair().unwrap();
             let original = bio(ours.as_raw_fd(), BIO_NOCLOSE).unwrap();
             let copy = BIO_dup_chain(original);

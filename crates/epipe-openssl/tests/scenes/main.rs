@@ -1,11 +1,11 @@
-//! `epipe_openssl`: OpenSSL survives a vanished peer, next to controls with its own BIO that die;
-//! and in all else the BIO answers as OpenSSL's.
+//! `epipe_openssl`: OpenSSL survives a vanished peer, and the controls with its own BIO die.
+//! Otherwise the BIO behaves like OpenSSL's.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "OpenSSL is C, and each scene holds what it passes"
+    reason = "OpenSSL is C, and each scene keeps alive what it passes"
 )]
 
 cfg_if::cfg_if! {
@@ -16,14 +16,14 @@ cfg_if::cfg_if! {
         #[path = "../../../../tests/support/guide.rs"]
         mod guide;
         #[path = "../../../../tests/support/ignored_flag.rs"]
-        #[allow(dead_code, reason = "no liar is loaded here")]
+        #[allow(dead_code, reason = "unused here")]
         mod ignored_flag;
         mod programs;
         mod raw;
         #[path = "../../../../tests/sigpipe/scene.rs"]
-        #[allow(dead_code, reason = "no liar is loaded here")]
+        #[allow(dead_code, reason = "some scenes of other tests need more")]
         mod scene;
-        /// The servers.
+        /// Real servers.
         #[path = "../../../../tests/support/programs.rs"]
         mod servers;
         #[path = "../../../../tests/support/mod.rs"]
@@ -48,7 +48,7 @@ cfg_if::cfg_if! {
         }
     } else {
         fn main() {
-            println!("The scenes break connections as Linux does: nothing was played here.");
+            println!("Not tested: the scenes run only on Linux.");
         }
     }
 }

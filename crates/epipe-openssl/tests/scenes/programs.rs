@@ -1,4 +1,4 @@
-//! Real programs as the peer that vanishes: `openssl s_server` that ends, nginx that resets.
+//! Real programs as the vanished peer: `openssl s_server` ends, nginx resets the connection.
 
 use std::ffi::c_int;
 use std::io;
@@ -41,10 +41,10 @@ fn write_to_an_s_server_that_ends(install: Install) {
     let mut server = openssl_s_server(&pem());
     let (ssl, stream) = connect(&server, install);
     write(ssl.as_ptr(), b"a record\n").unwrap();
-    server.says("a record"); // unread, it would draw a reset
+    server.says("a record"); // An unread record would cause a reset.
     server.kill();
     wait(stream.as_raw_fd(), libc::POLLRDHUP);
-    write(ssl.as_ptr(), b"a record").unwrap(); // draws the reset
+    write(ssl.as_ptr(), b"a record").unwrap(); // causes the reset
     wait(stream.as_raw_fd(), 0);
     assert_epipe(write(ssl.as_ptr(), b"a record"));
 }

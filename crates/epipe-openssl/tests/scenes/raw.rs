@@ -1,4 +1,4 @@
-//! What openssl-sys has no declaration of.
+//! Functions and constants of OpenSSL that openssl-sys does not declare.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 
@@ -32,7 +32,7 @@ unsafe extern "C" {
     pub fn CRYPTO_set_mem_functions(malloc: Malloc, realloc: Realloc, free: Free) -> c_int;
 }
 
-/// A command of a BIO that takes a number.
+/// Sends a command with a number to a BIO.
 pub unsafe fn ctrl(bio: *mut BIO, command: c_int, number: c_long) -> c_long {
     unsafe { BIO_ctrl(bio, command, number, std::ptr::null_mut()) }
 }

@@ -1,4 +1,5 @@
-//! OpenSSL over `set_fd`: cut at any byte it neither dies nor takes a truncation for the end.
+//! OpenSSL over `set_fd`, with a connection that is cut at each byte. The process survives, and no
+//! truncation counts as the end.
 
 use std::ffi::c_int;
 use std::net::TcpStream;
@@ -20,27 +21,27 @@ mod driver;
 
 use driver::{Ended, PAYLOAD, Sides, stride};
 
-/// How a side judges the end of its stream, by `SSL_get_error`.
+/// Returns whether this result of `SSL_get_error` counts as the end of the stream.
 type Judge = fn(c_int) -> bool;
 
-/// What an author should do: only a close_notify is an end.
+/// The right rule: only a close_notify is an end.
 fn strict(error: c_int) -> bool {
     error == SSL_ERROR_ZERO_RETURN
 }
 
-/// TLS 1.3 and Ed25519: its signatures, and so all exchanges, have one length.
+/// TLS 1.3 with Ed25519. All its signatures have the same length, and so all exchanges do.
 fn ed25519() -> SslContext {
     let (certificate, key) = identity_of(PKey::generate_ed25519().unwrap(), None);
     context(|context| {
         context.set_min_proto_version(Some(SslVersion::TLS1_3)).unwrap();
         context.set_certificate(&certificate).unwrap();
         context.set_private_key(&key).unwrap();
-        // The one of another kind is there as well.
+        // The context also has a certificate of another kind, which must not be used.
         context.set_sigalgs_list("ed25519").unwrap();
     })
 }
 
-/// One side of an exchange. It blocks.
+/// One side of an exchange, with a blocking socket.
 struct Side {
     ssl: Ssl,
     _stream: TcpStream,
@@ -54,7 +55,7 @@ impl Side {
         Side { ssl, _stream: stream, judge }
     }
 
-    /// `SSL_get_error` of a call that has failed.
+    /// The result of `SSL_get_error` for a failed call.
     fn error_of(&self, returned: c_int) -> c_int {
         let error = unsafe { SSL_get_error(self.ssl.as_ptr(), returned) };
         let expected = [SSL_ERROR_SSL, SSL_ERROR_SYSCALL, SSL_ERROR_ZERO_RETURN];
@@ -62,7 +63,7 @@ impl Side {
         error
     }
 
-    /// The first call shakes hands.
+    /// Writes everything. The first call does the handshake.
     fn write_all(&self, bytes: &[u8]) -> Result<(), String> {
         unsafe { ERR_clear_error() };
         let len = bytes.len() as c_int;
@@ -73,7 +74,7 @@ impl Side {
         }
     }
 
-    /// At most `most` bytes, or up to the end.
+    /// Reads up to the end, but at most `most` bytes.
     fn read(&self, most: usize) -> Ended {
         let mut received = vec![0; most];
         let mut len = 0;
@@ -95,7 +96,7 @@ impl Side {
         Ok(received)
     }
 
-    /// What is lost here, the other side notices.
+    /// Sends close_notify. The result is ignored: if it is lost, the other side notices.
     fn goodbye(&self) {
         unsafe {
             ERR_clear_error();
@@ -107,18 +108,18 @@ impl Side {
 
 fn sides(install: Install, judge: Judge) -> Sides {
     let context = ed25519();
-    let its = context.clone();
+    let server_context = context.clone();
     Sides {
         client: Box::new(move |stream| {
             let mut side = Side::new(&context, stream, install, judge);
             side.ssl.set_connect_state();
             let answer = side.write_all(&PAYLOAD).and_then(|()| side.read(4096));
-            // After a fatal error there must be none (SSL_shutdown(3)); this one is not careful.
+            // SSL_shutdown(3) forbids this after a fatal error. It must not kill even then.
             side.goodbye();
             answer
         }),
         server: Box::new(move |stream| {
-            let mut side = Side::new(&its, stream, install, judge);
+            let mut side = Side::new(&server_context, stream, install, judge);
             side.ssl.set_accept_state();
             let request = side.read(PAYLOAD.len())?;
             side.write_all(&PAYLOAD)?;
@@ -141,7 +142,7 @@ pub fn scenes() -> Vec<Scene> {
             driver::sweep(&sides(by_openssl, strict), stride());
         })
         .patient(),
-        Scene::survives("openssl sweep: who takes every end for the end is fooled", || {
+        Scene::survives("openssl sweep: without the check truncations count as the end", || {
             let report = driver::sweep(&sides(by_set_fd, |_| true), 331);
             assert!(report.fooled.len() > report.cuts / 4, "{report:?}");
         })

@@ -27,14 +27,14 @@ use crate::Scene;
 use crate::raw::{BIO_CTRL_GET_KTLS_SEND, SSL_get_fd, SSL_set_fd, SSL_set_wfd, ctrl};
 use crate::support::{Break, is_blocked, is_pending, spell, tcp_pair, unix_pair, wait};
 
-/// A certificate that signs itself, and its key.
+/// A self-signed certificate and its key.
 pub fn identity() -> (X509, PKey<Private>) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     identity_of(key, Some(MessageDigest::sha256()))
 }
 
-/// The same of any key; some have a digest of their own.
+/// A self-signed certificate for any key. Some kinds of keys need no `digest`.
 pub fn identity_of(key: PKey<Private>, digest: Option<MessageDigest>) -> (X509, PKey<Private>) {
     let mut name = X509NameBuilder::new().unwrap();
     name.append_entry_by_text("CN", "localhost").unwrap();
@@ -50,21 +50,21 @@ pub fn identity_of(key: PKey<Private>, digest: Option<MessageDigest>) -> (X509, 
     (certificate.build(), key)
 }
 
-/// A context, with which `change` does what it likes.
+/// A context, with the changes that `change` makes.
 pub fn context(change: impl FnOnce(&mut SslContextBuilder)) -> SslContext {
     let (certificate, key) = identity();
     let mut context = SslContext::builder(SslMethod::tls()).unwrap();
     context.set_verify(SslVerifyMode::NONE);
     context.set_certificate(&certificate).unwrap();
     context.set_private_key(&key).unwrap();
-    // A client that closes with a ticket unread would reset.
+    // Without tickets: a client that closes with an unread ticket would reset the connection.
     context.set_num_tickets(0).unwrap();
     context.set_mode(SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
     change(&mut context);
     context.build()
 }
 
-/// One side: the `SSL`, and the socket that it writes to.
+/// One side: the `SSL` and its socket.
 struct Side {
     ssl: Ssl,
     socket: OwnedFd,
@@ -88,7 +88,7 @@ fn by_set_rfd_and_set_wfd(ssl: *mut SSL, fd: RawFd) {
     unsafe { set_rfd(ssl, fd).and_then(|()| set_wfd(ssl, fd)) }.unwrap();
 }
 
-/// It takes the place of OpenSSL's own for one direction, and back.
+/// Replaces OpenSSL's own BIO for one direction after the other, twice.
 fn by_set_wfd_after_openssl(ssl: *mut SSL, fd: RawFd) {
     for _ in 0..2 {
         by_openssl(ssl, fd);
@@ -97,13 +97,13 @@ fn by_set_wfd_after_openssl(ssl: *mut SSL, fd: RawFd) {
     }
 }
 
-/// OpenSSL's own for the direction that writes, after ours.
+/// Replaces our BIO by OpenSSL's own for the writing direction.
 fn by_openssl_after_set_fd(ssl: *mut SSL, fd: RawFd) {
     by_set_fd(ssl, fd);
     assert_eq!(unsafe { SSL_set_wfd(ssl, fd) }, 1);
 }
 
-/// OpenSSL's own.
+/// Installs OpenSSL's own BIO.
 pub fn by_openssl(ssl: *mut SSL, fd: RawFd) {
     assert_eq!(unsafe { SSL_set_fd(ssl, fd) }, 1);
 }
@@ -127,7 +127,7 @@ impl Side {
         Side { ssl, socket }
     }
 
-    /// What a call has returned: its number, that it would block, or the system's error.
+    /// The result of a call: its number, `WouldBlock`, or the system's error.
     fn judge(&self, returned: c_int) -> io::Result<usize> {
         let error = io::Error::last_os_error();
         if returned > 0 {
@@ -156,7 +156,7 @@ impl Side {
 
     fn shutdown(&self) -> io::Result<usize> {
         match unsafe { SSL_shutdown(self.ssl.as_ptr()) } {
-            0 => Ok(0), // close_notify is sent, and the peer's has not come
+            0 => Ok(0), // close_notify is sent, and the peer's has not arrived
             returned => self.judge(returned),
         }
     }
@@ -166,7 +166,7 @@ fn would_block<T>(answer: &io::Result<T>) -> bool {
     matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Two sides that have shaken hands, in turns and without blocking.
+/// Two sides after the handshake, which runs in turns and without blocking.
 fn pair(
     sockets: (OwnedFd, OwnedFd),
     context: &SslContext,
@@ -199,7 +199,7 @@ const DOES: [(Does, &str); 3] = [
     (Does::Handshake, "SSL_do_handshake"),
 ];
 
-/// Runs a call of OpenSSL's that may write.
+/// Runs an OpenSSL call that may write.
 type Around = fn(&mut dyn FnMut() -> io::Result<usize>) -> io::Result<usize>;
 
 fn bare(call: &mut dyn FnMut() -> io::Result<usize>) -> io::Result<usize> {
@@ -237,7 +237,7 @@ fn play(
             Does::Handshake => ours.do_handshake(),
         });
         if answer.is_ok() {
-            wait(ours.socket.as_raw_fd(), 0); // what was written draws the reset
+            wait(ours.socket.as_raw_fd(), 0); // The written bytes cause the reset.
         }
         answers.push(spell(&answer));
     }
@@ -258,13 +258,13 @@ pub fn scenes() -> Vec<Scene> {
     for (family, sockets, breaks) in families {
         for &broken in breaks {
             for (does, name) in DOES {
-                // These are said once, and the first write to a peer that has closed succeeds.
+                // The others write only once, and the first write to a closed peer succeeds.
                 if broken == Break::Fin && !matches!(does, Does::Write) {
                     continue;
                 }
                 for (side, is_client) in [("client", true), ("server", false)] {
                     if matches!(does, Does::Handshake) && !is_client {
-                        continue; // it has nothing to say first
+                        continue; // In a handshake a server does not write first.
                     }
                     let name = format!("openssl {family} {side} {broken:?}: {name}");
                     let what = (is_client, does, broken);
@@ -294,7 +294,7 @@ pub fn scenes() -> Vec<Scene> {
     scenes
 }
 
-/// Numbers without a pattern, the same in each run (Marsaglia's xorshift).
+/// Pseudo-random numbers, the same in each run (Marsaglia's xorshift).
 struct Random(u32);
 
 impl Random {
@@ -306,12 +306,12 @@ impl Random {
     }
 }
 
-/// 64 MiB in writes of any length, through a socket that blocks again and again, arrive whole.
+/// 64 MiB arrive complete, in writes of any length, through a socket that often would block.
 fn much(we_are_the_client: bool, we_write: bool) {
     const MUCH: usize = 64 << 20;
 
     let sockets = tcp_pair("127.0.0.1:0").unwrap();
-    // Small, so that a record is often cut.
+    // Small buffers, so that records are often cut.
     SockRef::from(&sockets.0).set_send_buffer_size(5_000).unwrap();
     SockRef::from(&sockets.1).set_send_buffer_size(5_000).unwrap();
     let context = context(|_| {});
@@ -321,7 +321,7 @@ fn much(we_are_the_client: bool, we_write: bool) {
     let sent: Vec<u8> = (0..MUCH / 4).flat_map(|n| (n as u32 * 7).to_le_bytes()).collect();
     let (mut written, mut blocked) = (0, 0);
     let mut random = Random(1);
-    // A write that has blocked is made again, and no shorter.
+    // OpenSSL requires that a write that would block is repeated with at least the same length.
     let mut again = None;
     let mut received = Vec::with_capacity(MUCH);
     let mut buffer = vec![0; 50_000];
@@ -356,22 +356,22 @@ fn healthy() -> Vec<Scene> {
     let mut scenes = Vec::new();
     for (is_client, side) in [(true, "client"), (false, "server")] {
         for (we_write, what) in [(true, "writes"), (false, "reads")] {
-            let name = format!("a {side} shakes hands without blocking and {what} 64 MiB");
+            let name = format!("a non-blocking {side} does the handshake and {what} 64 MiB");
             scenes.push(Scene::survives(name, move || much(is_client, we_write)));
         }
     }
     scenes.extend([
-        Scene::survives("SSL_get_fd tells the descriptor, and SSL_free leaves it open", || {
+        Scene::survives("SSL_get_fd returns the descriptor, and SSL_free leaves it open", || {
             let (socket, _peer) = tcp_pair("127.0.0.1:0").unwrap();
             let ssl = Ssl::new(&context(|_| {})).unwrap();
             assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, -1);
             by_set_fd(ssl.as_ptr(), socket.as_raw_fd());
             assert_eq!(unsafe { SSL_get_fd(ssl.as_ptr()) }, socket.as_raw_fd());
-            by_set_fd(ssl.as_ptr(), socket.as_raw_fd()); // the first BIO is freed
+            by_set_fd(ssl.as_ptr(), socket.as_raw_fd()); // frees the first BIO
             drop(ssl);
             SockRef::from(&socket).take_error().unwrap();
         }),
-        Scene::survives("SSL_free closes what a BIO has to close", || {
+        Scene::survives("SSL_free closes the descriptor of a BIO with BIO_CLOSE", || {
             let (socket, peer) = unix_pair().unwrap();
             let ssl = Ssl::new(&context(|_| {})).unwrap();
             unsafe {
@@ -383,7 +383,7 @@ fn healthy() -> Vec<Scene> {
             peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             assert_eq!(peer.recv(&mut [std::mem::MaybeUninit::uninit()]).unwrap(), 0);
         }),
-        Scene::survives("kernel TLS is asked for, and not used", || {
+        Scene::survives("kernel TLS is requested, and not used", || {
             const SSL_OP_ENABLE_KTLS: u64 = 1 << 3;
             let context = context(|context| {
                 context.set_options(SslOptions::from_bits_retain(SSL_OP_ENABLE_KTLS as _));
@@ -399,13 +399,13 @@ fn healthy() -> Vec<Scene> {
             assert_eq!(theirs.read(&mut read).unwrap(), 8);
             assert_eq!(&read, b"a record");
         }),
-        Scene::survives("a peer that has said close_notify, and one that has not", || {
-            for polite in [true, false] {
+        Scene::survives("a peer that has sent close_notify, and one that has not", || {
+            for is_orderly in [true, false] {
                 let ends = [by_set_fd as Install, by_openssl].map(|install| {
                     let context = context(|_| {});
                     let sockets = tcp_pair("127.0.0.1:0").unwrap();
                     let (ours, theirs) = pair(sockets, &context, true, install);
-                    if polite {
+                    if is_orderly {
                         assert_eq!(theirs.shutdown().unwrap(), 0);
                     }
                     drop(theirs);

@@ -1,29 +1,29 @@
-//! The codes of an ended connection for which std has no kind, or a kind that says less: of kind
-//! `TimedOut` are cancelled calls too, and deadlines without a code.
+//! The codes of an ended connection for which std's error kind is missing or not exact.
+//!
+//! For example, cancelled calls and deadlines without a code also have the kind `TimedOut`.
 
 use std::io::ErrorKind;
 
-/// The kind that such a code stands for.
+/// The error kind of such a code.
 #[cfg(unix)]
 pub(crate) fn kind_of_code(code: i32) -> Option<ErrorKind> {
     Some(match code {
         libc::ENETRESET => ErrorKind::ConnectionReset,
         libc::ETIMEDOUT => ErrorKind::TimedOut,
-        // Of a send that meets the peer's reset (libuv, issue 3413).
+        // A send at the moment of the peer's reset (libuv, issue 3413).
         #[cfg(target_vendor = "apple")]
         libc::EPROTOTYPE => ErrorKind::ConnectionReset,
-        #[cfg(not(target_os = "espidf"))] // which has no such error
+        #[cfg(not(target_os = "espidf"))] // It has no such error.
         libc::ESHUTDOWN => ErrorKind::BrokenPipe,
         libc::EHOSTDOWN => ErrorKind::HostUnreachable,
         _ => return None,
     })
 }
 
-/// The kind that such a code stands for.
+/// The error kind of such a code.
 #[cfg(windows)]
 pub(crate) fn kind_of_code(code: i32) -> Option<ErrorKind> {
-    // winerror.h. The first are those of a handle whose calls are overlapped, as tokio's and mio's
-    // are.
+    // From winerror.h. Overlapped calls, as of tokio and mio, report the `ERROR_` codes.
     const ERROR_NETNAME_DELETED: i32 = 64;
     const ERROR_SEM_TIMEOUT: i32 = 121;
     const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
@@ -47,7 +47,7 @@ pub(crate) fn kind_of_code(code: i32) -> Option<ErrorKind> {
     })
 }
 
-/// No code is known here.
+/// This system has no known codes.
 #[cfg(not(any(unix, windows)))]
 pub(crate) fn kind_of_code(_: i32) -> Option<ErrorKind> {
     None

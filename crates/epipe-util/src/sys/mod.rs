@@ -1,5 +1,4 @@
-//! What the helpers ask of each system: systems are named here alone, and `unsafe` stands here
-//! alone.
+//! The code for each system. Only this module names systems and has `unsafe` code.
 
 mod disconnect;
 #[cfg(has_fifo)]
@@ -30,7 +29,7 @@ pub(crate) use socket_file::{
     unlock,
 };
 
-/// What a socket is borrowed from.
+/// The trait of types that lend a socket handle.
 #[cfg(all(has_socket2, not(windows)))]
 pub(crate) use std::os::fd::AsFd as AsSocket;
 #[cfg(windows)]

@@ -1,4 +1,4 @@
-//! What is said of files by their paths.
+//! Errors that name a path.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ pub(crate) fn error_at(kind: io::ErrorKind, path: &Path, reason: &str) -> io::Er
 
 pub(crate) fn check_mode(path: &Path, mode: u32) -> io::Result<()> {
     if mode & !0o777 != 0 {
-        let reason = "the mode has more than rights";
+        let reason = "the mode has more than the bits of 0o777";
         return Err(error_at(io::ErrorKind::InvalidInput, path, reason));
     }
     Ok(())

@@ -1,8 +1,9 @@
-//! The queues of a socket: ioctl(2), and TCP's own report. One file a kind of system; all have the
-//! same functions.
+//! The queues of a socket (ioctl(2)) and TCP's own report.
+//!
+//! Each kind of system has a file. All files have the same functions.
 
 #![allow(unsafe_code, reason = "ioctl and getsockopt take pointers")]
-#![cfg_attr(not(target_os = "linux"), allow(dead_code))] // others need less of it
+#![cfg_attr(not(target_os = "linux"), allow(dead_code))] // Other systems need less of it.
 
 use std::io;
 
@@ -35,18 +36,20 @@ pub(crate) use linux::*;
 )))]
 pub(crate) use missing::*;
 
-/// FreeBSD's and NetBSD's soisdisconnected drops what was unacknowledged, XNU's perhaps. Linux
-/// keeps the count.
+/// Whether a reset clears the count of unacknowledged bytes.
+///
+/// soisdisconnected of FreeBSD and NetBSD drops these bytes, that of XNU perhaps. Linux keeps the
+/// count.
 pub(crate) const RESET_EMPTIES_THE_QUEUE: bool =
     cfg!(not(any(target_os = "android", target_os = "linux")));
 
-/// Whether a connection is gone: reset, or closed by both sides with all acknowledged. Never where
-/// the system does not report it.
+/// Returns whether a connection is gone: reset, or closed by both sides with everything
+/// acknowledged. `false` where the system does not report it.
 pub(crate) fn is_closed(socket: &impl AsSocket) -> bool {
     tcp_state(socket).is_ok_and(|state| state == TcpState::Close)
 }
 
-/// How many bytes have come. Of those that call themselves Unix, newlib's have no such number.
+/// Returns how many bytes have arrived. The excluded systems have no `FIONREAD` in libc.
 #[cfg(all(
     unix,
     not(any(
@@ -73,29 +76,31 @@ pub(crate) fn unread(_: &impl AsSocket) -> io::Result<usize> {
     unsupported()
 }
 
-/// Where the system does not report it.
+/// The error where the system has no such report.
 fn unsupported<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// An ioctl that writes one int. The type of its number differs between systems.
+/// Calls an ioctl that writes one int. The type of its number differs between systems.
 #[cfg(unix)]
 fn ask(socket: &impl AsSocket, number: std::ffi::c_ulong) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
 
     let mut answer: std::ffi::c_int = 0;
-    // SAFETY: the callers' numbers write one int.
+    // SAFETY: the callers pass only numbers that write one int.
     match unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), number as _, &raw mut answer) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(usize::try_from(answer).unwrap_or(0)),
     }
 }
 
-/// Reads an option, and how many bytes of it the system has written: an older one may know less.
+/// Reads a socket option.
+///
+/// Also returns how many bytes the system has written: an older system may write fewer.
 ///
 /// # Safety
 ///
-/// `T` must be the option's type or its head, and made of integers.
+/// `T` must be the option's type or the start of it, and consist of integers.
 #[cfg(unix)]
 unsafe fn option<T: Copy>(
     socket: &impl AsSocket,
@@ -106,7 +111,7 @@ unsafe fn option<T: Copy>(
 
     let mut value = std::mem::MaybeUninit::<T>::zeroed();
     let mut len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: value and length are valid for the call, and the length is the value's.
+    // SAFETY: the pointers are valid for the call, and `len` is the size of `value`.
     let answer = unsafe {
         libc::getsockopt(
             socket.as_fd().as_raw_fd(),
@@ -119,11 +124,12 @@ unsafe fn option<T: Copy>(
     if answer == -1 {
         let error = io::Error::last_os_error();
         return match error.raw_os_error() {
-            // How some systems say that this kind of socket does not know it.
+            // Some systems report this for a kind of socket that does not have the option.
             Some(libc::ENOPROTOOPT) => unsupported(),
             _ => Err(error),
         };
     }
-    // SAFETY: zeroed, and written by the successful call; the caller vouches for the type.
+    // SAFETY: the value was zeroed and the call succeeded. The caller guarantees that `T` consists
+    // of integers, for which any bytes are valid.
     Ok((unsafe { value.assume_init() }, len as usize))
 }

@@ -1,4 +1,4 @@
-//! A receive with a deadline, by `poll(2)` where it is.
+//! A receive with a deadline, by `poll(2)` where the system has it.
 
 #![allow(unsafe_code, reason = "poll takes a pointer")]
 
@@ -14,26 +14,27 @@ use super::AsSocket;
 
 #[cfg(all(has_poll, not(target_os = "aix")))]
 use libc::MSG_DONTWAIT as DONTWAIT;
-/// There is no such flag, or none that is known to work.
+/// This system has no such flag, or none that is known to work.
 #[cfg(not(all(has_poll, not(target_os = "aix"))))]
 const DONTWAIT: c_int = 0;
 
-/// Waits until there is something to read, or an end. An error of kind `TimedOut` without a code
-/// reports that the deadline came first.
+/// Waits until there is data or an end to read.
+///
+/// If the deadline comes first: an error of kind `TimedOut` without a code.
 #[cfg(has_poll)]
 pub(crate) fn wait_readable(fd: &impl AsSocket, deadline: Instant) -> io::Result<()> {
     use std::os::fd::AsRawFd;
 
     let mut entry = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
     loop {
-        // Rounded up: it never returns too early.
+        // Rounded up, so that it never returns too early.
         let milliseconds = deadline
             .saturating_duration_since(Instant::now())
             .as_nanos()
             .div_ceil(1_000_000)
             .try_into()
             .unwrap_or(c_int::MAX);
-        // SAFETY: it is one entry, and valid for the call.
+        // SAFETY: the pointer is to one entry, valid for the call.
         if unsafe { libc::poll(&mut entry, 1, milliseconds) } == -1 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
@@ -42,12 +43,13 @@ pub(crate) fn wait_readable(fd: &impl AsSocket, deadline: Instant) -> io::Result
             continue;
         }
         return match entry.revents {
-            // A deadline more than 24 days off is longer than one poll can wait.
+            // One poll waits 24 days at most. The deadline may be later.
             0 if Instant::now() < deadline => continue,
             0 => Err(io::ErrorKind::TimedOut.into()),
             libc::POLLERR => {
-                // What stands in an error queue, as a timestamp or an answer to MSG_ZEROCOPY, is
-                // its owner's to take; until then poll does not wait.
+                // The socket's error queue has an entry, such as a timestamp or the completion of
+                // a MSG_ZEROCOPY send. Only the owner may take it, and until then poll does not
+                // wait.
                 thread::sleep(Duration::from_millis(1));
                 Ok(())
             }
@@ -57,8 +59,10 @@ pub(crate) fn wait_readable(fd: &impl AsSocket, deadline: Instant) -> io::Result
     }
 }
 
-/// Waits a little. Not by a read timeout: on Windows it is half a second late, and leaves a TCP
-/// socket undefined.
+/// Waits 5 ms at most.
+///
+/// A read timeout would not do: on Windows it is half a second late, and afterwards the state of a
+/// TCP socket is undefined.
 #[cfg(not(has_poll))]
 fn wait_readable(_: &impl AsSocket, deadline: Instant) -> io::Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -66,10 +70,10 @@ fn wait_readable(_: &impl AsSocket, deadline: Instant) -> io::Result<()> {
     Ok(())
 }
 
-/// An error of a non-blocking socket, which has its place in a runtime: it names the function to
-/// call there.
+/// An error for a non-blocking socket, which belongs to a runtime. The message names the function
+/// to call there.
 pub(crate) fn refuse_nonblocking(socket: &impl AsSocket, instead: &str) -> io::Result<()> {
-    #[cfg(not(windows))] // which does not report it
+    #[cfg(not(windows))] // Windows does not report it.
     if SockRef::from(socket).nonblocking()? {
         let reason = format!("the socket is non-blocking: call {instead}, or make it blocking");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
@@ -79,8 +83,9 @@ pub(crate) fn refuse_nonblocking(socket: &impl AsSocket, instead: &str) -> io::R
     Ok(())
 }
 
-/// One receive that waits until the deadline, as above, whatever the socket's mode. Without
-/// MSG_DONTWAIT the socket is non-blocking from here on.
+/// Receives once, and waits until the deadline, for a blocking or a non-blocking socket.
+///
+/// Without MSG_DONTWAIT the socket is non-blocking afterwards.
 pub(crate) fn receive_by(
     socket: &impl AsSocket,
     buffer: &mut [MaybeUninit<u8>],

@@ -1,6 +1,6 @@
-//! The file of a Unix socket's address, and the lock of its folder.
+//! The file of a Unix socket, and the lock of its directory.
 
-#![allow(unsafe_code, reason = "flock, geteuid, getegid and O_PATH are libc's")]
+#![allow(unsafe_code, reason = "flock, geteuid, getegid and open are functions of libc")]
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -8,29 +8,30 @@ use std::path::{Path, PathBuf};
 
 use socket2::Socket;
 
-/// Whose rights this process has.
+/// The user whose rights this process has.
 pub(crate) fn effective_user() -> u32 {
-    // SAFETY: it has no condition.
+    // SAFETY: geteuid has no precondition.
     let user = unsafe { libc::geteuid() };
     user as u32 // signed on QNX
 }
 
-/// The group of files that this process makes.
+/// The group of the files that this process makes.
 pub(crate) fn effective_group() -> u32 {
-    // SAFETY: it has no condition.
+    // SAFETY: getegid has no precondition.
     let group = unsafe { libc::getegid() };
     group as u32 // signed on QNX
 }
 
-/// A path that leads to what was pinned, whatever has its name by now.
+/// A path of the pinned file, even if another file has its name by now.
 pub(crate) fn path_of_pin(pin: &File) -> PathBuf {
     use std::os::fd::AsRawFd;
 
     PathBuf::from(format!("/proc/self/fd/{}", pin.as_raw_fd()))
 }
 
-/// Gives a socket the rights that `bind` gives the file, less the umask's (Linux net/unix/af_unix.c
-/// `unix_bind_bsd`).
+/// Sets the mode that `bind` gives the file, minus the umask.
+///
+/// Source: `unix_bind_bsd` of Linux net/unix/af_unix.c.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub(crate) fn set_mode_before_bind(socket: Socket, mode: u32) -> io::Result<Socket> {
     use std::fs::Permissions;
@@ -42,14 +43,17 @@ pub(crate) fn set_mode_before_bind(socket: Socket, mode: u32) -> io::Result<Sock
     Ok(Socket::from(OwnedFd::from(file)))
 }
 
-/// Here a socket has no rights before it is bound.
+/// On these systems a socket has no mode before it is bound.
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 pub(crate) fn set_mode_before_bind(socket: Socket, _: u32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What is at a path, and what keeps its inode's number from being used again, as long as it is
-/// open. Not by std, which takes O_PATH for an access mode where musl does, and removes it.
+/// The metadata of the file, and a descriptor. While it is open, the inode's number is not used
+/// again.
+///
+/// It does not use std's `OpenOptions`: with musl, O_PATH is part of the access mode, which std
+/// removes from custom flags.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub(crate) fn pin(path: &Path) -> io::Result<(Metadata, Option<File>)> {
     use std::ffi::CString;
@@ -59,10 +63,10 @@ pub(crate) fn pin(path: &Path) -> io::Result<(Metadata, Option<File>)> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     loop {
-        // SAFETY: it is a C string.
+        // SAFETY: `path` is a C string, valid for the call.
         let fd = unsafe { libc::open(path.as_ptr(), flags) };
         if fd != -1 {
-            // SAFETY: open has just made it, and nobody else owns it.
+            // SAFETY: open has just returned this descriptor, and it has no other owner.
             let pin = unsafe { File::from_raw_fd(fd) };
             return Ok((pin.metadata()?, Some(pin)));
         }
@@ -73,24 +77,24 @@ pub(crate) fn pin(path: &Path) -> io::Result<(Metadata, Option<File>)> {
     }
 }
 
-/// What is at a path. Here a socket's file cannot be opened.
+/// The metadata of the file. On these systems a socket file cannot be opened.
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 pub(crate) fn pin(path: &Path) -> io::Result<(Metadata, Option<File>)> {
     Ok((std::fs::symlink_metadata(path)?, None))
 }
 
-/// Whether a connection failed for a socket that somebody has: its queue is full, or it is of
+/// Returns whether the connection failed although the socket is alive: its queue is full, or it has
 /// another type.
 pub(crate) fn is_alive(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EPROTOTYPE))
 }
 
-/// Takes the lock of an open file; returns whether it was free.
+/// Tries to lock an open file, and returns whether that succeeded.
 #[cfg(not(any(target_os = "aix", target_os = "nto", target_os = "solaris")))]
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     use std::os::fd::AsRawFd;
 
-    // SAFETY: the call takes integers.
+    // SAFETY: flock takes only integers.
     if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
         return Ok(true);
     }
@@ -105,11 +109,11 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 pub(crate) fn unlock(file: &File) {
     use std::os::fd::AsRawFd;
 
-    // SAFETY: the call takes integers.
+    // SAFETY: flock takes only integers.
     unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
 }
 
-/// flock(2) is missing here.
+/// These systems have no flock(2).
 #[cfg(any(target_os = "aix", target_os = "nto", target_os = "solaris"))]
 pub(crate) fn try_lock(_: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())

@@ -1,29 +1,42 @@
-//! What TCP reports of a connection: plain data.
+//! The data of TCP's report on a connection.
 
 use std::time::Duration;
 
-/// What [`tcp_info()`](crate::queue::tcp_info()) tells. A field is `None` where the system does not
-/// tell it, or is too old to.
+/// The report of [`tcp_info()`](crate::queue::tcp_info()) on a TCP connection.
+///
+/// A field is `None` where the system does not report it, or is too old to report it.
+///
+/// ```
+/// use epipe_util::queue::{TcpInfo, TcpState};
+///
+/// fn is_slow(info: &TcpInfo) -> bool {
+///     info.state == TcpState::Established && info.rtt.as_millis() > 500
+/// }
+/// ```
+#[doc(alias("TCP_INFO", "TCP_CONNECTION_INFO"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpInfo {
     /// The state of the connection.
     pub state: TcpState,
-    /// The smoothed round-trip time; zero before the first was measured.
+    /// The smoothed round-trip time. Zero before the first measurement.
     pub rtt: Duration,
-    /// How many segments were sent again, since the connection began.
+    /// The number of segments that were sent again since the connection began.
     pub retransmits: Option<u32>,
-    /// How many segments are sent and unacknowledged, a FIN included.
+    /// The number of segments that are sent and unacknowledged, including a FIN.
     pub unacknowledged_segments: Option<u32>,
-    /// How many of the caller's bytes were acknowledged; one off where a transmission has failed on
-    /// this side, or another thread writes at the moment. Linux 4.19.
+    /// The number of the caller's bytes that were acknowledged. Linux 4.19 or later.
+    ///
+    /// It may be one too high or too low if a transmission has failed on this side, or if another
+    /// thread writes at the same time.
     pub bytes_acknowledged: Option<u64>,
-    /// How many of the peer's bytes have come. In state [`Close`](TcpState::Close) its FIN may be
-    /// counted. Linux 4.1.
+    /// The number of the peer's bytes that have arrived. Linux 4.1 or later; also Apple.
+    ///
+    /// In state [`Close`](TcpState::Close) it may count the peer's FIN.
     pub bytes_received: Option<u64>,
 }
 
-/// The states of RFC 9293.
+/// The states of a TCP connection, as in RFC 9293.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TcpState {
@@ -33,20 +46,21 @@ pub enum TcpState {
     SynReceived,
     /// Connected.
     Established,
-    /// This side's sending half is ended; its FIN is not acknowledged.
+    /// This side has ended its sending half. Its FIN is not acknowledged.
     FinWait1,
-    /// This side's sending half is ended, and the peer knows it.
+    /// This side has ended its sending half. Its FIN is acknowledged.
     FinWait2,
-    /// The peer's sending half is ended.
+    /// The peer has ended its sending half.
     CloseWait,
-    /// Both ended at once; this side's FIN is not acknowledged.
+    /// Both have ended at the same time. This side's FIN is not acknowledged.
     Closing,
-    /// The peer ended first; this side's FIN is not acknowledged.
+    /// The peer has ended first, then this side. This side's FIN is not acknowledged.
     LastAck,
-    /// Both ended. (Linux tells `Close` of a socket that is still open.)
+    /// Both have ended. (For a socket that is still open, Linux reports `Close`.)
     TimeWait,
-    /// Never connected, or **gone: it does not tell whether both ended well or one has reset**. A
-    /// read does, or `SO_ERROR`.
+    /// Never connected, or gone, by an orderly end or by a reset.
+    ///
+    /// **The state does not show which.** A read shows it, or `SO_ERROR`.
     Close,
     /// A listener.
     Listen,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// More than a test that passes takes.
+/// Later than any test that passes needs.
 pub fn soon() -> Instant {
     in_(10_000)
 }

@@ -1,7 +1,9 @@
-//! FreeBSD, NetBSD and Apple: what stands in the send buffer, which holds bytes alone (FreeBSD
-//! sys_socket.c FIONWRITE, NetBSD's, XNU uipc_socket.c SO_NWRITE). NetBSD has no report.
+//! FreeBSD, NetBSD and Apple: the length of the send buffer, which holds only bytes.
+//!
+//! Sources: FIONWRITE in sys_socket.c of FreeBSD and NetBSD, SO_NWRITE in XNU's uipc_socket.c.
+//! NetBSD has no report like `TCP_INFO`.
 
-#![allow(unsafe_code, reason = "a socket option's type goes by its name")]
+#![allow(unsafe_code, reason = "the type of a socket option depends on its name")]
 
 use std::io;
 
@@ -15,7 +17,7 @@ pub(crate) fn unsent(_: &impl AsSocket) -> io::Result<usize> {
 }
 
 pub(crate) fn unacknowledged(socket: &impl AsSocket) -> io::Result<usize> {
-    // Of others a send buffer counts something else.
+    // The send buffers of other sockets count something else.
     let asked = SockRef::from(socket);
     if asked.r#type()? != Type::STREAM || asked.local_addr()?.as_socket().is_none() {
         return unsupported();
@@ -25,7 +27,7 @@ pub(crate) fn unacknowledged(socket: &impl AsSocket) -> io::Result<usize> {
 
 #[cfg(target_vendor = "apple")]
 fn in_send_buffer(socket: &impl AsSocket) -> io::Result<usize> {
-    // SAFETY: the option's value is an int.
+    // SAFETY: the type of this option is an int.
     let (count, _): (std::ffi::c_int, _) =
         unsafe { super::option(socket, libc::SOL_SOCKET, libc::SO_NWRITE) }?;
     Ok(usize::try_from(count).unwrap_or(0))
@@ -47,7 +49,7 @@ pub(crate) fn tcp_info(_: &impl AsSocket) -> io::Result<TcpInfo> {
 
 #[cfg(target_os = "freebsd")]
 pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
-    // SAFETY: it is the option's type, made of integers.
+    // SAFETY: `libc::tcp_info` is the option's type and consists of integers.
     let (report, _): (libc::tcp_info, _) =
         unsafe { super::option(socket, libc::IPPROTO_TCP, libc::TCP_INFO) }?;
     Ok(TcpInfo {
@@ -60,8 +62,10 @@ pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
     })
 }
 
-/// netinet/tcp.h's `struct tcp_connection_info`. In the libc crate's (0.2.191) the bits of TCP fast
-/// open are a word each, and what follows is not where it is.
+/// `struct tcp_connection_info` of netinet/tcp.h.
+///
+/// The struct of the libc crate (0.2.191) is wrong: it has a word for each bit of TCP fast open, so
+/// the later fields have wrong offsets.
 #[cfg(target_vendor = "apple")]
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -83,21 +87,21 @@ const _: () = assert!(std::mem::offset_of!(Report, rxbytes) == 88);
 
 #[cfg(target_vendor = "apple")]
 pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
-    // SAFETY: it is the option's type, made of integers.
+    // SAFETY: `Report` is the option's type and consists of integers.
     let (report, _): (Report, _) =
         unsafe { super::option(socket, libc::IPPROTO_TCP, libc::TCP_CONNECTION_INFO) }?;
     Ok(TcpInfo {
         state: state(report.state),
         rtt: std::time::Duration::from_millis(report.srtt.into()),
         retransmits: Some(report.txretransmitpackets.try_into().unwrap_or(u32::MAX)),
-        // It reports what was sent.
+        // This system reports only what was sent.
         unacknowledged_segments: None,
         bytes_acknowledged: None,
         bytes_received: Some(report.rxbytes),
     })
 }
 
-/// netinet/tcp_fsm.h, FreeBSD's and XNU's.
+/// The numbers of netinet/tcp_fsm.h, the same in FreeBSD and XNU.
 fn state(state: u8) -> TcpState {
     match state {
         1 => TcpState::Listen,

@@ -1,7 +1,9 @@
-//! Linux net/ipv4/tcp.c `tcp_ioctl`: SIOCOUTQ is `write_seq - snd_una`, SIOCOUTQNSD
-//! `write_seq - snd_nxt`, and a FIN counts as one from the shutdown on; a SYN does not.
+//! Linux, by `tcp_ioctl` of net/ipv4/tcp.c.
+//!
+//! SIOCOUTQ is `write_seq - snd_una`, and SIOCOUTQNSD is `write_seq - snd_nxt`. From the shutdown
+//! on, both count the FIN as one byte. They do not count the SYN.
 
-#![allow(unsafe_code, reason = "a socket option's type goes by its name")]
+#![allow(unsafe_code, reason = "the type of a socket option depends on its name")]
 
 use std::io;
 use std::mem::offset_of;
@@ -11,7 +13,7 @@ use super::{AsSocket, ask, option};
 use crate::sys::tcp_info::{TcpInfo, TcpState};
 
 pub(crate) fn unsent(socket: &impl AsSocket) -> io::Result<usize> {
-    /// linux/sockios.h; of the libc crate only some have it.
+    /// From linux/sockios.h. The libc crate has it only for some targets.
     const SIOCOUTQNSD: std::ffi::c_ulong = 0x894b;
 
     let state = state_that_counts(socket)?;
@@ -19,12 +21,13 @@ pub(crate) fn unsent(socket: &impl AsSocket) -> io::Result<usize> {
 }
 
 pub(crate) fn unacknowledged(socket: &impl AsSocket) -> io::Result<usize> {
-    // The state first: of a FIN that is acknowledged in between, nothing is left to count.
+    // The state first: if the FIN is acknowledged in between, the count is 0 and stays 0.
     let state = state_that_counts(socket)?;
     Ok(without_fin(state, with_fin(socket)?))
 }
 
-/// During the handshake the kernel answers 0, whatever was written by TCP fast open.
+/// Returns the state. An error during the handshake, when the kernel's count is always 0, even if
+/// bytes were written by TCP fast open.
 fn state_that_counts(socket: &impl AsSocket) -> io::Result<TcpState> {
     match tcp_state(socket)? {
         TcpState::SynSent | TcpState::SynReceived => Err(io::ErrorKind::NotConnected.into()),
@@ -32,13 +35,14 @@ fn state_that_counts(socket: &impl AsSocket) -> io::Result<TcpState> {
     }
 }
 
-/// What the other side has not acknowledged, FIN included; of a Unix stream memory.
+/// The unacknowledged bytes of a TCP stream, including the FIN. For a Unix stream an amount of
+/// memory.
 fn with_fin(socket: &impl AsSocket) -> io::Result<usize> {
-    // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
+    // SIOCOUTQ and TIOCOUTQ are the same number (linux/sockios.h).
     ask(socket, libc::TIOCOUTQ as _)
 }
 
-/// The FIN is the last that is sent, so that it is in every queue that is not empty.
+/// Subtracts the FIN. It is sent last, so every queue that is not empty holds it.
 fn without_fin(state: TcpState, count: usize) -> usize {
     match state {
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => count.saturating_sub(1),
@@ -46,7 +50,9 @@ fn without_fin(state: TcpState, count: usize) -> usize {
     }
 }
 
-/// The head of linux/tcp.h's `struct tcp_info`, which grows; the libc crate's differ.
+/// The start of `struct tcp_info` of linux/tcp.h, which grows with each kernel.
+///
+/// The structs of the libc crate differ between targets.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Report {
@@ -72,14 +78,14 @@ struct Report {
 
 const _: () = assert!(offset_of!(Report, bytes_retrans) == 208);
 
-/// The report, and how much of it this kernel has written: an older one less.
+/// The report, and how many bytes of it this kernel has written. An older kernel writes fewer.
 fn report(socket: &impl AsSocket) -> io::Result<(Report, usize)> {
-    // SAFETY: it is the option's head, made of integers.
+    // SAFETY: `Report` is the start of the option's type and consists of integers.
     unsafe { option(socket, libc::IPPROTO_TCP, libc::TCP_INFO) }
 }
 
 impl Report {
-    /// linux/tcp_states.h; 12 is a request's.
+    /// The numbers of linux/tcp_states.h. 12 is a connection request.
     fn state(&self) -> TcpState {
         match self.state {
             1 => TcpState::Established,
@@ -112,7 +118,7 @@ pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
         state,
         rtt: Duration::from_micros(report.rtt.into()),
         retransmits: Some(report.total_retrans),
-        // Of a listener it is how many wait to be accepted.
+        // For a listener this field is the number of connections that wait for `accept`.
         unacknowledged_segments: (state != TcpState::Listen).then_some(report.unacked),
         bytes_acknowledged: match len >= size_of::<Report>() {
             true => Some(acknowledged(socket, state, &report)?),
@@ -123,12 +129,14 @@ pub(crate) fn tcp_info(socket: &impl AsSocket) -> io::Result<TcpInfo> {
     })
 }
 
-/// tcpi_bytes_acked counts the SYN of who has connected, and a FIN. Who has connected is told by
-/// the bytes that were sent for the first time, less those that are under way. (Alone these count
-/// what has failed on this side.)
+/// The caller's bytes that were acknowledged.
+///
+/// tcpi_bytes_acked also counts a FIN, and the SYN of the side that has connected. To find out
+/// whether it counts these, subtract the queued bytes from those that were sent for the first time.
+/// That difference alone is not exact: it also counts transmissions that failed on this side.
 fn acknowledged(socket: &impl AsSocket, state: TcpState, report: &Report) -> io::Result<u64> {
     let queued = match with_fin(socket) {
-        // A listener has none.
+        // A listener has no queue.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => 0,
         count => without_fin(state, count?) as u64,
     };

@@ -1,4 +1,4 @@
-//! Systems that report nothing of a queue.
+//! Systems that do not report the queues of a socket.
 
 use std::io;
 
