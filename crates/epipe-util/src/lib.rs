@@ -1,3 +1,8 @@
+//! [`close`]: mod@crate::close
+//! [`queue`]: mod@crate::queue
+//! [`Disconnect`]: crate::Disconnect
+//! [`fifo`]: mod@crate::fifo
+//! [`private`]: mod@crate::private
 #![doc = include_str!("../README.md")]
 
 #[cfg(has_socket2)]
