@@ -79,7 +79,7 @@ fn what_writes_is_replaced() {
             try_write_vectored;
         OpenOptions, "unix/pipe.rs": new, read_write, unchecked, open_sender<PathBuf>;
     };
-    let tokio = shadows::folder("tokio-1.").join("src/net");
+    let tokio = shadows::directory("tokio-1.").join("src/net");
     for (ty, file, ours) in types {
         assert_replaced(ty, &[tokio.join(file).as_path()], &ours, &GIVES);
     }
@@ -95,7 +95,7 @@ fn what_sends_is_replaced() {
             send_to_with_flags, send_to_vectored, send_to_vectored_with_flags, sendmsg,
             sendfile<std::fs::File>;
     };
-    let socket2 = shadows::folder("socket2-0.6").join("src");
+    let socket2 = shadows::directory("socket2-0.6").join("src");
     let files = [&socket2.join("socket.rs"), &socket2.join("sys/unix.rs")];
     assert_replaced("Socket", &files.map(|file| file.as_path()), &all[0].2, &[]);
 }

@@ -16,9 +16,9 @@ cfg_if::cfg_if! {
         #[path = "../../../support/guide.rs"]
         mod guide;
         mod io_uring;
-        #[path = "../../../support/liar.rs"]
+        #[path = "../../../support/ignored_flag.rs"]
         #[allow(dead_code, reason = "the root has more of them")]
-        mod liar;
+        mod ignored_flag;
         mod logging;
         mod mio;
         mod process;
@@ -77,9 +77,9 @@ cfg_if::cfg_if! {
                 logging::scenes,
                 io_uring::scenes,
             ];
-            let lied_to = suites::is_lied_to();
-            scene::run(groups, suites::verify_if_told, lied_to, |scenes| {
-                if lied_to {
+            let is_suite = suites::is_suite();
+            scene::run(groups, suites::verify_if_asked, is_suite, |scenes| {
+                if is_suite {
                     return Vec::new();
                 }
                 let guide = guide::trial(scenes, guide::is_of_the_ecosystem);

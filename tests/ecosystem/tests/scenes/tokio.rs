@@ -574,7 +574,7 @@ fn healthy() -> Vec<Scene> {
             });
             assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         })
-        .only_where(!crate::suites::is_lied_to(), "std's own send needs the flag"),
+        .only_where(!crate::suites::is_suite(), "std's own send needs the flag"),
         Scene::survives("tokio pipe: much goes through", || {
             let (reader, writer) = io::pipe().unwrap();
             runtime().block_on(async {
