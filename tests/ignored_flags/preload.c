@@ -1,11 +1,11 @@
 /* A library that is loaded before libc, and ignores or rejects the flags against SIGPIPE.
  *
- * ONLY     the calls that it affects, a sum of the numbers below; all sends if undefined
+ * ONLY     the calls that it affects, a sum of the numbers below; all sends if undefined.
  * WHERE    the condition, an expression of `kind`, `address`, `len`, `slices`,
- *          `nonblocking(fd)` and `accepted[fd]`; always if undefined
- * REJECTS  fail with this error, and count it; if undefined, strip the flag silently
- * ACCEPTS  accept every flag of pwritev2, and strip those that Linux does not know, as gVisor does
- * ADDS     the opposite: the flag is always added, so that no send raises
+ *          `nonblocking(fd)` and `accepted[fd]`; always if undefined.
+ * REJECTS  fail with this error, and count it; if undefined, strip the flag silently.
+ * ACCEPTS  accept every flag of pwritev2, and strip those that Linux does not know, as gVisor does.
+ * ADDS     the opposite: the flag is always added, so that no send raises.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

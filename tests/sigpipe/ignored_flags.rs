@@ -465,7 +465,7 @@ fn provoke_refusals() {
     raw::write(eventfd(), &1_u64.to_ne_bytes()).unwrap();
 }
 
-/// Under a library that rejects the flag of sends with an address: each datagram arrives once,
+/// Under a library that rejects the flag of sends with an address. Each datagram arrives once,
 /// whether or not a descriptor is free for the probe, and no descriptor is left open.
 fn datagrams_arrive_once() {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -200,13 +200,21 @@ fn socket_rows() -> Vec<Row> {
         },
         Row {
             name: "Socket::send_vectored_with_flags",
-            ours: call!(epipe::socket2::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
-            control: call!(socket2::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
+            ours: call!(epipe::socket2::Socket: s => {
+                s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)
+            }),
+            control: call!(socket2::Socket: s => {
+                s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)
+            }),
         },
         Row {
             name: "Socket::sendmsg",
-            ours: call!(epipe::socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
-            control: call!(socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+            ours: call!(epipe::socket2::Socket: s => {
+                s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)
+            }),
+            control: call!(socket2::Socket: s => {
+                s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)
+            }),
         },
         #[cfg(all(has_sendfile, not(kernel = "apple")))] // which answers ENOTCONN
         Row {
@@ -227,8 +235,8 @@ fn socket_rows() -> Vec<Row> {
         Row {
             name: "SockRef::send_vectored of ours",
             ours: call!(epipe::net::TcpStream: s => SockRef::from(&s).send_vectored(&slices())),
-            // Not of ours: there may be an option on it, which protects any send.
             // Not our type: its socket may have the option, which protects every send.
+            control: call!(std::net::TcpStream: s => {
                 socket2::SockRef::from(&s).send_vectored(&slices())
             }),
         },
@@ -270,7 +278,9 @@ fn socket_rows() -> Vec<Row> {
         Row {
             name: "raw::sendmsg",
             ours: call!(OwnedFd: s => raw::sendmsg(&s, &MsgHdr::new().with_buffers(&slices()), 0)),
-            control: call!(socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+            control: call!(socket2::Socket: s => {
+                s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)
+            }),
         },
         #[cfg(all(has_sendfile, not(kernel = "apple")))] // which answers ENOTCONN
         Row {
