@@ -558,7 +558,7 @@ fn pending_before_our_own(raise: fn()) {
     mask(libc::SIG_UNBLOCK);
 }
 
-/// What only a thread's mask can preserve, and what it cannot protect.
+/// Scenes of the mask guard alone: the signals that it preserves, and its limits.
 fn masks() -> Vec<Scene> {
     /// A host has blocked SIGPIPE and has one pending: afterwards exactly that one is pending.
     fn pending_before(raise: fn()) {

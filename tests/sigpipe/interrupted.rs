@@ -218,7 +218,7 @@ fn stop_everywhere((_, call, then): Call, at_step: AtStep) {
 struct Storm {
     name: &'static str,
     at_alarm: fn(),
-    /// What the first thread does in the meantime.
+    /// Runs on the first thread in the meantime.
     meanwhile: fn(&Size),
     forks: bool,
 }

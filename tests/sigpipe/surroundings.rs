@@ -82,7 +82,7 @@ struct Calls {
     thread: Thread,
 }
 
-/// What is expected on a machine or in a sandbox that removes every protection.
+/// The expected results on a machine or in a sandbox that removes every protection.
 #[derive(Default)]
 struct Expected {
     /// Nothing protects, so every call fails with this error.

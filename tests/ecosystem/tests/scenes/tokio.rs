@@ -789,7 +789,7 @@ fn glue() -> Vec<Scene> {
 
 // ------------------------------------------------------------------------- tokio-rustls ----
 
-/// What is done with a TLS stream whose peer is gone.
+/// A use of a TLS stream whose peer is gone.
 #[derive(Clone, Copy)]
 enum Does {
     WriteAndFlush,
