@@ -263,7 +263,7 @@ fn outcome(
     }
     if answer == Ok("short") && theirs.is_some() {
         let all: usize = arrived.iter().map(|(bytes, _)| bytes.len()).sum();
-        assert_eq!(all, count, "all written bytes arrive");
+        assert_eq!(all, count, "written bytes are lost");
         arrived.clear();
     }
     let hash = |bytes: &[u8]| BuildHasherDefault::<DefaultHasher>::default().hash_one(bytes);

@@ -216,7 +216,7 @@ pub fn scenes() -> Vec<Scene> {
             let inner = guard().unwrap();
             foreign_epipe();
             drop(inner);
-            assert!(!is_pending(), "an inner guard takes back its own signal");
+            assert!(!is_pending(), "the inner guard left its signal");
             foreign_epipe();
             suppressed(foreign_epipe).unwrap();
             foreign_epipe();
@@ -438,7 +438,7 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("our own pipe write under a guard", || {
             let guard = guard().unwrap();
             assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-            assert!(!is_pending(), "our own signal must be taken back at once");
+            assert!(!is_pending(), "our own signal is still pending");
             drop(guard);
             assert_restored();
         }),
@@ -553,7 +553,7 @@ fn pending_before_our_own(raise: fn()) {
         assert_eq!(spell(&sent), "EPIPE");
     }
     assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-    assert!(is_blocked() && take_pending(), "the host's signal is left");
+    assert!(is_blocked() && take_pending(), "the host's signal is gone");
     assert!(!take_pending(), "ours is left too");
     mask(libc::SIG_UNBLOCK);
 }
@@ -577,7 +577,7 @@ fn masks() -> Vec<Scene> {
     vec![
         Scene::survives("pending before, on the thread: stays pending", || {
             pending_before(raise_at_thread);
-            assert!(!take_pending(), "our signal was added to the host's");
+            assert!(!take_pending(), "our signal is pending besides the host's");
         }),
         Scene::survives("pending before, on the process: stays pending", || {
             pending_before(raise_at_process);
@@ -620,7 +620,7 @@ fn masks() -> Vec<Scene> {
             foreign_epipe();
             raise_at_process();
             drop(guard);
-            assert!(take_pending(), "the host's own signal is left");
+            assert!(take_pending(), "the host's own signal is gone");
             assert!(!take_pending());
         })
         .alone(),
