@@ -1,6 +1,6 @@
-//! `ignore_before_main!` is in time for what writes before `main`, in a program without Rust's
-//! runtime too. The control is `tests/late_handler.rs`. (On Apple's systems neither is promised to
-//! be the first of a program's initialisers.)
+//! `ignore_before_main!` acts before code that writes before `main`, also in a program without
+//! Rust's runtime. The control is `tests/late_handler.rs`. (Apple's systems do not promise that
+//! either is the first of a program's initialisers.)
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "sections, the pipe of libc, and main without a runtime")]

@@ -1,7 +1,7 @@
-//! `epipe::io::copy`, and `sendfile` of the streams: what arrives, what is left, what an error
-//! leaves.
+//! `epipe::io::copy`, and `sendfile` of the streams: what arrives, what remains, and the state
+//! after an error.
 //!
-//! A sink that takes little and a reader that looks on make every way stop in the middle.
+//! A sink that takes little, and a slow reader, make every way of copying stop in the middle.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "signals and fcntl have no safe form")]
@@ -30,7 +30,7 @@ use epipe::net::TcpStream;
 use epipe::os::unix::net::UnixStream;
 use socket2::SockRef;
 
-/// Bytes of which no two parts are alike.
+/// Bytes in which no two parts are alike.
 fn bytes(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut next = || {
@@ -42,10 +42,10 @@ fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// More than any way moves at once.
+/// More than any way of copying moves at once.
 const LONG: usize = 3 << 20;
 
-/// An open file that is in no folder, with its position at the start.
+/// An open file that is in no directory, with its position at the start.
 fn file(content: &[u8]) -> File {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -82,7 +82,7 @@ fn unix() -> (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream) {
     std::os::unix::net::UnixStream::pair().unwrap()
 }
 
-/// Writes until all is written or nobody reads any more.
+/// Writes until all is written, or until the reader is gone.
 fn fill(mut sink: impl Write + Send + 'static, content: &[u8]) {
     let content = content.to_vec();
     thread::spawn(move || drop(sink.write_all(&content)));
@@ -119,7 +119,7 @@ fn source(kind: &str, content: &[u8]) -> OwnedFd {
     }
 }
 
-/// Copies a source of that kind, as the type that it has.
+/// Copies from a source of this kind, as its own type.
 fn copy_from<W: Write>(kind: &str, from: OwnedFd, to: &mut W) -> io::Result<u64> {
     match kind {
         "tcp" => copy(&mut TcpStream::from(from), to),
@@ -130,23 +130,23 @@ fn copy_from<W: Write>(kind: &str, from: OwnedFd, to: &mut W) -> io::Result<u64>
     }
 }
 
-/// A sink, and who tells what it got after it has been closed.
+/// A sink, and a function that returns what it received after it was closed.
 fn sink(kind: &str) -> (OwnedFd, Box<dyn FnOnce() -> Vec<u8>>) {
-    fn told(thread: JoinHandle<Vec<u8>>) -> Box<dyn FnOnce() -> Vec<u8>> {
+    fn joined(thread: JoinHandle<Vec<u8>>) -> Box<dyn FnOnce() -> Vec<u8>> {
         Box::new(|| thread.join().unwrap())
     }
     match kind {
         "tcp" => {
             let (ours, theirs) = tcp();
-            (ours.into(), told(drain(theirs)))
+            (ours.into(), joined(drain(theirs)))
         }
         "unix" => {
             let (ours, theirs) = unix();
-            (ours.into(), told(drain(theirs)))
+            (ours.into(), joined(drain(theirs)))
         }
         "pipe" => {
             let (theirs, ours) = io::pipe().unwrap();
-            (ours.into(), told(drain(theirs)))
+            (ours.into(), joined(drain(theirs)))
         }
         "file" => {
             let ours = file(b"");
@@ -163,15 +163,15 @@ macro_rules! every_pair {
         every_pair!(@from $content, $source $from, $to);
     )+};
     (@from $content:expr, $source:literal $from:ty, [$($sink:literal $to:ty),+]) => {$({
-        let (to, told) = sink($sink);
+        let (to, received) = sink($sink);
         let mut from = <$from>::from(source($source, $content));
         let mut to = <$to>::from(to);
         let copied = copy(&mut from, &mut to).unwrap();
         drop(to);
         let what = format!("{} -> {}", stringify!($from), stringify!($to));
         assert_eq!(copied, $content.len() as u64, "{what}");
-        assert!(told() == $content, "{what}: other bytes arrived");
-        assert_eq!(from.read(&mut [0]).unwrap(), 0, "{what}: something is left");
+        assert!(received() == $content, "{what}: other bytes arrived");
+        assert_eq!(from.read(&mut [0]).unwrap(), 0, "{what}: data is left");
     })+};
 }
 
@@ -200,7 +200,7 @@ fn what_was_read_ahead_goes_first_and_limits_hold() {
     let content = bytes(LONG);
     for kind in ["tcp", "unix", "pipe", "file"] {
         for limit in [0, 5, 8192, 100_000, 1 << 20, LONG as u64, u64::MAX] {
-            // The types differ by source; the shape is what is tried.
+            // The types differ by source. The test is about the shape.
             fn shapes<T: Read>(kind: &str, content: &[u8], limit: u64, open: impl Fn() -> T) {
                 let expected = &content[3..][..usize::try_from(limit)
                     .map_or(content.len() - 3, |limit| limit.min(content.len() - 3))];
@@ -211,11 +211,11 @@ fn what_was_read_ahead_goes_first_and_limits_hold() {
                     reader
                 };
                 let arrived = |shape: &str, copy_to: &mut dyn FnMut(&mut UnixStream) -> u64| {
-                    let (to, told) = sink("unix");
+                    let (to, received) = sink("unix");
                     let copied = copy_to(&mut UnixStream::from(to));
                     let what = format!("{shape} of {kind}, {limit}");
                     assert_eq!(copied, expected.len() as u64, "{what}");
-                    assert!(told() == expected, "{what}: other bytes arrived");
+                    assert!(received() == expected, "{what}: other bytes arrived");
                 };
                 arrived("Take<BufReader>", &mut |to| {
                     let mut reader = ahead(BufReader::new(open())).take(limit);
@@ -272,7 +272,7 @@ fn what_was_read_ahead_goes_first_and_limits_hold() {
     }
 }
 
-/// What is left in a reader, of which the first bytes are enough to see.
+/// Asserts what is left in a reader. The first bytes are enough.
 fn rest_is(mut reader: impl Read, rest: &[u8]) {
     let mut first = vec![0; rest.len().min(1000)];
     reader.read_exact(&mut first).unwrap();
@@ -283,7 +283,7 @@ fn rest_is(mut reader: impl Read, rest: &[u8]) {
 fn what_a_buf_writer_holds_goes_first() {
     let content = bytes(LONG);
     for kind in ["tcp", "unix", "pipe", "file"] {
-        let (to, told) = sink("unix");
+        let (to, received) = sink("unix");
         let to = UnixStream::from(to);
         let mut writer = BufWriter::new(&to);
         writer.write_all(b"head").unwrap();
@@ -296,19 +296,19 @@ fn what_a_buf_writer_holds_goes_first() {
         writer.write_all(b"tail").unwrap();
         drop(writer);
         drop(to);
-        assert!(told() == [b"head", &content[..], b"tail"].concat(), "{kind}");
+        assert!(received() == [b"head", &content[..], b"tail"].concat(), "{kind}");
     }
 }
 
-/// What a copy has returned, and where each byte is afterwards.
+/// The result of a copy, and where each byte is afterwards.
 #[derive(PartialEq)]
 struct Outcome {
     answer: Result<u64, ErrorKind>,
-    /// What the sink has taken.
+    /// The bytes that the sink has taken.
     arrived: Vec<u8>,
-    /// What a `BufWriter` still holds, for the sink.
+    /// The bytes that a `BufWriter` still holds for the sink.
     held: Vec<u8>,
-    /// What the reader gives next, a limit apart.
+    /// The bytes that the reader gives next, without the limit.
     rest: Vec<u8>,
     limit: Option<u64>,
 }
@@ -335,18 +335,18 @@ fn copy_by<R: Read, W: Write>(ours: bool, from: &mut R, to: &mut W) -> io::Resul
     }
 }
 
-/// Where the copies of [`outcome`] go to.
+/// The sinks for the copies of [`outcome`].
 #[derive(Clone, Copy)]
 enum To {
     /// A pipe that takes all.
     Open,
-    /// A pipe that is full after so many bytes, and does not block.
+    /// A pipe that is full after this many bytes, and does not block.
     Full(usize),
     /// A pipe without a reader.
     Broken,
 }
 
-/// One copy from a source of `R` to a pipe of `W`; `shape` says what is round them.
+/// One copy from a source of `R` to a pipe of `W`. `shape` names the wrappers around them.
 fn outcome<R, W>(ours: bool, shape: &str, kind: &str, content: &[u8], to: To) -> Outcome
 where
     R: Read + From<OwnedFd>,
@@ -354,7 +354,7 @@ where
 {
     const LIMIT: u64 = 70_000;
     const AHEAD: usize = 20_000;
-    // All is in the source before the copy begins, so that each read is the same in each run.
+    // All data is in the source before the copy begins, so each read is the same in each run.
     let from = match kind {
         "file" => file(content).into(),
         _ => {
@@ -384,7 +384,7 @@ where
         from.read_exact(&mut [0; 3]).unwrap();
         from
     };
-    // The rest is read without the limit, by what is under it.
+    // The rest is read without the limit, from the reader below it.
     fn rest_of(mut from: impl Read) -> Vec<u8> {
         let mut rest = Vec::new();
         from.read_to_end(&mut rest).unwrap();
@@ -419,7 +419,7 @@ where
             rest.extend(rest_of(from.into_inner()));
             (answer, rest)
         }
-        // Into a writer that holds something.
+        // Into a writer that already holds data.
         "BufWriter" | "BufReader, BufWriter" => {
             let mut writer = BufWriter::with_capacity(AHEAD, to);
             writer.write_all(b"head").unwrap();
@@ -430,7 +430,7 @@ where
                 let mut from = buffered(from);
                 (copy_by(ours, &mut from, &mut writer), rest_of(from))
             };
-            // std's copy may leave a part in the writer or not.
+            // std's copy may leave a part in the writer.
             let answer = answer.and_then(|copied| writer.flush().map(|()| copied));
             let (inner, kept) = writer.into_parts();
             held = kept.unwrap();
@@ -457,8 +457,8 @@ const SHAPES: [&str; 6] = [
     "BufReader, BufWriter",
 ];
 
-/// The outcome of this crate's copy between its own types, of std's between std's, and of each
-/// between the types of the other.
+/// The outcomes of this crate's copy between its own types, of std's copy between std's types, and
+/// of each copy between the types of the other.
 fn outcomes(shape: &str, kind: &str, content: &[u8], to: To) -> [Outcome; 4] {
     type Writer = epipe::io::PipeWriter;
     match kind {
@@ -480,7 +480,7 @@ fn outcomes(shape: &str, kind: &str, content: &[u8], to: To) -> [Outcome; 4] {
     }
 }
 
-/// Only these have pipes and sockets that surely hold what the tests put into them.
+/// Only on these systems do pipes and sockets surely hold what the tests put into them.
 const HOLDS_MUCH: bool = cfg!(any(target_os = "android", target_os = "linux"));
 const KINDS: &[&str] = if HOLDS_MUCH { &["file", "unix"] } else { &["file"] };
 
@@ -523,26 +523,26 @@ fn wrappers_whose_sink_fails_are_left_as_by_std() {
                 assert_eq!(ours, ours_by_std, "{what}");
                 assert_eq!(stds_by_us, stds, "{what}");
 
-                // A limit and a writer's buffer hide the type from std's copy, so that it copies
-                // std's own types in another way than ours. In front of both a `BufReader`'s bytes
-                // come first.
+                // A limit and a writer's buffer hide the type from std's copy, which then copies
+                // std's own types in another way than ours. In both cases the bytes of a
+                // `BufReader` come first.
                 let is_buffered = shape.starts_with("BufReader");
                 if is_buffered && room <= 4096 {
                     assert_eq!(ours, stds, "{what}");
                 }
-                // All that is read is in the buffer of the writer.
+                // All bytes that were read are in the writer's buffer.
                 if shape == "BufWriter" {
                     let all = [b"head", &content[..]].concat();
                     assert!(ours.all() == all, "{what}: {ours:?}");
                     assert!(stds.all() == all, "{what}: {stds:?}");
                 }
-                // Nothing was written of this `BufReader`'s bytes.
+                // None of the bytes of this `BufReader` were written.
                 if is_buffered && room == 0 {
                     let head: &[u8] = if ours.held.is_empty() { b"" } else { b"head" };
                     let all = [head, &content[3..]].concat();
                     assert!(ours.all() == all, "{what}: {ours:?}");
                 }
-                // A limit counts what was taken.
+                // A limit counts the bytes that were taken.
                 if shape == "Take" {
                     assert_eq!(ours.limit.unwrap() + 30_000, ours.rest.len() as u64, "{what}");
                 }
@@ -557,7 +557,7 @@ fn wrappers_go_on_after_an_error_as_by_std() {
     let open = || file(&content);
     let [ours, stds] = [true, false].map(|ours| {
         let mut limited = open().take(LONG as u64);
-        // A larger one never fits into the sink, and std's copy begins with it again each time.
+        // A larger buffer never fits into the sink, and std's copy begins with it again each time.
         let mut buffered = BufReader::with_capacity(4096, open());
         buffered.read_exact(&mut [0; 3]).unwrap();
         let mut both = BufReader::with_capacity(100_000, open());
@@ -578,22 +578,22 @@ fn wrappers_go_on_after_an_error_as_by_std() {
 #[test]
 fn references_and_the_adapter_are_known_as_what_they_hold() {
     let content = bytes(LONG);
-    let (to, told) = sink("unix");
+    let (to, received) = sink("unix");
     let from = TcpStream::from(source("tcp", &content));
     let to = UnixStream::from(to);
     assert_eq!(copy(&mut &from, &mut &to).unwrap(), LONG as u64);
     drop(to);
-    assert!(told() == content);
+    assert!(received() == content);
 
     let mut child =
         Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let told = drain(child.stdout.take().unwrap());
+    let received = drain(child.stdout.take().unwrap());
     let mut stdin = NoSigpipe::new(child.stdin.take().unwrap()).unwrap();
     let mut from =
         BufReader::new(NoSigpipe::new(std::net::TcpStream::from(source("tcp", &content))).unwrap());
     assert_eq!(copy(&mut from, &mut stdin).unwrap(), LONG as u64);
     drop(stdin);
-    assert!(told.join().unwrap() == content);
+    assert!(received.join().unwrap() == content);
     child.wait().unwrap();
 }
 
@@ -621,8 +621,8 @@ fn unknown_types_and_dyn_go_stds_way() {
 
 // ------------------------------------------------------------- errors, and what they leave ----
 
-/// Copies again and again into a sink that takes little and does not block, and reads what it has
-/// taken after each stop. Returns that.
+/// Copies repeatedly into a sink that takes little and does not block. After each stop it reads
+/// what the sink has taken. Returns all of that.
 fn pieces(what: &str, mut copy_some: impl FnMut(&UnixStream) -> io::Result<u64>) -> Vec<u8> {
     let (to, mut theirs) = unix();
     SockRef::from(&to).set_send_buffer_size(8192).unwrap();
@@ -639,17 +639,17 @@ fn pieces(what: &str, mut copy_some: impl FnMut(&UnixStream) -> io::Result<u64>)
     }
     drop(to);
     theirs.read_to_end(&mut arrived).unwrap();
-    assert!(stops > 0, "{what}: it never stopped");
+    assert!(stops > 0, "{what}: the copy never stopped");
     arrived
 }
 
-/// The same, of which nothing may be lost and nothing doubled.
+/// The same. No byte may be lost or doubled.
 fn in_pieces(what: &str, content: &[u8], copy_some: impl FnMut(&UnixStream) -> io::Result<u64>) {
     same_bytes(what, &pieces(what, copy_some), content);
 }
 
-/// The same of a source whose bytes have to be taken out: the copy waits for the sink, so another
-/// thread reads. Tells how often it stopped.
+/// The same for a source whose bytes must be taken out: the copy waits for the sink, so another
+/// thread reads. Returns the number of stops.
 fn in_pieces_that_wait(
     what: &str,
     content: &[u8],
@@ -699,7 +699,7 @@ fn a_sink_that_would_block_is_waited_for_where_bytes_would_be_lost() {
     stops += in_pieces_that_wait("Unix", &content, |mut to| copy(&mut from, &mut to));
     let mut from = File::from(open("tcp"));
     stops += in_pieces_that_wait("TCP as File", &content, |mut to| copy(&mut from, &mut to));
-    // A reader that is quick may spare one of them each stop, but not all.
+    // A quick reader may spare one of these copies every stop, but not all of them.
     assert!(stops > 0, "none of them ever stopped");
 }
 
@@ -708,7 +708,7 @@ fn a_buf_writer_that_would_block_costs_no_byte() {
     let content = bytes(LONG);
     for kind in ["pipe", "file"] {
         let mut from = File::from(source(kind, &content));
-        // The writer is made anew after each stop, with what the last one could not write.
+        // Each stop needs a new writer. It begins with what the last one could not write.
         let mut held = Vec::new();
         in_pieces(kind, &content, |to| {
             let mut writer = BufWriter::with_capacity(20_000, to);
@@ -751,7 +751,7 @@ fn a_source_that_would_block_loses_nothing() {
     let (mut theirs, ours) = unix();
     ours.set_nonblocking(true).unwrap();
     let mut from = UnixStream::from(ours);
-    let (to, told) = sink("unix");
+    let (to, received) = sink("unix");
     let mut to = UnixStream::from(to);
     for piece in [&b"one"[..], b"two", b"three"] {
         theirs.write_all(piece).unwrap();
@@ -761,7 +761,7 @@ fn a_source_that_would_block_loses_nothing() {
     drop(theirs);
     assert_eq!(copy(&mut from, &mut to).unwrap(), 0);
     drop(to);
-    assert_eq!(told(), b"onetwothree");
+    assert_eq!(received(), b"onetwothree");
 }
 
 #[test]
@@ -799,51 +799,51 @@ fn a_vanished_sink_is_an_error_on_every_way() {
 #[test]
 fn signals_do_not_end_it() {
     extern "C" fn nothing(_: libc::c_int) {}
-    // SAFETY: a handler without SA_RESTART, so that calls return EINTR, and a thread that is told
-    // to end before this one does.
+    // SAFETY: the action is valid. Its handler has no SA_RESTART, so that calls return EINTR, and
+    // does nothing.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
         assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
     }
     let content = bytes(LONG);
-    // SAFETY: it has no condition.
-    let copying = unsafe { libc::pthread_self() } as usize; // some systems' is a pointer
+    // SAFETY: pthread_self has no precondition.
+    let copying = unsafe { libc::pthread_self() } as usize; // a pointer on some systems
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                // SAFETY: that thread waits for this one.
+                // SAFETY: the scope's thread waits for this one.
                 unsafe { libc::pthread_kill(copying as libc::pthread_t, libc::SIGUSR1) };
                 thread::yield_now();
             }
         });
-        // What fails ends the other thread first.
-        let check = |what: &str, copied: io::Result<u64>, told: Vec<u8>| {
+        // A failure must stop the other thread first.
+        let check = |what: &str, copied: io::Result<u64>, received: Vec<u8>| {
             let arrived = copied.as_ref().is_ok_and(|&copied| copied == LONG as u64);
-            if !arrived || told != content {
+            if !arrived || received != content {
                 done.store(true, Ordering::Relaxed);
-                panic!("{what}: {copied:?}, {} bytes arrived", told.len());
+                panic!("{what}: {copied:?}, {} bytes arrived", received.len());
             }
         };
         let waits_often = || {
-            let (to, told) = sink("unix");
+            let (to, received) = sink("unix");
             SockRef::from(&to).set_send_buffer_size(8192).unwrap();
-            (UnixStream::from(to), told)
+            (UnixStream::from(to), received)
         };
         for kind in ["tcp", "unix", "pipe", "file"] {
-            let (mut to, told) = waits_often();
+            let (mut to, received) = waits_often();
             let copied = copy_from(kind, source(kind, &content), &mut to);
             drop(to);
-            check(kind, copied, told());
+            check(kind, copied, received());
         }
 
-        let (to, told) = waits_often();
+        let (to, received) = waits_often();
         let sent = to.sendfile(&file(&content), ..);
         drop(to);
-        check("sendfile", sent, told());
+        check("sendfile", sent, received());
 
-        // From a source that is slow, so that reads are interrupted too.
+        // From a slow source, so that reads are also interrupted.
         for kind in ["file", "pipe", "unix"] {
             let (mut theirs, from) = tcp();
             let slow = content.clone();
@@ -853,14 +853,14 @@ fn signals_do_not_end_it() {
                     thread::sleep(Duration::from_millis(1));
                 }
             });
-            let (to, told) = sink(kind);
+            let (to, received) = sink(kind);
             let mut from = TcpStream::from(from);
             let copied = match kind {
                 "file" => copy(&mut from, &mut File::from(to)),
                 "pipe" => copy(&mut from, &mut epipe::io::PipeWriter::from(to)),
                 _ => copy(&mut from, &mut UnixStream::from(to)),
             };
-            check(kind, copied, told());
+            check(kind, copied, received());
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -924,7 +924,7 @@ fn a_splice_that_is_refused_midway_loses_and_doubles_nothing() {
         while other.metadata().unwrap().len() < 1000 {
             thread::yield_now();
         }
-        append(&other); // into such a file Linux splices nothing
+        append(&other); // Linux splices nothing into such a file
         fill(theirs, rest);
         let limit = limit.map_or(content.len(), |limit| limit as usize);
         let expected = &content[..content.len().min(limit)];
@@ -933,7 +933,7 @@ fn a_splice_that_is_refused_midway_loses_and_doubles_nothing() {
     }
 }
 
-/// From here on every write goes to the end of the file.
+/// From here on, every write goes to the end of the file.
 fn append(file: &File) {
     set_flags(file.as_raw_fd(), libc::O_APPEND);
 }
@@ -948,12 +948,12 @@ fn set_flags(fd: RawFd, flags: libc::c_int) {
 #[test]
 fn a_file_that_seems_empty_is_read() {
     let content = std::fs::read("/proc/self/status").unwrap();
-    let (to, told) = sink("tcp");
+    let (to, received) = sink("tcp");
     let mut from = File::open("/proc/self/status").unwrap();
     assert_eq!(from.metadata().unwrap().len(), 0);
     let copied = copy(&mut from, &mut TcpStream::from(to)).unwrap();
     assert!(copied > 0);
-    assert_eq!(told()[..10], content[..10]);
+    assert_eq!(received()[..10], content[..10]);
 }
 
 #[cfg(target_os = "linux")]
@@ -965,7 +965,7 @@ fn messages_keep_their_borders() {
     for ty in [Type::DGRAM, Type::SEQPACKET] {
         let (theirs, from) = Socket::pair(Domain::UNIX, ty, None).unwrap();
         let (to, mut out) = Socket::pair(Domain::UNIX, ty, None).unwrap();
-        // The buffer that std reads by takes one of 8 KiB.
+        // std's buffer takes one message of 8 KiB.
         let messages = [&b"one"[..], &long[..8000], b"three", b""];
         for message in messages {
             theirs.send(message).unwrap();
@@ -974,7 +974,7 @@ fn messages_keep_their_borders() {
             Type::DGRAM => {
                 copy(&mut epipe::socket2::Socket::from(from), &mut epipe::socket2::Socket::from(to))
             }
-            // Somebody has taken them for streams.
+            // Message sockets that were adopted as streams.
             _ => copy(
                 &mut UnixStream::from(OwnedFd::from(from)),
                 &mut UnixStream::from(OwnedFd::from(to)),
@@ -987,7 +987,7 @@ fn messages_keep_their_borders() {
         }
     }
 
-    // A long message that goes to a socket taken for a stream stays one.
+    // A long message stays one message, even if both sockets were adopted as streams.
     let (theirs, from) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
     let (to, mut out) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
     theirs.send(&long).unwrap();
@@ -997,14 +997,14 @@ fn messages_keep_their_borders() {
     assert_eq!(copy(&mut from, &mut to).unwrap(), 100_000);
     assert_eq!(out.read(&mut vec![0; 200_000]).unwrap(), 100_000);
 
-    // What goes out as datagrams is cut as std cuts it.
+    // Data that is sent as datagrams is cut as std cuts it.
     let (to, mut out) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
     let mut from = epipe::io::PipeReader::from(source("pipe", &long[..20_000]));
     assert_eq!(copy(&mut from, &mut epipe::socket2::Socket::from(to)).unwrap(), 20_000);
     assert!(out.read(&mut vec![0; 200_000]).unwrap() <= 8192);
 }
 
-/// SO_PEEK_OFF is the owner's: a peek would obey it, and move it.
+/// SO_PEEK_OFF belongs to the owner of the socket: a peek would use it, and move it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_peek_offset_is_not_obeyed_and_not_moved() {
@@ -1019,20 +1019,20 @@ fn a_peek_offset_is_not_obeyed_and_not_moved() {
                 let value = (&raw mut offset).cast();
                 let set = libc::setsockopt(fd, level, name, value, len);
                 let watched = from.try_clone().unwrap();
-                let (to, told) = sink(to_kind);
+                let (to, received) = sink(to_kind);
                 let copied = match to_kind {
                     "pipe" => copy_from(source, from, &mut epipe::io::PipeWriter::from(to)),
                     "unix" => copy_from(source, from, &mut UnixStream::from(to)),
                     _ => copy_from(source, from, &mut File::from(to)),
                 };
                 assert_eq!(copied.unwrap(), 11, "{what}");
-                assert_eq!(told(), b"a few bytes", "{what}");
+                assert_eq!(received(), b"a few bytes", "{what}");
                 libc::getsockopt(watched.as_raw_fd(), level, name, value, &mut len);
                 (set, offset)
             };
-            // TCP has the option from Linux 6.9.
+            // TCP has the option since Linux 6.9.
             if set == 0 {
-                // A read takes from the offset what it has read (socket(7)).
+                // A read lowers the offset by the count of bytes that it took (socket(7)).
                 assert!(offset == (peek_offset - 11).max(0), "{what}: {offset}");
             }
         }
@@ -1048,14 +1048,14 @@ fn an_urgent_byte_does_not_end_the_copy() {
         SockRef::from(&theirs).send_out_of_band(b"!").unwrap();
         (&theirs).write_all(b"after").unwrap();
         drop(theirs);
-        let (to, told) = sink(if to_pipe { "pipe" } else { "tcp" });
+        let (to, received) = sink(if to_pipe { "pipe" } else { "tcp" });
         let mut from = TcpStream::from(from);
         let copied = match to_pipe {
             true => copy(&mut from, &mut epipe::io::PipeWriter::from(to)),
             false => copy(&mut from, &mut TcpStream::from(to)),
         };
         assert_eq!(copied.unwrap(), 11, "{to_pipe}");
-        assert_eq!(told(), b"beforeafter");
+        assert_eq!(received(), b"beforeafter");
     }
 }
 
@@ -1075,7 +1075,7 @@ fn what_has_arrived_in_a_pipe_can_be_read_while_the_copy_waits_for_more() {
         let (mut reader, to) = epipe::io::pipe().unwrap();
         let copying =
             thread::spawn(move || copy(&mut UnixStream::from(from), &mut { to }).unwrap());
-        // The answer comes only after the request was read.
+        // The next request is sent only after this one was read.
         for request in [b"one", b"two"] {
             theirs.write_all(request).unwrap();
             let mut arrived = [0; 3];
@@ -1105,7 +1105,7 @@ fn an_echo_copies_a_socket_into_itself() {
 
 // ------------------------------------------------------------ files that change, and sendfile ----
 
-/// Sends a file, changes it, and then looks what arrives.
+/// Sends a file, then changes it. Returns what arrives.
 fn changed_after(send: impl FnOnce(&mut TcpStream, &mut File)) -> Vec<u8> {
     let (ours, theirs) = tcp();
     let mut file = file(&[b'o'; 20_000]);
@@ -1122,11 +1122,11 @@ fn a_file_may_be_changed_after_the_copy_but_not_after_sendfile() {
     let arrived = changed_after(|to, file| assert_eq!(copy(file, to).unwrap(), 20_000));
     assert!(arrived == [b'o'; 20_000]);
 
-    // Why it may not, and why `copy` makes a copy.
+    // This is why it may not, and why `copy` makes a copy.
     let arrived = changed_after(|to, file| assert_eq!(to.sendfile(file, ..).unwrap(), 20_000));
     assert_eq!(arrived.len(), 20_000);
     #[cfg(target_os = "linux")]
-    assert!(arrived.contains(&b'n'), "the kernel has made a copy: `copy` could use it");
+    assert!(arrived.contains(&b'n'), "the kernel made a copy, so `copy` could use sendfile");
 }
 
 #[test]
@@ -1136,10 +1136,10 @@ fn sendfile_sends_the_range_and_leaves_the_position() {
     file.seek(SeekFrom::Start(77)).unwrap();
     let len = LONG as u64;
     let send = |range: &dyn Fn(&UnixStream) -> io::Result<u64>, expected: &[u8]| {
-        let (to, told) = sink("unix");
+        let (to, received) = sink("unix");
         let sent = range(&UnixStream::from(to)).unwrap();
         assert_eq!(sent, expected.len() as u64);
-        assert!(told() == expected);
+        assert!(received() == expected);
     };
     send(&|to| to.sendfile(&file, ..), &content);
     send(&|to| to.sendfile(&file, 5..), &content[5..]);
@@ -1155,9 +1155,9 @@ fn sendfile_sends_the_range_and_leaves_the_position() {
     send(&|to| to.sendfile(&file, after_five), &content[6..]);
     assert_eq!(file.stream_position().unwrap(), 77);
 
-    let (to, told) = sink("tcp");
+    let (to, received) = sink("tcp");
     assert_eq!(TcpStream::from(to).sendfile(&file, 3..LONG as u64).unwrap(), len - 3);
-    assert!(told() == content[3..]);
+    assert!(received() == content[3..]);
 }
 
 #[test]
@@ -1181,7 +1181,7 @@ fn sendfile_into_a_full_stream_is_no_end_of_the_file() {
     to.set_nonblocking(true).unwrap();
     let mut to = UnixStream::from(to);
     while to.write(&[0; 4096]).is_ok() {}
-    // Up to Linux 6.4 a file's pages go behind the last message, whatever the buffer's limit.
+    // Up to Linux 6.4 a file's pages are added to the last message, even above the buffer's limit.
     let from = file(&bytes(1000));
     let error = (0..1000).find_map(|_| match to.sendfile(&from, ..) {
         Ok(sent) => {
@@ -1194,7 +1194,7 @@ fn sendfile_into_a_full_stream_is_no_end_of_the_file() {
 }
 
 #[test]
-fn sendfile_tells_of_a_vanished_peer_and_of_what_is_no_file() {
+fn sendfile_reports_a_vanished_peer_and_a_descriptor_that_is_no_file() {
     let content = file(&bytes(1000));
     let broken = UnixStream::from(unix().0);
     assert_eq!(broken.sendfile(&content, ..).unwrap_err().kind(), ErrorKind::BrokenPipe);

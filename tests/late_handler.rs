@@ -1,4 +1,4 @@
-//! The control of `tests/before_main.rs`: a handler that `main` installs, at its first line, is too
+//! The control of `tests/before_main.rs`: a handler that `main` installs at its first line is too
 //! late.
 
 #![allow(missing_docs, reason = "a test")]

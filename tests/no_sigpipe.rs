@@ -1,4 +1,4 @@
-//! `NoSigpipe` beyond the signal: its traits on every system, and what passes through it.
+//! `NoSigpipe` apart from the signal: its traits on every system, and what it passes on.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -88,7 +88,7 @@ impl Write for Own {
 }
 
 #[test]
-fn a_type_of_the_users_writes_by_itself() {
+fn a_users_own_type_writes() {
     let mut own = Guarded::new(Own(Vec::new()));
     own.write_all(b"one ").unwrap();
     write!(own, "{}", 2).unwrap();
@@ -99,7 +99,7 @@ fn a_type_of_the_users_writes_by_itself() {
     assert_eq!(own.into_inner().0, b"three");
 }
 
-/// Where there is something to connect to, and a folder to write in.
+/// For systems that can connect, and have a directory to write in.
 #[cfg(not(target_family = "wasm"))]
 mod in_use {
     use std::fs::File;

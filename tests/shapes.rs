@@ -1,4 +1,4 @@
-//! A crate that links epipe compiles as before. `tests/support/shapes.rs` says what and why.
+//! A crate that links epipe still compiles. `tests/support/shapes.rs` explains it.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(any(windows, unix))]

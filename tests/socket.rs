@@ -14,7 +14,7 @@ fn pair() -> (Socket, Socket) {
     Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap()
 }
 
-/// What was received, up to `len`.
+/// Receives once, up to `len` bytes.
 fn received(socket: &Socket, len: usize) -> String {
     let mut buf = vec![0; len];
     let read = { socket }.read(&mut buf).unwrap();
@@ -43,9 +43,9 @@ fn a_life_from_creation_to_shutdown() {
 
     { &client }.write_all(b"through the stream").unwrap();
     client.try_clone().unwrap().shutdown(Shutdown::Write).unwrap();
-    let mut said = String::new();
-    { &server }.read_to_string(&mut said).unwrap();
-    assert_eq!(said, "through the stream");
+    let mut received_text = String::new();
+    { &server }.read_to_string(&mut received_text).unwrap();
+    assert_eq!(received_text, "through the stream");
     assert!(format!("{client:?}").starts_with("Socket { raw: "));
 }
 

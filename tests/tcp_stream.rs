@@ -1,7 +1,7 @@
 //! `epipe::net::TcpStream`, beyond what `tests/sigpipe` and `tests/mirror.rs` show.
 
 #![allow(missing_docs, reason = "a test")]
-#![cfg(not(target_os = "wasi"))] // `tests/wasm.rs` is about it
+#![cfg(not(target_os = "wasi"))] // `tests/wasm.rs` covers it
 
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 
@@ -48,7 +48,7 @@ fn a_handle_keeps_its_number_through_every_conversion() {
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 1);
 }
 
-/// Where there are sockets.
+/// For systems with socket options.
 #[cfg(any(unix, windows))]
 mod linger {
     use std::io::{self, Read};
@@ -72,8 +72,8 @@ mod linger {
         a.set_linger(Some(Duration::ZERO)).unwrap();
         drop(a);
         match b.read(&mut [0]) {
-            // Wine's server takes the error where it is quicker (getsockopt SO_ERROR), and leaves
-            // the end.
+            // On Wine, another thread may take the error first (getsockopt SO_ERROR). Then only the
+            // end is left.
             Ok(0) if cfg!(windows) => {}
             answer => assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::ConnectionReset),
         }
@@ -109,7 +109,7 @@ fn into_incoming_accepts_by_value() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut incoming = listener.into_incoming();
-    // One after the other: gVisor queues two at once in either order.
+    // One after the other: gVisor may queue two simultaneous connections in either order.
     for _ in 0..2 {
         let client = TcpStream::connect(address).unwrap();
         let accepted = incoming.next().unwrap().unwrap();

@@ -1,5 +1,5 @@
-//! `epipe::os::unix::net::UnixDatagram`, beyond what the other tests show: it converts its
-//! addresses itself.
+//! `epipe::os::unix::net::UnixDatagram`, beyond what the other tests show. It converts its
+//! addresses in its own code.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(unix)]
@@ -65,7 +65,7 @@ fn sends_to_an_abstract_name() {
     let (_, from) = receiver.recv_from(&mut [0; 8]).unwrap();
     assert_eq!(from.as_abstract_name(), name("sender").as_abstract_name());
 
-    // Nobody has this one: the address was understood, and refused.
-    let error = sender.send_to_addr(b"x", &name("nobody")).unwrap_err();
+    // No socket has this name: the address was understood, and refused.
+    let error = sender.send_to_addr(b"x", &name("absent")).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }

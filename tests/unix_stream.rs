@@ -32,12 +32,12 @@ fn peer_cred_is_this_process() {
 #[test]
 fn a_mark_is_set_or_refused_as_socket2_is() {
     use socket2::SockRef;
-    // It needs a right, and an emulator may not know it.
+    // The option needs a right, and an emulator may not know it.
     let (a, b) = UnixStream::pair().unwrap();
     match (a.set_mark(7), SockRef::from(&b).set_mark(7)) {
         (Ok(()), Ok(())) => assert_eq!(SockRef::from(&a).mark().unwrap(), 7),
-        (ours, twin) => {
-            assert_eq!(ours.unwrap_err().raw_os_error(), twin.unwrap_err().raw_os_error())
+        (ours, theirs) => {
+            assert_eq!(ours.unwrap_err().raw_os_error(), theirs.unwrap_err().raw_os_error())
         }
     }
 }

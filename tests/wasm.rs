@@ -1,5 +1,5 @@
-//! WASI and Emscripten: there is no signal, and our types answer as std's. Both have files; sockets
-//! has WASI's preview 2 alone.
+//! WASI and Emscripten have no signal, and our types answer as std's do. Both have files. Only
+//! WASI's preview 2 has sockets.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(any(target_os = "wasi", target_os = "emscripten"))]
@@ -11,11 +11,11 @@ use epipe::{Guarded, NoSigpipe, raw};
 
 #[test]
 fn a_file_is_written_to() {
-    // A folder that the host gives.
+    // A directory that the host provides.
     let path = "/tmp/epipe";
     let mut file = NoSigpipe::new(File::create(path).unwrap()).unwrap();
     file.write_all(b"one ").unwrap();
-    // No more than the first slice may be written.
+    // The system may write only the first slice.
     let written = file.write_vectored(&[IoSlice::new(b"two"), IoSlice::new(b" three")]).unwrap();
     (&file).write_all(&b"two three"[written..]).unwrap();
     assert_eq!(raw::write(&file, b" four").unwrap(), 5);
@@ -37,7 +37,7 @@ fn a_file_is_written_to() {
 }
 
 #[test]
-fn what_is_said_goes_out() {
+fn output_is_written() {
     epipe::io::stdout().write_all(b"stdout is written to\n").unwrap();
     epipe::io::stderr().write_all(b"stderr is written to\n").unwrap();
 }
@@ -50,7 +50,7 @@ mod sockets {
     use epipe::socket2::Socket;
     use epipe::{NoSigpipe, raw};
 
-    /// A connection whose peer is gone, and has shown it.
+    /// A connection whose peer is gone, and whose end was seen.
     fn broken() -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -60,7 +60,7 @@ mod sockets {
         ours
     }
 
-    /// The first error of a call that is made again and again.
+    /// The first error of a call that is repeated.
     fn error(mut call: impl FnMut() -> io::Result<usize>) -> Option<i32> {
         let error = (0..10_000).find_map(|_| call().err()).expect("the peer is gone");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
@@ -88,7 +88,7 @@ mod sockets {
     }
 
     #[test]
-    fn datagrams_arrive_for_they_carry_no_flag() {
+    fn datagrams_arrive_since_they_carry_no_flag() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = receiver.local_addr().unwrap();
         let sender = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -103,7 +103,7 @@ mod sockets {
             assert_eq!(&buf[..3], expected);
         }
 
-        // With the flag, wasi-libc refuses them.
+        // wasi-libc refuses datagrams with the flag.
         const MSG_NOSIGNAL: i32 = 0x4000;
         sender.send_with_flags(b"four", MSG_NOSIGNAL).unwrap_err();
     }

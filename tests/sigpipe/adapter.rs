@@ -1,4 +1,4 @@
-//! `NoSigpipe`: handles that nobody can replace.
+//! `NoSigpipe`: handles whose type cannot be replaced.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write, stderr, stdout};
@@ -24,7 +24,7 @@ fn adopt<T: Adopt>(handle: T) -> NoSigpipe<T> {
     NoSigpipe::new(handle).unwrap()
 }
 
-/// A type that knows nothing of this crate, and one that does.
+/// A user's types that know nothing of this crate: one without a buffer, one with a buffer.
 struct Foreign(std::net::TcpStream);
 struct Buffered(io::BufWriter<File>);
 
@@ -48,21 +48,21 @@ impl Write for Buffered {
     }
 }
 
-/// Answers before it reads, as a TLS stream may.
+/// Writes before it reads, as a TLS stream may.
 impl Read for Foreign {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         self.write(b"an alert")
     }
 }
 
-/// Writes out what it keeps first.
+/// Writes out its buffer first.
 impl Seek for Buffered {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.0.seek(to)
     }
 }
 
-/// The same as [`Foreign`], whose author knows better.
+/// Like [`Foreign`], but its author has implemented `Adopt`.
 struct Known(Foreign);
 
 impl AsFd for Known {
@@ -200,7 +200,7 @@ fn rows_of_any_stream() -> Vec<Row> {
     ]
 }
 
-/// The rows whose control is std's stream or a user's.
+/// The rows whose control is std's own stream.
 macro_rules! stream_rows {
     ($std:ty) => {
         [
@@ -353,7 +353,7 @@ fn pipes() -> Vec<Scene> {
             let mut buffered = Guarded::new(Buffered(io::BufWriter::new(broken_pipe().into())));
             buffered.write_all(b"kept").unwrap(); // not written yet
             let answer = buffered.flush();
-            let _ = buffered.into_inner().0.into_parts(); // what it keeps is given up
+            let _ = buffered.into_inner().0.into_parts(); // discards the buffer
             answer
         },
             control {
@@ -376,7 +376,7 @@ fn pipes() -> Vec<Scene> {
         "adapter: a BufWriter of the user's, guarded: a drop that writes": {
             let mut buffered = Guarded::new(io::BufWriter::new(File::from(broken_pipe())));
             buffered.write_all(b"kept").unwrap();
-            drop(buffered); // passes over the error
+            drop(buffered); // ignores the error
             adopt(broken_pipe()).write(b"x")
         },
             control {
@@ -421,25 +421,26 @@ fn pipes() -> Vec<Scene> {
     }
 }
 
-/// Puts `fd` in the place of descriptor 1 or 2.
+/// Replaces the descriptor `standard` by a copy of `fd`.
 fn redirect(fd: &OwnedFd, standard: RawFd) {
-    // SAFETY: both are open.
+    // SAFETY: both descriptors are open.
     assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), standard) }, standard);
 }
 
-/// What std keeps of standard output is written when `main` returns, outside any guard.
+/// std writes the buffered rest of standard output when `main` returns. A forgotten guard is still
+/// in force then.
 fn keep_guarded_to_the_end() {
     std::mem::forget(guard().unwrap());
 }
 
 fn standard_output() -> Vec<Scene> {
-    fn to_nobody() {
+    fn lose_the_readers() {
         redirect(&broken_pipe(), 1);
         redirect(&broken_pipe(), 2);
     }
     let mut scenes = vec![
         Scene::survives("standard output: write and flush", || {
-            to_nobody();
+            lose_the_readers();
             let mut out = epipe::io::stdout();
             out.write_all(b"no line yet").unwrap();
             assert_epipe(out.flush());
@@ -449,27 +450,27 @@ fn standard_output() -> Vec<Scene> {
         })
         .alone(),
         Scene::dies("standard output: write and flush: control", || {
-            to_nobody();
+            lose_the_readers();
             let _ = writeln!(stdout(), "a line");
         }),
         Scene::survives("standard output, locked: write", || {
-            to_nobody();
+            lose_the_readers();
             assert_epipe(epipe::io::stdout().lock().write_all(b"a line\n"));
             keep_guarded_to_the_end();
         })
         .alone(),
         Scene::dies("standard output, locked: write: control", || {
-            to_nobody();
+            lose_the_readers();
             let _ = stdout().lock().write_all(b"a line\n");
         }),
         Scene::dies("standard output: println!: control", || {
-            to_nobody();
+            lose_the_readers();
             println!("a line");
         }),
         Scene::dies(
             "standard output: what is kept is written when main returns: the limit",
             || {
-                to_nobody();
+                lose_the_readers();
                 let mut out = epipe::io::stdout();
                 out.write_all(b"no line yet").unwrap();
                 assert_epipe(out.flush());
@@ -481,7 +482,7 @@ fn standard_output() -> Vec<Scene> {
             assert_eq!(log.write(b"four").unwrap(), 4);
             log.write_all(b"x").unwrap();
             writeln!(log, "a line").unwrap();
-            to_nobody();
+            lose_the_readers();
             let mut log = BestEffort(epipe::io::stdout());
             log.write_all(b"no line yet").unwrap();
             log.flush().unwrap();
@@ -504,38 +505,38 @@ fn standard_output() -> Vec<Scene> {
             assert_eq!(error.raw_os_error(), Some(libc::EBADF));
         }),
         Scene::survives("end of main: a forgotten guard, print!", || {
-            to_nobody();
+            lose_the_readers();
             print!("no line yet");
             keep_guarded_to_the_end();
         })
         .alone(),
         Scene::dies("end of main: a forgotten guard, print!: control", || {
-            to_nobody();
+            lose_the_readers();
             print!("no line yet");
         }),
         Scene::survives("end of main: suppressed exit, print!", || {
-            to_nobody();
+            lose_the_readers();
             print!("no line yet");
             suppressed(|| std::process::exit(0)).unwrap()
         })
         .exits()
-        // std unmaps the signal stack of the main thread, which may be about to run the handler.
+        // std unmaps the main thread's signal stack, while the handler may be about to run on it.
         .alone(),
         Scene::dies("end of main: suppressed exit, print!: control", || {
-            to_nobody();
+            lose_the_readers();
             print!("no line yet");
             std::process::exit(0);
         }),
         Scene::survives("end of main: a forgotten guard, an error returned", || {
-            to_nobody();
+            lose_the_readers();
             let answer = writeln!(epipe::io::stdout(), "a line");
             keep_guarded_to_the_end();
             answer.report();
         })
         .alone(),
         Scene::dies("end of main: a forgotten guard, an error returned: control", || {
-            to_nobody();
-            // `main` does this with what it returns: it writes to standard error.
+            lose_the_readers();
+            // `main` reports a returned error like this: it writes to standard error.
             Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).report();
         }),
         Scene::survives("standard output keeps the order of print!", || {
@@ -548,9 +549,9 @@ fn standard_output() -> Vec<Scene> {
             writeln!(&out, "4").unwrap();
             write!(epipe::io::stdout().lock(), "5").unwrap();
             println!("6");
-            let mut said = [0; 8];
-            reader.read_exact(&mut said).unwrap();
-            assert_eq!(&said, b"1234\n56\n");
+            let mut written = [0; 8];
+            reader.read_exact(&mut written).unwrap();
+            assert_eq!(&written, b"1234\n56\n");
         }),
         Scene::survives("standard output: a lock holds no guard", || {
             let (reader, writer) = io::pipe().unwrap();
@@ -565,28 +566,28 @@ fn standard_output() -> Vec<Scene> {
     ];
     scenes.extend(pairs! {
         "standard error: write": {
-            to_nobody();
+            lose_the_readers();
             epipe::io::stderr().write(b"x")
         },
             control {
-                to_nobody();
+                lose_the_readers();
                 stderr().write(b"x")
             };
         "standard error, locked: write_fmt": {
-            to_nobody();
+            lose_the_readers();
             write!(epipe::io::stderr().lock(), "{}", 1)
         },
             control {
-                to_nobody();
+                lose_the_readers();
                 write!(stderr().lock(), "{}", 1)
             };
         "standard output as a descriptor: write": {
-            to_nobody();
+            lose_the_readers();
             // SAFETY: descriptor 1 stays open.
             adopt(unsafe { BorrowedFd::borrow_raw(1) }).write(b"x")
         },
             control {
-                to_nobody();
+                lose_the_readers();
                 // SAFETY: as above.
                 foreign_write(unsafe { BorrowedFd::borrow_raw(1) }, b"x")
             };
@@ -633,7 +634,8 @@ fn adoption() -> Vec<Scene> {
     vec![
         Scene::survives("adapter: a closed descriptor is given back", || {
             let fd = unix_pair().unwrap().0.as_raw_fd(); // closed by now
-            // SAFETY: a wrong thing to do, and what is tested.
+            // SAFETY: deliberately broken: the descriptor is closed. The scene tests this misuse,
+            // and opens no descriptor meanwhile.
             let error = NoSigpipe::new(unsafe { BorrowedFd::borrow_raw(fd) }).unwrap_err();
             assert_eq!(error.error().raw_os_error(), Some(libc::EBADF));
             assert!(format!("{error} {error:?}").contains("Bad file descriptor"));
@@ -645,7 +647,7 @@ fn adoption() -> Vec<Scene> {
         Scene::survives("adapter: get_mut puts a closed descriptor in its place", || {
             let mut adapter = adopt(file(0));
             let fd = unix_pair().unwrap().0.as_raw_fd();
-            // SAFETY: as above; the number is let go before it is dropped.
+            // SAFETY: as above. `forget` keeps the adapter from closing the number.
             *adapter.get_mut() = unsafe { File::from_raw_fd(fd) };
             let answers = [adapter.write(b"x"), adapter.write_vectored(&slices())];
             std::mem::forget(adapter);
@@ -653,7 +655,7 @@ fn adoption() -> Vec<Scene> {
                 assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::EBADF));
             }
         }),
-        Scene::survives("adapter: a child is fed, and its end told", || {
+        Scene::survives("adapter: a child gets its input and its end", || {
             let mut child =
                 Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let mut stdin = adopt(child.stdin.take().unwrap());
@@ -675,22 +677,22 @@ fn adoption() -> Vec<Scene> {
     ]
 }
 
-/// What is seen by a seccomp filter.
+/// Scenes that seccomp filters check.
 #[cfg(kernel = "linux")]
 pub fn of_linux() -> Vec<Scene> {
     use crate::guards::MASKS_THE_THREAD;
-    use crate::liars::{has_send_flag, has_write_flag};
+    use crate::ignored_flags::{has_send_flag, has_write_flag};
     use crate::seccomp::{DEADLY, NO_FILTERS, Which, can_be_filtered, filter, refusing};
 
     let scenes = [
-        // Nothing round its write: not even what is forbidden here.
+        // The write alone: the calls of a guard and of a flag are forbidden here.
         Scene::survives("adapter: a regular file is written to without a guard or a flag", || {
             let mut adapter = adopt(file(0));
             filter(libc::SYS_pwritev2, Which::All, refusing(libc::EPERM));
             filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
             assert_eq!(adapter.write(b"x").unwrap(), 1);
             assert_eq!(adapter.write_vectored(&slices()).unwrap(), 10);
-            // There is no guard to be had, if it is the mask.
+            // No guard can begin if the guard is the mask.
             let answer = adopt(io::pipe().unwrap().1).write(b"x");
             assert_eq!(answer.is_err(), MASKS_THE_THREAD);
         }),
@@ -709,7 +711,7 @@ pub fn of_linux() -> Vec<Scene> {
             let mut pipe = adopt(writer);
             let (_peer, socket) = unix_pair().unwrap();
             let mut socket = adopt(socket);
-            pipe.write_all(b"x").unwrap(); // a technique may ask its own question
+            pipe.write_all(b"x").unwrap(); // a technique may probe the kernel at its first use
             filter(libc::SYS_rt_sigprocmask, Which::All, refusing(libc::EPERM));
             for number in [libc::SYS_statx, libc::SYS_fstat] {
                 filter(number, Which::All, DEADLY);

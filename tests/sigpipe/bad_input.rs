@@ -1,4 +1,4 @@
-//! Bad input gets std's answer: never a panic, never a signal, no handle lost.
+//! Bad input gives std's answer: no panic, no signal, no lost handle.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -19,12 +19,13 @@ use crate::suites::rejected;
 use crate::support::eventfd;
 use crate::support::{Break, file, is_blocked, is_pending, set_handler, tcp_pair, unix_pair};
 
-/// Ours and std's answers are the same. std's is asked for under a guard, which it may need.
+/// Asserts that our answer and std's are the same. std's call runs under a guard, which it may
+/// need.
 #[track_caller]
 pub fn same<T: Debug + PartialEq>(ours: io::Result<T>, std: impl FnOnce() -> io::Result<T>) {
     let before = rejected();
     let std = suppressed(std).unwrap();
-    // A liar that rejects std's flag leaves no twin to compare with.
+    // A library that rejects std's flag leaves no answer to compare with.
     if rejected() > before {
         return;
     }
@@ -54,16 +55,16 @@ fn closed_descriptor() -> RawFd {
     socket.as_raw_fd()
 }
 
-/// Whether a write of no slices to a closed descriptor is EBADF. qemu-user answers 0 by itself
-/// (`lock_iovec` in its linux-user/syscall.c), and XNU EINVAL.
+/// Whether a write of no slices to a closed descriptor is EBADF. qemu-user answers 0 without a
+/// system call (`lock_iovec` in its linux-user/syscall.c). XNU answers EINVAL.
 fn an_empty_write_looks_at_its_descriptor() -> bool {
-    // SAFETY: no slices are read.
+    // SAFETY: with a count of 0, no slices are read.
     let answer = unsafe { libc::writev(closed_descriptor(), std::ptr::null(), 0) };
     answer == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EBADF)
 }
 
-/// Whether a send of no bytes between Unix sockets arrives. gVisor answers 0 and sends nothing,
-/// where its write of no bytes arrives.
+/// Whether a send of no bytes arrives between Unix sockets. gVisor answers 0 and sends nothing,
+/// although its write of no bytes arrives.
 fn an_empty_send_is_made() -> bool {
     let (ours, peer) = UnixDatagram::pair().unwrap();
     peer.set_nonblocking(true).unwrap();
@@ -78,8 +79,8 @@ pub fn scenes() -> Vec<Scene> {
             #[cfg(has_sendfile)]
             let file = file(10);
             let fd = closed_descriptor();
-            // SAFETY: a wrong thing to do, and what is tested: nobody opens a descriptor here
-            // before the types below have let go of the number.
+            // SAFETY: deliberately broken: the descriptor is closed. The scene tests this misuse.
+            // No descriptor is opened here until the types below have released the number.
             let (mut stream, mut pipe, borrowed) = unsafe {
                 (
                     epipe::net::TcpStream::from_raw_fd(fd),
@@ -103,7 +104,7 @@ pub fn scenes() -> Vec<Scene> {
             assert_eq!(stream.into_raw_fd(), pipe.into_raw_fd());
         }),
         Scene::survives("bad input: a closed descriptor, and nothing to write", || {
-            // SAFETY: as above; the type lets go of the number before it is dropped.
+            // SAFETY: as above. `into_raw_fd` releases the number before the type is dropped.
             let mut stream = unsafe { epipe::net::TcpStream::from_raw_fd(closed_descriptor()) };
             let answer = stream.write_vectored(&[]);
             let _ = stream.into_raw_fd();
@@ -137,7 +138,7 @@ pub fn scenes() -> Vec<Scene> {
                     std.write_vectored(&[IoSlice::new(&TEN)])
                 });
                 same(ours.peer_addr(), || std.peer_addr());
-                // The handle is what it was, and goes on as what it is.
+                // The handle is unchanged, and still works.
                 File::from(OwnedFd::from(ours)).metadata().unwrap();
 
                 let (ours, std) = twice(kind);
@@ -215,7 +216,7 @@ pub fn scenes() -> Vec<Scene> {
             peer.set_nonblocking(true).unwrap();
             assert_eq!(peer.recv(&mut [0; 8]).unwrap(), 0);
         })
-        .only_where(an_empty_send_is_made(), "an empty send arrives nowhere here"),
+        .only_where(an_empty_send_is_made(), "an empty send does not arrive here"),
         Scene::survives("bad input: more slices than the system takes are cut", || {
             let byte = [IoSlice::new(b"x"); 3000];
             let (ours, mut peer) = unix_pair().map(|(a, b)| (a, UnixStream::from(b))).unwrap();
@@ -232,17 +233,18 @@ pub fn scenes() -> Vec<Scene> {
             same(ours.write_vectored(&byte), || std.write_vectored(&byte));
             same(raw::write_vectored(&ours, &byte), || std.write_vectored(&byte));
 
-            // A datagram is not cut: socket2's answer.
+            // `send_vectored` may send a datagram, which must not be cut. socket2 gives the same
+            // answer.
             let socket = epipe::socket2::Socket::from(one_end());
             assert_eq!(
                 socket.send_vectored(&byte).unwrap_err().raw_os_error(),
                 Some(libc::EMSGSIZE)
             );
         })
-        .only_where(cfg!(iov_max_1024), "no number is known here"),
+        .only_where(cfg!(iov_max_1024), "the limit is unknown here"),
         Scene::survives("bad input: non-blocking handles that are full", || {
             let large = vec![0; 8 << 20];
-            // Not TCP, where the peer's kernel takes more after a while.
+            // Not TCP: there the peer's kernel takes more after a while.
             let (ours, _peer) = unix_pair().unwrap();
             let mut ours = epipe::os::unix::net::UnixStream::from(ours);
             ours.set_nonblocking(true).unwrap();
@@ -332,7 +334,7 @@ fn one_end() -> OwnedFd {
     ours
 }
 
-/// Fills what `write` writes to, then interrupts the next, blocking write.
+/// Fills the target of `write`, then interrupts the next write, which blocks.
 fn interrupt_a_full_write(write: impl Fn(&[u8]) -> io::Result<usize>) {
     static DONE: AtomicBool = AtomicBool::new(false);
     extern "C" fn interrupt(_: libc::c_int) {}
@@ -340,7 +342,7 @@ fn interrupt_a_full_write(write: impl Fn(&[u8]) -> io::Result<usize>) {
     // Without SA_RESTART: the call ends with EINTR.
     set_handler(libc::SIGUSR1, interrupt as extern "C" fn(libc::c_int) as usize, 0);
     DONE.store(false, Ordering::Release);
-    // SAFETY: the thread is this one, and waits for the other one below.
+    // SAFETY: pthread_self is this thread. It joins the interrupting thread below.
     let writer = unsafe { libc::pthread_self() } as usize;
     let interrupting = thread::spawn(move || {
         while !DONE.load(Ordering::Acquire) {
@@ -349,7 +351,7 @@ fn interrupt_a_full_write(write: impl Fn(&[u8]) -> io::Result<usize>) {
             thread::yield_now();
         }
     });
-    // Whole or short while there is room; with none left nothing is taken.
+    // While there is room, a write is whole or short. Without room it takes nothing.
     let error = loop {
         match write(&[0; 1 << 16]) {
             Ok(_) => {}

@@ -1,4 +1,4 @@
-//! Every system call by which C code dies, under a guard: what no type of ours can be put under.
+//! Every system call that kills C code, under a guard. None of our types can replace these calls.
 
 #![allow(
     clippy::undocumented_unsafe_blocks,
@@ -98,11 +98,11 @@ mod linux {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::liars::has_write_flag;
+    use crate::ignored_flags::has_write_flag;
     use crate::suites::asked_once;
     use crate::support::{file, raises, spell};
 
-    /// A pipe with something in it.
+    /// The reading end of a pipe that holds data.
     fn full_pipe() -> OwnedFd {
         let (reader, writer) = io::pipe().unwrap();
         foreign_write(&writer, DATA).unwrap();
@@ -149,7 +149,7 @@ mod linux {
     pub fn scenes() -> Vec<Scene> {
         let mut rows =
             vec![row!("sendmmsg", sendmmsg), row!("sendfile", sendfile), row!("splice", splice)];
-        // Emulators, old kernels and filters have none, and nobody dies of it there.
+        // Emulators, old kernels and filters may lack pwritev2, which then cannot kill.
         if has_write_flag() {
             rows.push(row!("pwritev2", pwritev2));
         }
@@ -177,8 +177,8 @@ mod linux {
         scenes
     }
 
-    /// Whether a splice into a pipe whose reader is gone is EPIPE and raises, as Linux's does.
-    /// gVisor's raises nothing, and from a socket it answers EFAULT.
+    /// Whether a splice into a pipe without a reader reports EPIPE and raises, as on Linux.
+    /// gVisor's raises nothing, and answers EFAULT if the source is a socket.
     pub fn splice_raises() -> bool {
         static ANSWER: OnceLock<bool> = OnceLock::new();
         asked_once(&ANSWER, || {

@@ -1,5 +1,5 @@
 //! `io::copy` inside the kernel and `sendfile`: sinks that vanish in the middle, and systems that
-//! refuse.
+//! refuse a call.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,10 +18,10 @@ use crate::support::{
     assert_epipe, file, is_blocked, is_pending, tcp_pair, unix_pair, without_descriptors,
 };
 
-/// More than every buffer on the way.
+/// More than all buffers on the way can hold.
 const LONG: usize = 8 << 20;
 
-/// A socket that gives zeros without end, as long as somebody reads them.
+/// A socket that gives zeros without end, while they are read.
 fn endless_socket() -> OwnedFd {
     let (ours, theirs) = unix_pair().unwrap();
     std::mem::forget(ours.try_clone());
@@ -29,7 +29,7 @@ fn endless_socket() -> OwnedFd {
     ours
 }
 
-/// The same of a pipe.
+/// The same for a pipe.
 fn endless_pipe() -> io::PipeReader {
     let (ours, theirs) = io::pipe().unwrap();
     std::mem::forget(ours.try_clone());
@@ -37,18 +37,19 @@ fn endless_pipe() -> io::PipeReader {
     ours
 }
 
-/// Writes by plain calls, which no liar and no filter of the scenes is about. Its reader stays to
-/// the end of the process: this thread is not what is tried, and what it raised might go to
-/// another one.
+/// Writes by plain calls, which no library and no filter of the scenes affects. The reader stays
+/// open until the process ends. This thread is not under test, and a signal that it raised might
+/// reach another thread.
 fn pour(to: OwnedFd) {
     let mut to = File::from(to);
     while to.write_all(&[0; 10_000]).is_ok() {}
 }
 
-/// A connection whose peer takes so many bytes, and resets.
+/// A connection whose peer takes this many bytes, then resets.
 fn resets_after(bytes: usize) -> OwnedFd {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
-    // Less than the copies offer, whatever the machine allows: what fits in may all be sent before.
+    // Less than the copies offer, on any machine: data that fits in the buffer may be sent before
+    // the reset.
     SockRef::from(&theirs).set_recv_buffer_size(1 << 16).unwrap();
     let mut theirs = std::net::TcpStream::from(theirs);
     thread::spawn(move || {
@@ -59,7 +60,7 @@ fn resets_after(bytes: usize) -> OwnedFd {
     ours
 }
 
-/// Copies until the copy has failed twice: the reset may be told first, and `EPIPE` after it.
+/// Copies twice. The first copy may report the reset. The second reports `EPIPE`.
 fn until_it_breaks(mut copy: impl FnMut() -> io::Result<u64>) {
     let first = copy().unwrap_err();
     assert!(
@@ -74,7 +75,7 @@ fn long_content() -> Vec<u8> {
     (0..100_000_u32).map(|n| (n % 251) as u8).collect()
 }
 
-/// The content of a source of 100,000 bytes that were sent already.
+/// A socket to which 100,000 bytes were already sent, and these bytes.
 fn long_socket() -> (OwnedFd, Vec<u8>) {
     let content = long_content();
     let (ours, theirs) = unix_pair().unwrap();
@@ -82,7 +83,7 @@ fn long_socket() -> (OwnedFd, Vec<u8>) {
     (ours, content)
 }
 
-/// The same of a file.
+/// The same for a file.
 fn long_file() -> (File, Vec<u8>) {
     let (mut file, content) = (file(0), long_content());
     file.write_all(&content).unwrap();
@@ -114,7 +115,7 @@ pub fn scenes() -> Vec<Scene> {
             let mut to = TcpStream::from(resets_after(LONG));
             until_it_breaks(|| epipe::io::copy(&mut from, &mut to));
         })
-        // gVisor's splice reports the end of a pipe that is only empty.
+        // gVisor's splice reports the end of a pipe that is only empty for now.
         .only_where(splice_raises(), "splice differs here"),
         Scene::dies("copy: a sink resets in the middle: from a pipe: control", || {
             let mut from = endless_pipe();
@@ -130,7 +131,7 @@ pub fn scenes() -> Vec<Scene> {
         .only_where(cfg!(not(kernel = "apple")), "sendfile answers ENOTCONN here"),
         Scene::dies("copy: a sink resets in the middle: sendfile: control", || {
             let file = file(2 * LONG as u64 + 100);
-            // It raises only on Linux; elsewhere std's copy writes.
+            // sendfile raises only on Linux. Elsewhere std's copy writes.
             let mut to = File::from(resets_after(LONG));
             until_it_breaks(|| io::copy(&mut &file, &mut to));
         })
@@ -183,7 +184,7 @@ pub fn scenes() -> Vec<Scene> {
     ]
 }
 
-/// Where splice or sendfile is refused, and where nothing else may be called.
+/// Scenes where splice or sendfile is refused, and where no other call is allowed.
 #[cfg(kernel = "linux")]
 pub fn of_linux() -> Vec<Scene> {
     use std::os::fd::AsRawFd;
@@ -191,7 +192,7 @@ pub fn of_linux() -> Vec<Scene> {
     use crate::seccomp::{DEADLY, NO_FILTERS, Which, can_filter_sockets, filter, refusing};
     use crate::support::{broken_pipe, broken_stream};
 
-    /// A copy between two sockets brings every byte, by whichever way.
+    /// Asserts that a copy between two sockets brings every byte.
     fn every_byte_arrives() {
         let (from, content) = long_socket();
         let (to, theirs) = unix_pair().unwrap();
@@ -238,16 +239,16 @@ pub fn of_linux() -> Vec<Scene> {
         );
     }
     scenes.extend([
-        // Only what the kernel moves to the sink: the inner pipe keeps what it holds.
+        // Only the splice to the sink is refused. The pipe in between then holds data.
         Scene::survives("copy: splice is refused when a pipe in between holds something", || {
             let (from, content) = long_socket();
             let (to, theirs) = unix_pair().unwrap();
             let to = epipe::os::unix::net::UnixStream::from(to);
-            // Its number has a bit that the numbers of a pipe just made have not.
-            // SAFETY: the new number is nobody's.
+            // Its number has a bit that the numbers of a new pipe lack. The filter tests this bit.
+            // SAFETY: the new number is not in use.
             let high = unsafe { libc::dup2(to.as_raw_fd(), 512) };
             assert_eq!(high, 512);
-            // SAFETY: just made, and owned by nobody else.
+            // SAFETY: the descriptor is new, and nothing else owns it.
             let mut high = epipe::os::unix::net::UnixStream::from(unsafe {
                 <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(high)
             });
@@ -260,7 +261,7 @@ pub fn of_linux() -> Vec<Scene> {
         })
         .only_where(can, NO_FILTERS),
         Scene::survives("copy: the same, and the sink would block", || {
-            // All is there at once: more than one buffer of the way that is left.
+            // All data is there at once. It is more than one buffer of the fallback.
             const ALL: usize = 300_000;
             let (from, theirs) = unix_pair().unwrap();
             SockRef::from(&theirs).set_send_buffer_size(1 << 20).unwrap();
@@ -268,7 +269,7 @@ pub fn of_linux() -> Vec<Scene> {
             let (to, theirs) = unix_pair().unwrap();
             SockRef::from(&to).set_send_buffer_size(8192).unwrap();
             let reader = thread::spawn(move || arrived(theirs));
-            // SAFETY: the new number is nobody's, and owned by nobody else.
+            // SAFETY: the new number is not in use, and nothing else owns it.
             let mut high = epipe::os::unix::net::UnixStream::from(unsafe {
                 assert_eq!(libc::dup2(to.as_raw_fd(), 512), 512);
                 <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(512)
@@ -310,7 +311,7 @@ pub fn of_linux() -> Vec<Scene> {
             ] {
                 filter(number, Which::All, DEADLY);
             }
-            // Whether that was the end is asked by a peek, which takes nothing.
+            // A peek asks whether that was the end. It takes nothing.
             let peek = (3, libc::MSG_PEEK);
             filter(libc::SYS_recvfrom, Which::Without(peek), DEADLY);
             for copied in [

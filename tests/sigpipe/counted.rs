@@ -1,5 +1,5 @@
-//! Under a model of another kernel: which technique keeps the signal away, as the model counts it.
-//! Without these counts a technique that does nothing stays unseen: the next one, or the guard,
+//! Under a model of another kernel: the model counts which technique keeps the signal away. Without
+//! these counts, a technique without effect would stay unnoticed: the next one, or the guard,
 //! protects in its place.
 
 use std::io::{self, Write, stderr};
@@ -31,9 +31,10 @@ struct Counts {
     refused: i32,
 }
 
-/// What the model that is loaded has counted so far.
+/// The counts of the loaded model so far.
 fn counts() -> Counts {
-    // SAFETY: the model defines such a function by this name. It returns a pointer to a variable.
+    // SAFETY: the model defines a function of this name and type. It returns a pointer to a
+    // variable.
     unsafe {
         let function = libc::dlsym(libc::RTLD_DEFAULT, c"model_counts".as_ptr());
         assert!(!function.is_null(), "no model is loaded");
@@ -41,7 +42,7 @@ fn counts() -> Counts {
     }
 }
 
-/// What a write is.
+/// The kind of a write.
 #[derive(Clone, Copy)]
 enum To {
     Send,
@@ -49,11 +50,11 @@ enum To {
     Adopted,
     /// To a descriptor of unknown kind.
     Any,
-    /// The same, which is a socket.
+    /// The same, on a socket.
     AnySocket,
     /// A send on an inherited descriptor, which is never changed.
     SendInherited,
-    /// Any other write to one.
+    /// Any other write to an inherited descriptor.
     Inherited,
 }
 
@@ -61,7 +62,7 @@ fn is_xnu(kernel: &str) -> bool {
     kernel.starts_with("xnu")
 }
 
-/// What this kernel has for it, in order.
+/// The techniques that this kernel has for such a write, in order.
 fn techniques(kernel: &str, to: To) -> Vec<Technique> {
     let send = (kernel != "xnu_6153", SendFlag);
     let option = (kernel != "openbsd", SocketOption);
@@ -85,8 +86,8 @@ fn techniques(kernel: &str, to: To) -> Vec<Technique> {
     all.into_iter().filter_map(works).collect()
 }
 
-/// One write to a peer that is gone: the first technique protects, and the system is asked nothing
-/// that it refuses. Without one the guard protects, which no other write enters.
+/// Makes one write to a vanished peer. The first technique protects, and no call is made that the
+/// system refuses. Without a technique the guard protects. No other write enters the guard.
 fn play(to: To, pair: Pair, broken: Break, make: fn(OwnedFd) -> Call) {
     let kernel = std::env::var("EPIPE_MODEL").unwrap();
     let (ours, theirs) = pair().unwrap();
@@ -105,8 +106,8 @@ fn play(to: To, pair: Pair, broken: Break, make: fn(OwnedFd) -> Call) {
         None => expected.raised = 1,
     }
     assert_eq!(counts(), expected);
-    // A guard that is not needed is seen on Apple, where it leaves a handler behind. There the flag
-    // alone is not trusted.
+    // On Apple's systems a needless guard is visible: it leaves a handler behind. The send flag
+    // alone is not trusted there.
     let protects = |technique: &Technique| *technique != SendFlag || !is_xnu(&kernel);
     let is_guarded = !techniques.iter().any(protects);
     assert!(is_guarded || disposition() == libc::SIG_DFL);
@@ -120,10 +121,10 @@ fn tcp4() -> io::Result<(OwnedFd, OwnedFd)> {
     tcp_pair("127.0.0.1:0")
 }
 
-/// Makes a call while a descriptor stands in the place of standard error.
+/// Makes a call while a descriptor replaces standard error.
 fn as_stderr<T>(fd: &OwnedFd, call: impl FnOnce() -> T) -> T {
     let kept = stderr().as_fd().try_clone_to_owned().unwrap();
-    // SAFETY: these are descriptors; what stood there is kept, and put back.
+    // SAFETY: both are descriptors. The old one is kept, and restored below.
     unsafe { assert_eq!(libc::dup2(fd.as_raw_fd(), 2), 2) };
     let answer = call();
     // SAFETY: as above.
@@ -221,11 +222,12 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// What is reported is what protects.
+/// Asserts that `protection` reports the techniques that protect.
 fn as_protection_says() {
     let kernel = std::env::var("EPIPE_MODEL").unwrap();
     let last = if MASKS_THE_THREAD { ThreadMask } else { ProcessHandler };
-    // On NetBSD anybody's F_SETFL takes away what was set: it is no technique of its own.
+    // On NetBSD any F_SETFL clears the socket option and the fd flag. Neither counts as a
+    // technique.
     let alone = |to| {
         let mut all = techniques(&kernel, to);
         all.retain(|&technique| technique == SendFlag || kernel != "netbsd");
@@ -246,8 +248,8 @@ fn as_protection_says() {
     assert_eq!(protection.sendfile(), then_the_guard(To::Adopted));
 }
 
-/// `sendfile` is the system's where it has one: XNU's answers ENOTCONN, and neither raises.
-/// Elsewhere it is a send.
+/// `sendfile` is the system's own where there is one. XNU's answers ENOTCONN, and none of them
+/// raises. Elsewhere it is a send.
 fn by_sendfile() {
     let kernel = std::env::var("EPIPE_MODEL").unwrap();
     let (ours, theirs) = unix_pair().unwrap();
@@ -265,7 +267,7 @@ fn by_sendfile() {
     assert_eq!(counts(), expected);
 }
 
-/// A call that a sandbox refuses leaves the length as it was: nothing was sent.
+/// A `sendfile` that a sandbox refuses does not change its length argument. Nothing was sent.
 #[cfg(kernel = "apple")]
 fn forbidden_sendfile() {
     use std::io::Read;
@@ -299,6 +301,6 @@ pub fn scenes() -> Vec<Scene> {
     ];
     rows.chain(others)
         .map(|scene| scene.only_where(model().is_some(), "no model is loaded"))
-        .map(|scene| scene.only_where(!std_sets_it, "sockets have the option at once"))
+        .map(|scene| scene.only_where(!std_sets_it, "new sockets already have the option"))
         .collect()
 }

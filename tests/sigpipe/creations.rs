@@ -1,5 +1,5 @@
-//! Every way to get a stream: its vectored write survives, and that of the twin which came the same
-//! way dies.
+//! Every way to get a stream. A vectored write to our stream survives. The same write to a stream
+//! of the original, made the same way, dies.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::Scene;
 use crate::rows::socket_raises;
 use crate::support::{Break, slices, spell, tcp_pair, unix_pair};
 
-/// Breaks the connection, and writes until the peer is known to be gone.
+/// Breaks the connection, and writes until the writes report it.
 fn write_to_the_gone<S: AsFd + Write>(mut stream: S, peer: impl Into<OwnedFd>) {
     let is_unix = SockRef::from(&stream).local_addr().unwrap().is_unix();
     let broken = if is_unix { Break::Closed } else { Break::Rst };
@@ -34,9 +34,9 @@ fn unix_name() -> UnixAddr {
     UnixAddr::from_pathname(unix_path()).unwrap()
 }
 
-/// Where a foreign crate sets SO_NOSIGPIPE on what it creates, its twin does not die. std does so
-/// on every system that has it (std's sys/net/connection/socket/unix.rs `Socket::new`), socket2 on
-/// Apple's (its socket.rs `set_common_flags`); std leaves out pairs.
+/// A control does not die where its crate sets SO_NOSIGPIPE on new sockets. std does so on every
+/// system that has the option (std's sys/net/connection/socket/unix.rs `Socket::new`), but not on
+/// pairs. socket2 does so on Apple's systems (its socket.rs `set_common_flags`).
 fn control(name: &'static str, play: fn()) -> Scene {
     let begins = |with| name.starts_with(with);
     let is_set = if begins("Socket::new") || begins("Socket::pair") {
@@ -47,7 +47,7 @@ fn control(name: &'static str, play: fn()) -> Scene {
     Scene::dies(name, play).control_only_if(!is_set)
 }
 
-/// The same ways for two crates: ours, and the twins.
+/// The same ways for ours and for the originals.
 macro_rules! ways {
     ($scene:path, $suffix:literal, $root:ident, $socket:ty, $sock_ref:ident) => {{
         use ::$root::net::{TcpListener, TcpStream};
@@ -138,7 +138,7 @@ macro_rules! ways {
     }};
 }
 
-/// What has no twin; the controls are those of `accept` and `pair` above.
+/// Ways that the originals do not have. The controls of `accept` and `pair` above also serve these.
 fn ours_alone() -> Vec<Scene> {
     use epipe::net::{TcpListener, TcpStream};
     use epipe::os::unix::net::UnixStream;

@@ -1,4 +1,5 @@
-//! Tables that are played to their end, and then say every row in which ours is not std's.
+//! Collects the rows of a table in which our answer differs from std's, and reports them at the
+//! end.
 
 use std::fmt::{Debug, Display};
 use std::io;
@@ -13,16 +14,16 @@ use crate::support::{is_blocked, is_pending};
 pub struct Differences(Vec<String>);
 
 impl Differences {
-    /// Makes both calls, std's under a guard, and notes what is not the same.
-    #[allow(dead_code, reason = "the tables of Linux's errors do")]
+    /// Makes both calls, std's under a guard, and notes a difference.
+    #[allow(dead_code, reason = "only the tables of Linux's errors use it")]
     pub fn compare(&mut self, what: impl Display, ours: &mut Call, std: &mut Call) {
         let ours = ours();
         self.note_left(&what);
         let before = rejected();
         let std = suppressed(std).unwrap();
-        // A liar that rejects std's flag leaves nothing to compare with.
+        // A library that rejects std's flag leaves no answer to compare with.
         if rejected() == before {
-            self.same(what, &said(ours), &said(std));
+            self.same(what, &comparable(ours), &comparable(std));
         }
     }
 
@@ -32,7 +33,7 @@ impl Differences {
         }
     }
 
-    /// Notes what a call has left of SIGPIPE.
+    /// Notes a SIGPIPE that a call has left blocked or pending.
     pub fn note_left(&mut self, what: impl Display) {
         if is_blocked() || is_pending() {
             self.0.push(format!("{what}: SIGPIPE is left blocked or pending"));
@@ -47,6 +48,6 @@ impl Differences {
 }
 
 /// An answer that can be compared.
-pub fn said(answer: io::Result<u64>) -> Result<u64, String> {
+pub fn comparable(answer: io::Result<u64>) -> Result<u64, String> {
     answer.map_err(|error| format!("{:?}: {error}", error.kind()))
 }

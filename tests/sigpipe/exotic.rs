@@ -1,5 +1,5 @@
-//! Descriptors of many kinds, each written to in every way: the answer, and what arrives, is that
-//! of the plain write(2) or writev(2), which `File` makes.
+//! Descriptors of many kinds, each written to in every way. The answer, and the data that arrives,
+//! are those of the plain write(2) or writev(2), which `File` makes.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -15,7 +15,7 @@ use libc::c_int;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::Scene;
-use crate::differences::{Differences, said};
+use crate::differences::{Differences, comparable};
 use crate::rows::socket_raises;
 use crate::scene::is_child;
 use crate::support::{broken_pipe, tcp_pair, unix_pair};
@@ -23,9 +23,9 @@ use crate::support::{broken_pipe, tcp_pair, unix_pair};
 /// A descriptor to write to.
 struct Made {
     ours: OwnedFd,
-    /// Where it arrives; for some it is the same once more.
+    /// Where the data arrives. For some kinds it is the same descriptor, duplicated.
     theirs: Option<OwnedFd>,
-    /// What must stay open.
+    /// Another descriptor that must stay open.
     _kept: Option<OwnedFd>,
 }
 
@@ -68,7 +68,7 @@ fn pair(ty: Type) -> io::Result<(OwnedFd, OwnedFd)> {
     Socket::pair(Domain::UNIX, ty, None).map(|(ours, theirs)| (ours.into(), theirs.into()))
 }
 
-/// It sends at once what fits in a small buffer.
+/// A connection that takes at once only what fits in a small buffer.
 fn tcp() -> io::Result<(OwnedFd, OwnedFd)> {
     let made = tcp_pair("127.0.0.1:0")?;
     SockRef::from(&made.0).set_send_buffer_size(8192)?;
@@ -92,11 +92,11 @@ fn file_twice(content: &str, options: &mut OpenOptions) -> io::Result<Made> {
     Ok((OwnedFd::from(ours), OwnedFd::from(theirs)).into())
 }
 
-/// The two sides of a terminal that passes all bytes on.
+/// The two sides of a terminal that passes all bytes unchanged.
 fn pty() -> io::Result<(OwnedFd, OwnedFd)> {
     let (mut master, mut slave) = (-1, -1);
     let null = std::ptr::null_mut();
-    // SAFETY: it writes both descriptors; the settings are valid for the calls.
+    // SAFETY: openpty writes both descriptors. The settings are valid for the calls.
     unsafe {
         if libc::openpty(&mut master, &mut slave, null, null.cast(), null.cast()) == -1 {
             return Err(io::Error::last_os_error());
@@ -109,7 +109,7 @@ fn pty() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((owned(master)?, owned(slave)?))
 }
 
-/// Each kind, and whether what is written to it arrives as records.
+/// A name, whether written data arrives as records, and how to make the descriptor.
 type Kind = (&'static str, bool, Make);
 
 fn kinds() -> Vec<Kind> {
@@ -189,8 +189,8 @@ fn unconnected(ty: Type) -> io::Result<Made> {
     Ok(OwnedFd::from(Socket::new(Domain::UNIX, ty, None)?).into())
 }
 
-/// Of a protocol that is for experiments. What arrives is not looked at: every such socket of the
-/// machine gets it.
+/// A raw socket of a protocol for experiments. Arriving data is not read, since every such socket
+/// of the machine gets it.
 fn raw_ip(is_connected: bool) -> io::Result<Made> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(253)))?;
     if is_connected {
@@ -201,7 +201,7 @@ fn raw_ip(is_connected: bool) -> io::Result<Made> {
 
 pub type Slices<'a, 'b> = &'a [IoSlice<'b>];
 
-/// A way of ours to write, and whether it takes slices. `File` makes the plain call.
+/// One of our ways to write, and whether it takes slices. `File` makes the plain call.
 pub type Way = (&'static str, bool, fn(OwnedFd, Slices<'_, '_>) -> io::Result<usize>);
 
 pub const WAYS: [Way; 7] = [
@@ -223,17 +223,17 @@ pub fn plain(fd: OwnedFd, is_vectored: bool, bufs: Slices<'_, '_>) -> io::Result
     if is_vectored { file.write_vectored(bufs) } else { file.write(&bufs[0]) }
 }
 
-/// None, some, what an eventfd takes, and more than every buffer.
+/// None, one, as many as an eventfd takes, and more than every buffer holds.
 const LENGTHS: [usize; 4] = [0, 1, 8, 1 << 20];
 
-/// What came of a write. How much of a long one fits is chance: of such only the sum is compared.
+/// The result of a write. How much of a long write fits is chance: there only the sum is compared.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     answer: Result<&'static str, String>,
     arrived: Vec<Record>,
 }
 
-/// What one read has brought: how many bytes, their hash, and the flags of the record.
+/// One read: the count of bytes, their hash, and the flags of the record.
 type Record = (usize, u64, c_int);
 
 fn outcome(
@@ -248,7 +248,7 @@ fn outcome(
     }
     let answer = write(ours.try_clone().unwrap());
     let count = *answer.as_ref().unwrap_or(&0);
-    let answer = said(answer.map(|count| count as u64)).map(|_| match count {
+    let answer = comparable(answer.map(|count| count as u64)).map(|_| match count {
         0 => "nothing",
         _ if count < len => "short",
         _ => "whole",
@@ -263,7 +263,7 @@ fn outcome(
     }
     if answer == Ok("short") && theirs.is_some() {
         let all: usize = arrived.iter().map(|(bytes, _)| bytes.len()).sum();
-        assert_eq!(all, count, "what was written has arrived");
+        assert_eq!(all, count, "written bytes are lost");
         arrived.clear();
     }
     let hash = |bytes: &[u8]| BuildHasherDefault::<DefaultHasher>::default().hash_one(bytes);
@@ -271,7 +271,7 @@ fn outcome(
     Outcome { answer, arrived: arrived.into_iter().map(record).collect() }
 }
 
-/// Reads what is there, and waits a while for so many bytes.
+/// Reads what is there, and waits a while for `count` bytes.
 fn receive(theirs: &OwnedFd, count: usize, mut take: impl FnMut(&[u8], c_int)) {
     let mut buffer = vec![0; 1 << 20];
     let mut received = 0;
@@ -287,7 +287,7 @@ fn receive(theirs: &OwnedFd, count: usize, mut take: impl FnMut(&[u8], c_int)) {
             Ok((len, flags)) => {
                 take(&buffer[..len], flags);
                 received += len;
-                // The end; or more than was written.
+                // The end, or more than was written.
                 if len == 0 || received > count {
                     break;
                 }
@@ -305,7 +305,7 @@ fn receive(theirs: &OwnedFd, count: usize, mut take: impl FnMut(&[u8], c_int)) {
     }
 }
 
-/// `recvmsg`, for its flags: MSG_EOR says that a record ends.
+/// `recvmsg`, for its flags: MSG_EOR marks the end of a record.
 fn receive_message(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, c_int)> {
     let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all zeros is a valid msghdr. The message names one slice, of the buffer's length, and
@@ -344,11 +344,11 @@ pub fn scenes() -> Vec<Scene> {
 }
 
 fn scenes_of(kinds: Vec<Kind>) -> Vec<Scene> {
-    // In gVisor a send differs from a write in more than the signal: of an empty datagram, or where
-    // there is no connection. As its sockets raise nothing, it is known by that.
+    // In gVisor a send differs from a write in more than the signal: for an empty datagram, and
+    // without a connection. Its sockets raise nothing, which identifies it.
     let is_played = socket_raises(unix_pair);
     let scene = |(name, are_records, make): Kind| {
-        // Under a model the parent can make what a scene cannot.
+        // Under a model the parent can make descriptors that a scene cannot.
         let is_offered = cfg!(not(kernel = "apple")) || !name.contains("seqpacket");
         let can_be_played = is_offered && (is_child() || make().is_ok());
         Scene::survives(format!("exotic: {name}"), move || play(make, are_records))
@@ -361,7 +361,7 @@ fn scenes_of(kinds: Vec<Kind>) -> Vec<Scene> {
 #[cfg(kernel = "linux")]
 pub use linux::scenes as of_linux;
 
-/// What only Linux has.
+/// Kinds that only Linux has.
 #[cfg(kernel = "linux")]
 mod linux {
     use super::*;
@@ -413,7 +413,7 @@ mod linux {
         Socket::new(domain.into(), ty.into(), Some(protocol.into()))
     }
 
-    /// The same file, opened once more.
+    /// The same file, opened again.
     fn with_itself(ours: OwnedFd) -> io::Result<Made> {
         let theirs = File::open(format!("/proc/self/fd/{}", ours.as_raw_fd()))?;
         Ok((ours, theirs.into()).into())
@@ -428,9 +428,9 @@ mod linux {
         }
     }
 
-    /// What a system call of two integers makes.
+    /// The descriptor that a system call of two integers makes.
     fn new(number: libc::c_long, [one, two]: [c_int; 2]) -> io::Result<Made> {
-        // SAFETY: it takes integers, and makes a descriptor.
+        // SAFETY: the call takes integers, and makes a descriptor.
         Ok(owned(unsafe { libc::syscall(number, one, two) } as c_int)?.into())
     }
 
@@ -440,10 +440,10 @@ mod linux {
         Ok((ours.try_clone()?, ours).into())
     }
 
-    /// A hash of the kernel's, which is written to and then read.
+    /// A hash of the kernel's crypto API: data is written to it, then the hash is read.
     fn hash() -> io::Result<Made> {
         let socket = socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0)?;
-        // SAFETY: all zeros is a valid address; it is valid for the call.
+        // SAFETY: all zeros is a valid address, and the address is valid for the call.
         let accepted = unsafe {
             let mut address: libc::sockaddr_alg = std::mem::zeroed();
             address.salg_family = libc::AF_ALG as u16;
@@ -463,7 +463,8 @@ mod linux {
     fn packet(is_bound: bool) -> io::Result<Made> {
         let socket = socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)?;
         if is_bound {
-            // SAFETY: all zeros is a valid address; it is valid for the call, and so is the name.
+            // SAFETY: all zeros is a valid address. The address and the name are valid for the
+            // calls.
             unsafe {
                 let mut address: libc::sockaddr_ll = std::mem::zeroed();
                 address.sll_family = libc::AF_PACKET as u16;
@@ -480,8 +481,8 @@ mod linux {
         Ok(OwnedFd::from(socket(libc::AF_NETLINK, libc::SOCK_RAW, family)?).into())
     }
 
-    /// A connection of the machine with itself, where the kernel has that. Its records have an end
-    /// that the reader sees.
+    /// A connection of the machine with itself, if the kernel has vsock loopback. The reader sees
+    /// where a record ends.
     fn vsock() -> io::Result<Made> {
         const ANY: u32 = libc::VMADDR_PORT_ANY;
         let new = || Socket::new(Domain::VSOCK, Type::SEQPACKET, None);
@@ -495,7 +496,7 @@ mod linux {
 
     fn pipe(flags: c_int) -> io::Result<Made> {
         let mut ends = [-1; 2];
-        // SAFETY: it writes both descriptors.
+        // SAFETY: pipe2 writes both descriptors.
         let made = unsafe { libc::pipe2(ends.as_mut_ptr(), flags | libc::O_CLOEXEC) };
         let [reader, writer] = if made == 0 { ends } else { [-1; 2] };
         Ok((owned(writer)?, owned(reader)?).into())

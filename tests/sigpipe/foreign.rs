@@ -1,4 +1,5 @@
-//! Threads that a library starts, and panics where C calls: neither is under a guard by itself.
+//! Threads that a library starts, and panics in functions that C calls. Neither is under a guard
+//! unless the scene begins one.
 
 use std::ffi::{c_int, c_void};
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
@@ -11,14 +12,14 @@ use crate::Scene;
 use crate::guards::{GOES_BACK, MASKS_THE_THREAD, assert_restored};
 use crate::support::{broken_pipe, close_the_reader_of, foreign_write, spell};
 
-/// A library with a thread of its own, as C has them. It writes to a vanished peer each time that
-/// it is asked.
+/// A library with its own thread, as C libraries have. The thread writes to a vanished peer on each
+/// request.
 struct Library {
     ask: PipeWriter,
     answers: PipeReader,
 }
 
-/// What the library's thread holds.
+/// The ends that the library's thread holds.
 struct Ends {
     asked: PipeReader,
     answer: PipeWriter,
@@ -32,7 +33,7 @@ impl Library {
         let ends = Box::new(Ends { asked, answer, broken: broken_pipe() });
         let mut thread = 0 as libc::pthread_t;
         let ends = Box::into_raw(ends).cast();
-        // SAFETY: the thread takes the ends over.
+        // SAFETY: the thread takes over the ends.
         let made = unsafe { libc::pthread_create(&mut thread, std::ptr::null(), write, ends) };
         assert_eq!(made, 0);
         Library { ask, answers }
@@ -48,7 +49,7 @@ impl Library {
 }
 
 extern "C" fn write(ends: *mut c_void) -> *mut c_void {
-    // SAFETY: `start` gives them away.
+    // SAFETY: `start` passes ownership.
     let mut ends = unsafe { Box::from_raw(ends.cast::<Ends>()) };
     while ends.asked.read_exact(&mut [0]).is_ok() {
         let answer = spell(&foreign_write(&ends.broken, b"x"));
@@ -92,7 +93,7 @@ extern "C" fn entry(on_a_thread: bool) -> c_int {
     sigpipe::catch_unwind(|| panics(on_a_thread)).unwrap().map_or(-1, |()| 0)
 }
 
-/// The same, as std has it.
+/// The same with std's `catch_unwind`.
 extern "C" fn bare_entry(on_a_thread: bool) -> c_int {
     std::panic::catch_unwind(|| panics(on_a_thread)).map_or(-1, |()| 0)
 }

@@ -1,4 +1,4 @@
-//! The guard, and what the process does with the signal.
+//! The guard, and the process's disposition of the signal.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -18,24 +18,24 @@ use crate::support::{
     raise_at_process, raise_at_thread, spell, take_pending,
 };
 
-/// Whether the guard is a mask; else it is the handler of the process.
+/// Whether the guard is a mask. Otherwise it is the process's handler.
 pub const MASKS_THE_THREAD: bool = cfg!(not(any(raised_at_process, epipe_refused = "thread_mask")));
 
-/// Whether a guard that is a mask sees that a thread has ended, and another one has its place.
+/// Whether a mask guard notices that a thread has ended and that a new one uses its place.
 const KNOWS_THREADS: bool = cfg!(any(kernel = "android", kernel = "linux")) || !MASKS_THE_THREAD;
-const NO_NUMBERS: &str = "a guard knows no thread numbers here";
+const NO_NUMBERS: &str = "a guard does not know thread numbers here";
 
-/// Somebody else's write, which raises.
+/// A foreign write, which raises.
 #[track_caller]
 fn foreign_epipe() {
     assert_eq!(spell(&foreign_write(broken_pipe(), b"x")), "EPIPE");
 }
 
-/// Whether the end of a guard puts the default back.
+/// Whether the end of a guard restores the default.
 pub const GOES_BACK: bool = cfg!(not(kernel = "apple"));
 pub const HANDLER_STAYS: &str = "a handler may stay here";
 
-/// The default action is in force. On Apple a handler may stay in its place.
+/// Asserts that the default action is in force. On Apple's systems a handler may stay in its place.
 #[track_caller]
 pub fn assert_default() {
     match cfg!(kernel = "apple") {
@@ -44,7 +44,7 @@ pub fn assert_default() {
     }
 }
 
-/// Nothing is left behind, and the default would kill again.
+/// Asserts that nothing is left behind, and that the default would kill again.
 #[track_caller]
 pub fn assert_restored() {
     assert!(!is_blocked(), "SIGPIPE is still blocked");
@@ -52,7 +52,7 @@ pub fn assert_restored() {
     assert_default();
 }
 
-/// What takes the protection of a guard away, whatever its technique: `unblock`, or the default
+/// Removes the protection of a guard, whatever its technique: by `unblock`, or by the default
 /// action of the process.
 fn lose_the_guard(unblock: fn()) {
     unblock();
@@ -61,7 +61,8 @@ fn lose_the_guard(unblock: fn()) {
     }
 }
 
-/// Each of our writes to a pipe is protected, whatever became of the guard.
+/// Asserts that each of our writes to a pipe is protected, even after the guard lost its
+/// protection.
 fn our_writes_after(unblock: fn()) {
     for _ in 0..3 {
         lose_the_guard(unblock);
@@ -80,9 +81,9 @@ fn reset_mask() {
     }
 }
 
-/// Runs `play` in a child that is forked and executes nothing, and ends as that does.
+/// Runs `play` in a forked child without exec, and ends as the child does.
 fn in_a_fork(play: impl FnOnce()) {
-    // SAFETY: this process's other threads, if it has any, wait; the child ends at once.
+    // SAFETY: this process's other threads, if any, wait. The child ends at once.
     unsafe {
         let child = libc::fork();
         if child == 0 {
@@ -100,8 +101,8 @@ fn in_a_fork(play: impl FnOnce()) {
     }
 }
 
-/// Runs `prepare` in a child that is forked with SIGPIPE ignored, under a guard, and executes a
-/// shell that sends itself the signal.
+/// Forks under a guard, with SIGPIPE ignored. The child runs `prepare`, then executes a shell that
+/// sends itself the signal.
 fn execute_in_a_fork(prepare: fn()) {
     dispose(libc::SIG_IGN);
     let _guard = guard().unwrap();
@@ -109,16 +110,16 @@ fn execute_in_a_fork(prepare: fn()) {
         prepare();
         let shell = [c"sh", c"-c", c"kill -PIPE $$"].map(|word| word.as_ptr());
         let words = [shell[0], shell[1], shell[2], std::ptr::null()];
-        // SAFETY: the words end with zero, and the list with null.
+        // SAFETY: each word ends with a zero, and the list with a null.
         unsafe { libc::execvp(words[0], words.as_ptr()) };
-        panic!("it was not executed");
+        panic!("the shell was not executed");
     });
 }
 
-/// Runs `f` on a new thread in the place of one that forgot its guard. glibc and musl give it the
-/// same stack, and with it the same pthread_self; elsewhere it may have another.
+/// Runs `f` on a new thread that replaces one that forgot its guard. glibc and musl give it the
+/// same stack, and with it the same pthread_self. Elsewhere it may have another.
 fn in_the_place_of_one_that_forgot(f: impl FnOnce() + Send + 'static) {
-    // SAFETY: it has no condition.
+    // SAFETY: pthread_self has no precondition.
     let this_thread = || unsafe { libc::pthread_self() as usize };
     let forgets = move || {
         std::mem::forget(guard().unwrap());
@@ -133,10 +134,10 @@ fn in_the_place_of_one_that_forgot(f: impl FnOnce() + Send + 'static) {
     assert!(new == old || cfg!(not(target_os = "linux")));
 }
 
-/// Threads that forget their guards, more than there are slots, and then two guards of this one
-/// that end in the order in which they began.
+/// Starts more threads than there are slots, and each forgets its guard. Then two guards of this
+/// thread end in the order in which they began.
 fn forgotten_guards() {
-    // All at once, so that each has a place of its own.
+    // All threads live at the same time, so each has its own slot.
     let all_are_here = Arc::new(Barrier::new(1100));
     let threads: Vec<_> = (0..1100)
         .map(|_| {
@@ -158,17 +159,17 @@ fn forgotten_guards() {
     assert!(!is_blocked());
 }
 
-/// Threads that live, more than there are slots, each under two guards.
+/// Starts more threads than there are slots. All live at the same time, each under two guards.
 fn many_guarded_threads() {
     let threads: Vec<_> = (0..1100)
         .map(|_| {
-            let (to_it, told) = mpsc::channel::<()>();
+            let (release, released) = mpsc::channel::<()>();
             let (here, is_here) = mpsc::channel();
             let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || {
                 let outer = guard().unwrap();
                 let inner = guard().unwrap();
                 here.send(()).unwrap();
-                let _ = told.recv();
+                let _ = released.recv();
                 suppressed(foreign_epipe).unwrap();
                 drop(inner);
                 foreign_epipe();
@@ -176,23 +177,23 @@ fn many_guarded_threads() {
                 is_blocked()
             });
             is_here.recv().unwrap();
-            (thread.unwrap(), to_it)
+            (thread.unwrap(), release)
         })
         .collect();
-    for (thread, to_it) in threads {
-        drop(to_it);
+    for (thread, release) in threads {
+        drop(release);
         assert!(!thread.join().unwrap());
     }
     suppressed(foreign_epipe).unwrap();
     assert_restored();
 }
 
-/// What a binding exports to C: nothing may unwind out of it. Its thread is cancelled, and drops a
-/// guard that has a signal to take back, before it comes to a cancellation point.
+/// A function that a binding exports to C: nothing may unwind out of it. Its thread is cancelled,
+/// then drops a guard that has a signal to take back, before it reaches a cancellation point.
 #[cfg(all(kernel = "linux", target_env = "gnu"))]
 extern "C" fn cancelled(_: *mut libc::c_void) -> *mut libc::c_void {
     let _local = std::hint::black_box(vec![0_u8]);
-    // SAFETY: the thread is this one.
+    // SAFETY: pthread_self is this thread.
     assert_eq!(unsafe { libc::pthread_cancel(libc::pthread_self()) }, 0);
     suppressed(support::raise_at_thread).unwrap();
     std::ptr::null_mut()
@@ -215,7 +216,7 @@ pub fn scenes() -> Vec<Scene> {
             let inner = guard().unwrap();
             foreign_epipe();
             drop(inner);
-            assert!(!is_pending(), "an inner guard takes back what came under it");
+            assert!(!is_pending(), "the inner guard left its signal");
             foreign_epipe();
             suppressed(foreign_epipe).unwrap();
             foreign_epipe();
@@ -243,7 +244,7 @@ pub fn scenes() -> Vec<Scene> {
             assert_restored();
         }),
         Scene::dies("interleaved guards: control, two that restore their own masks", || {
-            // libpq's and curl's pattern: each puts back what it found.
+            // The pattern of libpq and curl: each restores the mask that it found.
             let first_found = is_blocked();
             mask(libc::SIG_BLOCK);
             let second_found = is_blocked();
@@ -292,7 +293,7 @@ pub fn scenes() -> Vec<Scene> {
             suppressed(foreign_epipe).unwrap();
             assert_eq!(support::disposition(), libc::SIG_IGN);
             if MASKS_THE_THREAD {
-                // Blocked and ignored is queued on Linux: this is where it would strike.
+                // Linux queues a signal that is blocked and ignored. It would strike here.
                 dispose(libc::SIG_DFL);
                 mask(libc::SIG_UNBLOCK);
             }
@@ -304,7 +305,7 @@ pub fn scenes() -> Vec<Scene> {
             dispose(libc::SIG_DFL);
             mask(libc::SIG_UNBLOCK);
         })
-        .control_only_if(cfg!(kernel = "linux")), // the others queue no ignored signal
+        .control_only_if(cfg!(kernel = "linux")), // other systems queue no ignored signal
         Scene::survives("SIG_IGN set inside the guard stays", || {
             suppressed(|| dispose(libc::SIG_IGN)).unwrap();
             assert_eq!(support::disposition(), libc::SIG_IGN);
@@ -313,7 +314,7 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("errno is left as the guarded code left it", || {
             let left = suppressed(|| {
                 foreign_epipe();
-                // SAFETY: no such descriptor.
+                // SAFETY: -1 is not a descriptor, so close fails.
                 unsafe { libc::close(-1) };
             });
             let errno = io::Error::last_os_error().raw_os_error();
@@ -437,7 +438,7 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("our own pipe write under a guard", || {
             let guard = guard().unwrap();
             assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-            assert!(!is_pending(), "our own signal is taken back at once");
+            assert!(!is_pending(), "our own signal is still pending");
             drop(guard);
             assert_restored();
         }),
@@ -529,7 +530,7 @@ pub fn scenes() -> Vec<Scene> {
 fn pselect_with_empty_mask() {
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let none = std::ptr::null_mut();
-    // SAFETY: no descriptors; timeout and mask are valid.
+    // SAFETY: there are no descriptors. The timeout and the mask are valid.
     unsafe {
         let mut empty = std::mem::zeroed();
         libc::sigemptyset(&mut empty);
@@ -537,7 +538,7 @@ fn pselect_with_empty_mask() {
     }
 }
 
-/// The same for a call of our own, which knows that it has raised: one is left, not two.
+/// The same for our own call, which knows that it has raised: one signal is left, not two.
 fn pending_before_our_own(raise: fn()) {
     mask(libc::SIG_BLOCK);
     raise();
@@ -547,19 +548,19 @@ fn pending_before_our_own(raise: fn()) {
             epipe::socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)
                 .unwrap();
         drop(peer);
-        // No flag covers it: on Linux it raises.
+        // No flag covers sendfile: on Linux it raises.
         let sent = socket.sendfile(&support::file(10), 0, None);
         assert_eq!(spell(&sent), "EPIPE");
     }
     assert_eq!(spell(&PipeWriter::from(broken_pipe()).write(b"x")), "EPIPE");
-    assert!(is_blocked() && take_pending(), "the host's");
-    assert!(!take_pending(), "ours");
+    assert!(is_blocked() && take_pending(), "the host's signal is gone");
+    assert!(!take_pending(), "ours is left too");
     mask(libc::SIG_UNBLOCK);
 }
 
-/// What only a thread's mask can keep, and what it cannot.
+/// Scenes of the mask guard alone: the signals that it preserves, and its limits.
 fn masks() -> Vec<Scene> {
-    /// A host that has blocked SIGPIPE and has one pending keeps exactly that one.
+    /// A host has blocked SIGPIPE and has one pending: afterwards exactly that one is pending.
     fn pending_before(raise: fn()) {
         mask(libc::SIG_BLOCK);
         raise();
@@ -576,7 +577,7 @@ fn masks() -> Vec<Scene> {
     vec![
         Scene::survives("pending before, on the thread: stays pending", || {
             pending_before(raise_at_thread);
-            assert!(!take_pending(), "ours has merged with it");
+            assert!(!take_pending(), "our signal is pending besides the host's");
         }),
         Scene::survives("pending before, on the process: stays pending", || {
             pending_before(raise_at_process);
@@ -619,7 +620,7 @@ fn masks() -> Vec<Scene> {
             foreign_epipe();
             raise_at_process();
             drop(guard);
-            assert!(take_pending(), "the host's own");
+            assert!(take_pending(), "the host's own signal is gone");
             assert!(!take_pending());
         })
         .alone(),
@@ -647,12 +648,13 @@ fn masks() -> Vec<Scene> {
     ]
 }
 
-/// Where tgkill is forbidden.
+/// Scenes in which tgkill is forbidden.
 #[cfg(kernel = "linux")]
 pub fn of_linux() -> Vec<Scene> {
     use crate::seccomp::{NO_FILTERS, Which, can_be_filtered, filter, refusing};
 
-    /// From here on no thread can be asked for, and none can raise a signal at itself.
+    /// From here on the process cannot look for a thread, and no thread can raise a signal at
+    /// itself.
     fn forbid_tgkill() {
         filter(libc::SYS_tgkill, Which::All, refusing(libc::EPERM));
     }
@@ -672,7 +674,7 @@ pub fn of_linux() -> Vec<Scene> {
                 forbid_tgkill();
             });
         })
-        .only_where(MASKS_THE_THREAD, "the guard is no mask"),
+        .only_where(MASKS_THE_THREAD, "the guard is not a mask"),
     ];
     let can = can_be_filtered();
     scenes.into_iter().map(|scene| scene.only_where(can, NO_FILTERS)).collect()

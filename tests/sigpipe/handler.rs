@@ -1,7 +1,7 @@
-//! `process_handler`: for systems that direct SIGPIPE at the process, and where it is forced.
+//! `process_handler`, on systems that direct SIGPIPE at the process, and where a build forces it.
 //!
-//! Linux directs it at the thread, so these scenes raise it at the process themselves, while
-//! another thread is busy and takes it.
+//! Linux directs SIGPIPE at the thread. So these scenes raise it at the process, while another
+//! thread is busy and takes it.
 
 use std::hint::spin_loop;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -23,7 +23,7 @@ use crate::support::{
 
 const ROUNDS: usize = 200;
 
-/// Runs `round` while another thread is busy, which alone does not block SIGPIPE: what is
+/// Runs `round` while another thread is busy. Only that thread does not block SIGPIPE, so a signal
 /// raised at the process goes to it.
 fn with_a_busy_thread(round: impl Fn()) {
     static DONE: AtomicBool = AtomicBool::new(false);
@@ -46,8 +46,9 @@ fn with_a_busy_thread(round: impl Fn()) {
     busy.join().unwrap();
 }
 
-/// Ignores SIGPIPE again and again beside a thread that enters and leaves guards, by `ignore_it`,
-/// which is given that thread. What it has set must outlast the guards that began before.
+/// Ignores SIGPIPE repeatedly by `ignore_it`, beside a thread that enters and leaves guards.
+/// `ignore_it` gets that thread. The disposition that it sets must outlast the guards that began
+/// before.
 fn ignore_stays(ignore_it: fn(&JoinHandle<()>)) {
     static DONE: AtomicBool = AtomicBool::new(false);
     static GUARDS: AtomicUsize = AtomicUsize::new(0);
@@ -57,7 +58,7 @@ fn ignore_stays(ignore_it: fn(&JoinHandle<()>)) {
             GUARDS.fetch_add(1, Ordering::AcqRel);
         }
     });
-    // Long enough to see nearly always that it is lost.
+    // Long enough that a lost SIG_IGN is nearly always seen.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {
         dispose(libc::SIG_DFL);
@@ -72,14 +73,14 @@ fn ignore_stays(ignore_it: fn(&JoinHandle<()>)) {
     other.join().unwrap();
 }
 
-/// Puts a descriptor in the place of standard input.
+/// Replaces standard input by a descriptor.
 fn put_in_the_place_of_stdin(fd: OwnedFd) {
-    // SAFETY: both are descriptors; what stood there is closed.
+    // SAFETY: both are descriptors. dup2 closes the old one.
     assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), 0) }, 0);
 }
 
-/// A host with a small alternate stack, above memory that nobody may touch. SIGPIPE and SIGALRM
-/// come at once, and its handler of SIGALRM is made for the thread's own stack.
+/// A host with a small alternate stack, above memory without access. SIGPIPE and SIGALRM come
+/// together, and the handler of SIGALRM needs the thread's own stack.
 fn on_a_small_stack() {
     extern "C" fn needs_a_stack(_: libc::c_int) {
         std::hint::black_box([0_u8; 64 << 10]);
@@ -88,8 +89,8 @@ fn on_a_small_stack() {
     const FORBIDDEN: usize = 1 << 20;
     const SMALL: usize = 32 << 10;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
-    // SAFETY: the mapping is new, and stays to the end of the process; sets and stack are valid for
-    // the calls.
+    // SAFETY: the mapping is new, and stays until the process ends. The sets and the stack are
+    // valid for the calls.
     unsafe {
         let low = libc::mmap(null_mut(), FORBIDDEN + SMALL, libc::PROT_NONE, flags, -1, 0);
         assert_ne!(low, libc::MAP_FAILED);
@@ -115,7 +116,7 @@ fn on_a_small_stack() {
     }
 }
 
-/// The same beside a handler of SIGPIPE that lets others interrupt it.
+/// The same beside a handler of SIGPIPE that other signals may interrupt. It must die.
 fn dies_on_a_small_stack() {
     // SAFETY: the child ends at once.
     unsafe {
@@ -151,14 +152,14 @@ pub fn scenes() -> Vec<Scene> {
         })
         .collect();
     scenes.extend([
-        Scene::dies("process_handler: control, removed straight to SIG_DFL", || {
+        Scene::dies("process_handler: control, replaced by SIG_DFL at once", || {
             with_a_busy_thread(|| {
                 dispose(hosts_handler());
                 raise_at_process();
                 dispose(libc::SIG_DFL);
             });
         }),
-        Scene::survives("process_handler: a signal that nobody took is discarded", || {
+        Scene::survives("process_handler: a signal that was not taken is discarded", || {
             mask(libc::SIG_BLOCK);
             let guard = guard().unwrap();
             raise_at_process();
@@ -172,9 +173,9 @@ pub fn scenes() -> Vec<Scene> {
         Scene::survives("process_handler: healthy writes never ignore the signal", || {
             static DONE: AtomicBool = AtomicBool::new(false);
             let (_reader, writer) = std::io::pipe().unwrap();
-            // There each row that has a handler writes under a guard.
+            // Every platform row that has a handler writes to standard input under a guard.
             put_in_the_place_of_stdin(writer.into());
-            // The first one may ask about the write flag, and raises for that.
+            // The first write may probe the write flag, and raises for that.
             raw::write(std::io::stdin(), b"x").unwrap();
             let busy = thread::spawn(|| {
                 for _ in 0..10_000 {
@@ -182,7 +183,7 @@ pub fn scenes() -> Vec<Scene> {
                 }
                 DONE.store(true, Ordering::Release);
             });
-            // A child that is forked now would inherit it, and pass it on through exec.
+            // A child that is forked now would inherit SIG_IGN, and keep it through exec.
             while !DONE.load(Ordering::Acquire) {
                 assert_ne!(support::disposition(), libc::SIG_IGN);
             }
@@ -200,7 +201,7 @@ pub fn scenes() -> Vec<Scene> {
             assert_eq!(disposition().unwrap(), Disposition::Default);
             drop(guard);
             assert_default();
-            // What was under it may have raised.
+            // A call under the guard may have raised.
             assert_eq!(support::disposition() == libc::SIG_DFL, GOES_BACK);
         }),
         Scene::survives("process_handler: ignore under a guard stays", || {
@@ -220,10 +221,11 @@ pub fn scenes() -> Vec<Scene> {
                 extern "C" fn ignore_it(_: libc::c_int) {
                     let _ = ignore();
                 }
-                // SAFETY: the handler is a function, and makes only calls that a handler may make.
+                // SAFETY: the handler is a function, and makes only calls that are allowed in a
+                // handler.
                 unsafe { libc::signal(libc::SIGALRM, ignore_it as *const () as usize) };
                 ignore_stays(|other| {
-                    // SAFETY: the thread is not joined yet. (musl's type is another one than
+                    // SAFETY: the thread is not joined yet. (musl's pthread_t is another type than
                     // std's.)
                     let sent =
                         unsafe { libc::pthread_kill(other.as_pthread_t() as _, libc::SIGALRM) };
@@ -240,12 +242,12 @@ pub fn scenes() -> Vec<Scene> {
                 }
             });
             for _ in 0..ROUNDS {
-                // SAFETY: the child makes only calls that a signal handler may make.
+                // SAFETY: the child makes only calls that are allowed in a signal handler.
                 let child = unsafe { libc::fork() };
                 if child == 0 {
                     drop(guard());
                     let is_ignored = support::disposition() == libc::SIG_IGN;
-                    // SAFETY: nothing of this process is needed any more.
+                    // SAFETY: the child needs nothing more of this process.
                     unsafe { libc::_exit(i32::from(!is_ignored)) }
                 }
                 let mut status = 0;
@@ -285,7 +287,7 @@ pub fn scenes() -> Vec<Scene> {
             assert_default();
         }),
         Scene::survives("process_handler: it goes unless a SIGPIPE may be in flight", || {
-            // The guard protects descriptor 0, which is never changed.
+            // The guard protects descriptor 0, whose flags are never changed.
             let write = || raw::write(std::io::stdin(), b"x");
             let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
             put_in_the_place_of_stdin(null.into());

@@ -1,11 +1,11 @@
-//! One call on a healthy connection fails, once, with each error: by a seccomp filter that asks
-//! another thread. The caller gets the error that std's caller gets, and only what a call says it
-//! has written arrives.
+//! One call on a healthy connection fails once, with each error. A seccomp filter asks another
+//! thread, which makes the call fail. The caller gets the error that std's caller gets, and only
+//! the reported bytes arrive.
 //!
-//! The flags are in use by then. So an error of a socket is the caller's: some errors are reported
-//! once (`reports.rs`). A pipe reports none so, and what is written to as if it were a pipe may
-//! refuse a flag that pipes take (eventfd). So there a call may also be repeated without the flag.
-//! Where the flags are refused, and are known to be, the plain call is made once.
+//! The flags are already in use then. So an error of a socket belongs to the caller, since some
+//! errors are reported only once (`reports.rs`). A pipe has no such errors, but a descriptor
+//! treated as a pipe may refuse a flag that pipes accept (eventfd). So a write there may also be
+//! repeated without the flag. If the flags are known to be refused, the plain call is made once.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,12 +17,14 @@ use libc::c_int;
 use socket2::SockRef;
 
 use crate::Scene;
-use crate::differences::{Differences, said};
+use crate::differences::{Differences, comparable};
 use crate::refusals::refuse_send_flag;
 use crate::reports::writes;
 use crate::rows::{Call, Pair, Row};
-use crate::seccomp::{can_be_supervised, can_filter_sockets, fail_next, has_failed, refuse_write_flag, supervise};
-use crate::suites::{is_lied_to, rejected};
+use crate::seccomp::{
+    can_be_supervised, can_filter_sockets, fail_next, has_failed, refuse_write_flag, supervise,
+};
+use crate::suites::{is_suite, rejected};
 use crate::support::{tcp_pair, wait};
 
 /// Each error, and whether it may mean that a flag or a call is refused.
@@ -44,7 +46,7 @@ const ERRORS: [(c_int, bool); 15] = [
     (libc::EHOSTUNREACH, false),
 ];
 
-/// Every call that writes here.
+/// All system calls by which our types and std write here.
 const CALLS: [libc::c_long; 6] = [
     libc::SYS_sendto,
     libc::SYS_sendmsg,
@@ -68,7 +70,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     io::pipe().map(|(reader, writer)| (writer.into(), reader.into()))
 }
 
-/// A call on a new connection that works, and the other end.
+/// A call on a new connection, which has worked once, and the other end.
 fn healthy(pair: Pair, call: fn(OwnedFd) -> Call) -> (Call, File) {
     let (ours, theirs) = pair().unwrap();
     SockRef::from(&theirs).set_nonblocking(true).unwrap();
@@ -78,7 +80,7 @@ fn healthy(pair: Pair, call: fn(OwnedFd) -> Call) -> (Call, File) {
     (call, theirs)
 }
 
-/// How much has arrived.
+/// The count of bytes that have arrived.
 fn arrived(written: &io::Result<u64>, mut theirs: &File) -> u64 {
     if written.is_ok() {
         wait(theirs.as_raw_fd(), libc::POLLIN);
@@ -90,13 +92,14 @@ fn arrived(written: &io::Result<u64>, mut theirs: &File) -> u64 {
     arrived
 }
 
-/// Plays all errors in all calls. `may_repeat`: those that may mean a refusal.
+/// Plays all errors in all calls. With `may_repeat`, a call may be repeated after an error that may
+/// mean a refusal.
 fn play(pair: Pair, may_repeat: bool, is_refused: bool, rows: Vec<Row>) {
     if is_refused {
         refuse_write_flag(libc::EOPNOTSUPP);
         refuse_send_flag(libc::EINVAL);
     }
-    // Each is made once before, so what is asked first has been asked.
+    // Each call is made once before, so the first probes are done.
     let mut calls: Vec<_> = rows
         .into_iter()
         .map(|row| (row.name, healthy(pair, row.ours), healthy(pair, row.control)))
@@ -111,17 +114,17 @@ fn play(pair: Pair, may_repeat: bool, is_refused: bool, rows: Vec<Row>) {
                 let answer = call();
                 let met_it = has_failed();
                 let arrived = arrived(&answer, theirs);
-                (said(answer), arrived, met_it)
+                (comparable(answer), arrived, met_it)
             };
             let ours = fail(ours);
             differences.note_left(&what);
             let before = rejected();
             let std = match is_refused {
                 false => suppressed(|| fail(std)).unwrap(),
-                // std's flag is refused as well.
-                true => (said(Err(io::Error::from_raw_os_error(error))), 0, true),
+                // std's flag is also refused.
+                true => (comparable(Err(io::Error::from_raw_os_error(error))), 0, true),
             };
-            // A liar that rejects std's flag leaves nothing to compare with.
+            // A library that rejects std's flag leaves no answer to compare with.
             if rejected() > before {
                 continue;
             }
@@ -138,7 +141,7 @@ fn play(pair: Pair, may_repeat: bool, is_refused: bool, rows: Vec<Row>) {
 
 pub fn scenes() -> Vec<Scene> {
     let can_be_played = can_be_supervised() && can_filter_sockets();
-    // It goes on by itself where the call is refused or interrupted (`copies.rs`).
+    // sendfile continues without the call if it is refused or interrupted (`copies.rs`).
     let sends = || writes().into_iter().filter(|row| row.name != "TcpStream::sendfile").collect();
     let of_pipes = ["raw::write", "PipeWriter::", "NoSigpipe::"];
     let is_of_pipes = move |row: &Row| of_pipes.iter().any(|begin| row.name.starts_with(begin));
@@ -158,7 +161,7 @@ pub fn scenes() -> Vec<Scene> {
             }),
         ]);
     }
-    // Under a liar that rejects the flag, a socket may refuse it, and the call is made again.
-    let can_be_played = can_be_played && !is_lied_to();
+    // Under a library that rejects the flag, a socket may refuse it, and the call is repeated.
+    let can_be_played = can_be_played && !is_suite();
     scenes.into_iter().map(|scene| scene.only_if(can_be_played)).collect()
 }

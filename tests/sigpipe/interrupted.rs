@@ -1,5 +1,5 @@
-//! Calls of this crate from a signal handler, and in a forked child, at every instruction of
-//! another call of this crate; and the same in storms of alarms, while threads write.
+//! Calls of this crate from a signal handler and in a forked child, at every instruction of another
+//! call of this crate. The same in storms of alarms, while threads write.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,10 +16,11 @@ use crate::handlers::{
 };
 use crate::rows::socket_raises;
 use crate::single_step::{AtStep, Then, single_step, step};
-use crate::suites::is_lied_to;
+use crate::suites::is_suite;
 use crate::support::{
-    self, broken_pipe, descriptors, dispose, foreign_write, is_blocked, is_pending, is_signal_blocked, mask, raise_at_process,
-    raise_at_thread, set_handler, take_pending, unix_pair,
+    self, broken_pipe, descriptors, dispose, foreign_write, is_blocked, is_pending,
+    is_signal_blocked, mask, raise_at_process, raise_at_thread, set_handler, take_pending,
+    unix_pair,
 };
 
 // ----------------------------------------------------------------------------- the calls ----
@@ -71,7 +72,7 @@ fn ignore_it() {
     expect(matches!(ignore(), Ok(Disposition::Default)), "the default is not found");
 }
 
-/// What a handler or a child does.
+/// The calls that a handler or a child makes.
 fn use_all() {
     write_to_broken();
     bare_guard();
@@ -80,8 +81,8 @@ fn use_all() {
 
 // ------------------------------------------------------------------------------ the host ----
 
-/// Whether the host has SIGPIPE blocked and one pending on this thread. A forked child has not: its
-/// queue is empty.
+/// Whether the host has SIGPIPE blocked, and one pending on this thread. A forked child has none:
+/// its queue is empty.
 static HAS_PENDING: AtomicBool = AtomicBool::new(false);
 
 fn begin(has_pending: bool) {
@@ -93,15 +94,15 @@ fn begin(has_pending: bool) {
     }
 }
 
-/// Everything is as it began, but for the disposition that the call has set.
+/// Expects the state at the beginning, except the disposition that the call has set.
 fn expect_as_it_began(is_blocked_by_host: bool, then: libc::sighandler_t) {
-    expect(is_blocked() == is_blocked_by_host, "SIGPIPE's mask is not as it was");
+    expect(is_blocked() == is_blocked_by_host, "the mask of SIGPIPE has changed");
     let has_pending = HAS_PENDING.load(Ordering::Relaxed);
-    expect(is_pending() == has_pending, "what is pending is not what was");
-    // On Apple a handler may stay in the default's place.
+    expect(is_pending() == has_pending, "the pending SIGPIPE has changed");
+    // On Apple's systems a handler may stay in the default's place.
     let is_default = cfg!(kernel = "apple") && matches!(disposition(), Ok(Disposition::Default));
     let is_then = support::disposition() == then || then == libc::SIG_DFL && is_default;
-    expect(is_then, "SIGPIPE's disposition is not as it should be");
+    expect(is_then, "SIGPIPE's disposition is not the expected one");
     if has_pending {
         expect(take_pending() && !take_pending(), "more than one SIGPIPE is pending");
     }
@@ -110,30 +111,30 @@ fn expect_as_it_began(is_blocked_by_host: bool, then: libc::sighandler_t) {
 
 // ----------------------------------------------------------------------------- the forks ----
 
-/// Whether this process is a child that has come back from the handler.
+/// Whether this process is a child that has returned from the handler.
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
-/// Runs `f` as a handler does. It must leave the thread as it was.
+/// Runs `f` as a handler does. It must leave the thread unchanged.
 fn leaving_the_mask(f: fn()) {
     let (was_blocked, was_pending) = (is_blocked(), is_pending());
     f();
     expect(is_blocked() == was_blocked, "a call in the handler changes the mask");
-    // It may take one that the stopped call has raised. Where the host has one, the stopped call
-    // may have it in hand; its end will show that one is left. Where our own handler of SIGPIPE was
-    // stopped, which runs with it blocked, it runs once more.
+    // The call may take a signal that the stopped call has raised. If the host has one pending, the
+    // stopped call may just have taken it. Its end shows that one is left. Our own handler of
+    // SIGPIPE runs with the signal blocked: stopped there, it runs once more.
     let in_our_handler = !MASKS_THE_THREAD && was_blocked;
     let may_be_pending = was_pending || in_our_handler || HAS_PENDING.load(Ordering::Relaxed);
     expect(may_be_pending || !is_pending(), "a call in the handler leaves a SIGPIPE");
 }
 
-/// A fork takes long: each round forks at other instructions, and together they meet every one.
-/// `ci/soak` forks at every one in each round.
+/// A fork is slow. Each round forks at other instructions, and together they cover every one.
+/// `ci/soak` forks at every instruction in each round.
 const ROUNDS: usize = 3;
 static ROUND: AtomicUsize = AtomicUsize::new(0);
 static STRIDE: AtomicUsize = AtomicUsize::new(ROUNDS);
 
 fn is_in_turn() -> bool {
-    // Without sigtimedwait a pending signal is taken by two calls, with all others blocked: only
+    // Without sigtimedwait, two calls take a pending signal, with all other signals blocked. Only
     // the handler of a trap could fork in between.
     let has_no_wait = cfg!(not(any(has_sigtimedwait, kernel = "linux")));
     if has_no_wait && MASKS_THE_THREAD && is_signal_blocked(libc::SIGALRM) {
@@ -143,7 +144,7 @@ fn is_in_turn() -> bool {
     step() % stride == ROUND.load(Ordering::Relaxed) % stride
 }
 
-/// What happens at a step, with a name.
+/// A name, and the action at a step.
 const AT_STEP: [(&str, AtStep); 5] = [
     ("raw::write", || calling(write_to_broken)),
     ("a guard", || calling(bare_guard)),
@@ -173,7 +174,7 @@ fn calling(f: fn()) -> Then {
 
 // ----------------------------------------------------------------- at every instruction ----
 
-/// A call that is stopped, and the disposition that it leaves.
+/// A name, the call that is stopped, and the disposition that it leaves.
 type Call = (&'static str, fn(), libc::sighandler_t);
 
 const WRITE: Call = ("raw::write to a broken pipe", write_to_broken, libc::SIG_DFL);
@@ -188,16 +189,16 @@ const CALLS: [Call; 7] = [
     ("disposition", ask_disposition, libc::SIG_DFL),
 ];
 
-/// Stops `call` everywhere; the first time it is the first call of this process.
+/// Stops `call` at every instruction. In the first round it is the first call of this process.
 fn stop_everywhere((_, call, then): Call, at_step: AtStep) {
     BROKEN.get_or_init(broken_pipe);
     HEALTHY.get_or_init(|| std::io::pipe().unwrap());
     let opened = descriptors();
     STRIDE.store(if is_soak() { 1 } else { ROUNDS }, Ordering::Relaxed);
-    // What is ignored does not stay pending, and the end of `process_handler` discards it.
-    // Nor with musl, whose pthread_kill blocks even the signal of a step.
+    // An ignored signal does not stay pending, and the end of `process_handler` discards it. musl
+    // is left out: its pthread_kill blocks even the signal of a step.
     let keeps_pending = MASKS_THE_THREAD && then == libc::SIG_DFL && cfg!(not(target_env = "musl"));
-    // The first call of the process, and a settled one; then a host that has one pending.
+    // The first call of the process, then a later one, then a host that has a signal pending.
     for (round, has_pending) in [false, false, keeps_pending].into_iter().enumerate() {
         ROUND.store(round, Ordering::Relaxed);
         begin(has_pending);
@@ -213,11 +214,11 @@ fn stop_everywhere((_, call, then): Call, at_step: AtStep) {
 
 // ---------------------------------------------------------------------------- the storms ----
 
-/// Alarms interrupt threads that write all the time.
+/// Alarms that interrupt threads which write all the time.
 struct Storm {
     name: &'static str,
     at_alarm: fn(),
-    /// What the first thread does meanwhile.
+    /// Runs on the first thread in the meantime.
     meanwhile: fn(&Size),
     forks: bool,
 }
@@ -228,7 +229,7 @@ impl Storm {
     }
 }
 
-/// How long a storm lasts. `ci/soak` makes it long.
+/// The size of a storm. `ci/soak` makes it long.
 struct Size {
     threads: usize,
     writes: usize,
@@ -267,23 +268,23 @@ const STORMS: [Storm; 6] = [
     },
 ];
 
-/// The guards of other threads do not exist in the child.
+/// Forks and checks the child, in which the guards of other threads do not exist.
 fn fork_and_check(size: &Size) {
-    // A fork starts again if a signal comes, which may be for ever.
+    // A signal restarts a fork, which may then never end.
     alarms(libc::SIG_BLOCK);
     for _ in 0..size.forks {
         if fork() {
             use_all();
             if !MASKS_THE_THREAD && support::disposition() == libc::SIG_IGN {
-                // SAFETY: nothing of this process is needed any more.
+                // SAFETY: the child needs nothing more of this process.
                 unsafe { libc::_exit(IS_LEFT_IGNORED) }
             }
             expect_as_it_began(false, libc::SIG_DFL);
             exit_well();
         }
     }
-    // A child that is forked in that instant begins with the SIG_IGN by way of which a thread of
-    // the parent takes `process_handler` out: 2 of 1,200 were seen.
+    // To remove `process_handler`, a thread of the parent sets SIG_IGN for an instant. A child that
+    // is forked in that instant keeps it: 2 of 1,200 did.
     let left_ignored = LEFT_IGNORED.load(Ordering::Relaxed);
     expect(left_ignored * 50 <= size.forks, "many children are left with SIGPIPE ignored");
     alarms(libc::SIG_UNBLOCK);
@@ -302,11 +303,11 @@ fn send_to_the_process(size: &Size) {
 
 static AT_ALARM: OnceLock<fn()> = OnceLock::new();
 static ALARMS: AtomicUsize = AtomicUsize::new(0);
-/// The threads that handle an alarm now.
+/// The count of threads that handle an alarm now.
 static IN_HANDLER: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn alarmed(_: libc::c_int) {
-    // SAFETY: libc's pointer to this thread's errno. A handler must leave it as it was.
+    // SAFETY: libc's pointer to this thread's errno is valid. A handler must restore errno.
     let errno = unsafe { *libc::__errno_location() };
     IN_HANDLER.fetch_add(1, Ordering::SeqCst);
     AT_ALARM.get().expect("set")();
@@ -316,7 +317,7 @@ extern "C" fn alarmed(_: libc::c_int) {
     unsafe { *libc::__errno_location() = errno };
 }
 
-/// Sends SIGALRM to this process at every so many microseconds; at 0 no more.
+/// Sends SIGALRM to this process at this interval. 0 stops it.
 fn alarm_every(microseconds: u16) {
     let every = libc::timeval { tv_sec: 0, tv_usec: microseconds.into() };
     let timer = libc::itimerval { it_interval: every, it_value: every };
@@ -328,8 +329,8 @@ fn play_storm(storm: &'static Storm) {
     let size = size();
     BROKEN.get_or_init(broken_pipe);
     AT_ALARM.get_or_init(|| storm.at_alarm);
-    // A SIGPIPE that is sent to the process kills it rightly, unless the handler of a guard is in
-    // place all the time, or every thread blocks it.
+    // A SIGPIPE that is sent to the process rightly kills it. The exceptions: the handler of a
+    // guard is always in place, or every thread blocks the signal.
     let is_sent = storm.is_sent();
     let guard = (is_sent && !MASKS_THE_THREAD).then(|| guard().unwrap());
     let is_blocked_by_host = is_sent && MASKS_THE_THREAD;
@@ -352,29 +353,30 @@ fn play_storm(storm: &'static Storm) {
                 suppressed_write();
                 left = left.saturating_sub(2);
             }
-            expect(is_blocked() == is_blocked_by_host, "a thread's mask is not as it was");
-            expect(is_blocked_by_host || !is_pending(), "a thread has one pending");
+            expect(is_blocked() == is_blocked_by_host, "a thread's mask has changed");
+            expect(is_blocked_by_host || !is_pending(), "a thread has a SIGPIPE pending");
         };
         let threads: Vec<_> = (0..size.threads).map(|_| scope.spawn(write)).collect();
         (storm.meanwhile)(&size);
-        // A scope waits for the closures alone: a thread that ends may still handle an alarm.
+        // A scope waits only for the closures: a thread that ends may still handle an alarm.
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     alarm_every(0);
-    // A thread that is not the storm's may have begun to handle the last one.
+    // A thread outside the storm may have begun to handle the last alarm.
     std::thread::sleep(Duration::from_millis(10));
     while IN_HANDLER.load(Ordering::SeqCst) > 0 {
         std::thread::yield_now();
     }
 
     drop(guard);
-    // A guard cannot distinguish what was sent: it may have taken it, and left its own.
+    // A guard cannot distinguish a sent signal from its own. It may have taken the sent one, and
+    // left its own.
     while is_sent && take_pending() {}
     expect_as_it_began(is_blocked_by_host, libc::SIG_DFL);
     expect(descriptors() == opened, "a descriptor is left open");
 }
 
-/// `process_handler` counts the guards of all threads; a forked child has one of them.
+/// `process_handler` counts the guards of all threads. A forked child has only one thread.
 fn fork_beside_a_guard() {
     BROKEN.get_or_init(broken_pipe);
     let (end, ended) = mpsc::channel::<()>();
@@ -400,8 +402,8 @@ fn fork_beside_a_guard() {
     expect_as_it_began(false, libc::SIG_DFL);
 }
 
-/// `process_handler` counts threads. Where it is unknown which thread of a forked child is the
-/// first, the handler may stay there: a limit that the guard's docs tell.
+/// `process_handler` counts threads. On some systems the first thread of a forked child is unknown,
+/// and the handler may stay there. The guard's docs state this limit.
 const KNOWS_FIRST_THREAD: bool =
     MASKS_THE_THREAD || cfg!(any(kernel = "apple", kernel = "linux", kernel = "netbsd"));
 const UNKNOWN_THREADS: &str = "a forked child may keep the handler here";
@@ -416,7 +418,7 @@ pub fn scenes() -> Vec<Scene> {
     }
     #[cfg(kernel = "linux")]
     scenes.extend(with_the_flag_refused());
-    // gVisor stops processes by the same means. As its sockets raise nothing, it is known by that.
+    // gVisor stops processes by the same means. Its sockets raise nothing, which identifies it.
     let can_be_stopped = socket_raises(unix_pair);
     let mut scenes: Vec<_> =
         scenes.into_iter().map(|scene| scene.only_if(can_be_stopped)).collect();
@@ -427,16 +429,16 @@ pub fn scenes() -> Vec<Scene> {
     }
     let beside = Scene::survives("a fork beside a guard of another thread", fork_beside_a_guard);
     scenes.push(beside.only_where(KNOWS_FIRST_THREAD, UNKNOWN_THREADS));
-    // Under a liar they would show nothing new.
-    let is_played = !is_lied_to() && std::env::var_os("LD_PRELOAD").is_none();
+    // Under a preloaded library these scenes would show nothing new.
+    let is_played = !is_suite() && std::env::var_os("LD_PRELOAD").is_none();
     let timeout = Duration::from_secs(if is_soak() { 1500 } else { 60 });
     scenes.into_iter().map(|scene| scene.only_if(is_played).within(timeout)).collect()
 }
 
-/// The first call asks whether the flag is refused for the whole process.
+/// The first call probes for the whole process whether the flag is refused.
 #[cfg(kernel = "linux")]
 fn with_the_flag_refused() -> Vec<Scene> {
-    use crate::liars::has_write_flag;
+    use crate::ignored_flags::has_write_flag;
     use crate::seccomp::{can_be_filtered, refuse_write_flag};
 
     let scene = |(what, at_step)| {

@@ -1,12 +1,13 @@
-//! The proof: every write that this crate owns survives a vanished peer, next to a control
-//! that dies in the same scene.
+//! The proof: every write of this crate survives a vanished peer, next to a control that dies in
+//! the same scene.
 //!
-//! Each scene is played by a child process that is a foreign host (see `support`); the parent
-//! judges it by its exit status. What depends on the techniques is told by `cfg(epipe_refused)`:
-//! `ci/refused` runs the same table with each technique taken away.
+//! A child process plays each scene, as a foreign host would (see `support`). The parent judges it
+//! by its exit status. `cfg(epipe_refused)` decides what depends on the techniques: `ci/refused`
+//! runs the same table with each technique taken away.
 //!
-//! It is played on every Unix that has SIGPIPE. What only Linux has or does (liars, seccomp,
-//! splice) asks for `cfg(kernel = "linux")`; what type-checks only there asks for `cfg(target_os)`.
+//! The proof is played on every Unix that has SIGPIPE. `cfg(kernel = "linux")` marks what only
+//! Linux has or does (preloaded libraries, seccomp, splice). `cfg(target_os)` marks what
+//! type-checks only there.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "signals, FIFOs and borrowed descriptors have no safe form")]
@@ -36,7 +37,7 @@ cfg_if::cfg_if! {
         #[path = "../support/seccomp.rs"]
         mod seccomp;
         mod sockets;
-        #[cfg_attr(not(kernel = "linux"), allow(dead_code, reason = "no liar is loaded there"))]
+        #[cfg_attr(not(kernel = "linux"), allow(dead_code, reason = "no library is loaded there"))]
         mod suites;
         #[path = "../support/mod.rs"]
         mod support;
@@ -83,11 +84,11 @@ cfg_if::cfg_if! {
                 #[path = "../support/guide.rs"]
                 mod guide;
                 mod injected;
-                mod liars;
+                mod ignored_flags;
                 mod refusals;
                 mod reports;
-                /// The questions of the library and of its build script.
-                #[allow(dead_code, reason = "the library's own")]
+                /// The probes of the library and of its build script.
+                #[allow(dead_code, reason = "the library uses the rest")]
                 #[path = "../../src/sys"]
                 mod sys {
                     pub mod call;
@@ -108,15 +109,15 @@ cfg_if::cfg_if! {
                     reports::scenes,
                     injected::scenes,
                     refusals::scenes,
-                    liars::scenes,
+                    ignored_flags::scenes,
                 ];
 
                 fn more(scenes: &[String]) -> Vec<Trial> {
-                    if suites::is_lied_to() {
+                    if suites::is_suite() {
                         return Vec::new();
                     }
                     let guide = guide::trial(scenes, guide::is_of_the_root);
-                    suites::suites(liars::has, 800).into_iter().chain([guide]).collect()
+                    suites::suites(ignored_flags::has, 800).into_iter().chain([guide]).collect()
                 }
             } else {
                 const OF_LINUX: &[Group] = &[];
@@ -132,11 +133,11 @@ cfg_if::cfg_if! {
                 return code;
             }
             let groups = [GROUPS, STEPPED, OF_LINUX].concat();
-            scene::run(&groups, suites::verify_if_told, suites::is_lied_to(), more)
+            scene::run(&groups, suites::verify_if_asked, suites::is_suite(), more)
         }
     } else {
         fn main() {
-            println!("This system has no SIGPIPE, or is Redox: nothing was played here.");
+            println!("This system has no SIGPIPE, or is Redox: no scene was played.");
         }
     }
 }

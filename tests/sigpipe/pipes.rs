@@ -36,14 +36,14 @@ pub fn broken_fifo() -> OwnedFd {
     writer.into()
 }
 
-/// A connection with something to read, then its end.
+/// A connection with data to read, then its end.
 fn readable_stream() -> std::net::TcpStream {
     let (ours, theirs) = tcp_pair("127.0.0.1:0").unwrap();
     foreign_write(theirs, b"record").unwrap();
     ours.into()
 }
 
-/// A pipe with something in it.
+/// A pipe with data in it, then its end.
 fn readable_pipe() -> io::PipeReader {
     let (ours, theirs) = io::pipe().unwrap();
     foreign_write(&theirs, b"record").unwrap();
@@ -133,16 +133,18 @@ pub fn scenes() -> Vec<Scene> {
             epipe::io::copy(&mut readable_stream(), &mut PipeWriter::from(broken_pipe())),
             control io::copy(&mut readable_stream(), &mut io::PipeWriter::from(broken_pipe()));
     };
-    let is_linux_s = splice_raises();
+    let is_as_on_linux = splice_raises();
     scenes.extend(
-        from_a_socket.into_iter().map(|scene| scene.only_where(is_linux_s, "splice differs here")),
+        from_a_socket
+            .into_iter()
+            .map(|scene| scene.only_where(is_as_on_linux, "splice differs here")),
     );
     let from_a_pipe = pairs! {
         "pipe: io::copy from a pipe":
             epipe::io::copy(&mut readable_pipe(), &mut PipeWriter::from(broken_pipe())),
             control io::copy(&mut readable_pipe(), &mut io::PipeWriter::from(broken_pipe()));
     };
-    scenes.extend(from_a_pipe.into_iter().map(|scene| scene.control_only_if(is_linux_s)));
+    scenes.extend(from_a_pipe.into_iter().map(|scene| scene.control_only_if(is_as_on_linux)));
     scenes.extend(midway());
     scenes.extend(untouched());
     scenes.extend(contended());
@@ -152,7 +154,7 @@ pub fn scenes() -> Vec<Scene> {
 const LARGE: usize = 1 << 20;
 
 /// Writes a megabyte into a pipe whose reader leaves after a tenth of it. On Linux such a write
-/// raises, and yet reports the bytes that it has placed. Elsewhere it is EPIPE (XNU, NetBSD and
+/// raises, but reports the bytes that it has written. Elsewhere it reports EPIPE (XNU, NetBSD and
 /// OpenBSD sys_pipe.c `pipe_write`), or raises nothing (FreeBSD's).
 pub fn reader_leaves_midway(write: impl FnOnce(OwnedFd, &[u8]) -> io::Result<usize>) {
     let (mut reader, writer) = io::pipe().unwrap();
@@ -170,11 +172,11 @@ fn midway() -> Vec<Scene> {
         assert!(!is_blocked() && !is_pending());
         crate::guards::assert_default();
     }
-    /// One that takes its signal back before the guard ends.
+    /// Asserts that our write takes its signal back before the guard ends.
     fn under_guard(write: impl FnOnce(OwnedFd, &[u8]) -> io::Result<usize>) {
         let guard = epipe::sigpipe::guard().unwrap();
         reader_leaves_midway(write);
-        assert!(!is_pending(), "it raised for the rest");
+        assert!(!is_pending(), "the write left its SIGPIPE pending");
         drop(guard);
         quiet();
     }
@@ -213,14 +215,14 @@ fn midway() -> Vec<Scene> {
     ]
 }
 
-/// What is passed on reaches a child as it was.
+/// Ends that are passed on reach a child unchanged.
 fn untouched() -> Vec<Scene> {
     vec![Scene::survives("a pipe end that goes to a child works there", || {
         let (mut reader, writer) = epipe::io::pipe().unwrap();
         let mut child = Command::new("echo").arg("hello").stdout(writer).spawn().unwrap();
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
-        assert_eq!(said, "hello\n");
+        let mut printed = String::new();
+        reader.read_to_string(&mut printed).unwrap();
+        assert_eq!(printed, "hello\n");
         assert!(child.wait().unwrap().success());
 
         let (reader, mut writer) = epipe::io::pipe().unwrap();
@@ -236,14 +238,14 @@ fn untouched() -> Vec<Scene> {
     })]
 }
 
-/// Sets a descriptor's flags, without a look at what they were.
+/// Sets a descriptor's flags, whatever they were.
 pub fn set_flags(fd: BorrowedFd<'_>) {
     // SAFETY: the command takes an integer.
     assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, 0) }, 0);
 }
 
-/// Writes again and again while another thread sets the descriptor's flags. On NetBSD each time
-/// takes the descriptor flag away, and a socket's too.
+/// Writes repeatedly while another thread sets the descriptor's flags. On NetBSD each F_SETFL
+/// clears the descriptor's flag, also on a socket.
 fn while_flags_are_set<W: AsFd + Sync>(broken: W, write: fn(&W) -> io::Result<usize>) {
     static DONE: AtomicBool = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -252,7 +254,7 @@ fn while_flags_are_set<W: AsFd + Sync>(broken: W, write: fn(&W) -> io::Result<us
                 set_flags(broken.as_fd());
             }
         });
-        // Long enough that they meet, on one processor too.
+        // Long enough that both meet, even on one processor.
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(500) {
             drop(write(&broken));

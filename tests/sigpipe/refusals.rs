@@ -1,5 +1,5 @@
-//! Techniques that the running system refuses: a seccomp filter plays the old kernel, the sandbox
-//! and the stack that does not know the flag.
+//! Techniques that the running system refuses. A seccomp filter plays an old kernel, a sandbox, or
+//! a network stack without the flag.
 
 use std::fs::OpenOptions;
 use std::io::{self, IoSlice, Write};
@@ -13,14 +13,15 @@ use epipe::verify::Technique;
 
 use crate::Scene;
 use crate::exotic::WAYS;
-use crate::liars::{has_send_flag, has_write_flag};
 use crate::guards::MASKS_THE_THREAD;
+use crate::ignored_flags::{has_send_flag, has_write_flag};
 use crate::rows::socket_raises;
 use crate::seccomp::{
-    Bit, DEADLY, NO_FILTERS, Which, allow_only, can_filter_sockets, filter, refuse_write_flag, refusing,
+    Bit, DEADLY, NO_FILTERS, Which, allow_only, can_filter_sockets, filter, refuse_write_flag,
+    refusing,
 };
 use crate::sockets::socket_writes;
-use crate::suites::is_told_to_verify;
+use crate::suites::begins_with_verify;
 use crate::support::{
     assert_epipe, broken_pipe, broken_stream, eventfd, file, foreign_write, is_pending, mask,
     raise_at_thread, spell, take_pending, tcp_pair, without_descriptors,
@@ -112,7 +113,7 @@ pub fn scenes() -> Vec<Scene> {
             });
             assert_epipe(pipe.write(b"x"));
             assert_epipe(stream.write(b"x"));
-            // Now it could be asked, and is remembered.
+            // Now the probe succeeds, and its answer is remembered.
             filter(libc::SYS_pwritev2, Which::All, DEADLY);
             filter_sends(Which::With, DEADLY);
             assert_epipe(pipe.write(b"x"));
@@ -153,7 +154,7 @@ pub fn scenes() -> Vec<Scene> {
     scenes.into_iter().map(|scene| scene.only_where(can_be_played, NO_FILTERS)).collect()
 }
 
-/// A filter that comes when the flags have worked, and were asked for.
+/// A filter that is installed after the flags were probed and have worked.
 fn late() -> Vec<Scene> {
     let mut scenes = Vec::new();
     for (name, error) in [
@@ -175,7 +176,7 @@ fn late() -> Vec<Scene> {
                 assert_eq!(io::read_to_string(std::net::TcpStream::from(theirs)).unwrap(), "x");
             };
             healthy();
-            // It refuses the flag, so the private question is asked.
+            // The eventfd refuses the flag, so the probe runs.
             PipeWriter::from(eventfd()).write_all(&1_u64.to_ne_bytes()).unwrap();
             pipe_writes();
             refuse_write_flag(error);
@@ -201,7 +202,7 @@ fn late() -> Vec<Scene> {
                 assert_eq!(io::read_to_string(std::net::TcpStream::from(theirs)).unwrap(), "xy");
             };
             healthy();
-            // What the system says of the port looks like a refusal, so it is asked.
+            // The system's error for the port looks like a refusal, so the probe runs.
             let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
             socket_writes();
@@ -215,7 +216,7 @@ fn late() -> Vec<Scene> {
     scenes
 }
 
-/// What is remembered of a refusal: seen by making the calls deadly that should not be made.
+/// A refusal is remembered: a call that must not be made again is then deadly.
 fn remembered() -> Vec<Scene> {
     vec![
         Scene::survives("remembered: a refused write flag is not tried again", || {
@@ -233,13 +234,13 @@ fn remembered() -> Vec<Scene> {
     ]
 }
 
-/// Ends the scene well, by one system call.
+/// Ends the scene with success, by one system call.
 fn end() -> ! {
-    // SAFETY: nothing of this process is needed any more.
+    // SAFETY: the process needs nothing more.
     unsafe { libc::_exit(0) }
 }
 
-/// What is seen only where the technique is there.
+/// Scenes that need the technique itself.
 fn with_the_technique() -> Vec<Scene> {
     let mut scenes = Vec::new();
     {
@@ -269,7 +270,10 @@ fn with_the_technique() -> Vec<Scene> {
                 socket_writes();
             }),
         ];
-        scenes.extend(with_the_flag.map(|scene| scene.only_where(has_send_flag(), "there is no send flag here")));
+        scenes.extend(
+            with_the_flag
+                .map(|scene| scene.only_where(has_send_flag(), "there is no send flag here")),
+        );
     }
     {
         let with_the_flag = [
@@ -290,12 +294,12 @@ fn with_the_technique() -> Vec<Scene> {
                 plain_writes_are_deadly_and_not_made();
             }),
             Scene::survives("a device that answers EINVAL to the flag alone", || {
-                const ABOVE: libc::c_int = 64; // one bit, which the filter can look for
+                const ABOVE: libc::c_int = 64; // one bit, for the filter
                 let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
                 assert_epipe(raw::write(broken_pipe(), b"x")); // the flag proves itself
                 filter(libc::SYS_pwritev2, Which::With((0, ABOVE)), refusing(libc::EINVAL));
                 for (name, _, way) in WAYS.into_iter().chain(WAYS) {
-                    // SAFETY: fcntl makes a descriptor that nobody else owns.
+                    // SAFETY: fcntl makes a descriptor, which nothing else owns.
                     let device = unsafe {
                         let fd = libc::fcntl(null.as_raw_fd(), libc::F_DUPFD_CLOEXEC, ABOVE);
                         assert_eq!(fd, ABOVE);
@@ -314,7 +318,7 @@ fn with_the_technique() -> Vec<Scene> {
                 assert!(uses_it());
                 plain_writes_are_deadly_and_not_made();
             })
-            .only_if(!is_told_to_verify()),
+            .only_if(!begins_with_verify()),
             Scene::survives("unproven: a pending signal of the host's stays", || {
                 mask(libc::SIG_BLOCK);
                 raise_at_thread();
@@ -327,7 +331,7 @@ fn with_the_technique() -> Vec<Scene> {
             .only_if(MASKS_THE_THREAD),
             Scene::survives("unproven: verify proves it before a sandbox", || {
                 let pipe = broken_pipe();
-                let _ = epipe::verify(); // which may find that another flag is ignored
+                let _ = epipe::verify(); // it may find that another flag is ignored
                 filter(libc::SYS_pipe2, Which::All, DEADLY);
                 assert_epipe(raw::write(pipe, b"x"));
             }),
@@ -344,7 +348,10 @@ fn with_the_technique() -> Vec<Scene> {
                 assert_epipe(file.write_vectored(&[IoSlice::new(b"x")]));
             }),
         ];
-        scenes.extend(with_the_flag.map(|scene| scene.only_where(has_write_flag(), "there is no write flag here")));
+        scenes.extend(
+            with_the_flag
+                .map(|scene| scene.only_where(has_write_flag(), "there is no write flag here")),
+        );
     }
     if MASKS_THE_THREAD {
         scenes.extend([Scene::survives(
@@ -354,7 +361,7 @@ fn with_the_technique() -> Vec<Scene> {
                 filter(libc::SYS_rt_sigtimedwait, Which::All, refusing(libc::EAGAIN));
                 let left = epipe::sigpipe::suppressed(|| {
                     let _ = foreign_write(broken_pipe(), b"x");
-                    // SAFETY: this thread's errno.
+                    // SAFETY: libc's pointer to this thread's errno is valid.
                     unsafe { *libc::__errno_location() = libc::EDOM };
                 });
                 let errno = io::Error::last_os_error().raw_os_error();
@@ -366,13 +373,13 @@ fn with_the_technique() -> Vec<Scene> {
     scenes
 }
 
-/// Puts another file in a descriptor's place, as programs do that reopen their log.
+/// Replaces a descriptor's file by another one, as programs do that reopen their log.
 fn replace(fd: &impl AsFd, by: impl AsFd) {
-    // SAFETY: both descriptors are borrowed.
+    // SAFETY: both descriptors are borrowed, so they are open.
     assert!(unsafe { libc::dup2(by.as_fd().as_raw_fd(), fd.as_fd().as_raw_fd()) } != -1);
 }
 
-/// The write flag is still in use: a pipe is written to without `write` and `writev`.
+/// Asserts that the write flag is still in use: a pipe is written to without `write` and `writev`.
 fn plain_writes_are_deadly_and_not_made() {
     let mut pipe = PipeWriter::from(broken_pipe());
     filter(libc::SYS_write, Which::All, DEADLY);

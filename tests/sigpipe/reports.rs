@@ -1,6 +1,6 @@
-//! Errors that a socket reports once: what an ICMP message says of a packet that was sent before.
-//! The next call knows nothing of it. So no call may be repeated without its flag unless the flag
-//! was refused: the caller would never see the report.
+//! Errors that a socket reports only once: an ICMP message about a packet that was sent before. The
+//! next call does not report it. So a call is repeated without its flag only if the flag was
+//! refused: otherwise the caller would never see the report.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,17 +16,17 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::Scene;
 use crate::differences::Differences;
 use crate::rows::{DATA, Row, call};
-use crate::suites::is_lied_to;
+use crate::suites::is_suite;
 use crate::support::{file, foreign_write, slices, tcp_pair, unix_pair, wait};
 
-/// The socket that a message is about.
+/// The socket that receives the message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum About {
     Connecting,
-    /// With IP_RECVERR: without it a connection keeps the report to itself.
+    /// With IP_RECVERR: without it a connection does not report the error.
     Connected,
     Udp,
-    /// With IP_RECVERR: without it an error that may pass is not reported.
+    /// With IP_RECVERR: without it a transient error is not reported.
     UdpRecvErr,
 }
 
@@ -35,8 +35,8 @@ use About::{Connected, Connecting, Udp, UdpRecvErr};
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
-/// A message: the error that Linux makes of it (net/ipv4/icmp.c `icmp_err_convert`,
-/// net/ipv6/icmp.c `icmpv6_err_convert`), its type and code, and to whom it is sent.
+/// A message: the error that Linux makes of it (net/ipv4/icmp.c `icmp_err_convert`, net/ipv6/icmp.c
+/// `icmpv6_err_convert`), its type and code, and the sockets that get it.
 type Message = (&'static str, IpAddr, [u8; 2], &'static [About]);
 
 const MESSAGES: [Message; 7] = [
@@ -49,7 +49,7 @@ const MESSAGES: [Message; 7] = [
     ("ECONNREFUSED", V6, [1, 4], &[Udp]),
 ];
 
-/// It needs a right that not every user has.
+/// Needs a right that not every user has.
 fn raw_socket(loopback: IpAddr, protocol: Protocol) -> io::Result<Socket> {
     Socket::new(Domain::for_address((loopback, 0).into()), Type::RAW, Some(protocol))
 }
@@ -59,7 +59,7 @@ fn icmp_socket(loopback: IpAddr) -> io::Result<Socket> {
     raw_socket(loopback, protocol)
 }
 
-/// A non-blocking socket that has something to report. Its peer stays to the child's end.
+/// A non-blocking socket with a pending report. Its peer stays open until the child ends.
 fn with_report(loopback: IpAddr, message: [u8; 2], about: About) -> io::Result<OwnedFd> {
     let any = SocketAddr::new(loopback, 0);
     let sniffer = raw_socket(loopback, Protocol::TCP)?;
@@ -96,7 +96,7 @@ fn with_report(loopback: IpAddr, message: [u8; 2], about: About) -> io::Result<O
     Ok(ours.into())
 }
 
-/// A connection that is not answered, for the listener's queue is full and it drops the SYN.
+/// A connection without an answer: the listener's queue is full, so it drops the SYN.
 fn connecting(any: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
     let new = || Socket::new(Domain::for_address(any), Type::STREAM, None);
     let (listener, first, ours) = (new()?, new()?, new()?);
@@ -122,7 +122,8 @@ fn receive_reports(socket: &Socket, loopback: IpAddr) {
     assert_eq!(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, at, len) }, 0);
 }
 
-/// The sequence number of the SYN between these ports: a report with another one is dropped.
+/// The sequence number of the SYN between these ports. The kernel drops a report with another
+/// number.
 fn sniff_syn(sniffer: &Socket, ports: [u8; 4]) -> io::Result<u32> {
     sniffer.set_read_timeout(Some(Duration::from_secs(5)))?;
     let is_v4 = sniffer.domain()? == Domain::IPV4;
@@ -130,7 +131,7 @@ fn sniff_syn(sniffer: &Socket, ports: [u8; 4]) -> io::Result<u32> {
     let mut packet = [0; 2048];
     loop {
         let len = sniffer.read(&mut packet)?;
-        // Of IPv6 the head is not shown.
+        // A raw IPv6 socket does not show the IP header.
         let head = if is_v4 { usize::from(packet[0] & 15) * 4 } else { 0 };
         let tcp = &packet[head..len];
         let is_syn = tcp[13] & 0x12 == 2;
@@ -140,7 +141,8 @@ fn sniff_syn(sniffer: &Socket, ports: [u8; 4]) -> io::Result<u32> {
     }
 }
 
-/// The message, with the head of what it is about: that of UDP if there is no sequence number.
+/// The message, with the header of the packet that it is about. Without a sequence number that is
+/// UDP.
 fn packet(loopback: IpAddr, message: [u8; 2], ports: [u8; 4], sequence: Option<u32>) -> Vec<u8> {
     let protocol = if sequence.is_some() { 6 } else { 17 };
     let mut packet = [&message[..], &[0; 6]].concat();
@@ -156,7 +158,7 @@ fn packet(loopback: IpAddr, message: [u8; 2], ports: [u8; 4], sequence: Option<u
     }
     packet.extend(ports);
     packet.extend(sequence.unwrap_or(8 << 16).to_be_bytes()); // UDP: the length
-    // That of IPv6 the kernel writes.
+    // The kernel writes the checksum of ICMPv6.
     let words = packet.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
     let sum: u32 = words.sum();
     let folded = (sum & 0xffff) + (sum >> 16);
@@ -165,7 +167,7 @@ fn packet(loopback: IpAddr, message: [u8; 2], ports: [u8; 4], sequence: Option<u
     packet
 }
 
-/// A socket and a pipe with something in them, and their end.
+/// A socket with data in it, then its end.
 fn readable() -> UnixStream {
     let (ours, theirs) = unix_pair().unwrap();
     foreign_write(theirs, DATA).unwrap();
@@ -178,7 +180,7 @@ fn pipe() -> io::PipeReader {
     reader
 }
 
-/// A pipe that stays open.
+/// A pipe whose reader stays open.
 fn sink() -> io::PipeWriter {
     let (reader, writer) = io::pipe().unwrap();
     std::mem::forget(reader);
@@ -196,7 +198,7 @@ macro_rules! rows {
     };
 }
 
-/// A socket's own calls. `File` makes the plain write and writev.
+/// All writing calls on a socket. `File` makes the plain write and writev.
 pub fn writes() -> Vec<Row> {
     use epipe::os::unix::net::UnixDatagram as OurDatagram;
     rows! {
@@ -237,7 +239,7 @@ fn adopted(fd: &OwnedFd) -> NoSigpipe<&OwnedFd> {
     NoSigpipe::new(fd).unwrap()
 }
 
-/// Copies into a stream, and out of one.
+/// Copies into a stream, and from a stream.
 fn copies() -> Vec<Row> {
     use epipe::io::copy;
     use epipe::net::TcpStream as OurStream;
@@ -288,8 +290,8 @@ pub fn scenes() -> Vec<Scene> {
                 }
                 differences.assert_none();
             };
-            // Under a liar that rejects the flag, std's own send is rejected too.
-            scenes.push(Scene::survives(name, play).only_if(can_be_sent && !is_lied_to()));
+            // Under a library that rejects the flag, std's own send is also rejected.
+            scenes.push(Scene::survives(name, play).only_if(can_be_sent && !is_suite()));
         }
     }
     scenes

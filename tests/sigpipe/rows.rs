@@ -1,4 +1,5 @@
-//! What a table of scenes is made of: rows and pairs. `tests/ecosystem` has its tables of them too.
+//! The parts of a table of scenes: rows and pairs. `tests/ecosystem` builds its tables from them
+//! too.
 
 use std::io;
 use std::net::Shutdown;
@@ -11,17 +12,17 @@ use crate::Scene;
 use crate::scene::is_child;
 use crate::support::{Break, foreign_write, raises, spell, wait_for_reset};
 
-/// A call that can be made again and again.
+/// A call that can be repeated.
 pub type Call = Box<dyn FnMut() -> io::Result<u64>>;
 
-/// A call of ours, and the same call by somebody who is not protected.
+/// A call of ours, and the same call without protection.
 pub struct Row {
     pub name: &'static str,
     pub ours: fn(OwnedFd) -> Call,
     pub control: fn(OwnedFd) -> Call,
 }
 
-/// `Type: handle => call`: takes the descriptor over as a `Type`, then makes the call.
+/// `Type: handle => call`: takes over the descriptor as a `Type`, then makes the call.
 macro_rules! call {
     ($type:ty: $handle:ident => $call:expr) => {
         |fd| {
@@ -35,18 +36,18 @@ pub(crate) use call;
 
 pub const DATA: &[u8] = b"a record";
 
-/// Breaks a connection under a call, and makes it until the peer is known to be gone.
+/// Breaks a connection under a call, and repeats the call until it reports the vanished peer.
 fn play(pair: Pair, broken: Break, call: fn(OwnedFd) -> Call) {
     let (ours, theirs) = pair().unwrap();
     let fd = ours.as_raw_fd();
     let call = call(ours);
-    // SAFETY: `call` owns the descriptor and lives to the end.
+    // SAFETY: `call` owns the descriptor and lives until the end.
     let answers = break_under(unsafe { BorrowedFd::borrow_raw(fd) }, theirs, broken, call);
     assert_eq!(answers, broken.answers());
 }
 
-/// The same, of a connection that has lived for a while: what the calls report. The call is what
-/// holds `ours`.
+/// The same for a connection that is already in use. Returns what the calls report. `call` holds
+/// `ours`.
 pub fn break_under(
     ours: BorrowedFd<'_>,
     theirs: OwnedFd,
@@ -58,7 +59,7 @@ pub fn break_under(
     while answers.last().is_none_or(|last| last != "EPIPE") && answers.len() < 3 {
         let answer = call();
         if answer.is_ok() {
-            wait_for_reset(ours); // what was written draws it
+            wait_for_reset(ours); // the written data causes the reset
         }
         answers.push(spell(&answer));
     }
@@ -67,20 +68,20 @@ pub fn break_under(
 
 pub type Pair = fn() -> io::Result<(OwnedFd, OwnedFd)>;
 
-/// Whether a plain write to such a socket raises SIGPIPE on this system. gVisor raises none for
-/// sockets: there a control cannot die. A scene's child does not ask.
+/// Whether a plain write to such a socket raises SIGPIPE on this system. On gVisor it does not, so
+/// a control cannot die there. A scene's child does not ask.
 pub fn socket_raises(pair: Pair) -> bool {
     if is_child() {
         return true;
     }
     let Ok((ours, _theirs)) = pair() else {
-        return true; // the scenes will say why
+        return true; // the scenes will report the reason
     };
     SockRef::from(&ours).shutdown(Shutdown::Write).unwrap();
     raises(|| foreign_write(ours, DATA))
 }
 
-/// Each row, on connections that break in each of these ways.
+/// Plays each row on connections that break in each of these ways.
 pub fn play_rows(pair: Pair, family: &str, breaks: &[Break], rows: &[Row]) -> Vec<Scene> {
     let mut scenes = Vec::new();
     let can_die = socket_raises(pair);
@@ -99,7 +100,7 @@ pub fn play_rows(pair: Pair, family: &str, breaks: &[Break], rows: &[Row]) -> Ve
 }
 
 /// `name: expression, control expression;` makes two scenes. The first expression, of this crate,
-/// must be `Err(EPIPE)` and leave SIGPIPE neither blocked nor pending; the second must die.
+/// must be `Err(EPIPE)` and leave SIGPIPE neither blocked nor pending. The second must die.
 macro_rules! pairs {
     ($($name:literal: $ours:expr, control $control:expr;)+) => {
         vec![$(

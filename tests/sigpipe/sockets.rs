@@ -23,26 +23,26 @@ fn eight_slices() -> [IoSlice<'static>; 8] {
     [IoSlice::new(b"slice"); 8]
 }
 
-/// A file that goes out in one piece.
+/// A file that is sent in one piece.
 fn file() -> File {
     crate::support::file(100)
 }
 
-/// A pipe with something in it.
+/// A pipe with data in it, then its end.
 fn pipe() -> io::PipeReader {
     let (reader, mut writer) = io::pipe().unwrap();
     writer.write_all(DATA).unwrap();
     reader
 }
 
-/// A socket with something in it.
+/// A socket with data in it, then its end.
 fn readable() -> UnixStream {
     let (ours, theirs) = unix_pair().unwrap();
     foreign_write(theirs, DATA).unwrap();
     ours.into()
 }
 
-/// A child that has said something. std hands its output over as a descriptor.
+/// The output of a child, as std returns it: a pipe with data in it.
 fn child() -> ChildStdout {
     let mut child = Command::new("echo").arg("record").stdout(Stdio::piped()).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
@@ -50,9 +50,9 @@ fn child() -> ChildStdout {
     stdout
 }
 
-/// The calls of a stream type. The control is std's own call where that dies, and socket2's, which
-/// carries no flag, where std's survives. That of sendfile is std's copy from file to file, which
-/// is sendfile on Linux; elsewhere sendfile raises nothing.
+/// The calls of a stream type. The control is std's own call if that dies. Otherwise it is
+/// socket2's, which carries no flag. For sendfile it is std's copy from file to file, which is
+/// sendfile on Linux. Elsewhere sendfile raises nothing.
 macro_rules! stream_rows {
     ($ours:ty, $std:ty) => {
         vec![
@@ -114,7 +114,7 @@ macro_rules! stream_rows {
             Row {
                 name: "write_vectored after from_raw_fd",
                 ours: |fd| {
-                    // SAFETY: the descriptor was owned a moment ago.
+                    // SAFETY: the descriptor was owned just before, and into_raw_fd released it.
                     let mut s = unsafe { <$ours>::from_raw_fd(fd.into_raw_fd()) };
                     Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
                 },
@@ -161,7 +161,7 @@ macro_rules! stream_rows {
     };
 }
 
-/// What a stream type takes from a pipe: on Linux by splice, to a `File` too.
+/// Copies from a pipe into a stream: on Linux by splice, also to a `File`.
 macro_rules! splice_rows {
     ($ours:ty, $std:ty) => {
         vec![
@@ -200,13 +200,21 @@ fn socket_rows() -> Vec<Row> {
         },
         Row {
             name: "Socket::send_vectored_with_flags",
-            ours: call!(epipe::socket2::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
-            control: call!(socket2::Socket: s => s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)),
+            ours: call!(epipe::socket2::Socket: s => {
+                s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)
+            }),
+            control: call!(socket2::Socket: s => {
+                s.send_vectored_with_flags(&slices(), libc::MSG_DONTWAIT)
+            }),
         },
         Row {
             name: "Socket::sendmsg",
-            ours: call!(epipe::socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
-            control: call!(socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+            ours: call!(epipe::socket2::Socket: s => {
+                s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)
+            }),
+            control: call!(socket2::Socket: s => {
+                s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)
+            }),
         },
         #[cfg(all(has_sendfile, not(kernel = "apple")))] // which answers ENOTCONN
         Row {
@@ -227,7 +235,7 @@ fn socket_rows() -> Vec<Row> {
         Row {
             name: "SockRef::send_vectored of ours",
             ours: call!(epipe::net::TcpStream: s => SockRef::from(&s).send_vectored(&slices())),
-            // Not of ours: there may be an option on it, which protects any send.
+            // Not our type: its socket may have the option, which protects every send.
             control: call!(std::net::TcpStream: s => {
                 socket2::SockRef::from(&s).send_vectored(&slices())
             }),
@@ -270,7 +278,9 @@ fn socket_rows() -> Vec<Row> {
         Row {
             name: "raw::sendmsg",
             ours: call!(OwnedFd: s => raw::sendmsg(&s, &MsgHdr::new().with_buffers(&slices()), 0)),
-            control: call!(socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)),
+            control: call!(socket2::Socket: s => {
+                s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0)
+            }),
         },
         #[cfg(all(has_sendfile, not(kernel = "apple")))] // which answers ENOTCONN
         Row {
@@ -296,7 +306,7 @@ fn socket_rows() -> Vec<Row> {
     ]
 }
 
-/// What only TCP knows.
+/// Calls that only TCP supports.
 fn tcp_rows() -> Vec<Row> {
     fn nowhere() -> SockAddr {
         SocketAddr::from(([127, 0, 0, 1], 9)).into()
@@ -364,7 +374,7 @@ pub fn scenes() -> Vec<Scene> {
     for &broken in Break::TCP {
         let rows = splice_rows!(epipe::net::TcpStream, std::net::TcpStream);
         let by_splice = play_rows(tcp4, "tcp", &[broken], &rows);
-        // At the end of a pipe gVisor's reports that a reset has come.
+        // At the end of a pipe, gVisor's splice reports that a reset has come.
         let can = broken != Break::Fin || splice_raises();
         scenes.extend(
             by_splice.into_iter().map(|scene| scene.only_where(can, "splice differs here")),
@@ -375,7 +385,7 @@ pub fn scenes() -> Vec<Scene> {
     scenes
 }
 
-/// Datagrams raise nothing on Linux, and after an own shutdown elsewhere: the answer is std's.
+/// Datagrams raise nothing on Linux. Elsewhere they may after an own shutdown. The answer is std's.
 fn datagrams() -> Vec<Scene> {
     use std::net::Shutdown;
 
@@ -410,7 +420,7 @@ fn datagrams() -> Vec<Scene> {
     ]
 }
 
-/// Writes of a stream that is broken.
+/// Our writes to a broken stream report EPIPE.
 pub fn socket_writes() {
     for _ in 0..3 {
         let mut stream = epipe::net::TcpStream::from(broken_stream());

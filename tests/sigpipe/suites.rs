@@ -1,5 +1,6 @@
-//! All scenes of a program once more, where the system ignores a flag silently or rejects it: by a
-//! library that is loaded before libc, or by a seccomp filter. `tests/ecosystem` plays its own so.
+//! All scenes of a program once more, on a system that silently ignores a flag, or rejects it. A
+//! library that is loaded before libc does so, or a seccomp filter. `tests/ecosystem` plays its
+//! scenes in the same way.
 
 use std::env;
 use std::process::ExitCode;
@@ -13,33 +14,34 @@ use crate::scene::harness::{Failed, Trial};
 use crate::scene::is_child;
 use crate::support::{self, is_blocked, is_pending};
 
-/// Tells a suite that it is played under a liar.
-const LIED_TO: &str = "EPIPE_LIED_TO";
-/// Tells its scenes to ask first.
+/// Set for a suite: all scenes, under a library or a filter.
+const SUITE: &str = "EPIPE_SUITE";
+/// Set for a suite whose scenes call `verify` first.
 const VERIFY: &str = "EPIPE_VERIFY";
-/// Tells it an error with which every pwritev2 is answered.
+/// The error with which a filter of the suite answers every pwritev2.
 const REFUSE: &str = "EPIPE_REFUSE_PWRITEV2";
-/// Asks a child whether a liar is loaded.
+/// Asks a child whether a library is loaded.
 const IS_LOADED: &str = "EPIPE_IS_LOADED";
 
-pub fn is_lied_to() -> bool {
-    env::var_os(LIED_TO).is_some()
+/// Whether this process plays a suite under a library or a filter.
+pub fn is_suite() -> bool {
+    env::var_os(SUITE).is_some()
 }
 
 /// Whether the scenes of this suite begin with `verify`.
-pub fn is_told_to_verify() -> bool {
+pub fn begins_with_verify() -> bool {
     env::var_os(VERIFY).is_some()
 }
 
-/// Asks the system, as a library would before it begins.
-pub fn verify_if_told() {
-    if is_told_to_verify() {
+/// Calls `verify` if the suite wants it, as a program would at its start.
+pub fn verify_if_asked() {
+    if begins_with_verify() {
         let _ = verify();
         assert!(!is_blocked() && !is_pending());
     }
 }
 
-/// What is done before all else: a suite's filter, which its scenes inherit; and an answer for
+/// The first step of `main`. Installs a suite's filter, which the scenes inherit, and answers
 /// [`can_preload`].
 pub fn begin() -> Option<ExitCode> {
     if env::var_os(IS_LOADED).is_some() {
@@ -54,7 +56,8 @@ pub fn begin() -> Option<ExitCode> {
     None
 }
 
-/// The runner decides what is played; a scene's child must not ask what its scene does not.
+/// Asks once, in the runner, which decides what is played. A scene's child must not make calls that
+/// its scene does not make.
 pub fn asked_once(answer: &OnceLock<bool>, ask: impl FnOnce() -> bool) -> bool {
     is_child() || *answer.get_or_init(ask)
 }
@@ -84,47 +87,47 @@ pub fn technique_of(call: Call) -> Technique {
     }
 }
 
-/// This crate makes no sendmmsg: who strips it strips nothing of ours.
+/// This crate never calls sendmmsg, so a library that strips it strips no flag of ours.
 pub fn strips_sendmmsg() -> Preload {
     Preload::strips("sendmmsg", &["ONLY=SENDMMSG"])
 }
 
-/// Accepts every flag of pwritev2 and keeps none that Linux before 6.18 has not. gVisor keeps none
-/// on a pipe.
+/// Accepts every flag of pwritev2, and ignores those that Linux before 6.18 lacks. On a pipe,
+/// gVisor ignores every flag.
 pub fn like_gvisor() -> Preload {
     Preload::strips("pwritev2 and accepts every flag", &[PWRITEV2, "ACCEPTS"])
 }
 
 pub const ERRORS: [&str; 3] = ["EINVAL", "EOPNOTSUPP", "ENOPROTOOPT"];
 
-/// What rejects the flag of sends: everywhere, in one call, on one family.
+/// Libraries that reject the flag of sends: everywhere, in one call, or on one family.
 pub fn rejecters(error: &str) -> Vec<(&'static str, Preload)> {
-    let liars: [(&str, &[&str]); 5] = [
+    let libraries: [(&str, &[&str]); 5] = [
         ("all", &[]),
         ("send", &["ONLY=SEND"]),
         ("sendto", &["ONLY=SENDTO"]),
         ("sendmsg", &["ONLY=SENDMSG"]),
         ("TCP", &[ON_TCP]),
     ];
-    let liar = |(what, definitions)| (what, Preload::rejects(what, error, definitions));
-    liars.into_iter().map(liar).collect()
+    let library = |(what, definitions)| (what, Preload::rejects(what, error, definitions));
+    libraries.into_iter().map(library).collect()
 }
 
-/// The liar's own count of what it has rejected, if it is loaded.
+/// The loaded library's count of the calls that it has rejected.
 fn counter() -> Option<extern "C" fn() -> i32> {
-    // SAFETY: the name is a C string, and the liar defines such a function by it.
+    // SAFETY: the name is a C string. The library defines a function of this name and type.
     unsafe {
-        let found = libc::dlsym(libc::RTLD_DEFAULT, c"liar_rejected".as_ptr());
+        let found = libc::dlsym(libc::RTLD_DEFAULT, c"preload_rejected".as_ptr());
         (!found.is_null()).then(|| std::mem::transmute(found))
     }
 }
 
-/// How many calls a liar has rejected in this process.
+/// The count of calls that a library has rejected in this process.
 pub fn rejected() -> i32 {
     counter().map_or(0, |count| count())
 }
 
-/// Whether a library can be built and loaded before libc here: not without a C compiler, and not
+/// Whether a library can be built and loaded before libc here. It cannot without a C compiler, or
 /// into a static program.
 pub fn can_preload() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
@@ -138,31 +141,33 @@ pub fn can_preload() -> bool {
     })
 }
 
-/// Whether a library loaded before libc finds a flag that it can strip or reject; `has` says which
-/// flags this build uses here.
-pub fn can_lie_about(technique: Technique, has: fn(Technique) -> bool) -> bool {
+/// Whether a library loaded before libc finds a flag that it can strip or reject. `has` reports
+/// which flags this build uses here.
+pub fn can_affect(technique: Technique, has: fn(Technique) -> bool) -> bool {
     has(technique) && can_preload()
 }
 
-/// All scenes of this program once more, in each of these ways. At least so many must pass.
+/// All scenes of this program once more, in each of these ways. At least `at_least` scenes must
+/// pass.
 pub fn suites(has: fn(Technique) -> bool, at_least: usize) -> Vec<Trial> {
     let mut suites = Vec::new();
-    let silent = strippers().map(|(liar, call)| (liar, technique_of(call)));
-    for (liar, technique) in silent.into_iter().chain([(strips_sendmmsg(), Technique::SendFlag)]) {
-        let name = format!("liar {}: all scenes, after verify", liar.name);
-        let play = move || suite(Some(&liar), Some((VERIFY, "1")), at_least);
-        suites.push(Trial::test(name, play).with_ignored_flag(!can_lie_about(technique, has)));
+    let silent = strippers().map(|(library, call)| (library, technique_of(call)));
+    for (library, technique) in silent.into_iter().chain([(strips_sendmmsg(), Technique::SendFlag)])
+    {
+        let name = format!("library {}: all scenes, after verify", library.name);
+        let play = move || suite(Some(&library), Some((VERIFY, "1")), at_least);
+        suites.push(Trial::test(name, play).with_ignored_flag(!can_affect(technique, has)));
     }
-    let can_lie = can_lie_about(Technique::SendFlag, has);
-    // The write flag has to prove itself, so this lie needs no `verify`.
-    let liar = like_gvisor();
-    let name = format!("liar {}: all scenes", liar.name);
-    let play = move || suite(Some(&liar), None, at_least);
+    let is_affected = can_affect(Technique::SendFlag, has);
+    // The write flag must first prove itself, so this library needs no `verify`.
+    let library = like_gvisor();
+    let name = format!("library {}: all scenes", library.name);
+    let play = move || suite(Some(&library), None, at_least);
     suites.push(Trial::test(name, play).with_ignored_flag(!can_preload()));
-    for (_, liar) in ERRORS.into_iter().flat_map(rejecters) {
-        let name = format!("liar {}: all scenes", liar.name);
-        let play = move || suite(Some(&liar), None, at_least);
-        suites.push(Trial::test(name, play).with_ignored_flag(!can_lie));
+    for (_, library) in ERRORS.into_iter().flat_map(rejecters) {
+        let name = format!("library {}: all scenes", library.name);
+        let play = move || suite(Some(&library), None, at_least);
+        suites.push(Trial::test(name, play).with_ignored_flag(!is_affected));
     }
     for (name, error) in [
         ("ENOSYS", libc::ENOSYS),
@@ -177,16 +182,16 @@ pub fn suites(has: fn(Technique) -> bool, at_least: usize) -> Vec<Trial> {
     suites
 }
 
-/// Runs the suite of all scenes, and looks that it was not empty.
+/// Runs the suite of all scenes, and checks that it was not empty.
 fn suite(
-    liar: Option<&Preload>,
+    library: Option<&Preload>,
     variable: Option<(&str, &str)>,
     at_least: usize,
 ) -> Result<(), Failed> {
     let mut child = support::this_program();
-    child.arg("--quiet").env(LIED_TO, "1").envs(variable);
-    if let Some(liar) = liar {
-        child.env("LD_PRELOAD", liar.build()?);
+    child.arg("--quiet").env(SUITE, "1").envs(variable);
+    if let Some(library) = library {
+        child.env("LD_PRELOAD", library.build()?);
     }
     let output = child.output()?;
     let text = String::from_utf8_lossy(&output.stdout);

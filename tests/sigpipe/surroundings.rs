@@ -1,6 +1,6 @@
-//! Bad surroundings: no descriptors, closed standard streams, signals that were blocked or ignored
-//! before, small stacks and files, sandboxes. A broken pipe or socket is EPIPE all the same, a
-//! healthy one takes its bytes, and the thread's signals are left as they were found.
+//! Bad surroundings: no descriptors, closed standard streams, signals that were already blocked or
+//! ignored, small stacks and files, sandboxes. A broken pipe or socket still reports EPIPE. A
+//! healthy one takes its bytes. The thread's signals are left unchanged.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
@@ -13,7 +13,7 @@ use epipe::{NoSigpipe, raw};
 use libc::c_int;
 
 use crate::Scene;
-use crate::differences::{Differences, said};
+use crate::differences::{Differences, comparable};
 use crate::exotic::{WAYS, plain};
 use crate::guards::MASKS_THE_THREAD;
 use crate::rows::{Call, call};
@@ -36,7 +36,7 @@ type Row = (&'static str, fn(OwnedFd) -> Call);
 
 const EIGHT: &[u8] = b"00000008";
 
-/// Descriptors of unknown kind, pipes first.
+/// Calls for descriptors of unknown kind. They try a pipe's technique first.
 const OF_PIPES: [Row; 7] = [
     ("PipeWriter::write", call!(PipeWriter: it => it.write(EIGHT))),
     ("PipeWriter::write_vectored", call!(PipeWriter: it => it.write_vectored(&halves()))),
@@ -75,19 +75,19 @@ fn copy_to(mut sink: impl Write + 'static) -> Call {
     Box::new(move || epipe::io::copy(&mut reader, &mut sink))
 }
 
-/// Healthy calls, each with the end where its bytes arrive, and then broken ones. All is open
-/// before a limit or a sandbox comes.
+/// Healthy calls, each with the end where its bytes arrive, and then broken ones. All descriptors
+/// are opened before a limit or a sandbox applies.
 struct Calls {
     calls: Vec<(&'static str, Call, Option<File>)>,
     thread: Thread,
 }
 
-/// What is expected of a machine or a sandbox that takes everything away.
+/// The expected results on a machine or in a sandbox that removes every protection.
 #[derive(Default)]
 struct Expected {
-    /// Nothing protects, so every call ends with this error.
+    /// Nothing protects, so every call fails with this error.
     error: Option<c_int>,
-    /// A signal that cannot be taken back stays, and is blocked.
+    /// A signal that cannot be taken back stays pending, and blocked.
     leaves_signal: bool,
 }
 
@@ -113,7 +113,7 @@ impl Calls {
         Calls::new(&OF_PIPES, OF_SOCKETS)
     }
 
-    /// Plays all. Returns what went wrong, for a scene that has no stderr meanwhile.
+    /// Plays all calls. Returns the failures, as the scene may have no stderr meanwhile.
     fn play(self, expected: Expected) -> Vec<String> {
         let left = Signals { is_blocked: true, is_pending: true };
         let mut before = self.thread.signals();
@@ -152,7 +152,7 @@ struct Signals {
 #[cfg(kernel = "linux")]
 use linux::Thread;
 
-/// What the system says of this thread.
+/// The signals of this thread, as the system reports them.
 #[cfg(not(kernel = "linux"))]
 struct Thread;
 
@@ -174,10 +174,10 @@ fn assert_none(wrong: Vec<String>) {
 
 // ------------------------------------------------------------------------- the surroundings ----
 
-/// Closes the standard streams: what is opened next gets their numbers.
+/// Runs `f` with the standard streams closed: descriptors opened then get their numbers.
 fn without_standard_streams<T>(f: impl FnOnce() -> T) -> T {
     let streams: [RawFd; 3] = [0, 1, 2];
-    // SAFETY: the command takes an integer; what is closed is put back below.
+    // SAFETY: the command takes an integer. The closed streams are restored below.
     let kept = streams.map(|fd| unsafe {
         let kept = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 100);
         assert!(kept >= 100);
@@ -186,18 +186,19 @@ fn without_standard_streams<T>(f: impl FnOnce() -> T) -> T {
     });
     let answer = f();
     for (fd, kept) in streams.into_iter().zip(kept) {
-        // SAFETY: what was opened at these numbers is closed again, or replaced.
+        // SAFETY: both are numbers of this process. dup2 closes a descriptor that was opened
+        // meanwhile.
         assert_eq!(unsafe { libc::dup2(kept, fd) }, fd);
     }
     answer
 }
 
-/// What a host may have done with SIGPIPE.
+/// States in which a host may have put SIGPIPE.
 const SIGNALS: [(&str, fn()); 4] = [
     ("SIGPIPE is blocked", || mask(libc::SIG_BLOCK)),
     ("SIGPIPE is ignored", || dispose(libc::SIG_IGN)),
-    // The last two only where the guard is a mask: the other one takes back nothing, and discards
-    // what is pending when it puts the default action back.
+    // The last two only if the guard is a mask. The other guard takes back nothing, and discards a
+    // pending signal when it restores the default action.
     ("SIGPIPE is blocked and ignored", || {
         mask(libc::SIG_BLOCK);
         dispose(libc::SIG_IGN);
@@ -255,8 +256,8 @@ fn surroundings() -> Vec<(&'static str, Play)> {
 
 // ------------------------------------------------------------------------------- small files ----
 
-/// Two long writes to a file that takes less: each way of ours and the plain call. `signal` is what
-/// else they may leave.
+/// Makes two long writes to a file that takes less, in each of our ways and by the plain call.
+/// `signal` is another signal that they may leave.
 fn fill(signal: Option<c_int>) {
     let bytes = [7; 100_000];
     let (one, two) = bytes.split_at(10);
@@ -268,14 +269,14 @@ fn fill(signal: Option<c_int>) {
             let file = OwnedFd::from(file(0));
             [(); 2].map(|()| {
                 let answer = write(file.try_clone().unwrap());
-                (said(answer.map(|count| count as u64)), signal.map(take_pending_signal))
+                (comparable(answer.map(|count| count as u64)), signal.map(take_pending_signal))
             })
         };
         let ours = twice(&|fd| way(fd, bufs));
         differences.note_left(name);
         differences.same(name, &ours, &twice(&|fd| plain(fd, is_vectored, bufs)));
-        // Not every system writes what fits.
-        assert!(!matches!(ours[0].0, Ok(90_000..)), "it is small: {ours:?}");
+        // Not every system writes the part that fits.
+        assert!(!matches!(ours[0].0, Ok(90_000..)), "the file took too much: {ours:?}");
     }
     differences.assert_none();
 }
@@ -289,7 +290,7 @@ fn limit_files() {
 fn small_files() -> Vec<Scene> {
     vec![
         Scene::survives("small files: a limit, SIGXFSZ is ignored", || {
-            // SAFETY: the disposition is a valid one.
+            // SAFETY: SIG_IGN is a valid disposition.
             unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
             limit_files();
             fill(None);
@@ -305,18 +306,18 @@ fn small_files() -> Vec<Scene> {
 pub fn scenes() -> Vec<Scene> {
     let scene = |(name, play): (&str, Play)| {
         Scene::survives(format!("surroundings: {name}"), move || assert_none(play()))
-            .only_where(can_be_asked(), "a thread's mask is not told here")
+            .only_where(can_be_asked(), "this system does not report a thread's mask")
     };
     surroundings().into_iter().map(scene).chain(small_files()).collect()
 }
 
-/// Elsewhere nothing forbids to ask for a thread's mask.
+/// Elsewhere nothing forbids a thread to ask for its mask.
 #[cfg(not(kernel = "linux"))]
 fn can_be_asked() -> bool {
     true
 }
 
-/// What takes a filter, a mount or /proc.
+/// Scenes that need a filter, a mount or /proc.
 #[cfg(kernel = "linux")]
 mod linux {
     use std::env;
@@ -331,12 +332,12 @@ mod linux {
     use libc::c_long;
 
     use super::*;
-    use crate::liars::keeps_write_flag;
+    use crate::ignored_flags::keeps_write_flag;
     use crate::refusals::refuse_send_flag;
     use crate::seccomp::{NO_FILTERS, Which, can_be_filtered, filter, refuse_write_flag, refusing};
     use crate::suites::asked_once;
 
-    /// What /proc says of a thread: no signal call is needed, and no descriptor any more.
+    /// A thread's status file in /proc. Reading it needs no signal call, and no new descriptor.
     pub struct Thread(File);
 
     impl Thread {
@@ -358,10 +359,11 @@ mod linux {
         }
     }
 
-    /// A thread's mask is read from there, as a sandbox may forbid to ask. gVisor does not tell it.
+    /// Whether /proc has a thread's mask. It is read there because a sandbox may forbid the signal
+    /// calls. gVisor's has no mask.
     pub fn can_be_asked() -> bool {
-        let tells = std::fs::read_to_string("/proc/thread-self/status");
-        tells.is_ok_and(|status| status.contains("SigBlk:"))
+        let status = std::fs::read_to_string("/proc/thread-self/status");
+        status.is_ok_and(|status| status.contains("SigBlk:"))
     }
 
     const FORBIDDEN: [(&str, c_long); 5] = [
@@ -372,7 +374,7 @@ mod linux {
         ("pwritev2", libc::SYS_pwritev2),
     ];
 
-    /// A sandbox that forbids these, before the first write. A write fails only where neither the
+    /// A sandbox that forbids these calls before the first write. A write fails only if neither the
     /// flag nor the guard is left.
     fn sandbox(forbidden: &[c_long], broken_first: bool) {
         let is_there = |number| !forbidden.contains(&number);
@@ -385,7 +387,7 @@ mod linux {
         let takes_back = !masks || is_there(libc::SYS_rt_sigtimedwait);
         let of_sockets =
             OF_SOCKETS.iter().copied().filter(|(name, _)| name.starts_with("raw::write"));
-        // The last is the copy, which needs a guard.
+        // The last row is the copy, which needs a guard.
         let mut calls = Calls::new(&OF_PIPES[..6], &of_sockets.collect::<Vec<_>>());
         if broken_first {
             calls.calls.reverse();
@@ -422,26 +424,27 @@ mod linux {
         scenes
     }
 
-    /// From here on this process sees a small disk in place of the folder for what is temporary.
+    /// From here on, a small disk replaces the temporary directory of this process.
     fn small_disk() -> io::Result<()> {
-        let folder = CString::new(env::temp_dir().into_os_string().into_vec())?;
+        let directory = CString::new(env::temp_dir().into_os_string().into_vec())?;
         let (root, none, tmpfs) = (c"/".as_ptr(), c"none".as_ptr(), c"tmpfs".as_ptr());
-        // SAFETY: all strings are C strings, valid for the calls. The mounts are seen only in the
-        // namespace that is made here.
+        // SAFETY: all strings are C strings, valid for the calls. The mounts are visible only in
+        // the new namespace.
         let is_mounted = unsafe {
             libc::unshare(libc::CLONE_NEWNS) == 0
                 && libc::mount(none, root, none, libc::MS_REC | libc::MS_PRIVATE, null()) == 0
-                && libc::mount(none, folder.as_ptr(), tmpfs, 0, c"size=64k".as_ptr().cast()) == 0
+                && libc::mount(none, directory.as_ptr(), tmpfs, 0, c"size=64k".as_ptr().cast()) == 0
         };
         if is_mounted { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Asked of a child, for the answer would change this process.
+    /// A child asks, since the attempt changes its process.
     fn can_mount() -> bool {
         static ANSWER: OnceLock<bool> = OnceLock::new();
         asked_once(&ANSWER, || {
             let mut child = Command::new("true");
-            // SAFETY: between fork and exec it makes system calls, and allocates a short string.
+            // SAFETY: between fork and exec, `small_disk` makes system calls, and allocates a short
+            // string.
             unsafe { child.pre_exec(small_disk) };
             child.status().is_ok_and(|status| status.success())
         })

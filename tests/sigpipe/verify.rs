@@ -1,4 +1,4 @@
-//! `verify` where nobody lies, where nothing can be asked, and in sandboxes.
+//! `verify` on a system that keeps its flags, on one that gives no answer, and in sandboxes.
 
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use epipe::verify::Error;
 use crate::Scene;
 use crate::guards::MASKS_THE_THREAD;
 use crate::sockets::socket_writes;
-use crate::suites::is_lied_to;
+use crate::suites::is_suite;
 use crate::support::{
     self, assert_epipe, broken_pipe, descriptors, dispose, hosts_handler, is_blocked, is_pending,
     mask, raise_at_thread, set_handler, take_pending, without_descriptors,
@@ -33,7 +33,7 @@ pub fn scenes() -> Vec<Scene> {
                 (0..8).map(|_| std::thread::spawn(|| (0..20).all(|_| verify().is_ok()))).collect();
             assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
         }),
-        Scene::survives("verify: a pending signal of the host's stays, and is told", || {
+        Scene::survives("verify: a pending signal of the host's stays, and is reported", || {
             mask(libc::SIG_BLOCK);
             raise_at_thread();
             cannot_ask();
@@ -49,7 +49,7 @@ pub fn scenes() -> Vec<Scene> {
             for disposition in [libc::SIG_IGN, hosts_handler()] {
                 dispose(disposition);
                 match verify() {
-                    // Only Linux keeps a signal that is ignored where it is blocked.
+                    // Only Linux keeps a blocked signal pending while it is ignored.
                     Err(Error::CannotAsk(_)) if disposition == libc::SIG_IGN => {}
                     answer => drop(answer.unwrap()),
                 }
@@ -71,13 +71,13 @@ pub fn scenes() -> Vec<Scene> {
     ];
     let can = can_be_played();
     let scenes = scenes.into_iter().map(|scene| scene.only_where(can, NOT_HONEST));
-    // A question would be a SIGPIPE that another thread could die of.
-    let is_told = || {
+    // A probe would raise a SIGPIPE that could kill by another thread.
+    let is_unsupported = || {
         let answer = verify().unwrap_err();
         assert!(matches!(answer, Error::CannotAsk(why) if why.kind() == ErrorKind::Unsupported));
     };
     let is_not_asked =
-        Scene::survives("verify: a signal of the process is not asked about", is_told)
+        Scene::survives("verify: a signal of the process is not asked about", is_unsupported)
             .only_where(cfg!(raised_at_process), "the signal goes to the thread here");
     scenes.chain([is_not_asked]).collect()
 }
@@ -86,30 +86,30 @@ const NOT_HONEST: &str = "a flag is ignored here, or cannot be asked for";
 
 fn can_be_played() -> bool {
     #[cfg(kernel = "linux")]
-    let is_honest = crate::liars::machine_is_honest();
+    let is_honest = crate::ignored_flags::machine_is_honest();
     #[cfg(not(kernel = "linux"))]
-    let is_honest = cfg!(not(raised_at_process)); // where `verify` asks nothing
-    is_honest && !is_lied_to()
+    let is_honest = cfg!(not(raised_at_process)); // there `verify` makes no probe
+    is_honest && !is_suite()
 }
 
-/// By SIGALRM, whose handler does nothing.
+/// Interrupts this thread repeatedly by SIGALRM, whose handler does nothing.
 fn interrupt_again_and_again() {
     set_handler(libc::SIGALRM, hosts_handler(), 0);
-    // SAFETY: it has no condition.
+    // SAFETY: pthread_self has no precondition.
     let this_thread = unsafe { libc::pthread_self() } as usize;
     std::thread::spawn(move || {
         loop {
             std::thread::sleep(Duration::from_micros(50));
-            // SAFETY: the thread lives to the end of the process.
+            // SAFETY: the thread lives until the process ends.
             unsafe { libc::pthread_kill(this_thread as libc::pthread_t, libc::SIGALRM) };
         }
     });
 }
 
-/// Whether there is a flag that `verify` asks for.
+/// Whether there is a flag that `verify` probes.
 fn has_a_flag() -> bool {
     #[cfg(kernel = "linux")]
-    return crate::liars::has_send_flag() || crate::liars::has_write_flag();
+    return crate::ignored_flags::has_send_flag() || crate::ignored_flags::has_write_flag();
     #[cfg(not(kernel = "linux"))]
     cfg!(all(send_flag_alone, not(epipe_refused = "send_flag")))
 }
@@ -117,7 +117,7 @@ fn has_a_flag() -> bool {
 #[track_caller]
 fn cannot_ask() {
     match verify() {
-        // A build without flags has nothing to ask.
+        // A build without flags has nothing to probe.
         Ok(_) => assert!(!has_a_flag()),
         Err(Error::CannotAsk(_)) => {}
         Err(error) => panic!("{error:?}"),
@@ -131,7 +131,7 @@ mod linux {
 
     use super::*;
     use crate::ignored_flag::Preload;
-    use crate::liars::can_lie_about;
+    use crate::ignored_flags::can_affect;
     use crate::seccomp::{
         NO_FILTERS, Which, can_filter_sockets, filter, refuse_write_flag, refusing,
     };
@@ -143,21 +143,21 @@ mod linux {
         scenes.map(|scene| scene.only_where(can, NOT_HONEST)).collect()
     }
 
-    /// Under libraries that do not lie about what is ours.
+    /// Under libraries that do not ignore a flag of ours.
     fn under_libraries() -> [Scene; 2] {
-        // Where even the plain call raises nothing, a flag that is kept looks like one that is not.
+        // If even the plain call raises nothing, a kept flag looks like an ignored one.
         let silent = Preload::strips("nothing and adds it", &["ADDS"]);
         [
             Scene::survives("verify: sendmmsg is not ours", || drop(verify().unwrap()))
                 .under(&strips_sendmmsg())
                 .only_if(can_preload()),
-            Scene::survives("verify: a system that raises nothing tells nothing", cannot_ask)
+            Scene::survives("verify: a system that raises nothing answers nothing", cannot_ask)
                 .under(&silent)
-                .only_if(can_lie_about(Technique::SendFlag)),
+                .only_if(can_affect(Technique::SendFlag)),
         ]
     }
 
-    /// In sandboxes: what is refused or missing is no lie, and `verify` leaves no trace.
+    /// In sandboxes: a refused or missing flag is not an ignored one, and `verify` leaves no trace.
     fn in_sandboxes() -> impl Iterator<Item = Scene> {
         let forbidden = [
             ("socket", libc::SYS_socket),
@@ -188,13 +188,13 @@ mod linux {
             })
         });
         let others = [
-            Scene::survives("verify: a system that refuses is no liar", || {
+            Scene::survives("verify: a refused flag is not an ignored one", || {
                 refuse_write_flag(libc::EOPNOTSUPP);
                 let protection = verify().unwrap();
                 assert!(!protection.pipe_write().contains(&Technique::WriteFlag), "{protection}");
             }),
             Scene::survives("verify: without IPv6", || {
-                // The bit that AF_INET6 has and AF_INET has not.
+                // The bit that AF_INET6 has and AF_INET lacks.
                 let inet6 = Which::With((0, libc::AF_INET6 & !libc::AF_INET));
                 filter(libc::SYS_socket, inet6, refusing(libc::EAFNOSUPPORT));
                 verify().unwrap();

@@ -1,11 +1,11 @@
-/* A library that is loaded before libc and lies about the flags against SIGPIPE.
+/* A library that is loaded before libc, and ignores or rejects the flags against SIGPIPE.
  *
- * ONLY     the calls that lie, a sum of the numbers below; all sends if undefined
- * WHERE    what they lie about, an expression of `kind`, `address`, `len`, `slices`, `nonblocking(fd)`
- *          and `accepted[fd]`; everything if undefined
- * REJECTS  lie by this error, and count it; if undefined, strip the flag in silence
- * ACCEPTS  lie about every flag of pwritev2: what Linux does not know is accepted too, as in gVisor
- * ADDS     no liar, but the opposite: the flag is always there, so that no send raises
+ * ONLY     the calls that it affects, a sum of the numbers below; all sends if undefined.
+ * WHERE    the condition, an expression of `kind`, `address`, `len`, `slices`,
+ *          `nonblocking(fd)` and `accepted[fd]`; always if undefined.
+ * REJECTS  fail with this error, and count it; if undefined, strip the flag silently.
+ * ACCEPTS  accept every flag of pwritev2, and strip those that Linux does not know, as gVisor does.
+ * ADDS     the opposite: the flag is always added, so that no send raises.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 
 enum { SEND = 1, SENDTO = 2, SENDMSG = 4, SENDMMSG = 8, PWRITEV2 = 16 };
-enum { OTHER, TCP, UNIX, PIPE }; /* a pipe is all that is no socket */
+enum { OTHER, TCP, UNIX, PIPE }; /* PIPE is every kind that is not a socket */
 
 #ifndef ONLY
 #define ONLY (SEND | SENDTO | SENDMSG | SENDMMSG)
@@ -34,8 +34,8 @@ enum { OTHER, TCP, UNIX, PIPE }; /* a pipe is all that is no socket */
 
 static int rejected;
 
-/* For the tests: how many calls have been rejected so far. */
-int liar_rejected(void) { return __atomic_load_n(&rejected, __ATOMIC_RELAXED); }
+/* For the tests: the count of rejected calls. */
+int preload_rejected(void) { return __atomic_load_n(&rejected, __ATOMIC_RELAXED); }
 
 static char accepted[1 << 16];
 
@@ -67,11 +67,12 @@ static int kind_of(int fd)
 	return domain == AF_UNIX ? UNIX : protocol == IPPROTO_TCP ? TCP : OTHER;
 }
 
-/* Asked only where WHERE does: a scene may forbid every call but its own. */
+/* Evaluated only if WHERE uses it: a scene may forbid every call but its own. */
 #define kind kind_of(fd)
 
-/* Whether the call fails; if not, it goes on with what is left of the flags. */
-static int fails(int call, int fd, const void *address, size_t len, size_t slices, int *flags, int flag)
+/* Whether the call fails. Otherwise it continues with the remaining flags. */
+static int fails(int call, int fd, const void *address, size_t len, size_t slices, int *flags,
+		 int flag)
 {
 	(void)fd, (void)address, (void)len, (void)slices, (void)nonblocking, (void)kind_of;
 #ifdef ADDS
@@ -105,7 +106,8 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
 	return NEXT(send)(fd, buf, len, flags);
 }
 
-ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+	       socklen_t to_len)
 {
 	if (fails(SENDTO, fd, to, len, 1, &flags, MSG_NOSIGNAL))
 		return -1;
@@ -127,7 +129,7 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 	return NEXT(sendmmsg)(fd, messages, count, flags);
 }
 
-/* pwritev2 is called by its number. */
+/* epipe calls pwritev2 by its number. */
 long syscall(long number, ...)
 {
 	long a[6];
@@ -142,7 +144,7 @@ long syscall(long number, ...)
 		if (fails(PWRITEV2, (int)a[0], NULL, len, (size_t)a[2], &flags, RWF_NOSIGNAL))
 			return -1;
 #ifdef ACCEPTS
-		flags &= 0xff; /* of Linux before 6.18: RWF_HIPRI to RWF_DONTCACHE */
+		flags &= 0xff; /* the flags of Linux before 6.18: RWF_HIPRI to RWF_DONTCACHE */
 #endif
 		a[5] = flags;
 	}

@@ -1,9 +1,9 @@
-//! Systems that lie: a library loaded before libc strips the flag in silence, or rejects it in
-//! some calls; a seccomp filter rejects what walks past such a library.
+//! Systems that silently ignore a flag: a library loaded before libc strips the flag, or rejects it
+//! in some calls. A seccomp filter rejects calls that bypass such a library.
 //!
-//! Beside scenes of their own, the whole proof is played once more under each: after `verify()`
-//! where the lie is silent, and without it where an error shows it. The write flag is not believed
-//! before it has kept a signal away: there a silent lie needs no `verify()`.
+//! Besides scenes of their own, the whole proof is played again under each library: after
+//! `verify()` if the flag is silently ignored, without it if an error shows the refusal. The write
+//! flag is not trusted before it has kept a signal away, so it needs no `verify()`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -34,8 +34,8 @@ use crate::support::{
 use crate::sys::constant::RWF_NOSIGNAL;
 use crate::sys::{call, probe};
 
-/// Whether this machine keeps MSG_NOSIGNAL, and accepts it in every call: asked by the probe, not
-/// by what the library believes.
+/// Whether this machine keeps MSG_NOSIGNAL, and accepts it in every call. The probe is asked, not
+/// the library's own state.
 pub fn machine_keeps_send_flag() -> bool {
     asked_once(&SEND_FLAG, || {
         let unix = probe::broken_unix().unwrap();
@@ -49,12 +49,12 @@ pub fn machine_keeps_send_flag() -> bool {
     })
 }
 
-/// The same of RWF_NOSIGNAL, which Linux has from 6.18.
+/// The same for RWF_NOSIGNAL, which Linux has since 6.18.
 fn machine_keeps_write_flag() -> bool {
     asked_once(&WRITE_FLAG, keeps_write_flag)
 }
 
-/// The same, asked now: for a scene. The probe goes first, for a flag that is ignored kills.
+/// The same, asked now: for a scene. The probe goes first, since an ignored flag kills.
 pub fn keeps_write_flag() -> bool {
     let is_honoured = || {
         let pipe = probe::broken_pipe().unwrap();
@@ -64,8 +64,8 @@ pub fn keeps_write_flag() -> bool {
     matches!(probe::write_flag(), Ok(None)) && is_honoured()
 }
 
-/// Whether each question that this build's `verify` asks has an answer here, and finds no flag that
-/// is silently ignored.
+/// Whether each probe of this build's `verify` has an answer here, and finds no flag that is
+/// silently ignored.
 pub fn machine_is_honest() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     asked_once(&ANSWER, || {
@@ -85,7 +85,7 @@ pub fn has_write_flag() -> bool {
     cfg!(not(epipe_refused = "write_flag")) && machine_keeps_write_flag()
 }
 
-/// Whether this build uses a technique's flag, and the machine keeps it.
+/// Whether this build uses the flag of a technique, and the machine keeps it.
 pub fn has(technique: Technique) -> bool {
     match technique {
         Technique::SendFlag => has_send_flag(),
@@ -93,28 +93,28 @@ pub fn has(technique: Technique) -> bool {
     }
 }
 
-/// Whether a preloaded liar finds something to lie about.
-pub fn can_lie_about(technique: Technique) -> bool {
-    suites::can_lie_about(technique, has)
+/// Whether a preloaded library finds a flag of this technique that it can strip or reject.
+pub fn can_affect(technique: Technique) -> bool {
+    suites::can_affect(technique, has)
 }
 
-// ------------------------------------------------------------------------- the liars ----
+// ------------------------------------------------------------------------- the libraries ----
 
-/// A liar that strips in silence, the call that `verify` should name, a write with the flag that
-/// kills, and a write of this crate that lives after `verify`.
+/// A library that silently strips the flag, the call that `verify` should name, a flagged write
+/// that kills, and a write of this crate that survives after `verify`.
 type Stripper = (Preload, Call, fn(), fn());
 
-/// The write of this crate kills without `verify`.
+/// Without `verify`, the write of this crate kills.
 fn strips(what: &str, definitions: &[&str], call: Call, ours: fn()) -> Stripper {
     (Preload::strips(what, definitions), call, ours, ours)
 }
 
-/// The write of this crate may have found the lie by itself: what kills is the call.
+/// The write of this crate may have found the ignored flag already, so the control is the call.
 fn strips_pwritev2(what: &str, on: &str, call: fn(), ours: fn()) -> Stripper {
     (Preload::strips(what, &[PWRITEV2, on]), Call::Pwritev2, call, ours)
 }
 
-/// The whole proof is played once more under each of these.
+/// The whole proof is played again under each of these.
 fn strippers() -> Vec<Stripper> {
     let ours: [fn(); 7] = [write, write, send_to, two_slices, write, two_slices, pipe_write];
     let strippers = suites::strippers().into_iter().zip(ours);
@@ -122,10 +122,10 @@ fn strippers() -> Vec<Stripper> {
         Call::Pwritev2 => pwritev2_on_a_pipe,
         _ => ours,
     };
-    strippers.map(|((liar, call), ours)| (liar, call, control(call, ours), ours)).collect()
+    strippers.map(|((library, call), ours)| (library, call, control(call, ours), ours)).collect()
 }
 
-/// These are found out as well.
+/// `verify` also finds these.
 fn narrow_strippers() -> Vec<Stripper> {
     let address = "WHERE=address";
     vec![
@@ -198,7 +198,7 @@ fn three_slices() {
     let _ = TcpStream::from(broken_stream()).write_vectored(&slices::<3>());
 }
 
-/// TCP takes an address, and pays no heed to it.
+/// TCP accepts an address, and ignores it.
 fn anywhere() -> SockAddr {
     SocketAddr::from(([127, 0, 0, 1], 9)).into()
 }
@@ -219,7 +219,7 @@ fn raw_unix_write() {
     let _ = raw::write(broken_unix(), b"x");
 }
 
-/// The call that carries the flag.
+/// The call that carries the flag, made directly.
 fn pwritev2<const N: usize>(fd: OwnedFd) {
     let _ = call::pwritev2(fd.as_fd(), &slices::<N>(), RWF_NOSIGNAL);
 }
@@ -244,69 +244,72 @@ fn broken_unix() -> OwnedFd {
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    for (liar, call, kills, ours) in strippers().into_iter().chain(narrow_strippers()) {
-        let control = Scene::dies(format!("liar {}: control", liar.name), kills);
-        let named = Scene::survives(format!("liar {}: verify names it", liar.name), move || {
-            names(call);
-            ours();
-        });
-        let can_lie = can_lie_about(technique_of(call));
-        scenes.extend([control, named].map(|scene| scene.under(&liar).only_if(can_lie)));
+    for (library, call, kills, ours) in strippers().into_iter().chain(narrow_strippers()) {
+        let control = Scene::dies(format!("library {}: control", library.name), kills);
+        let named =
+            Scene::survives(format!("library {}: verify names it", library.name), move || {
+                names(call);
+                ours();
+            });
+        let is_affected = can_affect(technique_of(call));
+        scenes.extend([control, named].map(|scene| scene.under(&library).only_if(is_affected)));
     }
     for error in ERRORS {
-        for (what, liar) in rejecters(error) {
-            let name = format!("liar {}: failing calls are few", liar.name);
+        for (what, library) in rejecters(error) {
+            let name = format!("library {}: failing calls are few", library.name);
             let scene = Scene::survives(name, move || failing_calls_are_few(what));
-            scenes.push(scene.under(&liar).only_if(can_lie_about(Technique::SendFlag)));
+            scenes.push(scene.under(&library).only_if(can_affect(Technique::SendFlag)));
         }
     }
     for error in ["ENOSYS", "EOPNOTSUPP", "EPERM", "EACCES", "EINVAL"] {
-        let liar = Preload::rejects("pwritev2", error, &["ONLY=PWRITEV2"]);
-        let name = format!("liar {}: one call fails", liar.name);
+        let library = Preload::rejects("pwritev2", error, &["ONLY=PWRITEV2"]);
+        let name = format!("library {}: one call fails", library.name);
         let scene = Scene::survives(name, || {
             for _ in 0..50 {
                 assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
                 assert_epipe(raw::write(broken_pipe(), b"x"));
             }
-            // That of the private question.
+            // The call of the probe.
             assert_eq!(rejected(), 1);
         });
-        scenes.push(scene.under(&liar).only_if(can_lie_about(Technique::WriteFlag)));
+        scenes.push(scene.under(&library).only_if(can_affect(Technique::WriteFlag)));
     }
-    let can_lie = can_lie_about(Technique::SendFlag);
+    let is_affected = can_affect(Technique::SendFlag);
     for error in ERRORS {
-        let liar = Preload::rejects("addresses", error, &["WHERE=address"]);
-        let name = format!("liar {}: datagrams arrive once", liar.name);
-        scenes.push(Scene::survives(name, datagrams_arrive_once).under(&liar).only_if(can_lie));
+        let library = Preload::rejects("addresses", error, &["WHERE=address"]);
+        let name = format!("library {}: datagrams arrive once", library.name);
+        scenes.push(
+            Scene::survives(name, datagrams_arrive_once).under(&library).only_if(is_affected),
+        );
     }
     let all = Preload::strips("all", &[]);
     let more = [
-        Scene::survives("liar strips all: named after an honest answer", || {
+        Scene::survives("library strips all: named after an honest answer", || {
             provoke_refusals();
             names(Call::Send);
             socket_writes();
         }),
-        Scene::survives("liar strips all: named where another question fails", || {
+        Scene::survives("library strips all: named where another question fails", || {
             filter(libc::SYS_pipe2, Which::All, refusing(libc::EPERM));
             names(Call::Send);
             socket_writes();
         })
         .only_if(can_be_filtered()),
     ];
-    scenes.extend(more.map(|scene| scene.under(&all).only_if(can_lie)));
+    scenes.extend(more.map(|scene| scene.under(&all).only_if(is_affected)));
     let both = Preload::strips("sends and pwritev2", &["ONLY=31"]);
-    let scene = Scene::survives("liar strips sends and pwritev2: both are found", || {
+    let scene = Scene::survives("library strips sends and pwritev2: both are found", || {
         names(Call::Send);
         socket_writes();
         assert_epipe(PipeWriter::from(broken_pipe()).write(b"x"));
     });
-    scenes.push(scene.under(&both).only_if(can_lie && can_lie_about(Technique::WriteFlag)));
+    scenes.push(scene.under(&both).only_if(is_affected && can_affect(Technique::WriteFlag)));
     scenes.extend(unverified());
     scenes
 }
 
-/// A first write of this crate, and the same write without protection: both on a pipe whose reader
-/// is gone.
+/// A first write of this crate, and the same write without protection. Both go to a pipe whose
+/// reader is gone.
 type FirstWrite = (&'static str, fn() -> io::Result<usize>, fn() -> io::Result<usize>);
 
 const FIRST_WRITES: [FirstWrite; 8] = [
@@ -356,20 +359,20 @@ const FIRST_WRITES: [FirstWrite; 8] = [
     ),
 ];
 
-/// Where the write flag is silently ignored, and `verify` was not called.
+/// Scenes in which the write flag is silently ignored, and `verify` was not called.
 fn unverified() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    for liar in [Preload::strips("pwritev2", &[PWRITEV2]), suites::like_gvisor()] {
-        let mut add = |scene: Scene| scenes.push(scene.under(&liar).only_if(can_preload()));
+    for library in [Preload::strips("pwritev2", &[PWRITEV2]), suites::like_gvisor()] {
+        let mut add = |scene: Scene| scenes.push(scene.under(&library).only_if(can_preload()));
         for (what, ours, plain) in FIRST_WRITES {
-            let name = format!("liar {}: without verify: {what}", liar.name);
+            let name = format!("library {}: without verify: {what}", library.name);
             add(Scene::survives(&name, move || {
                 assert_epipe(ours());
                 assert_epipe(ours());
             }));
             add(Scene::dies(format!("{name}: control"), move || drop(plain())));
         }
-        let name = |what| format!("liar {}: without verify: {what}", liar.name);
+        let name = |what| format!("library {}: without verify: {what}", library.name);
         add(Scene::survives(name("the reader leaves in the middle"), || {
             reader_leaves_midway(|fd, buf| PipeWriter::from(fd).write(buf));
             assert!(!is_blocked() && !is_pending());
@@ -408,10 +411,11 @@ fn unverified() -> Vec<Scene> {
     scenes
 }
 
-/// `verify` tells the lie, each time and on each thread; what it names is out of use.
+/// Asserts that `verify` names the call, each time and on each thread, and that its technique is no
+/// longer used.
 fn names(call: Call) {
     let technique = technique_of(call);
-    let tells_it = move || {
+    let names_it = move || {
         match verify() {
             Err(Error::SilentlyIgnored { technique: r, call: c }) => {
                 assert_eq!((r, c), (technique, call))
@@ -423,14 +427,15 @@ fn names(call: Call) {
         assert!(!protection.pipe_write().contains(&technique), "{protection}");
         assert!(!is_blocked() && !is_pending());
     };
-    tells_it();
-    std::thread::spawn(tells_it).join().unwrap();
-    tells_it();
-    let told = verify().unwrap_err().to_string();
-    assert!(told.contains(&technique.to_string()) && told.contains(&format!(" {call} ")), "{told}");
+    names_it();
+    std::thread::spawn(names_it).join().unwrap();
+    names_it();
+    let message = verify().unwrap_err().to_string();
+    assert!(message.contains(&technique.to_string()), "{message}");
+    assert!(message.contains(&format!(" {call} ")), "{message}");
 }
 
-/// Writes go through, or report EPIPE, and cost no more failing calls than they must.
+/// Asserts that writes arrive or report EPIPE, with no more failing calls than necessary.
 fn failing_calls_are_few(what: &str) {
     const ROUNDS: i32 = 50;
     let (ours, _theirs) = tcp_pair("127.0.0.1:0").unwrap();
@@ -442,26 +447,26 @@ fn failing_calls_are_few(what: &str) {
         socket_writes(); // three times write, write_vectored and raw::send
     }
     let calls = match what {
-        // The first call, and the private question, which speaks for the process.
+        // The first call, and the probe, whose answer counts for the whole process.
         "all" | "send" => return assert_eq!(rejected(), 2),
-        "sendto" => 0, // nobody made one
+        "sendto" => 0, // no call of this crate is one
         "sendmsg" => (1 + 3) * ROUNDS,
         _ => (2 + 9) * ROUNDS,
     };
-    // A refusal that the private question does not confirm is not remembered: each call is made
-    // once in vain, and once more on a new socket of its kind.
+    // A refusal that the probe does not confirm is not remembered. Each call fails once, and once
+    // more on a new socket of its kind.
     assert_eq!(rejected(), 2 * calls);
 }
 
-/// A refusal of a caller's own socket and descriptor, which the private questions do not confirm.
+/// Refusals by the caller's own socket and descriptor, which the probes do not confirm.
 fn provoke_refusals() {
     let socket = epipe::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.send_to(b"x", "127.0.0.1:0").unwrap_err();
     raw::write(eventfd(), &1_u64.to_ne_bytes()).unwrap();
 }
 
-/// Under a liar that rejects the flag of sends with an address by ENOPROTOOPT: each datagram
-/// arrives once, whether or not a descriptor is free for the question, and none is left open.
+/// Under a library that rejects the flag of sends with an address. Each datagram arrives once,
+/// whether or not a descriptor is free for the probe, and no descriptor is left open.
 fn datagrams_arrive_once() {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = receiver.local_addr().unwrap();

@@ -1,8 +1,8 @@
-//! A broken connection answers our calls as it answers the twin's, on every system that has
+//! After a broken connection, our calls report the same as the original's, on every system that has
 //! sockets.
 //!
-//! About equal errors alone: that nobody dies is `tests/sigpipe`'s. (libtest ignores SIGPIPE, or
-//! the twins would be killed here.)
+//! This is only about equal errors. `tests/sigpipe` proves that no signal kills. (libtest ignores
+//! SIGPIPE, otherwise the original's calls would kill here.)
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(any(windows, all(unix, not(target_os = "redox"))))] // it has no sendmsg
@@ -21,7 +21,7 @@ fn slices() -> [IoSlice<'static>; 2] {
     [IoSlice::new(b"header"), IoSlice::new(b"body")]
 }
 
-/// What a call answered, as far as a caller can tell.
+/// The answer of a call, as far as a caller sees it.
 type Answer = Result<(), (ErrorKind, Option<i32>)>;
 
 fn answer<T>(result: io::Result<T>) -> Answer {
@@ -31,17 +31,17 @@ fn answer<T>(result: io::Result<T>) -> Answer {
     }
 }
 
-/// A call that can be made again and again.
+/// A call that can be repeated.
 type Call = Box<dyn FnMut() -> Answer>;
 
-/// A call of ours, and the twin's.
+/// A call of ours, and the same call of the original.
 struct Row {
     name: &'static str,
     ours: fn(Socket) -> Call,
-    twin: fn(Socket) -> Call,
+    std: fn(Socket) -> Call,
 }
 
-/// `Type: handle => call`: takes the socket over as a `Type`, then makes the call.
+/// `Type: handle => call`: takes over the socket as a `Type`, then makes the call.
 macro_rules! call {
     ($type:ty: $handle:ident => $call:expr) => {
         |socket| {
@@ -52,70 +52,70 @@ macro_rules! call {
     };
 }
 
-/// `name: Type: handle => call, twin Type: handle => call;`
+/// `name: Type: handle => call, std Type: handle => call;`
 macro_rules! rows {
     ($($name:literal:
-        $ours:ty: $a:ident => $our_call:expr, twin $twin:ty: $b:ident => $twin_call:expr;
+        $ours:ty: $a:ident => $our_call:expr, std $std:ty: $b:ident => $std_call:expr;
     )+) => {
         vec![$(Row {
             name: $name,
             ours: call!($ours: $a => $our_call),
-            twin: call!($twin: $b => $twin_call),
+            std: call!($std: $b => $std_call),
         }),+]
     };
 }
 
 macro_rules! stream_rows {
-    ($ours:ty, $twin:ty) => {
+    ($ours:ty, $std:ty) => {
         rows! {
-            "write": $ours: s => s.write(DATA), twin $twin: s => s.write(DATA);
-            "write by reference": $ours: s => (&s).write(DATA), twin $twin: s => (&s).write(DATA);
-            "write_all": $ours: s => s.write_all(DATA), twin $twin: s => s.write_all(DATA);
-            "write_fmt": $ours: s => write!(s, "{}", 1), twin $twin: s => write!(s, "{}", 1);
+            "write": $ours: s => s.write(DATA), std $std: s => s.write(DATA);
+            "write by reference": $ours: s => (&s).write(DATA), std $std: s => (&s).write(DATA);
+            "write_all": $ours: s => s.write_all(DATA), std $std: s => s.write_all(DATA);
+            "write_fmt": $ours: s => write!(s, "{}", 1), std $std: s => write!(s, "{}", 1);
             "write_vectored":
-                $ours: s => s.write_vectored(&slices()), twin $twin: s => s.write_vectored(&slices());
+                $ours: s => s.write_vectored(&slices()), std $std: s => s.write_vectored(&slices());
             "write_vectored by reference":
                 $ours: s => (&s).write_vectored(&slices()),
-                twin $twin: s => (&s).write_vectored(&slices());
+                std $std: s => (&s).write_vectored(&slices());
             "a clone's write_vectored":
                 $ours: s => s.try_clone().unwrap().write_vectored(&slices()),
-                twin $twin: s => s.try_clone().unwrap().write_vectored(&slices());
+                std $std: s => s.try_clone().unwrap().write_vectored(&slices());
             "io::copy":
                 $ours: s => epipe::io::copy(&mut &*DATA, &mut s),
-                twin $twin: s => io::copy(&mut &*DATA, &mut s);
+                std $std: s => io::copy(&mut &*DATA, &mut s);
         }
     };
 }
 
 fn socket_rows() -> Vec<Row> {
     rows! {
-        "Socket::send": epipe::socket2::Socket: s => s.send(DATA), twin Socket: s => s.send(DATA);
+        "Socket::send": epipe::socket2::Socket: s => s.send(DATA), std Socket: s => s.send(DATA);
         "Socket::send_with_flags":
             epipe::socket2::Socket: s => s.send_with_flags(DATA, 0),
-            twin Socket: s => s.send_with_flags(DATA, 0);
+            std Socket: s => s.send_with_flags(DATA, 0);
         "Socket::send_vectored":
             epipe::socket2::Socket: s => s.send_vectored(&slices()),
-            twin Socket: s => s.send_vectored(&slices());
+            std Socket: s => s.send_vectored(&slices());
         "Socket::sendmsg":
             epipe::socket2::Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0),
-            twin Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0);
-        "Socket::write": epipe::socket2::Socket: s => s.write(DATA), twin Socket: s => s.write(DATA);
+            std Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0);
+        "Socket::write": epipe::socket2::Socket: s => s.write(DATA), std Socket: s => s.write(DATA);
         "Socket::write_vectored by reference":
             epipe::socket2::Socket: s => (&s).write_vectored(&slices()),
-            twin Socket: s => (&s).write_vectored(&slices());
+            std Socket: s => (&s).write_vectored(&slices());
         "a cloned Socket's send":
             epipe::socket2::Socket: s => s.try_clone().unwrap().send(DATA),
-            twin Socket: s => s.try_clone().unwrap().send(DATA);
-        "raw::send": Socket: s => raw::send(&s, DATA), twin Socket: s => s.send(DATA);
+            std Socket: s => s.try_clone().unwrap().send(DATA);
+        "raw::send": Socket: s => raw::send(&s, DATA), std Socket: s => s.send(DATA);
         "raw::send_with_flags":
             Socket: s => raw::send_with_flags(&s, DATA, 0),
-            twin Socket: s => s.send_with_flags(DATA, 0);
+            std Socket: s => s.send_with_flags(DATA, 0);
         "raw::send_vectored":
             Socket: s => raw::send_vectored(&s, &slices()),
-            twin Socket: s => s.send_vectored(&slices());
+            std Socket: s => s.send_vectored(&slices());
         "raw::sendmsg":
             Socket: s => raw::sendmsg(&s, &MsgHdr::new().with_buffers(&slices()), 0),
-            twin Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0);
+            std Socket: s => s.sendmsg(&MsgHdr::new().with_buffers(&slices()), 0);
     }
 }
 
@@ -135,19 +135,19 @@ fn tcp_pair() -> (Socket, Socket) {
 /// How a connection breaks.
 #[derive(Clone, Copy, PartialEq)]
 enum Break {
-    /// The peer closes with zero linger.
+    /// The peer closes with a linger of zero.
     Reset,
     /// The peer closes with unread data.
     Unread,
-    /// The peer closes cleanly.
+    /// The peer closes without a reset.
     Closed,
-    /// We close our own sending half; the peer stays.
+    /// This side shuts down its sending half. The peer stays.
     OwnHalf,
 }
 
 impl Break {
-    /// Breaks the connection of `ours`, and waits until it is seen here. What stays of the peer is
-    /// returned.
+    /// Breaks the connection of `ours`, and waits until the break is visible here. Returns the peer
+    /// if it stays.
     fn apply(self, mut ours: &Socket, theirs: Socket) -> Option<Socket> {
         match self {
             Break::Reset => theirs.set_linger(Some(Duration::ZERO)).unwrap(),
@@ -164,7 +164,7 @@ impl Break {
         drop(theirs);
         // Blocks until the reset, or the end, has arrived.
         match (self, ours.read(&mut [0])) {
-            // Wine's server takes the error where it is quicker, and leaves the end.
+            // On Wine, another thread may take the error first. Then only the end is left.
             (Break::Reset, Ok(0)) if cfg!(windows) => {}
             (Break::Reset, seen) => {
                 assert_eq!(seen.unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -176,8 +176,8 @@ impl Break {
     }
 }
 
-/// What a call answers from the break on, to the second time after its first error. How often it
-/// succeeds before depends on when the reset arrives, and counts as once.
+/// The answers of a call after the break, until the second call after its first error. The number
+/// of successes before that depends on when the reset arrives, and counts as one.
 fn answers(pair: fn() -> (Socket, Socket), broken: Break, call: fn(Socket) -> Call) -> Vec<Answer> {
     let (ours, theirs) = pair();
     let watch = ours.try_clone().unwrap();
@@ -201,9 +201,9 @@ fn answers(pair: fn() -> (Socket, Socket), broken: Break, call: fn(Socket) -> Ca
 
 #[track_caller]
 fn same_answers(pair: fn() -> (Socket, Socket), broken: Break, rows: Vec<Row>) {
-    for Row { name, ours, twin } in rows {
+    for Row { name, ours, std } in rows {
         let ours = answers(pair, broken, ours);
-        assert_eq!(ours, answers(pair, broken, twin), "{name}: ours, the twin");
+        assert_eq!(ours, answers(pair, broken, std), "{name}: ours, then std or socket2");
         let (kind, _) = ours[ours.len() - 1].expect_err(name);
         let gone =
             [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted];
@@ -271,28 +271,28 @@ fn a_pipe_without_a_reader() {
         drop(reader);
         writer
     };
-    let twin = || {
+    let std = || {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         writer
     };
     let pairs = [
-        (answer(ours().write(DATA)), answer(twin().write(DATA))),
-        (answer((&ours()).write(DATA)), answer((&twin()).write(DATA))),
-        (answer(ours().write_all(DATA)), answer(twin().write_all(DATA))),
-        (answer(ours().write_vectored(&slices())), answer(twin().write_vectored(&slices()))),
+        (answer(ours().write(DATA)), answer(std().write(DATA))),
+        (answer((&ours()).write(DATA)), answer((&std()).write(DATA))),
+        (answer(ours().write_all(DATA)), answer(std().write_all(DATA))),
+        (answer(ours().write_vectored(&slices())), answer(std().write_vectored(&slices()))),
         (
             answer(epipe::io::copy(&mut &*DATA, &mut ours())),
-            answer(io::copy(&mut &*DATA, &mut twin())),
+            answer(io::copy(&mut &*DATA, &mut std())),
         ),
     ];
-    for (ours, twin) in pairs {
-        assert_eq!(ours, twin);
+    for (ours, std) in pairs {
+        assert_eq!(ours, std);
         assert_eq!(ours.unwrap_err().0, ErrorKind::BrokenPipe);
     }
 }
 
-/// A system without the signal: what asks about it answers, and what shields from it is nothing.
+/// A system without the signal: queries answer, and a guard does nothing.
 #[cfg(windows)]
 mod without_the_signal {
     use epipe::sigpipe::{
@@ -308,7 +308,7 @@ mod without_the_signal {
 
     #[test]
     fn a_guard_is_nothing_and_stays_on_its_thread() {
-        // Ambiguous, and so no program, if `Guard` were `Send`.
+        // Ambiguous, so it would not compile if `Guard` were `Send`.
         trait AmbiguousIfSend<A> {
             fn check() {}
         }
@@ -325,7 +325,7 @@ mod without_the_signal {
     }
 
     #[test]
-    fn a_type_is_as_large_as_its_twin() {
+    fn a_type_is_as_large_as_the_original() {
         use epipe::{io, net};
         assert_eq!(
             [
