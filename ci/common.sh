@@ -1,7 +1,7 @@
-# Sourced by the scripts beside it: compilers for other systems.
+# Sourced by the other scripts: packages, and compilers for other systems.
 
-# install PACKAGE...: from Debian, as new as fresh lists know it: old ones may name versions that
-# are gone, or another Rust.
+# install PACKAGE...: from Debian, after an update: old lists may name versions that are gone, or
+# another Rust.
 install() {
     apt-get update || true
     apt-get install -y --no-install-recommends "$@"
@@ -12,41 +12,41 @@ need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
-# unpack PACKAGE...: unpacks Debian's to the current folder and installs nothing.
+# unpack PACKAGE...: unpacks Debian packages to the current directory, and installs nothing.
 unpack() {
-    local folder=$PWD
+    local directory=$PWD
     mkdir -p packages
     (
         cd packages
         apt-get download "$@"
-        for file in *.deb; do dpkg-deb -x "$file" "$folder"; done
+        for file in *.deb; do dpkg-deb -x "$file" "$directory"; done
     )
 }
 
-# same_table SECTION ROW...: whether the rows are those that a section of docs/bindings.md knows by
-# a run, whatever the versions; prints the difference. (The folder of the project is in $root.)
+# same_table SECTION ROW...: whether the rows are those that a section of docs/hosts.md marks as
+# run, whatever the versions. Prints the difference. ($root is the directory of the project.)
 same_table() {
     local section=$1
     shift
-    diff <(sed -n "/^## $section\$/,/^## /p" "$root/docs/bindings.md" | sed -n 's/ run (.*//p') \
+    diff <(sed -n "/^## $section\$/,/^## /p" "$root/docs/hosts.md" | sed -n 's/ run (.*//p') \
         <(printf '%s\n' "$@" | sed 's/ run (.*//')
 }
 
-# How a program is run in gVisor: loopback is the only network there.
+# The command that runs a program in gVisor. Loopback is its only network.
 gvisor=(runsc --network=none --platform=ptrace do)
 
-# has_gvisor: whether programs run in gVisor here; installs it.
+# has_gvisor: whether programs run in gVisor here. Installs it.
 has_gvisor() {
     need runsc runsc && "${gvisor[@]}" true
 }
 
-# need_openssl: what epipe-openssl is built with.
+# need_openssl: installs what the build of epipe-openssl needs.
 need_openssl() {
     pkg-config --exists openssl 2>/dev/null || install pkg-config libssl-dev
 }
 
-# borrow_openssl: has openssl-sys take this machine's headers for every target. They are not the
-# target's, but say the same of the few functions in use: enough to type-check, not to link.
+# borrow_openssl: makes openssl-sys use this machine's headers for every target. They are not the
+# target's, but they agree on the few functions in use. That is enough to type-check, not to link.
 borrow_openssl() {
     need_openssl
     local libraries
@@ -56,35 +56,34 @@ borrow_openssl() {
     export CC=cc CRATE_CC_NO_DEFAULTS=1
 }
 
-# need_programs: the servers whose end the scenes play. nginx is unpacked to the build folder and
-# not installed, which would start it.
+# need_programs: the servers that vanish in the scenes. nginx is unpacked to the build directory. It
+# is not installed, as this would start it.
 need_programs() {
     need openssl openssl
     command -v nginx >/dev/null && return
-    local folder
-    folder=$(realpath -m "${CARGO_TARGET_DIR:-target}/nginx")
-    if [ ! -x "$folder/usr/sbin/nginx" ]; then
-        mkdir -p "$folder"
+    local directory
+    directory=$(realpath -m "${CARGO_TARGET_DIR:-target}/nginx")
+    if [ ! -x "$directory/usr/sbin/nginx" ]; then
+        mkdir -p "$directory"
         apt-get update || true
-        (cd "$folder" && apt-get download nginx && dpkg-deb -x ./nginx_*.deb .)
+        (cd "$directory" && apt-get download nginx && dpkg-deb -x ./nginx_*.deb .)
     fi
-    export PATH=$PATH:$folder/usr/sbin
+    export PATH=$PATH:$directory/usr/sbin
 }
 
-# debian_library: the source of std 1.96 that Debian's rust-web-src has brought; nothing where it
-# has not.
+# debian_library: the source of std 1.96 from Debian's rust-web-src. Prints nothing without it.
 debian_library() {
     ls -d /usr/src/rustc-1.96*/library 2>/dev/null | tail -n 1 || true
 }
 
-# has_std TARGET: whether rustup has a std for the target; installs it.
+# has_std TARGET: whether rustup has a std for the target. Installs it.
 has_std() {
     timeout 120 rustup target add "$1"
 }
 
 # cargo_building_std COMMAND TARGET ARGUMENT...: Debian's cargo (rustc-web, rust-web-src), which
-# builds the target's std from source. For the targets that rustup has no std for. (BUILD_STD=core
-# builds core alone.)
+# builds the target's std from source. It serves targets for which rustup has no std.
+# (BUILD_STD=core builds only core.)
 cargo_building_std() {
     local command=$1 target=$2
     shift 2

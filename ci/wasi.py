@@ -1,5 +1,6 @@
 """Runs a program of WASI by the `wasmtime` of PyPI: a module of preview 1, or a component of
-preview 2, which has the network too. It has this environment, and a folder of its own as /tmp."""
+preview 2, which also has the network. The program gets this environment, and a temporary directory
+as /tmp."""
 
 import sys
 import tempfile
@@ -8,7 +9,7 @@ from wasmtime import Engine, ExitTrap, Linker, Module, Store, WasiConfig
 from wasmtime import _bindings, component
 
 path = sys.argv[1]
-with open(path, "rb") as file, tempfile.TemporaryDirectory() as folder:
+with open(path, "rb") as file, tempfile.TemporaryDirectory() as directory:
     program = file.read()
     config = WasiConfig()
     config.argv = sys.argv[1:]
@@ -16,7 +17,7 @@ with open(path, "rb") as file, tempfile.TemporaryDirectory() as folder:
     config.inherit_stdin()
     config.inherit_stdout()
     config.inherit_stderr()
-    config.preopen_dir(folder, "/tmp")
+    config.preopen_dir(directory, "/tmp")
     _bindings.wasi_config_inherit_network(config.ptr())  # the wheel has no method for it
     engine = Engine()
     store = Store(engine)

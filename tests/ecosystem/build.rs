@@ -1,5 +1,5 @@
-//! Whether the crate has `raw::sendfile`: not with the row of a system that has no such call, which
-//! `EPIPE_SYSTEM` forces (`ci/models`).
+//! Sets `has_sendfile` if the crate has `raw::sendfile`. It has none under the row of a system
+//! without that call, which `EPIPE_SYSTEM` forces (`ci/models`).
 
 fn main() {
     println!("cargo::rerun-if-env-changed=EPIPE_SYSTEM");

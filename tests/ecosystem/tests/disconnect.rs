@@ -1,5 +1,5 @@
-//! How a TLS connection over this crate's streams ends: by a truncation, and by a close_notify.
-//! What `Disconnect::in_chain` says of the errors of other crates, when a real peer goes.
+//! How a TLS connection over this crate's streams ends: by a truncation, or by a close_notify. Also
+//! what `Disconnect::in_chain` finds in the errors of other crates when a real peer vanishes.
 
 #![cfg(all(
     target_os = "linux",
@@ -21,7 +21,7 @@ use epipe_util::close::{Ending, close_gracefully};
 use epipe_util::{Disconnect, DisconnectExt};
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
-/// What a client reads from a server that says something and ends so.
+/// What a client reads from a server that writes some data, then ends by `end`.
 fn reads(end: fn(StreamOwned<ServerConnection, UnixStream>)) -> io::Result<String> {
     let identity = tls::Identity::new();
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -34,18 +34,18 @@ fn reads(end: fn(StreamOwned<ServerConnection, UnixStream>)) -> io::Result<Strin
     });
     let conn = ClientConnection::new(identity.client(), tls::localhost()).unwrap();
     let mut client = StreamOwned::new(conn, ours);
-    let mut said = String::new();
-    let answer = client.read_to_string(&mut said);
+    let mut text = String::new();
+    let answer = client.read_to_string(&mut text);
     client.conn.send_close_notify();
     let _ = client.flush();
     drop(client);
     peer.join().unwrap();
-    answer.map(|_| said)
+    answer.map(|_| text)
 }
 
 #[test]
-fn a_truncated_stream_is_told_from_one_that_has_ended() {
-    // As a program that is killed ends.
+fn a_truncated_stream_differs_from_one_that_has_ended() {
+    // A killed program ends like this.
     let cut = reads(drop);
     assert_eq!(cut.disconnect(), Some(Disconnect::Truncated), "{cut:?}");
     let whole = reads(|mut server| {
@@ -57,7 +57,7 @@ fn a_truncated_stream_is_told_from_one_that_has_ended() {
     assert_eq!(whole.unwrap(), "the first half");
 }
 
-/// A TLS stream of foreign code, which shows its socket.
+/// A TLS stream of foreign code, which gives access to its socket.
 struct Tls(StreamOwned<ServerConnection, UnixStream>);
 
 impl std::os::fd::AsFd for Tls {
@@ -111,13 +111,13 @@ mod chains {
         (ours, listener.accept().unwrap().0)
     }
 
-    /// Reads until `end` has come.
+    /// Reads until `end` has arrived.
     fn reads_until(stream: &mut TcpStream, end: &[u8]) {
         let mut all = Vec::new();
         while !all.windows(end.len()).any(|part| part == end) {
             let mut piece = [0; 4096];
             let count = stream.read(&mut piece).unwrap();
-            assert!(count > 0, "it ended before");
+            assert!(count > 0, "the stream ended early");
             all.extend_from_slice(&piece[..count]);
         }
     }
@@ -130,7 +130,7 @@ mod chains {
         Request::get("http://localhost/").header("host", "localhost").body(Empty::new()).unwrap()
     }
 
-    /// What a client of HTTP/1 gets, for a request and the answer's body.
+    /// The error that a client of HTTP/1 gets, for a request and the body of the answer.
     async fn http1(peer: impl FnOnce(TcpStream) + Send + 'static) -> hyper::Error {
         let io = connect(listens(peer)).await;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
@@ -141,7 +141,7 @@ mod chains {
         }
     }
 
-    /// The head of an answer without its body.
+    /// The head of an answer, with half of its body.
     const HALF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
 
     #[tokio::test]
@@ -163,7 +163,7 @@ mod chains {
         });
         let error = error.await;
         assert_eq!(Disconnect::in_chain(&error), Some(Disconnect::Reset), "{error:?}");
-        // What it says of itself is not about the connection.
+        // An error about the message is not about the connection.
         let error = http1(|mut peer| {
             reads_until(&mut peer, b"\r\n\r\n");
             peer.write_all(b"no HTTP\r\n\r\n").unwrap();
@@ -186,7 +186,7 @@ mod chains {
         assert_eq!(Disconnect::in_chain(&closed), Some(Disconnect::BrokenPipe));
     }
 
-    /// What a server's connection ends with, and what its handler gets of the body.
+    /// How a server's connection ends, and what its handler gets of the body.
     async fn serves(
         client: impl FnOnce(TcpStream) + Send + 'static,
     ) -> (hyper::Result<()>, Option<Any>) {
@@ -195,18 +195,18 @@ mod chains {
         ours.set_nonblocking(true).unwrap();
         let ours = tokio::net::TcpStream::from_std(ours).unwrap();
         let io = TokioIo::new(epipe::tokio::net::TcpStream::from(ours));
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, mut errors) = tokio::sync::mpsc::unbounded_channel();
         let answers = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             async move {
                 if let Err(error) = request.into_body().collect().await {
-                    tell.send(error.into()).unwrap();
+                    sender.send(error.into()).unwrap();
                 }
                 Ok::<_, std::convert::Infallible>(Response::new(Empty::<Bytes>::new()))
             }
         });
         let served = hyper::server::conn::http1::Builder::new().serve_connection(io, answers).await;
-        (served, told.recv().await)
+        (served, errors.recv().await)
     }
 
     #[tokio::test]
@@ -215,7 +215,7 @@ mod chains {
         let error = served.unwrap_err();
         assert_eq!(Disconnect::in_chain(&error), Some(Disconnect::Truncated), "{error:?}");
         assert!(body.is_none());
-        // The handler gets this one, and answers.
+        // The handler gets this error, and answers.
         let half = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
         let (_, body) = serves(|mut client| client.write_all(half).unwrap()).await;
         let error = body.unwrap();
@@ -247,7 +247,7 @@ mod chains {
         peer
     }
 
-    /// A frame of HEADERS on the first stream, with its flags and what is in it.
+    /// A HEADERS frame on the first stream, with its flags and fields.
     fn headers(flags: u8, fields: &[u8]) -> Vec<u8> {
         let mut frame = vec![0, 0, fields.len() as u8, 1, flags, 0, 0, 0, 1];
         frame.extend_from_slice(fields);
@@ -270,7 +270,7 @@ mod chains {
         }
     }
 
-    /// A read meets the reset, or h2's own write does, as its answer to the settings.
+    /// A read gets the reset, or h2's own write does when it answers the settings.
     fn is_lost(error: &(dyn Error + 'static)) -> bool {
         let found = Disconnect::in_chain(error);
         matches!(found, Some(Disconnect::Reset | Disconnect::BrokenPipe))
@@ -283,7 +283,7 @@ mod chains {
         let half = headers(END_HEADERS, OK);
         let error = http2(move |peer| reset(http2_peer(peer, &half)).unwrap()).await;
         assert!(is_lost(&error), "{error:?}");
-        // RST_STREAM with CANCEL: the connection goes on.
+        // RST_STREAM with CANCEL: the connection stays open.
         let stops = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8];
         let error = http2(move |peer| {
             let mut peer = http2_peer(peer, &stops);
@@ -293,7 +293,7 @@ mod chains {
         assert_eq!(Disconnect::in_chain(&error), None, "{error:?}");
     }
 
-    /// A codec of bytes.
+    /// A codec for empty messages.
     #[derive(Clone, Default)]
     struct Codec;
 
@@ -342,7 +342,7 @@ mod chains {
         let half = headers(END_HEADERS, OK);
         let status = grpc(move |peer| reset(http2_peer(peer, &half)).unwrap()).await;
         assert!(is_lost(&status), "{status:?}");
-        // The server's own answer, `grpc-status: 14` (Unavailable), is none.
+        // The server's own answer, `grpc-status: 14` (Unavailable), is not a disconnect.
         let mut fields = OK.to_vec();
         for (name, value) in [("content-type", "application/grpc"), ("grpc-status", "14")] {
             fields.push(0); // a literal with a new name
@@ -395,7 +395,7 @@ mod chains {
         }
         assert_ne!(seen[0], seen[1], "ConnectionClosed, then AlreadyClosed");
 
-        // What is said of a message is not about the connection.
+        // An error about a message is not about the connection.
         let (ours, mut theirs) = tcp();
         let mut socket = WebSocket::from_raw_socket(ours, Role::Server, None);
         theirs.write_all(&[0xff, 0x80, 0, 0, 0, 0]).unwrap(); // reserved bits

@@ -1,5 +1,5 @@
-//! Every method of tokio's and socket2's types that writes, or that makes or gives a stream, is
-//! replaced by one of ours: a new version of these cannot bring one that is not.
+//! Every method of tokio's and socket2's types that writes, or that makes or returns a stream, is
+//! replaced by ours. A new version of these crates cannot add one that is not.
 
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, reason = "a test")]
@@ -16,7 +16,7 @@ use epipe::socket2::Socket;
 use epipe::tokio::net::unix::pipe::{OpenOptions, Sender};
 use epipe::tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, tcp, unix};
 
-/// What is not replaced, and why it need not be.
+/// Methods that are not replaced, and the reason.
 const NOT_REPLACED: [(&str, &str); 10] = [
     ("poll_write_ready", "reports readiness"),
     ("send_buffer_size", "an option"),
@@ -26,13 +26,13 @@ const NOT_REPLACED: [(&str, &str); 10] = [
     ("OwnedWriteHalf::try_write_vectored", "a half lends our stream"),
     ("WriteHalf::try_write", "a half lends our stream"),
     ("WriteHalf::try_write_vectored", "a half lends our stream"),
-    // Without `self`, they are missing and not tokio's.
+    // Without `self`, these are missing in ours, and do not fall through to tokio's.
     ("UnixStream::connect_addr", "newer than the oldest tokio that is supported"),
     ("UnixListener::bind_addr", "newer than the oldest tokio that is supported"),
 ];
 
-/// `Type, its file in tokio: methods;` A path does not see through `Deref`: what compiles here is
-/// our own.
+/// `Type, its file in tokio: methods;` A path does not look through `Deref`, so a method that
+/// compiles here is our own.
 macro_rules! replaced {
     ($($ty:ty, $file:literal: $($name:ident $(<$generic:ty>)?),*;)+) => {
         vec![$(
@@ -85,7 +85,7 @@ fn what_writes_is_replaced() {
     }
 }
 
-/// The same of socket2's `Socket`; its `SockRef` lends that, and ours lends ours.
+/// The same for socket2's `Socket`. Its `SockRef` borrows a `Socket`, and ours borrows ours.
 #[test]
 fn what_sends_is_replaced() {
     let all: Vec<(&str, &str, Vec<&str>)> = replaced! {
@@ -100,7 +100,7 @@ fn what_sends_is_replaced() {
     assert_replaced("Socket", &files.map(|file| file.as_path()), &all[0].2, &[]);
 }
 
-/// All methods that the files have of a type, and that write or make a stream, are among `ours`.
+/// Asserts that `ours` has all methods of the type in these files that write or make a stream.
 fn assert_replaced(ty: &str, files: &[&Path], ours: &[&str], gives: &[&str]) {
     let sources = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
     let source: String = sources.collect();
@@ -115,5 +115,5 @@ fn assert_replaced(ty: &str, files: &[&Path], ours: &[&str], gives: &[&str]) {
         !ours.contains(name) && !NOT_REPLACED.iter().any(|it| it.0 == **name || it.0 == full)
     };
     let missing: Vec<_> = theirs.iter().filter(is_missing).collect();
-    assert!(missing.is_empty(), "of {ty} the original's own is called: {missing:?}");
+    assert!(missing.is_empty(), "{ty} still has methods of the original: {missing:?}");
 }

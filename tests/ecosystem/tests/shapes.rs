@@ -1,4 +1,4 @@
-//! A crate that links epipe with its features compiles as before.
+//! A crate that links epipe with its features still compiles.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(all(
@@ -134,8 +134,8 @@ fn a_handle_that_tokio_watches() {
     });
 }
 
-/// A trait with names of tokio's, as axum and tokio-util have: what is reached by `Deref` alone
-/// would call the trait's method again, and never end.
+/// A trait with tokio's method names, as axum and tokio-util have. If only `Deref` reached the
+/// method, the trait's method would call itself without end.
 #[test]
 fn a_trait_with_names_of_tokio() {
     use epipe::tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};

@@ -1,5 +1,5 @@
-//! rustls over this crate's stream: cut at any byte it neither dies nor takes a truncation for the
-//! end.
+//! rustls over this crate's stream. Cut at any byte, it is not killed, and does not take a
+//! truncation for the end.
 
 #![cfg(all(
     target_os = "linux",
@@ -26,7 +26,7 @@ use driver::{Ended, PAYLOAD, Report, Sides, stride};
 /// How a side judges the end of its stream.
 type Judge = fn(io::Result<Vec<u8>>) -> Ended;
 
-/// What an author should do: an error is an error.
+/// The correct way: an error is an error.
 fn strict(answer: io::Result<Vec<u8>>) -> Ended {
     answer.map_err(|error| {
         let expected =
@@ -43,13 +43,13 @@ where
     S: Read + Write,
 {
     tls.conn.send_close_notify();
-    // What is lost here, the other side notices.
+    // The other side notices a loss here.
     let _ = tls.flush();
 }
 
 /// Both sides over a stream that `adopt` makes.
 fn sides<S: Read + Write + 'static>(adopt: fn(TcpStream) -> S, judge: Judge) -> Sides {
-    // Ed25519: its signatures, and so all exchanges, have one length.
+    // Ed25519: its signatures, and so all exchanges, have a constant length.
     let identity = tls::Identity::ed25519();
     let (server, client) = (identity.server(), identity.client());
     Sides {
@@ -80,13 +80,13 @@ fn sides<S: Read + Write + 'static>(adopt: fn(TcpStream) -> S, judge: Judge) -> 
     }
 }
 
-/// A sweep takes longer than other scenes.
+/// A sweep takes longer than other tests.
 fn run(test: &str) -> Rerun {
     let run = Rerun::test(test).unwrap();
     run.timeout(Duration::from_secs(1500))
 }
 
-fn assert_nobody_is_fooled(report: &Report) {
+fn assert_none_is_fooled(report: &Report) {
     assert!(report.fooled.is_empty(), "{:#?}", report.fooled);
     assert!(report.complete > 0 && report.noticed > report.cuts);
 }
@@ -94,23 +94,23 @@ fn assert_nobody_is_fooled(report: &Report) {
 #[test]
 fn rustls_cut_at_any_byte_survives_and_is_not_fooled() {
     let run = || run("rustls_cut_at_any_byte_survives_and_is_not_fooled");
-    let said = assert_survives!(run(), || {
+    let output = assert_survives!(run(), || {
         let report = driver::sweep(&sides(epipe::net::TcpStream::from, strict), stride());
-        assert_nobody_is_fooled(&report);
+        assert_none_is_fooled(&report);
         println!("rustls: {report:?}");
     });
-    print!("{said}");
+    print!("{output}");
     assert_killed!(run(), || drop(driver::sweep(&sides(|std| std, strict), stride())));
 }
 
 #[test]
-fn who_takes_every_end_for_the_end_is_fooled() {
-    // The sweep would find it.
-    let careless: Judge = |answer| match answer {
+fn a_side_that_accepts_every_end_is_fooled() {
+    // The sweep would find such a side.
+    let lax: Judge = |answer| match answer {
         Ok(received) => Ok(received),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Vec::new()),
         Err(error) => Err(error.to_string()),
     };
-    let report = driver::sweep(&sides(epipe::net::TcpStream::from, careless), 331);
+    let report = driver::sweep(&sides(epipe::net::TcpStream::from, lax), 331);
     assert!(report.fooled.len() > report.cuts / 4, "{report:?}");
 }

@@ -1,6 +1,5 @@
-//! A watch beside epipe's guards, and one that names who raised SIGPIPE, in crates that know
-//! nothing of it. Where a frame's file and line
-//! stand is searched in its source.
+//! A watch beside epipe's guards, and a watch that names the call which raised SIGPIPE in a foreign
+//! crate. The tests look up a frame's file and line in the source.
 
 #![cfg(all(
     target_os = "linux",
@@ -23,10 +22,10 @@ use epipe_testing::{Break, Event, Peer, Watch, WatchError, assert_killed, assert
 #[path = "../../support/mod.rs"]
 mod support;
 
-/// More than a loaded machine needs.
+/// Longer than a loaded machine needs.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A file of a crate or a folder, and the text of one of its lines: some frame stands there.
+/// Asserts that a frame stands in a file whose path ends with `file`, at a line with this text.
 fn assert_names(event: &Event, file: &str, text: &str) {
     let found = event.frames().iter().any(|frame| {
         let (Some(path), Some(line)) = (&frame.file, frame.line) else {
@@ -96,7 +95,7 @@ fn rustls_on_std_s_stream_is_named() {
     assert_survives!(|| {
         let event = watched(scene)();
         assert_names(&event, "tests/ecosystem/tests/watch.rs", "// this line too");
-        // The innermost that is not std's is rustls' own.
+        // The innermost frame outside std is in rustls.
         let caller = event.caller().unwrap();
         assert!(caller.file.as_ref().unwrap().ends_with("src/vecbuf.rs"), "{event}");
     });
@@ -108,7 +107,7 @@ fn write_to_a_broken_pipe() {
 
 #[test]
 fn a_guard_and_a_watch_may_end_in_any_order() {
-    // Each in the other, which is right where the guard is a handler too (`ci/refused`).
+    // One inside the other: the right order if the guard is a handler too (`ci/refused`).
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
         let guard = sigpipe::guard().unwrap();
@@ -129,7 +128,7 @@ fn a_guard_and_a_watch_may_end_in_any_order() {
         assert_eq!(support::disposition(), libc::SIG_DFL);
     });
     assert_survives!(|| {
-        // A thread that the guard does not blind.
+        // A thread that the guard does not hide from the watch.
         let (go, wait) = mpsc::channel();
         let watcher = thread::spawn(move || {
             wait.recv().unwrap();
@@ -155,7 +154,7 @@ fn a_watch_is_a_handler_as_a_host_has_one() {
             support::dispose(former);
             assert_eq!(sigpipe::disposition().unwrap(), found);
             let watch = Watch::begin().unwrap();
-            // As an initialisation does that is watched: it leaves a handler alone.
+            // A watched initialisation does the same: it leaves a handler in place.
             assert_eq!(sigpipe::ignore().unwrap(), Disposition::Handled);
             assert_eq!(sigpipe::disposition().unwrap(), Disposition::Handled);
             write_to_a_broken_pipe();
@@ -170,19 +169,19 @@ fn a_watch_is_a_handler_as_a_host_has_one() {
 fn what_is_protected_is_not_seen() {
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
-        // By a guard; and ours by itself.
+        // Protected by a guard, then by our own type.
         sigpipe::suppressed(write_to_a_broken_pipe).unwrap();
         let (reader, mut writer) = epipe::io::pipe().unwrap();
         drop(reader);
         writer.write(b"lost").unwrap_err();
         if epipe::protection().pipe_write().contains(&Technique::ProcessHandler) {
-            // Such a guard leaves a handler alone, and so the watch records what it keeps away.
+            // Such a guard leaves a handler in place, so the watch records its signal.
             assert!(!watch.events().is_empty());
         } else {
             watch.assert_none();
         }
         drop(watch);
-        // Under a guard it would be blind.
+        // Under a guard the watch would see nothing.
         support::mask(libc::SIG_BLOCK);
         assert!(matches!(Watch::begin(), Err(WatchError::Blocked)));
     });

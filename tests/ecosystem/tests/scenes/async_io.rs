@@ -1,5 +1,5 @@
-//! async-io: an `Async` writes as the type that it holds. Also what is built on it: async-net and
-//! async-process, which are smol's.
+//! async-io: an `Async` writes as the type that it holds. Also async-net and async-process, which
+//! are built on it and belong to smol.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,7 +18,7 @@ use crate::Scene;
 use crate::rows::{Call, Row, broken_child, pairs, play_rows};
 use crate::support::{Break, assert_epipe, broken_pipe, slices, tcp_pair, unix_pair};
 
-/// Writes two slices again and again.
+/// Writes two slices repeatedly.
 fn writes<T>(handle: T) -> Call
 where
     T: AsFd + std::io::Write + IoSafe + 'static,
@@ -51,14 +51,14 @@ where
 
 // ------------------------------------------------------------------ connect and accept ----
 
-/// Both ends of a connection that this crate's functions make: the one that connected first.
+/// Both ends of a connection that this crate's functions make. The first one has connected.
 async fn tcp() -> (Async<TcpStream>, Async<TcpStream>) {
     let listener = Async::new(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
     let ours = connect(listener.get_ref().local_addr().unwrap()).await.unwrap();
     (ours, accept(&listener).await.unwrap().0)
 }
 
-/// The same by async-io's own.
+/// The same by async-io's own functions.
 async fn std_tcp() -> (Async<std::net::TcpStream>, Async<std::net::TcpStream>) {
     let listener = Async::<std::net::TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
     let address = listener.get_ref().local_addr().unwrap();
@@ -66,7 +66,7 @@ async fn std_tcp() -> (Async<std::net::TcpStream>, Async<std::net::TcpStream>) {
     (ours, listener.accept().await.unwrap().0)
 }
 
-/// A listener that leaves no file, and how async-io spells its address.
+/// A listener without a file, and its address in async-io's notation.
 fn unix_listener() -> (StdUnixListener, String) {
     let name = format!("epipe {}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).unwrap();
@@ -117,7 +117,7 @@ fn connections() -> Vec<Scene> {
     }
 }
 
-/// Where nothing listens, it is an error.
+/// Without a listener, a connection is an error.
 fn refused() -> Vec<Scene> {
     vec![Scene::survives("async-io connect, connect_unix: refused", || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -132,7 +132,7 @@ fn refused() -> Vec<Scene> {
 
 // ------------------------------------------------------------------------------- smol ----
 
-/// Writes two slices again and again to async-net's stream, as `wrap` has it.
+/// Writes two slices repeatedly to async-net's stream, as `wrap` returns it.
 macro_rules! async_net {
     ($wrap:expr) => {
         |fd| {
@@ -158,7 +158,7 @@ fn async_net() -> [Row; 2] {
     ]
 }
 
-/// The stdin of async-process's child that has ended.
+/// The stdin of an async-process child that has ended.
 fn smol_child() -> ChildStdin {
     let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
@@ -199,7 +199,9 @@ pub fn scenes() -> Vec<Scene> {
     scenes.extend(pairs! {
         "async-io: Async<PipeWriter>: write":
             block_on(Async::new(epipe::io::PipeWriter::from(broken_pipe())).unwrap().write(b"x")),
-            control block_on(Async::new(std::io::PipeWriter::from(broken_pipe())).unwrap().write(b"x"));
+            control block_on(
+                Async::new(std::io::PipeWriter::from(broken_pipe())).unwrap().write(b"x"),
+            );
         "async-io: Async<NoSigpipe<ChildStdin>>: write": {
             let stdin = NoSigpipe::new(broken_child()).unwrap();
             block_on(Async::new(stdin).unwrap().write(b"x"))

@@ -23,7 +23,7 @@ fn os_pipe() -> PipeWriter {
     PipeWriter::from(broken_pipe())
 }
 
-/// As a channel of ssh2 does: it says goodbye in its drop.
+/// Like a channel of ssh2: its drop writes a last message.
 struct Parting(OwnedFd);
 
 impl Write for Parting {
@@ -42,8 +42,8 @@ impl Drop for Parting {
     }
 }
 
-/// Drops it. A drop reports nothing: the scene shows that the process lives, and this stands for
-/// its answer.
+/// Drops it, and returns EPIPE in its place. A drop reports nothing: the scene shows that the
+/// process lives.
 fn part(parting: impl Sized) -> io::Result<()> {
     drop(parting);
     Err(io::Error::from_raw_os_error(libc::EPIPE))
@@ -61,7 +61,7 @@ fn stream(fd: OwnedFd) -> TcpStream {
 
 type Boxed = Box<dyn AsyncWrite + Unpin + Send>;
 
-/// Writes again and again to what `wrap` makes of tokio's own stream.
+/// Writes repeatedly to the writer that `wrap` makes from tokio's own stream.
 macro_rules! writes {
     ($wrap:expr) => {
         |fd| {
@@ -136,7 +136,7 @@ fn pipes() -> Vec<Scene> {
     }
 }
 
-/// A TLS stream that other code has put on tokio's own, used through `wrap`.
+/// A TLS stream that foreign code has put over tokio's own stream, used through `wrap`.
 fn tls<S: AsyncRead + AsyncWrite + Unpin>(
     wrap: fn(tokio_rustls::client::TlsStream<TcpStream>) -> S,
     use_it: impl AsyncFn(&mut S) -> io::Result<()>,
@@ -179,7 +179,7 @@ fn tokio_rustls() -> Vec<Scene> {
     ]
 }
 
-/// Everything arrives through a `Guarded`, and a poll that waits leaves no guard.
+/// All bytes arrive through a `Guarded`, and a waiting poll leaves no guard behind.
 fn healthy() -> Vec<Scene> {
     const MUCH: usize = 4 << 20;
 
@@ -237,9 +237,9 @@ pub fn scenes() -> Vec<Scene> {
     let mut scenes = play_rows(|| tcp_pair("127.0.0.1:0"), "foreign tcp", Break::TCP, &rows());
     scenes.extend(pipes());
     scenes.extend(tokio_rustls());
-    // tokio and async-net send with the flag themselves, and fail where a library rejects it.
+    // tokio and async-net send with the flag themselves, and fail if a library rejects it.
     let why_not = "the crates' own sends need the flag";
     let healthy = healthy().into_iter();
-    scenes.extend(healthy.map(|scene| scene.only_where(!crate::suites::is_lied_to(), why_not)));
+    scenes.extend(healthy.map(|scene| scene.only_where(!crate::suites::is_suite(), why_not)));
     scenes
 }

@@ -1,5 +1,5 @@
-//! io_uring: which requests raise, and when. One that does not complete at once is finished later,
-//! on the thread that has submitted it, whatever that does then.
+//! io_uring: which requests raise, and when. A request that does not complete at once finishes
+//! later, on the thread that submitted it, whatever this thread does then.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -22,7 +22,7 @@ fn ring() -> IoUring {
 }
 
 fn submit(ring: &mut IoUring, entry: &Entry) {
-    // SAFETY: what the entry names outlives the ring.
+    // SAFETY: the data that the entry names outlives the ring.
     unsafe { ring.submission().push(entry).unwrap() };
     ring.submit().unwrap();
 }
@@ -55,7 +55,7 @@ fn broken_socket() -> OwnedFd {
     unix_pair().unwrap().0
 }
 
-/// One request on a broken descriptor.
+/// Makes one request on a broken descriptor.
 fn play(ring: IoUring, make: fn() -> OwnedFd, entry: fn(RawFd) -> Entry) -> io::Result<i32> {
     let (mut ring, fd) = (ring, make());
     submit(&mut ring, &entry(fd.as_raw_fd()));
@@ -73,7 +73,7 @@ fn under_suppressed(call: &mut dyn FnMut()) {
     suppressed(call).unwrap();
 }
 
-/// A write to a full pipe, whose reader leaves when it has been submitted.
+/// Writes to a full pipe, whose reader leaves after the request was submitted.
 fn play_late(mut ring: IoUring, submits: How, waits: How) {
     let (reader, writer) = io::pipe().unwrap();
     fill(&writer);
@@ -86,16 +86,16 @@ fn play_late(mut ring: IoUring, submits: How, waits: How) {
 }
 
 fn fill(writer: &io::PipeWriter) {
-    // SAFETY: it takes numbers.
+    // SAFETY: the command takes an integer.
     let set = |flags: i32| unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, flags) };
     set(libc::O_NONBLOCK);
     while foreign_write(writer, &[0; 4096]).is_ok() {}
     set(0);
 }
 
-/// The kernel finishes such a write at any system call of the thread that has submitted it.
+/// The kernel may finish such a write in any system call of the thread that submitted it.
 fn late() -> [Scene; 5] {
-    /// Here in those alone that wait for an answer.
+    /// With this ring, only in calls that wait for an answer.
     fn deferred() -> IoUring {
         IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(4).unwrap()
     }
@@ -124,7 +124,7 @@ fn has_write_flag() -> bool {
     asked_once(&ANSWER, || has(Technique::WriteFlag))
 }
 
-/// A sandbox may forbid io_uring. Linux 6.1 has all that is played.
+/// A sandbox may forbid io_uring. Linux 6.1 has all that the scenes need.
 fn can_be_played() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     let mut builder = IoUring::<Entry>::builder();
@@ -174,6 +174,6 @@ pub fn scenes() -> Vec<Scene> {
     let can = can_be_played();
     scenes
         .into_iter()
-        .map(|scene| scene.only_where(can, "there is no io_uring here, or the guard is no mask"))
+        .map(|scene| scene.only_where(can, "there is no io_uring here, or the guard is not a mask"))
         .collect()
 }

@@ -8,7 +8,7 @@ use epipe::io::{BestEffort, stderr, stdout};
 use crate::support::{close_the_reader_of, dispose};
 use crate::{Scene, masks_the_thread};
 
-/// Both streams are gone; then two lines are logged.
+/// Both streams lose their readers, then two lines are logged.
 macro_rules! traced {
     ($writer:expr) => {{
         close_the_reader_of(1);

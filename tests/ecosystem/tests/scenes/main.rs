@@ -1,11 +1,11 @@
-//! Code that is not ours: the crates and programs that write to a handle which we protect. The
-//! scenes are the root's kind (`tests/sigpipe`).
+//! Foreign code: crates and programs that write to a handle which we protect. The scenes are of the
+//! same kind as the root's (`tests/sigpipe`).
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "borrowed descriptors have no safe form")]
 
 cfg_if::cfg_if! {
-    // The same words stand in `Cargo.toml`.
+    // `Cargo.toml` has the same condition.
     if #[cfg(all(
         target_os = "linux",
         target_env = "gnu",
@@ -46,8 +46,8 @@ cfg_if::cfg_if! {
         use epipe::verify::Technique;
         use scene::{Group, Scene};
 
-        /// Whether the library uses a technique's flag here. Whether it is right, the root's scenes
-        /// find out.
+        /// Whether the library uses a technique's flag here. The root's scenes check that it is
+        /// right.
         fn has(technique: Technique) -> bool {
             epipe::verify().is_ok_and(|protection| {
                 protection.socket_send().contains(&technique)
@@ -55,7 +55,7 @@ cfg_if::cfg_if! {
             })
         }
 
-        /// Whether a guard is a mask, which the threads that are started under it inherit.
+        /// Whether a guard is a mask. Threads that start under a mask inherit it.
         fn masks_the_thread() -> bool {
             epipe::protection().pipe_write().contains(&Technique::ThreadMask)
         }
@@ -77,9 +77,9 @@ cfg_if::cfg_if! {
                 logging::scenes,
                 io_uring::scenes,
             ];
-            let lied_to = suites::is_lied_to();
-            scene::run(groups, suites::verify_if_told, lied_to, |scenes| {
-                if lied_to {
+            let is_suite = suites::is_suite();
+            scene::run(groups, suites::verify_if_asked, is_suite, |scenes| {
+                if is_suite {
                     return Vec::new();
                 }
                 let guide = guide::trial(scenes, guide::is_of_the_ecosystem);
@@ -88,7 +88,7 @@ cfg_if::cfg_if! {
         }
     } else {
         fn main() {
-            println!("These crates do not compile by themselves here: nothing was played.");
+            println!("These crates do not compile here: no scene was played.");
         }
     }
 }

@@ -19,7 +19,7 @@ macro_rules! rows {
             Row {
                 name: "write_vectored",
                 ours: |fd| {
-                    // SAFETY: the descriptor was owned a moment ago.
+                    // SAFETY: the descriptor was owned just before, and into_raw_fd released it.
                     let s = unsafe { <$type>::from_raw_fd(fd.into_raw_fd()) };
                     let mut s = NoSigpipe::new(s).unwrap();
                     Box::new(move || s.write_vectored(&slices()).map(|n| n as u64))
@@ -61,7 +61,7 @@ macro_rules! rows {
 }
 
 fn sender() -> Sender {
-    // SAFETY: the descriptor was owned a moment ago.
+    // SAFETY: the descriptor was owned just before, and into_raw_fd released it.
     unsafe { Sender::from_raw_fd(broken_pipe().into_raw_fd()) }
 }
 

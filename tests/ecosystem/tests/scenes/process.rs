@@ -24,11 +24,11 @@ fn runtime() -> Runtime {
 async fn broken() -> ChildStdin {
     let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
-    child.wait().await.unwrap(); // which has no stdin left to drop
+    child.wait().await.unwrap(); // the child has no stdin left to drop
     stdin
 }
 
-/// The same of tokio's own.
+/// The same with tokio's own types.
 async fn bare_broken() -> bare::ChildStdin {
     let mut child = bare::Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
@@ -36,7 +36,7 @@ async fn bare_broken() -> bare::ChildStdin {
     stdin
 }
 
-/// `$command` with every builder method in one chain, then `spawn`: writes when the child is gone.
+/// `$command` with every builder method in one chain, then `spawn`. Writes after the child is gone.
 macro_rules! chain {
     ($command:expr) => {
         runtime().block_on(async {
@@ -71,9 +71,13 @@ fn stdin() -> Vec<Scene> {
             control runtime().block_on(async { bare_broken().await.write(b"x").await });
         "tokio ChildStdin: write_vectored":
             runtime().block_on(async { broken().await.write_vectored(&slices()).await }),
-            control runtime().block_on(async { bare_broken().await.write_vectored(&slices()).await });
+            control runtime().block_on(async {
+                bare_broken().await.write_vectored(&slices()).await
+            });
         "tokio ChildStdin: io::copy":
-            runtime().block_on(async { tokio::io::copy(&mut &b"x"[..], &mut broken().await).await }),
+            runtime().block_on(async {
+                tokio::io::copy(&mut &b"x"[..], &mut broken().await).await
+            }),
             control runtime().block_on(async {
                 tokio::io::copy(&mut &b"x"[..], &mut bare_broken().await).await
             });
@@ -91,12 +95,13 @@ fn stdin() -> Vec<Scene> {
             runtime().block_on(async {
                 let mut child = Command::new("sleep").arg("10").stdin(Stdio::piped()).spawn()?;
                 let mut stdin = child.stdin.take().unwrap();
-                stdin.write_all(&[0; 1 << 16]).await?; // it is full
+                stdin.write_all(&[0; 1 << 16]).await?; // the pipe is full
                 child.start_kill()?;
                 stdin.write(b"x").await
             }),
             control runtime().block_on(async {
-                let mut child = bare::Command::new("sleep").arg("10").stdin(Stdio::piped()).spawn()?;
+                let mut command = bare::Command::new("sleep");
+                let mut child = command.arg("10").stdin(Stdio::piped()).spawn()?;
                 let mut stdin = child.stdin.take().unwrap();
                 stdin.write_all(&[0; 1 << 16]).await?;
                 child.start_kill()?;
@@ -123,7 +128,7 @@ fn stdin() -> Vec<Scene> {
     }
 }
 
-/// Everything that is written arrives, and a child is what tokio's is.
+/// All written bytes arrive, and a child behaves like tokio's.
 fn healthy() -> Vec<Scene> {
     const MUCH: usize = 8 << 20;
 
@@ -175,7 +180,7 @@ fn healthy() -> Vec<Scene> {
                 let output = child.wait_with_output().await.unwrap();
                 assert!(output.status.success() && output.stdout == b"a line");
 
-                assert!(cat().wait().await.unwrap().success()); // it closes the child's stdin
+                assert!(cat().wait().await.unwrap().success()); // wait closes the child's stdin
                 let mut child = cat();
                 child.kill().await.unwrap();
                 assert!(child.id().is_none() && child.stdin.is_none());
@@ -200,13 +205,13 @@ fn healthy() -> Vec<Scene> {
 
 // ---------------------------------------------------------------------- standard output ----
 
-/// Puts something in the place of standard output or error.
+/// Replaces standard output or standard error.
 fn redirect(fd: &OwnedFd, standard: i32) {
-    // SAFETY: both are numbers of descriptors.
+    // SAFETY: it takes numbers, and a scene may replace the standard streams of its process.
     assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), standard) }, standard);
 }
 
-fn to_nobody() {
+fn lose_the_readers() {
     redirect(&broken_pipe(), 1);
     redirect(&broken_pipe(), 2);
 }
@@ -215,7 +220,7 @@ fn multi_thread() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// A line, in a task of its own.
+/// Writes a line in its own task.
 fn line<W: AsyncWrite + Unpin + Send + 'static>(
     runtime: &Runtime,
     out: fn() -> W,
@@ -228,7 +233,7 @@ fn line<W: AsyncWrite + Unpin + Send + 'static>(
     runtime.block_on(writing).unwrap()
 }
 
-/// Writes a line and ends the runtime at once: its idle thread may wake up too late to do it.
+/// Writes a line and ends the runtime at once: its idle thread may wake too late to write it.
 fn end_early<W: AsyncWrite + Unpin>(out: fn() -> W) -> (Handle, W) {
     let runtime = runtime();
     let out = runtime.block_on(async {
@@ -238,7 +243,7 @@ fn end_early<W: AsyncWrite + Unpin>(out: fn() -> W) -> (Handle, W) {
         out.write_all(b"a line\n").await.unwrap();
         out
     });
-    (runtime.handle().clone(), out) // it ends here
+    (runtime.handle().clone(), out) // the runtime ends here
 }
 
 fn standard_output() -> Vec<Scene> {
@@ -246,27 +251,27 @@ fn standard_output() -> Vec<Scene> {
 
     let mut scenes = pairs! {
         "tokio stdout: a line": {
-            to_nobody();
+            lose_the_readers();
             line(&runtime(), stdout)
         },
             control {
-                to_nobody();
+                lose_the_readers();
                 line(&runtime(), tokio::io::stdout)
             };
         "tokio stdout, multi-thread: a line": {
-            to_nobody();
+            lose_the_readers();
             line(&multi_thread(), stdout)
         },
             control {
-                to_nobody();
+                lose_the_readers();
                 line(&multi_thread(), tokio::io::stdout)
             };
         "tokio stderr: a line": {
-            to_nobody();
+            lose_the_readers();
             line(&runtime(), stderr)
         },
             control {
-                to_nobody();
+                lose_the_readers();
                 line(&runtime(), tokio::io::stderr)
             };
     };
@@ -274,7 +279,7 @@ fn standard_output() -> Vec<Scene> {
         Scene::survives(
             "tokio stdout: the next call reports the error, the one after writes",
             || {
-                to_nobody();
+                lose_the_readers();
                 runtime().block_on(async {
                     let mut out = stdout();
                     assert_eq!(out.write(b"a line\n").await.unwrap(), 7);
@@ -285,9 +290,9 @@ fn standard_output() -> Vec<Scene> {
                     redirect(&writer.into(), 1);
                     out.write_all(b"!\n").await.unwrap();
                     out.flush().await.unwrap();
-                    let mut said = [0; 9];
-                    reader.read_exact(&mut said).unwrap();
-                    assert_eq!(&said, b"no line!\n"); // std kept it
+                    let mut printed = [0; 9];
+                    reader.read_exact(&mut printed).unwrap();
+                    assert_eq!(&printed, b"no line!\n"); // std had kept it
                 });
             },
         )
@@ -300,9 +305,9 @@ fn standard_output() -> Vec<Scene> {
             redirect(&writer, 2);
             drop(writer);
             let reading = std::thread::spawn(move || {
-                let mut said = vec![0; MUCH + 4];
-                reader.read_exact(&mut said).unwrap();
-                said
+                let mut printed = vec![0; MUCH + 4];
+                reader.read_exact(&mut printed).unwrap();
+                printed
             });
             runtime().block_on(async {
                 let (mut out, mut err) = (stdout(), stderr());
@@ -317,9 +322,9 @@ fn standard_output() -> Vec<Scene> {
                 }
                 out.flush().await.unwrap();
             });
-            let said = reading.join().unwrap();
-            assert!(said[..MUCH].iter().all(|&byte| byte == b'a'));
-            assert_eq!(&said[MUCH..], b"bcd\n");
+            let printed = reading.join().unwrap();
+            assert!(printed[..MUCH].iter().all(|&byte| byte == b'a'));
+            assert_eq!(&printed[MUCH..], b"bcd\n");
         }),
         Scene::survives("tokio stdout: what waits when the runtime ends is written", || {
             const ROUNDS: usize = 200;
@@ -327,15 +332,15 @@ fn standard_output() -> Vec<Scene> {
             redirect(&writer.into(), 1);
             for _ in 0..ROUNDS {
                 let (_, mut out) = end_early(stdout);
-                // After the end nothing waits: it is an error.
+                // After the end no thread takes writes: they are errors.
                 futures_lite::future::block_on(async {
                     let _ = out.flush().await;
                     out.write_all(b"after\n").await.unwrap_err();
                 });
             }
-            let mut said = vec![0; ROUNDS * 7];
-            reader.read_exact(&mut said).unwrap();
-            assert!(said.chunks(7).all(|line| line == b"a line\n"));
+            let mut printed = vec![0; ROUNDS * 7];
+            reader.read_exact(&mut printed).unwrap();
+            assert!(printed.chunks(7).all(|line| line == b"a line\n"));
         }),
         Scene::survives(
             "tokio stdout: what is written after the end gets there, and flush fails",
@@ -349,23 +354,23 @@ fn standard_output() -> Vec<Scene> {
                     let _ = out.write_all(b"after\n").await;
                     assert!(out.flush().await.is_err());
                 });
-                let mut said = [0; 13];
-                reader.read_exact(&mut said).unwrap();
-                assert_eq!(&said, b"a line\nafter\n");
+                let mut printed = [0; 13];
+                reader.read_exact(&mut printed).unwrap();
+                assert_eq!(&printed, b"a line\nafter\n");
             },
         ),
         Scene::survives("tokio stdout: a broken one when the runtime ends", || {
-            to_nobody();
+            lose_the_readers();
             for _ in 0..200 {
                 drop(end_early(stdout));
             }
         }),
         Scene::dies("tokio stdout: a broken one when the runtime ends: control", || {
-            to_nobody();
+            lose_the_readers();
             drop(end_early(tokio::io::stdout));
         }),
         Scene::survives("tokio stdout: shutdown reports the loss, and waits for the write", || {
-            to_nobody();
+            lose_the_readers();
             runtime().block_on(async {
                 let mut out = stdout();
                 assert_eq!(out.write(b"a line\n").await.unwrap(), 7);
@@ -374,17 +379,17 @@ fn standard_output() -> Vec<Scene> {
                 redirect(&writer.into(), 1);
                 out.write_all(b"no line").await.unwrap();
                 out.shutdown().await.unwrap();
-                let mut said = [0; 7];
-                reader.read_exact(&mut said).unwrap();
-                assert_eq!(&said, b"no line");
+                let mut printed = [0; 7];
+                reader.read_exact(&mut printed).unwrap();
+                assert_eq!(&printed, b"no line");
             });
         }),
         Scene::dies("tokio stdout: shutdown reports the loss: control", || {
-            to_nobody();
+            lose_the_readers();
             runtime().block_on(async {
                 let mut out = tokio::io::stdout();
                 out.write_all(b"a line\n").await.unwrap();
-                out.shutdown().await.unwrap(); // at once: the write is a thread's
+                out.shutdown().await.unwrap(); // at once: another thread makes the write
                 let _ = out.flush().await;
             });
         }),

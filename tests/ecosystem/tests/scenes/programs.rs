@@ -1,4 +1,4 @@
-//! Real programs as the peer that vanishes: `openssl s_server` that is killed, nginx that resets.
+//! Real programs as the vanishing peer: a killed `openssl s_server`, and nginx, which resets.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -28,11 +28,11 @@ fn write_to_a_killed_s_server<S: Read + Write + AsRawFd>(how: fn(SocketAddr) -> 
     let mut tls = connect(&identity, server.address, how);
     tls.write_all(b"a record\n").unwrap();
     tls.flush().unwrap();
-    server.says("a record"); // unread, it would draw a reset
+    server.says("a record"); // unread data would cause a reset
     server.is_up();
     server.kill();
     wait(tls.sock.as_raw_fd(), libc::POLLRDHUP);
-    tls.write_all(DATA).unwrap(); // draws the reset
+    tls.write_all(DATA).unwrap(); // causes the reset
     wait(tls.sock.as_raw_fd(), 0);
     assert_epipe(tls.write_all(DATA).and_then(|()| tls.flush()));
 }

@@ -1,5 +1,5 @@
-//! Which writes of tokio's own types a guard on a runtime's threads, or around it, protects: the
-//! table in the docs of `guard_threads`, played.
+//! Plays the table in the docs of `guard_threads`: which writes of tokio's own types a guard protects,
+//! on a runtime's threads or around the runtime.
 
 use std::io::{self, Write as _};
 
@@ -25,18 +25,18 @@ enum Means {
     BuiltInside,
     /// The control of every row.
     Nothing,
-    /// A later hook has taken the place of the guard's.
+    /// A later hook has replaced the guard's.
     Replaced,
 }
 
-/// tokio's own, unprotected.
+/// A write of tokio's own stream, unprotected.
 async fn write() -> io::Result<usize> {
     let stream = std::net::TcpStream::from(broken_stream());
     stream.set_nonblocking(true)?;
     TcpStream::from_std(stream)?.write_vectored(&slices()).await
 }
 
-/// std's own, unprotected.
+/// The same by std, unprotected.
 fn write_blocking() -> io::Result<usize> {
     std::net::TcpStream::from(broken_stream()).write_vectored(&slices())
 }
@@ -65,7 +65,7 @@ fn play(what: &str, means: Means) {
             match what {
                 "the future of `block_on`" => write().await,
                 "a blocking thread that the future of `block_on` starts" => {
-                    spawn(async {}).await.unwrap(); // the worker's thread has its work
+                    spawn(async {}).await.unwrap(); // the worker has its thread now
                     spawn_blocking(write_blocking).await.unwrap()
                 }
                 "a blocking thread that a task of a multi-thread runtime starts" => {
@@ -85,7 +85,7 @@ fn play(what: &str, means: Means) {
     assert_eq!(spell(&answer), "EPIPE");
 }
 
-/// A scene in which a guard must protect its own thread alone.
+/// A scene in which a guard must protect only its own thread.
 fn alone(scene: Scene) -> Scene {
     let protection = epipe::protection();
     let is_of_the_thread = protection.pipe_write().contains(&Technique::ThreadMask);
@@ -94,7 +94,7 @@ fn alone(scene: Scene) -> Scene {
 
 pub fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
-    // Where it is a handler, it protects every thread of the process while it lasts.
+    // A handler guard protects every thread of the process while it lasts.
     let is_mask = crate::masks_the_thread();
     let rows = DOCS.lines().filter_map(|line| line.strip_prefix("/// | ")?.strip_suffix(" |"));
     for row in rows.skip(1) {

@@ -1,5 +1,5 @@
-//! rustls writes all its records by `write_vectored`: over std's stream it dies, over ours it
-//! reports.
+//! rustls writes all its records by `write_vectored`: over std's stream that kills, over ours it
+//! reports an error.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::rows::{DATA, break_under};
 use crate::support::{Break, tcp_pair};
 use crate::tls;
 
-/// What a program does with its side of the connection when the peer is gone.
+/// What a program does with its side of the connection after the peer is gone.
 #[derive(Clone, Copy)]
 enum Does {
     WriteTls,
@@ -36,7 +36,7 @@ where
     D: SideData,
     S: Read + Write + AsRawFd,
 {
-    // SAFETY: the stream lives to the end.
+    // SAFETY: the stream lives until the end.
     let ours = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
     let queue = |tls: &mut C| tls.writer().write_all(DATA).unwrap();
     let answers = match does {
@@ -94,7 +94,8 @@ pub fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
     for broken in [Break::Rst, Break::RstRead, Break::Fin, Break::FinRst] {
         for (does, name) in ALL {
-            // It is said once, and the first write to a peer that has closed succeeds.
+            // A close_notify is sent only once, and the first write to a peer that has closed
+            // succeeds.
             if matches!((does, broken), (Does::CloseNotify, Break::Fin)) {
                 continue;
             }

@@ -1,4 +1,5 @@
-//! rustix and nix: system calls by another crate's names. `raw` has the same on the same handles.
+//! rustix and nix: the same system calls under other crates' names. `raw` makes them on the same
+//! handles.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -64,7 +65,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Both have error types of their own.
+/// Both crates have their own error types.
 fn io_of<T>(answer: Result<T, impl Into<io::Error>>) -> io::Result<T> {
     answer.map_err(Into::into)
 }

@@ -11,13 +11,13 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 pub struct Identity(CertifiedKey<rcgen::KeyPair>);
 
 impl Identity {
-    /// A new one, which signs itself.
+    /// A new, self-signed certificate.
     pub fn new() -> Identity {
         Identity(rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap())
     }
 
-    /// The same, with signatures of one length.
-    #[allow(dead_code, reason = "tests/testing sweeps")]
+    /// The same, with signatures of a constant length.
+    #[allow(dead_code, reason = "only the sweep uses it")]
     pub fn ed25519() -> Identity {
         let signing_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         let certificate = rcgen::CertificateParams::new(["localhost".to_string()]).unwrap();
@@ -30,7 +30,7 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(vec![self.0.cert.der().clone()], key)
             .unwrap();
-        // A client that closes with a ticket unread would reset.
+        // A client that closes with an unread ticket would reset the connection.
         config.send_tls13_tickets = 0;
         Arc::new(config)
     }
@@ -42,7 +42,7 @@ impl Identity {
         Arc::new(config)
     }
 
-    /// Certificate and key, as other programs read them.
+    /// Certificate and key, in the format that other programs read.
     pub fn pem(&self) -> (String, String) {
         (self.0.cert.pem(), self.0.signing_key.serialize_pem())
     }
@@ -52,7 +52,7 @@ pub fn localhost() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }
 
-/// A client that has shaken hands over `ours`, and the peer's own stream.
+/// A client that has finished its handshake over `ours`, and the peer's stream.
 pub fn client<S: Read + Write, P>(ours: &mut S, theirs: P) -> (ClientConnection, P)
 where
     P: Read + Write + Send + 'static,
@@ -67,7 +67,7 @@ where
     (client, peer.join().unwrap())
 }
 
-/// A server that has shaken hands over `ours`, and the peer's own stream.
+/// A server that has finished its handshake over `ours`, and the peer's stream.
 pub fn server<S: Read + Write, P>(ours: &mut S, theirs: P) -> (ServerConnection, P)
 where
     P: Read + Write + Send + 'static,

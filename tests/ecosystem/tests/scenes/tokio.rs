@@ -1,4 +1,4 @@
-//! tokio, and what is built on it: hyper and tokio-rustls.
+//! tokio, and crates that are built on it: hyper and tokio-rustls.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -41,7 +41,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// A stream of tokio's that is made of a descriptor.
+/// A stream of tokio's, made from a descriptor.
 trait OfFd: Sized {
     fn of(fd: OwnedFd) -> Self;
 }
@@ -68,7 +68,7 @@ impl OfFd for Sender {
     }
 }
 
-/// What tokio's handles are here.
+/// Our types for tokio's handles.
 trait Ours: Sized {
     type Ours: From<Self>;
 }
@@ -113,7 +113,7 @@ impl OfFd for net::UnixStream {
     }
 }
 
-/// `Type: stream => call`: makes the handle of a descriptor, then the call.
+/// `Type: stream => call`: makes the handle from a descriptor, then the call.
 macro_rules! on {
     ($type:ty: $stream:ident => $call:expr) => {
         |fd| {
@@ -125,7 +125,7 @@ macro_rules! on {
     };
 }
 
-/// The same of what is made of the stream first, and so takes it.
+/// The same for a handle that is first made from the stream, and consumes it.
 macro_rules! made {
     ($type:ty: $stream:ident => $made:expr, $writer:ident => $call:expr) => {
         |fd| {
@@ -163,7 +163,7 @@ macro_rules! row {
     };
 }
 
-/// tokio's own writes of one buffer survive: their control is the `send` without a flag.
+/// tokio's own writes of one buffer survive. Their control is `send` without a flag.
 macro_rules! row_of_one {
     ($name:literal, $ours:ty: $stream:ident => $call:expr) => {
         Row {
@@ -174,7 +174,7 @@ macro_rules! row_of_one {
     };
 }
 
-/// The calls of a stream of ours, of tokio's, and of what is made of them.
+/// The calls on our stream, on tokio's, and on handles made from them.
 macro_rules! stream_rows {
     ($ours:ty, $theirs:ty) => {
         [
@@ -217,7 +217,7 @@ macro_rules! stream_rows {
             row!("into_split: write_vectored", $ours, $theirs:
                 s => s.into_split(), writer => writer.write_vectored(&slices()).await),
             Row {
-                name: "a half of somebody else's: write_buf",
+                name: "a half made by tokio: write_buf",
                 ours: made!($theirs: s => {
                     let (reader, writer) = s.into_split();
                     (reader, adopted(writer))
@@ -238,7 +238,7 @@ macro_rules! stream_rows {
             row!("into_std: write_vectored", $ours, $theirs:
                 s => ((), s.into_std().unwrap()), s => s.write_vectored(&slices())),
             Row {
-                name: "a stream of somebody else's: write_vectored",
+                name: "a stream made by tokio: write_vectored",
                 ours: made!($theirs: s => ((), adopted(s)), s => s.write_vectored(&slices()).await),
                 control: on!($theirs: s => s.write_vectored(&slices()).await),
             },
@@ -250,7 +250,7 @@ macro_rules! stream_rows {
 async fn broken_child() -> ChildStdin {
     let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
-    child.wait().await.unwrap(); // which has no stdin left to drop
+    child.wait().await.unwrap(); // the child has no stdin left to drop
     stdin
 }
 
@@ -290,8 +290,8 @@ fn pipes() -> Vec<Scene> {
 
 // --------------------------------------------------- programs, and what makes a stream ----
 
-/// `name: future`, where `net` is this crate's `tokio::net`; the control has tokio's own. Only the
-/// `use` line differs.
+/// `name: future`, where `net` is this crate's `tokio::net`. In the control it is tokio's own. Only
+/// the `use` line differs.
 macro_rules! migrated {
     ($($name:literal: $play:expr;)+) => {
         pairs! {$(
@@ -308,7 +308,7 @@ macro_rules! migrated {
     };
 }
 
-/// A connection that has just been made breaks under a write.
+/// Breaks a new connection, then writes to it.
 async fn write_broken<S>(mut ours: S, theirs: impl Into<OwnedFd>) -> io::Result<usize>
 where
     S: AsyncWrite + AsFd + Unpin,
@@ -322,15 +322,15 @@ where
     ours.write_vectored(&slices()).await
 }
 
-/// A path in a folder of its own, which is removed in the end: before a control dies.
+/// A path in its own directory, which is removed at the end, before a control dies.
 struct Place(PathBuf);
 
 impl Place {
     fn new() -> Place {
-        let folder = std::env::temp_dir().join(format!("epipe-tokio-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder); // of one that was killed, of the same number
-        std::fs::create_dir(&folder).unwrap();
-        Place(folder.join("place"))
+        let directory = std::env::temp_dir().join(format!("epipe-tokio-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory); // left by a killed process of the same number
+        std::fs::create_dir(&directory).unwrap();
+        Place(directory.join("place"))
     }
 
     fn with_fifo() -> Place {
@@ -485,7 +485,7 @@ fn creations() -> Vec<Scene> {
             assert_eq!(tunnel(listener.accept().await?.0, to).await?, 0);
             let mut client = TcpStream::connect(address).await?;
             tokio::spawn(async move {
-                // The server has closed; the client does not mind.
+                // The server has closed, but the client goes on.
                 assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
                 while client.write_buf(&mut &*DATA).await.is_ok() {}
             });
@@ -512,7 +512,7 @@ fn creations() -> Vec<Scene> {
     }
 }
 
-/// Everything that is written arrives, through buffers that fill again and again.
+/// All written bytes arrive, through buffers that fill repeatedly.
 fn healthy() -> Vec<Scene> {
     const MUCH: usize = 8 << 20;
 
@@ -544,7 +544,7 @@ fn healthy() -> Vec<Scene> {
                 let (read_a, write_a) = adopted(TcpStream::of(a)).into_split();
                 let (read_b, write_b) = tokio::io::split(adopted(TcpStream::of(b)));
                 assert!(write_a.is_write_vectored() && write_b.is_write_vectored());
-                // A task each: one that waits must be woken by what it waits for.
+                // One task each: a waiting task must be woken by the event that it waits for.
                 let tasks = [
                     tokio::spawn(write(write_a)),
                     tokio::spawn(read(read_a)),
@@ -574,7 +574,7 @@ fn healthy() -> Vec<Scene> {
             });
             assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         })
-        .only_where(!crate::suites::is_lied_to(), "std's own send needs the flag"),
+        .only_where(!crate::suites::is_suite(), "std's own send needs the flag"),
         Scene::survives("tokio pipe: much goes through", || {
             let (reader, writer) = io::pipe().unwrap();
             runtime().block_on(async {
@@ -589,7 +589,7 @@ fn healthy() -> Vec<Scene> {
 
 // ------------------------------------------------------------------------------- hyper ----
 
-/// A server answers while its peer is gone: the service is where the connection breaks.
+/// A server answers while its peer is gone: the connection breaks in the service.
 fn serve<S>(adopt: fn(TcpStream) -> S, broken: Break)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -610,8 +610,8 @@ where
     });
 }
 
-/// A client asks and vanishes in one breath, and the service thinks. Behind the request hyper must
-/// find a byte: it drops one that only the end follows.
+/// A client sends a request and vanishes at once, while the service waits. A byte must follow the
+/// request: hyper drops a request that only the end follows.
 fn answer_in_vain<S>(adopt: fn(TcpStream) -> S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -650,7 +650,7 @@ where
     });
 }
 
-/// The system's error at the bottom of somebody else's.
+/// The system's error at the bottom of a foreign error.
 fn spell_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -684,7 +684,7 @@ fn hyper() -> Vec<Scene> {
 
 // --------------------------------------------------------------- axum and hyper-util ----
 
-/// axum answers a client that is gone, then another one. It names the first by its address.
+/// axum answers a client that is gone, then another one. It identifies the first by its address.
 async fn axum<L>(listener: L, address: io::Result<SocketAddr>)
 where
     L: axum::serve::Listener<Addr = SocketAddr>,
@@ -718,12 +718,12 @@ where
     tokio::spawn(axum::serve(listener, app).into_future());
     let second = connect();
     second.set_nonblocking(true).unwrap();
-    let mut said = Vec::new();
-    TcpStream::from_std(second).unwrap().read_to_end(&mut said).await.unwrap();
-    assert!(said.ends_with(DATA));
+    let mut answer = Vec::new();
+    TcpStream::from_std(second).unwrap().read_to_end(&mut answer).await.unwrap();
+    assert!(answer.ends_with(DATA));
 }
 
-/// A request of hyper-util's pooling client, whose server is gone before the body is sent.
+/// A request of hyper-util's pooling client, whose server vanishes before the body is sent.
 async fn client<S>(adopt: fn(TcpStream) -> S)
 where
     S: AsyncRead + AsyncWrite + Connection + AsFd + Unpin + Send + 'static,
@@ -832,7 +832,7 @@ where
         }
     });
     let theirs = runtime.block_on(async { theirs.into_std() }).unwrap();
-    // SAFETY: the stream lives to the end.
+    // SAFETY: the stream lives until the end.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     let answers =
         break_under(fd, theirs.into(), broken, || runtime.block_on(once(&mut stream, does)));
@@ -847,7 +847,7 @@ fn tokio_rustls() -> Vec<Scene> {
             [(Does::WriteAndFlush, "write_all and flush"), (Does::Shutdown, "shutdown")]
         {
             for broken in [Break::Rst, Break::RstRead, Break::Fin, Break::FinRst] {
-                // close_notify is said once, and the first write to a peer that has closed
+                // A close_notify is sent only once, and the first write to a peer that has closed
                 // succeeds.
                 if matches!((does, broken), (Does::Shutdown, Break::Fin)) {
                     continue;
