@@ -99,7 +99,7 @@ cargo_building_std() {
     *-fuchsia) # std does not build without its default features
         features=
         ;;
-    *-windows-gnu) # std's import libraries are made by dlltool, also for a check
+    *-windows-gnu) # dlltool makes std's import libraries, also for a check
         need x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64
         ;;
     esac

@@ -25,7 +25,7 @@ mod support;
 /// Longer than a loaded machine needs.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Asserts that a frame stands in a file whose path ends with `file`, at a line with this text.
+/// Asserts that a frame is in a file whose path ends with `file`, at a line with this text.
 fn assert_names(event: &Event, file: &str, text: &str) {
     let found = event.frames().iter().any(|frame| {
         let (Some(path), Some(line)) = (&frame.file, frame.line) else {
@@ -166,7 +166,7 @@ fn a_watch_is_a_handler_as_a_host_has_one() {
 }
 
 #[test]
-fn what_is_protected_is_not_seen() {
+fn protected_writes_are_not_seen() {
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
         // Protected by a guard, then by our own type.

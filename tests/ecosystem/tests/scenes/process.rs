@@ -332,7 +332,7 @@ fn standard_output() -> Vec<Scene> {
             redirect(&writer.into(), 1);
             for _ in 0..ROUNDS {
                 let (_, mut out) = end_early(stdout);
-                // After the end no thread takes writes: they are errors.
+                // No runtime is entered here, so a write is an error.
                 futures_lite::future::block_on(async {
                     let _ = out.flush().await;
                     out.write_all(b"after\n").await.unwrap_err();

@@ -1,5 +1,5 @@
-//! Plays the table in the docs of `guard_threads`: which writes of tokio's own types a guard protects,
-//! on a runtime's threads or around the runtime.
+//! Plays the table in the docs of `guard_threads`: which writes of tokio's own types a guard
+//! protects, on a runtime's threads or around the runtime.
 
 use std::io::{self, Write as _};
 
