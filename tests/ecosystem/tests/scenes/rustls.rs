@@ -1,5 +1,5 @@
-//! rustls writes all its records by `write_vectored`. Over std's stream this kills the process. Over
-//! ours it reports an error.
+//! rustls writes all its records by `write_vectored`. Over std's stream this kills the process.
+//! Over ours it reports an error.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
