@@ -23,12 +23,12 @@ unpack() {
     )
 }
 
-# same_table SECTION ROW...: whether the rows are those that a section of docs/bindings.md marks as
+# same_table SECTION ROW...: whether the rows are those that a section of docs/hosts.md marks as
 # run, whatever the versions. Prints the difference. ($root is the directory of the project.)
 same_table() {
     local section=$1
     shift
-    diff <(sed -n "/^## $section\$/,/^## /p" "$root/docs/bindings.md" | sed -n 's/ run (.*//p') \
+    diff <(sed -n "/^## $section\$/,/^## /p" "$root/docs/hosts.md" | sed -n 's/ run (.*//p') \
         <(printf '%s\n' "$@" | sed 's/ run (.*//')
 }
 
@@ -99,7 +99,7 @@ cargo_building_std() {
     *-fuchsia) # std does not build without its default features
         features=
         ;;
-    *-windows-gnu) # std's import libraries are made by dlltool, also for a check
+    *-windows-gnu) # dlltool makes std's import libraries, also for a check
         need x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64
         ;;
     esac

@@ -1,4 +1,4 @@
-//! A real C program loads a library of ours: std's stream kills it, this crate's returns an error.
+//! A real C program loads a library of ours. std's stream kills it, and ours returns an error.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(all(
@@ -28,7 +28,7 @@ fn host() -> PathBuf {
     host
 }
 
-/// Runs the host. std's `Command` gives it SIGPIPE's default, as a shell does.
+/// Runs the host. std's `Command` sets SIGPIPE to its default, as a shell does.
 fn call(host: &Path, library: &Path, function: &str) -> Output {
     Command::new(host).arg(library).arg(function).output().unwrap()
 }
@@ -43,6 +43,6 @@ fn std_kills_a_c_host_and_epipe_returns_an_error() {
 
     let on_epipe = call(&host, &library, "exchange_on_epipe");
     assert!(on_epipe.status.success(), "{on_epipe:?}");
-    let said = String::from_utf8(on_epipe.stdout).unwrap();
-    assert_eq!(said, "exchange_on_epipe... returned 32: Broken pipe\nThe host goes on.\n");
+    let output = String::from_utf8(on_epipe.stdout).unwrap();
+    assert_eq!(output, "exchange_on_epipe... returned 32: Broken pipe\nThe host goes on.\n");
 }

@@ -1,5 +1,5 @@
-//! A library of ours that a host has loaded by hand, called for the first time in a thread from a
-//! handler that has stopped malloc.
+//! A host loads a library of ours at run time. The first call in a thread comes from a handler that
+//! has interrupted malloc.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "malloc has no safe form")]
@@ -33,11 +33,11 @@ static CALL: OnceLock<(extern "C" fn(RawFd) -> c_long, RawFd)> = OnceLock::new()
 
 fn call() {
     let (function, fd) = CALL.get().expect("set");
-    expect(function(*fd) == libc::EPIPE.into(), "it does not return EPIPE");
-    expect(!is_blocked() && !is_pending(), "the thread is not as it was");
+    expect(function(*fd) == libc::EPIPE.into(), "the call does not return EPIPE");
+    expect(!is_blocked() && !is_pending(), "SIGPIPE is blocked or pending afterwards");
 }
 
-/// A child for each step: its thread has not called the library before.
+/// Calls in a new child at each step, so the thread has not called the library before.
 fn call_in_a_child() -> Then {
     if fork_in_handler() {
         call();
@@ -46,7 +46,7 @@ fn call_in_a_child() -> Then {
     Then::Step
 }
 
-/// The step at which this process itself calls, and goes on with malloc.
+/// The step at which this process calls the library, and then continues malloc.
 static AT: AtomicUsize = AtomicUsize::new(0);
 
 fn call_at_one() -> Then {
@@ -57,7 +57,7 @@ fn call_at_one() -> Then {
     Then::Run
 }
 
-/// The first ones of a thread make its cache and choose its arena, under locks.
+/// The first allocations of a thread make its cache and choose its arena, under locks.
 fn allocate() {
     for size in [24, 2000] {
         // SAFETY: free takes what malloc returns.

@@ -1,5 +1,5 @@
 //! Every method of tokio's and socket2's types that writes, or that makes or returns a stream, is
-//! replaced by ours. A new version of these crates cannot add one that is not.
+//! replaced by ours. If a new version of these crates adds one, this test fails.
 
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, reason = "a test")]
@@ -26,7 +26,7 @@ const NOT_REPLACED: [(&str, &str); 10] = [
     ("OwnedWriteHalf::try_write_vectored", "a half lends our stream"),
     ("WriteHalf::try_write", "a half lends our stream"),
     ("WriteHalf::try_write_vectored", "a half lends our stream"),
-    // Without `self`, these are missing in ours, and do not fall through to tokio's.
+    // These take no `self`, so `Deref` does not reach tokio's: our types lack them.
     ("UnixStream::connect_addr", "newer than the oldest tokio that is supported"),
     ("UnixListener::bind_addr", "newer than the oldest tokio that is supported"),
 ];
@@ -45,7 +45,7 @@ macro_rules! replaced {
 }
 
 #[test]
-fn what_writes_is_replaced() {
+fn writing_methods_are_replaced() {
     const GIVES: [&str; 9] = [
         "TcpStream",
         "TcpListener",
@@ -87,7 +87,7 @@ fn what_writes_is_replaced() {
 
 /// The same for socket2's `Socket`. Its `SockRef` borrows a `Socket`, and ours borrows ours.
 #[test]
-fn what_sends_is_replaced() {
+fn sending_methods_are_replaced() {
     let all: Vec<(&str, &str, Vec<&str>)> = replaced! {
         Socket, "socket.rs":
             new, new_raw, pair, pair_raw, accept, accept_raw, accept4, try_clone, send,

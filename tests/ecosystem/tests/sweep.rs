@@ -26,7 +26,7 @@ use driver::{Ended, PAYLOAD, Report, Sides, stride};
 /// How a side judges the end of its stream.
 type Judge = fn(io::Result<Vec<u8>>) -> Ended;
 
-/// The right way: an error is an error.
+/// The correct way: an error is an error.
 fn strict(answer: io::Result<Vec<u8>>) -> Ended {
     answer.map_err(|error| {
         let expected =

@@ -1,5 +1,5 @@
-//! A watch beside epipe's guards, and a watch that names what raised SIGPIPE, in crates that do not
-//! know it. The test looks up a frame's file and line in the source.
+//! A watch beside epipe's guards, and a watch that names the call which raised SIGPIPE in a foreign
+//! crate. The tests look up a frame's file and line in the source.
 
 #![cfg(all(
     target_os = "linux",
@@ -25,7 +25,7 @@ mod support;
 /// Longer than a loaded machine needs.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Asserts that a frame stands in a file whose path ends with `file`, at a line with this text.
+/// Asserts that a frame is in a file whose path ends with `file`, at a line with this text.
 fn assert_names(event: &Event, file: &str, text: &str) {
     let found = event.frames().iter().any(|frame| {
         let (Some(path), Some(line)) = (&frame.file, frame.line) else {
@@ -166,7 +166,7 @@ fn a_watch_is_a_handler_as_a_host_has_one() {
 }
 
 #[test]
-fn what_is_protected_is_not_seen() {
+fn protected_writes_are_not_seen() {
     assert_survives!(|| {
         let watch = Watch::begin().unwrap();
         // Protected by a guard, then by our own type.
@@ -175,7 +175,7 @@ fn what_is_protected_is_not_seen() {
         drop(reader);
         writer.write(b"lost").unwrap_err();
         if epipe::protection().pipe_write().contains(&Technique::ProcessHandler) {
-            // Such a guard leaves a handler in place, so the watch records the kept-away signal.
+            // Such a guard leaves a handler in place, so the watch records its signal.
             assert!(!watch.events().is_empty());
         } else {
             watch.assert_none();

@@ -117,7 +117,7 @@ fn connections() -> Vec<Scene> {
     }
 }
 
-/// Without a listener, a connection is an error.
+/// Without a listener, a connection attempt is an error.
 fn refused() -> Vec<Scene> {
     vec![Scene::survives("async-io connect, connect_unix: refused", || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

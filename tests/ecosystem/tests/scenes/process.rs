@@ -28,7 +28,7 @@ async fn broken() -> ChildStdin {
     stdin
 }
 
-/// The same by tokio's own.
+/// The same with tokio's own types.
 async fn bare_broken() -> bare::ChildStdin {
     let mut child = bare::Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
@@ -207,7 +207,7 @@ fn healthy() -> Vec<Scene> {
 
 /// Replaces standard output or standard error.
 fn redirect(fd: &OwnedFd, standard: i32) {
-    // SAFETY: both are descriptors of this process.
+    // SAFETY: it takes numbers, and a scene may replace the standard streams of its process.
     assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), standard) }, standard);
 }
 
@@ -332,7 +332,7 @@ fn standard_output() -> Vec<Scene> {
             redirect(&writer.into(), 1);
             for _ in 0..ROUNDS {
                 let (_, mut out) = end_early(stdout);
-                // After the end no thread takes writes: they are errors.
+                // No runtime is entered here, so a write is an error.
                 futures_lite::future::block_on(async {
                     let _ = out.flush().await;
                     out.write_all(b"after\n").await.unwrap_err();

@@ -1,5 +1,5 @@
-//! Which writes of tokio's own types are protected by a guard on a runtime's threads, or around it:
-//! plays the table in the docs of `guard_threads`.
+//! Plays the table in the docs of `guard_threads`: which writes of tokio's own types a guard
+//! protects, on a runtime's threads or around the runtime.
 
 use std::io::{self, Write as _};
 
@@ -65,7 +65,7 @@ fn play(what: &str, means: Means) {
             match what {
                 "the future of `block_on`" => write().await,
                 "a blocking thread that the future of `block_on` starts" => {
-                    spawn(async {}).await.unwrap(); // the worker thread has work
+                    spawn(async {}).await.unwrap(); // the worker has its thread now
                     spawn_blocking(write_blocking).await.unwrap()
                 }
                 "a blocking thread that a task of a multi-thread runtime starts" => {

@@ -1,5 +1,5 @@
-//! rustls writes all its records by `write_vectored`: over std's stream that kills, over ours it
-//! reports an error.
+//! rustls writes all its records by `write_vectored`. Over std's stream this kills the process.
+//! Over ours it reports an error.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::rows::{DATA, break_under};
 use crate::support::{Break, tcp_pair};
 use crate::tls;
 
-/// A use of the connection after the peer is gone.
+/// What a program does with its side of the connection after the peer is gone.
 #[derive(Clone, Copy)]
 enum Does {
     WriteTls,

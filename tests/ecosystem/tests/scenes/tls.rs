@@ -17,7 +17,7 @@ impl Identity {
     }
 
     /// The same, with signatures of a constant length.
-    #[allow(dead_code, reason = "tests/testing sweeps")]
+    #[allow(dead_code, reason = "only the sweep uses it")]
     pub fn ed25519() -> Identity {
         let signing_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         let certificate = rcgen::CertificateParams::new(["localhost".to_string()]).unwrap();

@@ -288,7 +288,7 @@ fn pipes() -> Vec<Scene> {
     }
 }
 
-// --------------------------------------------------- programs, and what makes a stream ----
+// --------------------------------------------- programs, and functions that make streams ----
 
 /// `name: future`, where `net` is this crate's `tokio::net`. In the control it is tokio's own. Only
 /// the `use` line differs.
@@ -328,7 +328,7 @@ struct Place(PathBuf);
 impl Place {
     fn new() -> Place {
         let directory = std::env::temp_dir().join(format!("epipe-tokio-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&directory); // left by a killed process of the same number
+        let _ = std::fs::remove_dir_all(&directory); // left by a killed process with the same id
         std::fs::create_dir(&directory).unwrap();
         Place(directory.join("place"))
     }
@@ -480,7 +480,7 @@ fn creations() -> Vec<Scene> {
             let address = listener.local_addr()?;
             let server = net::TcpListener::bind("127.0.0.1:0").await?;
             let to = server.local_addr()?;
-            tokio::spawn(async move { while server.accept().await.is_ok() {} }); // and closes
+            tokio::spawn(async move { while server.accept().await.is_ok() {} }); // closes each one
             drop(TcpStream::connect(address).await?);
             assert_eq!(tunnel(listener.accept().await?.0, to).await?, 0);
             let mut client = TcpStream::connect(address).await?;
@@ -694,7 +694,7 @@ where
     let of_accept = Arc::clone(&ours);
     let listener = listener.tap_io(move |stream| {
         let duplicate = || stream.as_fd().try_clone_to_owned().unwrap();
-        of_accept.lock().unwrap().get_or_insert_with(duplicate); // the first client's
+        of_accept.lock().unwrap().get_or_insert_with(duplicate); // of the first client
     });
     let connect = || {
         let client = std::net::TcpStream::connect(*address.as_ref().unwrap()).unwrap();
@@ -789,7 +789,7 @@ fn glue() -> Vec<Scene> {
 
 // ------------------------------------------------------------------------- tokio-rustls ----
 
-/// A use of a TLS stream whose peer is gone.
+/// The operation on a TLS stream whose peer is gone.
 #[derive(Clone, Copy)]
 enum Does {
     WriteAndFlush,
