@@ -21,7 +21,7 @@ use epipe_util::close::{Ending, close_gracefully};
 use epipe_util::{Disconnect, DisconnectExt};
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
-/// What a client reads from a server that writes some data, then ends by `end`.
+/// The text that a client reads from a server that writes some data, then ends by `end`.
 fn reads(end: fn(StreamOwned<ServerConnection, UnixStream>)) -> io::Result<String> {
     let identity = tls::Identity::new();
     let (ours, theirs) = UnixStream::pair().unwrap();

@@ -14,7 +14,7 @@ use crate::rows::{DATA, break_under};
 use crate::support::{Break, tcp_pair};
 use crate::tls;
 
-/// What a program does with its side of the connection after the peer is gone.
+/// A use of the connection after the peer is gone.
 #[derive(Clone, Copy)]
 enum Does {
     WriteTls,

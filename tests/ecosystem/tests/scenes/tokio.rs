@@ -789,7 +789,7 @@ fn glue() -> Vec<Scene> {
 
 // ------------------------------------------------------------------------- tokio-rustls ----
 
-/// The operation on a TLS stream whose peer is gone.
+/// A use of a TLS stream whose peer is gone.
 #[derive(Clone, Copy)]
 enum Does {
     WriteAndFlush,
