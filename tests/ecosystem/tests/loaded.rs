@@ -1,5 +1,5 @@
-//! A library of ours that a host has loaded by hand, called for the first time in a thread from a
-//! handler that has stopped malloc.
+//! A host loads a library by `dlopen`. A signal handler that has interrupted malloc calls it, for
+//! the first time on that thread.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "malloc has no safe form")]
@@ -28,16 +28,16 @@ use handlers::{FORKS, exit_well, expect, fork_in_handler};
 use single_step::{AtStep, Then, single_step, step};
 use support::{broken_pipe, is_blocked, is_pending, load};
 
-/// The function, and a descriptor of a broken pipe.
+/// The library's function, and a descriptor of a broken pipe.
 static CALL: OnceLock<(extern "C" fn(RawFd) -> c_long, RawFd)> = OnceLock::new();
 
 fn call() {
     let (function, fd) = CALL.get().expect("set");
-    expect(function(*fd) == libc::EPIPE.into(), "it does not return EPIPE");
-    expect(!is_blocked() && !is_pending(), "the thread is not as it was");
+    expect(function(*fd) == libc::EPIPE.into(), "the call does not return EPIPE");
+    expect(!is_blocked() && !is_pending(), "SIGPIPE is still blocked or pending");
 }
 
-/// A child for each step: its thread has not called the library before.
+/// Calls in a child of its own at each step: the child's thread has not called the library before.
 fn call_in_a_child() -> Then {
     if fork_in_handler() {
         call();
@@ -46,7 +46,7 @@ fn call_in_a_child() -> Then {
     Then::Step
 }
 
-/// The step at which this process itself calls, and goes on with malloc.
+/// The step at which this process calls, and then goes on with malloc.
 static AT: AtomicUsize = AtomicUsize::new(0);
 
 fn call_at_one() -> Then {
@@ -57,7 +57,7 @@ fn call_at_one() -> Then {
     Then::Run
 }
 
-/// The first ones of a thread make its cache and choose its arena, under locks.
+/// A thread's first allocations make its cache and choose its arena, under locks.
 fn allocate() {
     for size in [24, 2000] {
         // SAFETY: free takes what malloc returns.
