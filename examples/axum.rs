@@ -14,10 +14,10 @@ fn main() {
 }
 
 #[cfg(not(any(target_family = "wasm", target_os = "espidf")))]
-pub use server::main;
+pub use program::main;
 
 #[cfg(not(any(target_family = "wasm", target_os = "espidf")))]
-mod server {
+mod program {
     use axum::{Router, routing::get};
     use epipe::tokio::net::{TcpListener, TcpStream}; // was: tokio::net
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

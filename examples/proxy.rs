@@ -14,10 +14,10 @@ fn main() {
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub use proxy::main;
+pub use program::main;
 
 #[cfg(not(target_family = "wasm"))]
-mod proxy {
+mod program {
     use std::net::{Shutdown, SocketAddr};
     use std::thread;
 

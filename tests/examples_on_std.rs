@@ -1,5 +1,5 @@
-//! The controls of `tests/examples.rs`: the same sources, but the name `epipe` stands for std, tokio
-//! and socket2. SIGPIPE must kill each of them.
+//! The controls of `tests/examples.rs`: the same sources, but the name `epipe` stands for std,
+//! tokio and socket2. SIGPIPE must kill each of them.
 //!
 //! Linux alone: std sets an option on its streams where a system has one (`examples/fates.rs`).
 

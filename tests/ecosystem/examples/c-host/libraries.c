@@ -1,5 +1,5 @@
-// libraries LIBRARY bare|calls|start: shows what a C library does when its peer vanishes and SIGPIPE
-// has its default action. ci/libraries runs it.
+// libraries LIBRARY bare|calls|start: shows what a C library does when its peer vanishes. SIGPIPE
+// has its default action. ci/libraries runs this program.
 //
 // "start" starts the library under epipe's `suppressed`. "calls" puts the later call under it, and
 // "bare" nothing. A process that survives prints what SIGPIPE does in it afterwards.
@@ -71,8 +71,8 @@ static int connected(void) {
     return stream;
 }
 
-// The libraries call these functions in place of libc's, and so the peer vanishes immediately before
-// a send. If it vanished earlier, a library with a thread of its own would notice that first.
+// The libraries call these functions in place of libc's. The peer vanishes immediately before a
+// send. If it vanished earlier, a library with a thread of its own would notice that first.
 static void before_send(int descriptor) {
     struct pollfd reset = {descriptor, 0, 0};
     int domain = 0;
