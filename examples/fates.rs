@@ -1,20 +1,20 @@
-//! The main job on one screen: what happens to a process that writes to a peer that is gone.
+//! A table of what happens to a process that writes to a vanished peer, with and without epipe.
 //!
 //! ```text
 //! cargo run --example fates
 //! ```
 //!
-//! Every cell is a real child process on a really broken connection. The child is what Rust
-//! code is inside a C, Go or Swift host: SIGPIPE at its default. (In a Rust `main`, and under
-//! `cargo test`, Rust's start-up code ignores the signal and hides all of this.)
+//! Every cell is a real child process with a broken connection. SIGPIPE has its default action in
+//! the child, as in a C, Go or Swift host. (In a Rust `main`, and under `cargo test`, Rust's
+//! start-up code ignores the signal and hides all of this.)
 //!
-//! The exit status is 1 if a cell of epipe dies, or if a control that should die lives.
+//! The exit status is 1 if a cell of epipe dies, or if a control that should die survives.
 
 use std::process::ExitCode;
 
 #[cfg(any(not(unix), target_family = "wasm", target_os = "fuchsia"))]
 fn main() -> ExitCode {
-    println!("This system has no SIGPIPE: a vanished peer is an error already.");
+    println!("This system has no SIGPIPE: a vanished peer is already an error.");
     ExitCode::SUCCESS
 }
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match &arguments[..] {
-        // A child, which ends in there.
+        // A child: it ends inside the call.
         [cell, row, column] if cell == "cell" => unix::fate(row, column).map(|_| true),
         [] => unix::show(),
         _ => Err("usage: cargo run --example fates".into()),
@@ -50,7 +50,7 @@ mod unix {
 
     struct Row {
         call: &'static str,
-        /// What stands in the first column.
+        /// The crate of the first column.
         peer: &'static str,
         /// Whether the first column should die.
         dies: bool,
@@ -58,8 +58,8 @@ mod unix {
         ours: fn() -> io::Result<u64>,
     }
 
-    /// std sets SO_NOSIGPIPE on the streams that it connects where the option exists; elsewhere
-    /// what carries no flag dies. Seen on Linux, read in std's source for the others.
+    /// std sets SO_NOSIGPIPE on the streams that it connects, where the option exists. Elsewhere a
+    /// call without a flag dies. Seen on Linux, and read in std's source for the others.
     const WITHOUT_OPTION: bool = !cfg!(any(
         target_vendor = "apple",
         target_os = "dragonfly",
@@ -126,7 +126,7 @@ mod unix {
         answer.map(|written| written as u64)
     }
 
-    /// A TLS record as rustls hands it over: several slices through one vectored write.
+    /// A TLS record as rustls writes it: several slices in one vectored write.
     fn record() -> [IoSlice<'static>; 2] {
         [IoSlice::new(b"\x17\x03\x03\x00\x06"), IoSlice::new(b"record")]
     }
@@ -135,12 +135,12 @@ mod unix {
         count(stream.write_vectored(&record()))
     }
 
-    /// A stream whose peer has reset the connection, and which knows it.
+    /// A stream whose peer has reset the connection. The reset has arrived.
     fn broken_stream() -> io::Result<TcpStream> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut stream = TcpStream::connect(listener.local_addr()?)?;
         let (peer, _) = listener.accept()?;
-        // To close with zero linger is to reset.
+        // With zero linger, a close is a reset.
         SockRef::from(&peer).set_linger(Some(Duration::ZERO))?;
         drop(peer);
         // Returns when the reset has arrived.
@@ -175,7 +175,7 @@ mod unix {
 
     type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// The fate of one cell. A child makes the call, and says what it answered.
+    /// The fate of one cell. A child makes the call, and prints its result.
     pub fn fate(number: &str, column: &str) -> Result<String> {
         let row = ROWS.get(number.parse::<usize>()?).ok_or("no such row")?;
         let call = match column {
@@ -193,7 +193,7 @@ mod unix {
         })
     }
 
-    /// Prints the table; whether it is as it should be.
+    /// Prints the table, and returns whether it is as it should be.
     pub fn show() -> Result<bool> {
         let out = io::stdout();
         let colour =

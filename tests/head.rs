@@ -1,5 +1,6 @@
-//! `examples/head.rs` as `| head` sees it: SIGPIPE ends it, and it says nothing. The control, where
-//! the signal stays ignored, panics.
+//! `examples/head.rs` before `head`: SIGPIPE ends it, without a message. If the signal stays
+//! ignored, it panics. Its log survives a standard error without a reader. (What std writes after
+//! `main` has scenes in tests/ecosystem: `end of main`.)
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -13,6 +14,7 @@ mod support;
 #[cfg(all(sigpipe, not(target_os = "redox")))]
 mod unix {
     use std::env;
+    use std::io;
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, ExitStatus, Stdio};
 
@@ -20,10 +22,10 @@ mod unix {
 
     const PLAY: &str = "EPIPE_PLAY_HEAD";
 
-    /// How the example ends before `head`: its status, what came through, and what it said.
-    fn before_head(argument: Option<&str>) -> (ExitStatus, String, String) {
+    /// How a program ends before `head`: its status, what `head` printed, and its standard error.
+    fn before_head(program: &str, stderr: impl Into<Stdio>) -> (ExitStatus, String, String) {
         let mut example = support::this_program();
-        example.args(argument).env(PLAY, "1").stdout(Stdio::piped()).stderr(Stdio::piped());
+        example.env(PLAY, program).stdout(Stdio::piped()).stderr(stderr);
         let mut example = example.spawn().unwrap();
         let lines = example.stdout.take().unwrap();
         let through = Command::new("head").args(["-n", "4"]).stdin(lines).output().unwrap();
@@ -32,22 +34,48 @@ mod unix {
         (ended.status, text(through.stdout), text(ended.stderr))
     }
 
-    pub fn main() {
-        if env::var_os(PLAY).is_some() {
-            return head::main().unwrap();
+    fn without_reader() -> io::PipeWriter {
+        io::pipe().unwrap().1
+    }
+
+    fn play(program: &str) {
+        match program {
+            "the example" => head::main().unwrap(),
+            "ignored" => head::run().unwrap(),
+            // The log on std.
+            "eprintln" => {
+                epipe::sigpipe::restore_default().unwrap();
+                eprintln!("the log begins");
+                println!("line 1");
+            }
+            _ => unreachable!("{program}"),
         }
-        let (status, through, said) = before_head(None);
-        assert_eq!((status.signal(), &*said), (Some(libc::SIGPIPE), ""), "{status}");
-        let lines: Vec<_> = through.lines().collect();
-        let server = ["the server: Err(BrokenPipe)", "the server: Err(ConnectionReset)"];
-        assert!(server.contains(&lines[0]), "{through}");
-        assert_eq!(lines[1..], ["the child: Err(BrokenPipe)", "line 1", "line 2"]);
+    }
+
+    pub fn main() {
+        if let Some(program) = env::var_os(PLAY) {
+            return play(program.to_str().unwrap());
+        }
+        let lines = "line 1\nline 2\nline 3\nline 4\n";
+        let (status, through, log) = before_head("the example", Stdio::piped());
+        assert_eq!((status.signal(), &*through), (Some(libc::SIGPIPE), lines), "{status}");
+        let server = ["BrokenPipe", "ConnectionReset"];
+        let server = server.map(|kind| format!("the log begins\nthe server is gone: {kind}\n"));
+        assert!(server.contains(&log), "{log}");
         println!("SIGPIPE ends it ... ok");
 
-        let (status, _, said) = before_head(Some("--ignored"));
+        let (status, _, log) = before_head("ignored", Stdio::piped());
         assert_eq!(status.code(), Some(101));
-        assert!(said.contains("failed printing to stdout"), "{said}");
+        assert!(log.contains("failed printing to stdout"), "{log}");
         println!("SIGPIPE ends it: control ... ok");
+
+        let (status, through, _) = before_head("the example", without_reader());
+        assert_eq!((status.signal(), &*through), (Some(libc::SIGPIPE), lines), "{status}");
+        println!("its log has no reader ... ok");
+
+        let (status, through, _) = before_head("eprintln", without_reader());
+        assert_eq!((status.signal(), &*through), (Some(libc::SIGPIPE), ""), "{status}");
+        println!("its log has no reader: control ... ok");
     }
 }
 

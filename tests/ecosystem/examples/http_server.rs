@@ -1,14 +1,14 @@
-//! An HTTP/1 server with SIGPIPE at its default, as in a C host: on hyper, axum or rustls, on their
-//! own streams (`bare`) or on this crate's (`protected`). `ci/servers` attacks it.
+//! An HTTP/1 server for `ci/servers`, with SIGPIPE at its default as in a C host. It runs on hyper,
+//! axum or rustls, on unprotected streams (`bare`) or on this crate's (`protected`).
 //!
 //! ```text
 //! cargo run -p epipe-ecosystem-tests --example http_server -- \
 //!     PORT hyper|axum|tls bare|protected DELAY_MS [SIZE]
 //! ```
 //!
-//! A handler thinks for `DELAY_MS`, and answers `SIZE` bytes (2).
+//! A handler waits for `DELAY_MS`, and answers `SIZE` bytes, or 2.
 
-// rustls' cryptography is C: the example is built where that compiles by itself.
+// rustls' cryptography is C code. The example is built where that needs no other tools.
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",
@@ -22,23 +22,23 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         return Err("usage: http_server PORT hyper|axum|tls bare|protected DELAY_MS [SIZE]".into());
     };
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port.parse()?));
-    let think = std::time::Duration::from_millis(delay.parse()?);
+    let delay = std::time::Duration::from_millis(delay.parse()?);
     let size = size.first().map_or(Ok(2), |size| size.parse())?;
     match (server, streams) {
         ("hyper" | "axum", "bare" | "protected") => {
             let is_axum = server == "axum";
             let runtime = tokio::runtime::Runtime::new()?;
-            runtime.block_on(http::serve(address, is_axum, streams == "bare", think, size))?;
+            runtime.block_on(http::serve(address, is_axum, streams == "bare", delay, size))?;
         }
         ("tls", "bare") => {
             let listener = std::net::TcpListener::bind(address)?;
-            tls::serve(|| listener.accept().map(|(stream, _)| stream), think, size)?;
+            tls::serve(|| listener.accept().map(|(stream, _)| stream), delay, size)?;
         }
         ("tls", "protected") => {
             let listener = epipe::net::TcpListener::bind(address)?;
-            tls::serve(|| listener.accept().map(|(stream, _)| stream), think, size)?;
+            tls::serve(|| listener.accept().map(|(stream, _)| stream), delay, size)?;
         }
-        _ => return Err(format!("{server} {streams} is unknown").into()),
+        _ => return Err(format!("unknown server or streams: {server} {streams}").into()),
     }
     Ok(())
 }
@@ -68,17 +68,17 @@ mod http {
         address: SocketAddr,
         is_axum: bool,
         is_bare: bool,
-        think: Duration,
+        delay: Duration,
         size: usize,
     ) -> io::Result<()> {
-        let app = Router::new().fallback(get(move || answer(think, size)));
+        let app = Router::new().fallback(get(move || answer(delay, size)));
         if is_bare {
             let listener = tokio::net::TcpListener::bind(address).await?;
             if is_axum {
                 return axum::serve(listener, app).await;
             }
             loop {
-                connection(listener.accept().await?.0, think, size);
+                connection(listener.accept().await?.0, delay, size);
             }
         }
         let listener = epipe::tokio::net::TcpListener::bind(address).await?;
@@ -86,24 +86,24 @@ mod http {
             return axum::serve(listener, app).await;
         }
         loop {
-            connection(listener.accept().await?.0, think, size);
+            connection(listener.accept().await?.0, delay, size);
         }
     }
 
-    fn connection<S>(stream: S, think: Duration, size: usize)
+    fn connection<S>(stream: S, delay: Duration, size: usize)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let service = service_fn(move |_request| async move {
-            Ok::<_, Infallible>(Response::new(Full::new(answer(think, size).await)))
+            Ok::<_, Infallible>(Response::new(Full::new(answer(delay, size).await)))
         });
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 
-    async fn answer(think: Duration, size: usize) -> Bytes {
-        // Even a sleep of 0 lets other tasks go first.
-        if !think.is_zero() {
-            tokio::time::sleep(think).await;
+    async fn answer(delay: Duration, size: usize) -> Bytes {
+        // Even a sleep of 0 lets other tasks run first.
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         vec![b'x'; size].into()
     }
@@ -124,10 +124,10 @@ mod tls {
     use rustls::pki_types::PrivateKeyDer;
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-    /// With a thread for each connection.
+    /// Serves each connection on its own thread.
     pub fn serve<S: Read + Write + Send + 'static>(
         accept: impl Fn() -> io::Result<S>,
-        think: Duration,
+        delay: Duration,
         size: usize,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let identity = rcgen::generate_simple_self_signed(["localhost".to_string()])?;
@@ -139,12 +139,12 @@ mod tls {
         loop {
             let session = ServerConnection::new(config.clone())?;
             let stream = StreamOwned::new(session, accept()?);
-            // The error of a vanished client is its own connection's alone.
-            thread::spawn(move || requests(stream, think, size));
+            // The error of a vanished client ends its own connection alone.
+            thread::spawn(move || requests(stream, delay, size));
         }
     }
 
-    fn requests(stream: impl Read + Write, think: Duration, size: usize) -> io::Result<()> {
+    fn requests(stream: impl Read + Write, delay: Duration, size: usize) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         loop {
@@ -152,9 +152,9 @@ mod tls {
             if stream.read_line(&mut line)? == 0 {
                 return Ok(());
             }
-            // The end of a request's head; none of them has a body.
+            // The end of a request: none has a body.
             if line == "\r\n" {
-                thread::sleep(think);
+                thread::sleep(delay);
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
                 let out = stream.get_mut();
                 out.write_all(&[head.as_bytes(), &vec![b'x'; size]].concat())?;

@@ -1,5 +1,5 @@
-//! A library that a host loads by hand, for `tests/loaded.rs`. Its thread-locals are then made at a
-//! thread's first touch, by malloc.
+//! A library that a host loads by `dlopen`, for `tests/loaded.rs`. Each thread's copy of its
+//! thread-locals is then allocated by malloc, when the thread first uses them.
 
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "a host finds a function by its name")]
@@ -8,14 +8,14 @@ use std::ffi::{c_int, c_long};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// `epipe::raw::write`. Returns an `errno`.
+/// Writes by `epipe::raw::write`. Returns an `errno`, or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn raw_write(fd: c_int) -> c_long {
     // SAFETY: the host's descriptor is open.
     errno(epipe::raw::write(unsafe { BorrowedFd::borrow_raw(fd) }, b"x"))
 }
 
-/// `write(2)` under a guard. Returns an `errno`.
+/// Writes by `write(2)` under a guard. Returns an `errno`, or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn guarded_write(fd: c_int) -> c_long {
     let answer = epipe::sigpipe::suppressed(|| {

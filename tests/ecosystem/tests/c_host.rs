@@ -1,4 +1,5 @@
-//! A real C program loads a library of ours. std's stream kills it, and ours returns an error.
+//! A C program loads the library of `examples/c-host`. std's stream kills the program, and this
+//! crate's returns an error.
 
 #![allow(missing_docs, reason = "a test")]
 #![cfg(all(
@@ -20,7 +21,7 @@ const SIGPIPE: i32 = 13;
 
 fn host() -> PathBuf {
     let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-host");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/c-host/host.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/c-host/host.c");
     let mut cc = Command::new("cc");
     cc.args(["-Wall", "-Wextra", "-Werror", "-o"]).args([&host, &source]).arg("-ldl");
     let output = cc.output().unwrap();
@@ -28,7 +29,7 @@ fn host() -> PathBuf {
     host
 }
 
-/// Runs the host. std's `Command` sets SIGPIPE to its default, as a shell does.
+/// Runs the host. std's `Command` gives it SIGPIPE's default action, as a shell does.
 fn call(host: &Path, library: &Path, function: &str) -> Output {
     Command::new(host).arg(library).arg(function).output().unwrap()
 }
@@ -43,6 +44,6 @@ fn std_kills_a_c_host_and_epipe_returns_an_error() {
 
     let on_epipe = call(&host, &library, "exchange_on_epipe");
     assert!(on_epipe.status.success(), "{on_epipe:?}");
-    let output = String::from_utf8(on_epipe.stdout).unwrap();
-    assert_eq!(output, "exchange_on_epipe... returned 32: Broken pipe\nThe host goes on.\n");
+    let said = String::from_utf8(on_epipe.stdout).unwrap();
+    assert_eq!(said, "exchange_on_epipe... returned 32: Broken pipe\nThe host goes on.\n");
 }

@@ -1,5 +1,5 @@
-//! A host loads a library of ours at run time. The first call in a thread comes from a handler that
-//! has interrupted malloc.
+//! A host loads a library by `dlopen`. A signal handler that has interrupted malloc calls it, for
+//! the first time on that thread.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "malloc has no safe form")]
@@ -28,16 +28,16 @@ use handlers::{FORKS, exit_well, expect, fork_in_handler};
 use single_step::{AtStep, Then, single_step, step};
 use support::{broken_pipe, is_blocked, is_pending, load};
 
-/// The function, and a descriptor of a broken pipe.
+/// The library's function, and a descriptor of a broken pipe.
 static CALL: OnceLock<(extern "C" fn(RawFd) -> c_long, RawFd)> = OnceLock::new();
 
 fn call() {
     let (function, fd) = CALL.get().expect("set");
     expect(function(*fd) == libc::EPIPE.into(), "the call does not return EPIPE");
-    expect(!is_blocked() && !is_pending(), "SIGPIPE is blocked or pending afterwards");
+    expect(!is_blocked() && !is_pending(), "SIGPIPE is still blocked or pending");
 }
 
-/// Calls in a new child at each step, so the thread has not called the library before.
+/// Calls in a child of its own at each step: the child's thread has not called the library before.
 fn call_in_a_child() -> Then {
     if fork_in_handler() {
         call();
@@ -46,7 +46,7 @@ fn call_in_a_child() -> Then {
     Then::Step
 }
 
-/// The step at which this process calls the library, and then continues malloc.
+/// The step at which this process calls, and then goes on with malloc.
 static AT: AtomicUsize = AtomicUsize::new(0);
 
 fn call_at_one() -> Then {
@@ -57,7 +57,7 @@ fn call_at_one() -> Then {
     Then::Run
 }
 
-/// The first allocations of a thread make its cache and choose its arena, under locks.
+/// A thread's first allocations make its cache and choose its arena, under locks.
 fn allocate() {
     for size in [24, 2000] {
         // SAFETY: free takes what malloc returns.

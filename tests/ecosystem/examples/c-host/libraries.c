@@ -1,8 +1,8 @@
-// What becomes of a C library whose peer vanishes, at the default of SIGPIPE, for ci/libraries:
-// libraries LIBRARY bare|calls|start
+// libraries LIBRARY bare|calls|start: shows what a C library does when its peer vanishes. SIGPIPE
+// has its default action. ci/libraries runs this program.
 //
-// "calls" has each call that follows the start of the library under epipe's `suppressed`, "start"
-// the start alone. Prints what SIGPIPE does in the process afterwards, if that still lives.
+// "start" starts the library under epipe's `suppressed`. "calls" puts the later call under it, and
+// "bare" nothing. A process that survives prints what SIGPIPE does in it afterwards.
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -27,18 +27,18 @@
 #include <time.h>
 #include <unistd.h>
 
-// Of libc_host.
+// From libc_host.so.
 int suppressed(void (*function)(void));
 int disposition(void);
 
 static struct sockaddr_in address;
 static int peer_vanishes[2];
 static pid_t peer;
-static atomic_bool breaks; // the peer vanishes before the next send
-static sem_t broken;       // a send was answered with EPIPE
+static atomic_bool breaks; // whether the peer vanishes before the next send
+static sem_t broken;       // posted when a send fails with EPIPE
 
-// A process that accepts once, answers a request where there is something to answer, and vanishes
-// when it is asked to: first a FIN, then a reset. The first send after that is answered with EPIPE.
+// Starts a process that accepts once, answers a request if there is an answer, and vanishes when
+// `peer_vanishes` is closed: first a FIN, then a reset. The first send after that fails with EPIPE.
 static void begin_peer(const char *answer, size_t length) {
     char request[1000];
     socklen_t size = sizeof address;
@@ -56,7 +56,7 @@ static void begin_peer(const char *answer, size_t length) {
         int stream = accept(listener, NULL, NULL);
         if (length > 0 && read(stream, request, sizeof request) > 0)
             syscall(SYS_write, stream, answer, length);
-        read(peer_vanishes[0], request, 1); // also ends with the parent
+        read(peer_vanishes[0], request, 1); // also returns when the parent ends
         shutdown(stream, SHUT_WR);
         setsockopt(stream, SOL_SOCKET, SO_LINGER, &none, sizeof none);
         close(stream);
@@ -71,8 +71,8 @@ static int connected(void) {
     return stream;
 }
 
-// The libraries call these in place of libc's: a library that has a thread of its own would see the
-// peer vanish before it sends.
+// The libraries call these functions in place of libc's. The peer vanishes immediately before a
+// send. If it vanished earlier, a library with a thread of its own would notice that first.
 static void before_send(int descriptor) {
     struct pollfd reset = {descriptor, 0, 0};
     int domain = 0;
@@ -198,7 +198,7 @@ static void begin_kafka(void) {
     snprintf(servers, sizeof servers, "127.0.0.1:%d", ntohs(address.sin_port));
     rd_kafka_conf_set(conf, "bootstrap.servers", servers, error, sizeof error);
     rd_kafka_conf_set(conf, "log_level", "0", error, sizeof error);
-    breaks = 1; // its thread connects, and sends at once
+    breaks = 1; // its thread connects and sends immediately
     kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error);
 }
 static void call_kafka(void) { rd_kafka_poll(kafka, 0); }
@@ -233,9 +233,9 @@ int main(int argc, char **argv) {
     while (strcmp(library->name, argv[1]) != 0)
         if (++library == libraries + sizeof libraries / sizeof *libraries)
             return 2;
-    signal(SIGPIPE, SIG_DFL); // whatever the caller ignores
+    signal(SIGPIPE, SIG_DFL); // the caller may ignore it
     sem_init(&broken, 0, 0);
-    // A broker says first that the client is welcome.
+    // An MQTT broker first accepts the client by a CONNACK.
     begin_peer(connack, strncmp(argv[1], "mosquitto", 9) == 0 ? sizeof connack : 0);
 
     if (strcmp(argv[2], "start") != 0)

@@ -1,16 +1,16 @@
-//! A library for a C host: the same exchange over TLS twice, once on std's `TcpStream` and once on
-//! this crate's. The peer resets, and the library says goodbye as TLS wants it.
+//! A library for a C host. It speaks TLS with a peer that resets, once on this crate's `TcpStream`
+//! and once on std's.
 //!
 //! ```text
 //! cargo build -p epipe-ecosystem-tests --example c_host
-//! cc tests/ecosystem/examples/c-host/host.c -o host -ldl
+//! cc examples/c-host/host.c -o host -ldl
 //! ./host target/debug/examples/libc_host.so exchange_on_epipe
 //! ./host target/debug/examples/libc_host.so exchange_on_std
 //! ```
 //!
-//! Both return an `errno`, 0 if all went well. The host has touched no signal: the second call does
-//! not return. `ci/hosts` calls them in other hosts, and `ci/libraries` puts C libraries under
-//! `suppressed`.
+//! Both functions return an `errno`, or 0. The host changes no signal, and so the call on std does
+//! not return: SIGPIPE kills the host. `ci/hosts` calls the functions in other hosts.
+//! `ci/libraries` runs C libraries under `suppressed`.
 
 #![cfg(all(
     target_os = "linux",
@@ -19,7 +19,6 @@
 ))]
 #![allow(unsafe_code, reason = "a C host finds a function by its name")]
 
-#[path = "../peer/mod.rs"]
 mod peer;
 
 use std::error::Error;
@@ -30,19 +29,19 @@ use std::net::SocketAddr;
 use epipe::sigpipe::Disposition;
 use rustls::{ClientConnection, StreamOwned};
 
-/// On `std::net::TcpStream`.
+/// The exchange on `std::net::TcpStream`.
 #[unsafe(no_mangle)]
 pub extern "C" fn exchange_on_std() -> c_int {
     errno(exchange(std::net::TcpStream::connect::<SocketAddr>))
 }
 
-/// On `epipe::net::TcpStream`.
+/// The exchange on `epipe::net::TcpStream`.
 #[unsafe(no_mangle)]
 pub extern "C" fn exchange_on_epipe() -> c_int {
     errno(exchange(epipe::net::TcpStream::connect::<SocketAddr>))
 }
 
-/// What SIGPIPE does in the host: 0 ends it, 1 nothing, 2 runs a handler. -1 for an error.
+/// What SIGPIPE does in the host: 0 ends it, 1 is ignored, 2 runs a handler. -1 is an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn disposition() -> c_int {
     match epipe::sigpipe::disposition() {
@@ -53,7 +52,8 @@ pub extern "C" fn disposition() -> c_int {
     }
 }
 
-/// Runs C code that writes by itself under a guard; 0 if there was one.
+/// Runs a C function under a guard, for C code that writes directly. Returns 0, or the `errno` for
+/// which there is no guard: the function was not called then.
 #[unsafe(no_mangle)]
 pub extern "C" fn suppressed(function: extern "C" fn()) -> c_int {
     errno(epipe::sigpipe::suppressed(|| function()).map_err(Failure::from))
@@ -68,15 +68,15 @@ fn exchange<S: Read + Write>(connect: fn(SocketAddr) -> io::Result<S>) -> Result
 
     tls.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
     let read = tls.read_to_end(&mut Vec::new());
-    let _ = peer.ends.join(); // the reset has come, however it ended
-    // Whatever was read, and however it ended: goodbye, and close.
+    let _ = peer.ends.join(); // then the reset has come
+    // TLS closes a connection with this message, also after an error.
     tls.conn.send_close_notify();
     tls.flush()?;
     read?;
     Ok(())
 }
 
-/// -1 for what is not an error of the system.
+/// -1 for an error that has no `errno`.
 fn errno(answer: Result<(), Failure>) -> c_int {
     let Err(error) = answer else {
         return 0;

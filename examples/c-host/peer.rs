@@ -1,4 +1,4 @@
-//! A TLS server that answers one request and then vanishes: for the examples.
+//! A TLS server that vanishes in the middle of its answer: for `rustls.rs` and the C host.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -11,14 +11,15 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
 
-/// A server in a thread of its own, and how a client trusts it.
+/// A server on a thread of its own.
 pub struct Peer {
     pub address: SocketAddr,
+    /// For a client: it trusts the certificate of the server.
     pub trust: Arc<ClientConfig>,
     pub ends: JoinHandle<io::Result<()>>,
 }
 
-/// The server answers with half of what it promises, and closes with a reset.
+/// Starts the server. It sends the beginning of its answer, and closes with a reset.
 pub fn begin() -> Result<Peer, Box<dyn Error + Send + Sync>> {
     let identity = rcgen::generate_simple_self_signed(["localhost".to_string()])?;
     let certificate = identity.cert.der().clone();
@@ -53,5 +54,5 @@ fn serve(listener: &TcpListener, server: ServerConnection) -> io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nThe first words")?;
     stream.flush()?;
     SockRef::from(&stream.sock).set_linger(Some(Duration::ZERO))
-    // Here the stream is dropped: with no time to linger, the close is a reset.
+    // The stream is dropped here. A close with no time to linger is a reset.
 }

@@ -1,5 +1,5 @@
-// A C program as they are: it has never heard of SIGPIPE. Loads a library, and calls one of its
-// functions: host LIBRARY FUNCTION
+// host LIBRARY FUNCTION: loads a library and calls one of its functions. Like most C programs, it
+// does nothing about SIGPIPE.
 
 #include <dlfcn.h>
 #include <stdio.h>
