@@ -1,4 +1,4 @@
-//! A child's stdin: a child that reads no more is an error.
+//! A child's stdin: a child that has ended is an error.
 //!
 //! ```text
 //! cargo run --example child

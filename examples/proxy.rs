@@ -4,7 +4,7 @@
 //! cargo run --example proxy
 //! ```
 //!
-//! It makes its sockets by socket2, for an option that std has not. socket2's own `write` passes no
+//! It makes its sockets with socket2, for an option that std lacks. socket2's own `write` passes no
 //! flag. In a C host, with SIGPIPE at its default, the same proxy on socket2 is killed:
 //! `tests/examples.rs` and `tests/examples_on_std.rs` show both.
 

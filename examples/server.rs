@@ -1,12 +1,12 @@
-//! A server: a client that vanishes in the middle of an answer ends its own connection alone.
+//! A server: a client that vanishes in the middle of an answer ends only its own connection.
 //!
 //! ```text
 //! cargo run --example server
 //! ```
 //!
 //! The answer is sent in chunks, each by `write_vectored`, where std's stream passes no flag. Rust
-//! ignores SIGPIPE in a program of its own. In a C host, with SIGPIPE at its default, the same
-//! server on std is killed: `tests/examples.rs` and `tests/examples_on_std.rs` show both.
+//! programs ignore SIGPIPE. In a C host, with SIGPIPE at its default, the same server on std is
+//! killed: `tests/examples.rs` and `tests/examples_on_std.rs` show both.
 
 use std::{iter, thread};
 

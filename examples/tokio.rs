@@ -1,4 +1,4 @@
-//! A server on tokio: a client that vanishes ends its own task alone.
+//! A server on tokio: a client that vanishes ends only its own task.
 //!
 //! ```text
 //! cargo run --example tokio --features tokio
@@ -6,7 +6,7 @@
 //!
 //! It sends events for as long as the client listens. `write_all_buf` uses `write_vectored`, where
 //! tokio's own stream passes no flag. In a C host, with SIGPIPE at its default, the same server on
-//! tokio alone is killed: `tests/examples.rs` and `tests/examples_on_std.rs` show both.
+//! tokio's own types is killed: `tests/examples.rs` and `tests/examples_on_std.rs` show both.
 
 #[cfg(any(target_family = "wasm", target_os = "espidf"))]
 fn main() {

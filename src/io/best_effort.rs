@@ -22,7 +22,7 @@ use std::io::{self, ErrorKind, Write};
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// [The page for programs](crate::docs::programs#logging) has the lines for `tracing` and `env_logger`.
+/// [`docs::programs`](crate::docs::programs#logging) has the lines for `tracing` and `env_logger`.
 ///
 /// # Errors
 ///
