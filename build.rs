@@ -4,7 +4,7 @@
 //! 2. It refuses techniques, each with a warning:
 //!    * those that the packager names: by `EPIPE_REFUSE="send_flag,write_flag"` in the environment,
 //!      or by `--cfg epipe_refused="send_flag"` in `RUSTFLAGS`;
-//!    * those of targets with constants that are known to be wrong;
+//!    * those that are known not to work on the target: it lacks the constant, or rejects the flag;
 //!    * a flag that is silently ignored on this machine, if this machine is the target.
 //!
 //! If `EPIPE_REFUSE` is set and empty, it does not do the last two. A test that cannot be made (in
@@ -69,7 +69,7 @@ fn silently_ignored() -> Vec<(Technique, Call)> {
     Vec::new()
 }
 
-/// How to use a technique that the packager has not refused.
+/// How to use a technique that this script has refused, and not the packager.
 const TRUST_THE_TABLE: &str = "to trust it anyway, build with EPIPE_REFUSE set to an empty value";
 
 /// The script. `tests/build_script.rs` also calls it.

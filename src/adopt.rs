@@ -14,10 +14,10 @@ use crate::sys::handle::Handle;
 ///
 /// An implementation promises one thing: the bytes of each write may go to the descriptor, without
 /// the type's own `write`. Only the type's author knows this, so no `impl` covers all types that
-/// have a descriptor. These types have one:
+/// have a descriptor. These types implement it:
 ///
-/// * std's streams, pipes, `File` and `ChildStdin`, `OwnedFd` and `BorrowedFd`;
-/// * the streams and pipes of this crate, and the `Socket` of socket2;
+/// * std's streams, `PipeWriter`, `File`, `ChildStdin`, `OwnedFd` and `BorrowedFd`;
+/// * the streams of this crate, its `PipeWriter` and `Socket`, and the `Socket` of socket2;
 /// * `&T`, `&mut T`, `Box<T>` and `Arc<T>` of these.
 ///
 /// A type that does more than write, such as count, buffer or encode, belongs in
@@ -130,17 +130,17 @@ impl<T> AdoptError<T> {
         AdoptError { handle, error }
     }
 
-    /// Shows the system's error.
+    /// Borrows the system's error.
     pub fn error(&self) -> &io::Error {
         &self.error
     }
 
-    /// Gives the handle back, unchanged and not protected.
+    /// Returns the handle, unchanged and not protected.
     pub fn into_inner(self) -> T {
         self.handle
     }
 
-    /// Gives the system's error, and drops the handle.
+    /// Returns the system's error, and drops the handle.
     pub fn into_error(self) -> io::Error {
         self.error
     }

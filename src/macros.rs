@@ -132,9 +132,9 @@ macro_rules! stream_writes {
             /// # Errors
             ///
             /// The errors of a write, and those of a read of the file. The byte count sent before
-            /// an error is not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`. So
-            /// is, on Linux, a range that starts beyond the longest file of its file system. On
-            /// Apple's systems a peer that is gone is `ENOTCONN`.
+            /// an error is not reported. A range that starts beyond `i64::MAX` is `EOVERFLOW`. On
+            /// Linux one that starts beyond the longest file of its file system is too. On Apple's
+            /// systems a peer that is gone is `ENOTCONN`.
             ///
             /// # Platforms
             ///

@@ -1,7 +1,7 @@
 //! mio's sockets and pipes in `NoSigpipe`, and the adapter in a mio `Registry`.
 //!
-//! mio must see each call that would block. Without epoll and kqueue, it watches the handle again
-//! only after such a call. So each write runs in mio's `try_io`.
+//! mio must see each call that would block. On a system without epoll and kqueue, it watches the
+//! handle again only after such a call. So each write runs in mio's `try_io`.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;

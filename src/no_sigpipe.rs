@@ -64,7 +64,8 @@ use crate::sys::handle::adapter_traits;
 ///
 /// | a write to | system calls |
 /// |---|---|
-/// | a socket | one, as before; two on Apple |
+/// | a socket | one, as before; two on Apple; three if no flag or option protects alone (QNX, AIX)
+/// |
 /// | a pipe | as [`PipeWriter`](crate::io::PipeWriter) |
 /// | a regular file | one; two on Apple and NetBSD |
 ///
@@ -89,10 +90,10 @@ pub struct NoSigpipe<T> {
 }
 
 impl<T: Adoptable> NoSigpipe<T> {
-    /// Adopts a handle, and protects it if it is a socket.
+    /// Adopts a handle: from then on the writes of the adapter are protected.
     ///
-    /// It asks for the kind of the descriptor. [`raw`](crate::raw) says which systems set an option
-    /// on a socket. A pipe does not change before the first write.
+    /// It asks for the kind of the descriptor. A socket gets its option now, if [the system has
+    /// one](crate::docs::platforms). A pipe does not change before the first write.
     ///
     /// # Errors
     ///
@@ -109,12 +110,12 @@ impl<T: Adoptable> NoSigpipe<T> {
 }
 
 impl<T> NoSigpipe<T> {
-    /// Shows the handle. A write through it is not protected.
+    /// Borrows the handle. A write through it is not protected.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// Shows the handle for a change. A write through it is not protected.
+    /// Borrows the handle mutably. A write through it is not protected.
     ///
     /// The adapter forgets the kind of the descriptor, and the next write asks again.
     pub fn get_mut(&mut self) -> &mut T {
@@ -122,7 +123,7 @@ impl<T> NoSigpipe<T> {
         &mut self.inner
     }
 
-    /// Gives the handle back. **The protection ends here.**
+    /// Returns the handle. **The protection ends here.**
     pub fn into_inner(self) -> T {
         self.inner
     }

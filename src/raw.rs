@@ -99,7 +99,8 @@
 //! * **Apple and NetBSD**: `write` sets `F_SETNOSIGPIPE`, which every duplicate of the descriptor
 //!   shares.
 //!
-//! Descriptors 0 to 2 are never changed: a write to one of them runs under the guard.
+//! On these systems descriptors 0 to 2 are never changed. A write to one of them runs under the
+//! guard, unless a flag of the call itself protects.
 //!
 //! # Limits
 //!

@@ -2,8 +2,9 @@
 //!
 //! An `impl Read for &NoSigpipe<T>` could ask for `&T: Read`. Then other code that only links this
 //! crate would fail to compile. The compiler would look for a `T` in `NoSigpipe<T>`, in
-//! `NoSigpipe<NoSigpipe<T>>` and so on (E0275). A trait of this crate stops that search if the
-//! self type is not known yet. `tests/support/shapes.rs` checks it.
+//! `NoSigpipe<NoSigpipe<T>>` and so on (E0275). So the adapters ask for `SharedRead` and
+//! `SharedWrite`: a trait of this crate stops that search if the self type is not known yet.
+//! `tests/support/shapes.rs` checks it.
 
 use std::io::{Read, Write};
 

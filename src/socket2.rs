@@ -177,7 +177,8 @@ impl Socket {
         ::socket2::Socket::new(domain, ty, protocol).map(Socket::from)
     }
 
-    /// Creates a socket that is not close-on-exec. Like [`socket2::Socket::new_raw`].
+    /// Creates a socket that is protected, but not close-on-exec. Like
+    /// [`socket2::Socket::new_raw`].
     pub fn new_raw(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         ::socket2::Socket::new_raw(domain, ty, protocol).map(Socket::from)
     }
@@ -192,7 +193,7 @@ impl Socket {
         ::socket2::Socket::pair(domain, ty, protocol).map(|(a, b)| (a.into(), b.into()))
     }
 
-    /// Creates two connected sockets that are not close-on-exec. Like
+    /// Creates two connected sockets that are protected, but not close-on-exec. Like
     /// [`socket2::Socket::pair_raw`].
     #[cfg(unix)]
     pub fn pair_raw(
@@ -210,7 +211,7 @@ impl Socket {
         self.inner.accept().map(|(socket, addr)| (socket.into(), addr))
     }
 
-    /// Accepts a connection on a socket that is not close-on-exec. Like
+    /// Waits for a client, whose socket is protected, but not close-on-exec. Like
     /// [`socket2::Socket::accept_raw`].
     pub fn accept_raw(&self) -> io::Result<(Socket, SockAddr)> {
         self.inner.accept_raw().map(|(socket, addr)| (socket.into(), addr))
@@ -308,7 +309,7 @@ impl Socket {
         socket::send(&self.inner, || buf.len(), call)
     }
 
-    /// Sends one byte of urgent data (`MSG_OOB`). Like
+    /// Sends bytes, the last of which is urgent data (`MSG_OOB`). Like
     /// [`socket2::Socket::send_out_of_band`].
     #[cfg(has_out_of_band)]
     pub fn send_out_of_band(&self, buf: &[u8]) -> io::Result<usize> {

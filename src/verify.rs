@@ -26,11 +26,11 @@ pub use crate::sys::verify::{Error, Protection};
 
 /// Reports what protects this process now. It tests nothing.
 ///
-/// The report leaves out each technique that is refused, by the build or since for the whole
-/// process, or that was found to be silently ignored. It also leaves out `write_flag` until that
-/// flag has passed its test. The first of these calls makes the test: a write to a pipe, a write of
-/// a [`NoSigpipe`](crate::NoSigpipe) to a regular file, [`raw::write`](crate::raw::write()),
-/// [`io::pipe`](crate::io::pipe), [`verify()`].
+/// The report leaves out each technique that the build refused, that was later refused for the
+/// whole process, or that was found to be silently ignored. It also leaves out `write_flag` until
+/// that flag has passed its test. The first of these calls makes the test: a write to a pipe, a
+/// write of a [`NoSigpipe`](crate::NoSigpipe) to a regular file,
+/// [`raw::write`](crate::raw::write()), [`io::pipe`](crate::io::pipe), [`verify()`].
 ///
 /// ```
 /// println!("{}", epipe::protection());
@@ -67,8 +67,8 @@ pub fn protection() -> Protection {
 /// process with an `LD_PRELOAD`. Also call it before a sandbox is set up that forbids `pipe2`,
 /// above all one that *kills* for it.
 ///
-/// Any thread may call it, and again. Each call makes the tests, in about a thousand system calls
-/// and a millisecond. If the system does not change, the result is the same.
+/// Any thread may call it, also more than once. Each call makes the tests, in about a thousand
+/// system calls and a millisecond. If the system does not change, the result is the same.
 ///
 /// ```
 /// # fn log(_: impl std::fmt::Display) {}
@@ -94,8 +94,8 @@ pub fn protection() -> Protection {
 /// # Limits
 ///
 /// It finds only what it tests. A system can still kill if it ignores a flag in other cases: other
-/// lengths, more slices, ancillary data, other flags, sockets with other options. So it can with
-/// other families (vsock, SCTP, MPTCP), on other threads, or only now and then. There
+/// lengths, more slices, ancillary data, other flags, sockets with other options. The same is true
+/// for other families (vsock, SCTP, MPTCP), for other threads, and now and then. There
 /// [`sigpipe::suppressed`](crate::sigpipe::suppressed) protects. The function does not test what
 /// foreign code passes to `sendmmsg`.
 ///

@@ -10,7 +10,7 @@
 //! | a system: Apple's, the BSDs, gVisor, Android, Windows, WebAssembly | [`platforms`] |
 //! | a call that kills today | [`what_dies`] |
 //! | a question of speed | [`cost`] |
-//! | a doubt | [`limits`] |
+//! | a doubt: what is not protected | [`limits`] |
 //! | your own code to test | [`testing`] |
 //! | a distribution's build, a sandbox | [`packagers`] |
 //!

@@ -8,7 +8,7 @@ use crate::sys::{self, handle::SocketHandle};
 /// Creates an anonymous pipe. Like [`std::io::pipe`].
 ///
 /// On Linux the first call of a process also tests whether pipe writes have a flag. That test makes
-/// a pipe of its own. A sandbox that is set up later, and *kills* on `pipe2`, then meets no test.
+/// a pipe of its own. So it is done before you set up a sandbox that *kills* on `pipe2`.
 ///
 /// ```
 /// use epipe::io::{self, ErrorKind, Read, Write};
@@ -110,8 +110,9 @@ handle::pipe_conversions!(PipeReader, std::io::PipeReader, ChildStdout ChildStde
 /// |---|---|
 /// | Linux 6.18 and later | one |
 /// | Apple | two |
-/// | NetBSD | thirteen: the flag, and the guard |
-/// | the others | three: a pipe has no flag there |
+/// | NetBSD | up to thirteen: the flag, and the guard |
+/// | others with SIGPIPE | three: a pipe has no flag there |
+/// | systems without SIGPIPE | one |
 ///
 /// On NetBSD the flag does not protect alone: another process that shares the pipe can clear it at
 /// any time.

@@ -17,7 +17,7 @@
 //! server.read_to_string(&mut request)?;
 //! drop(client);
 //! for _ in 0..100 {
-//!     // With std's stream, this write can raise SIGPIPE, which ends the process.
+//!     // With std's stream, this write can raise SIGPIPE. In a C host that kills the process.
 //!     if let Err(error) = server.write_vectored(&[IoSlice::new(b"an answer")]) {
 //!         println!("the client is gone: {error}");
 //!         break;

@@ -22,7 +22,7 @@ use crate::sys::{handle, socket};
 /// # drop(client);
 /// # let client = TcpStream::connect(listener.local_addr()?)?;
 /// for stream in listener.incoming() {
-///     // One after the other. An error here is this client's alone.
+///     // One after the other. An error of the write concerns only this client.
 ///     if let Err(error) = stream.and_then(|mut stream| stream.write_all(b"hello")) {
 ///         eprintln!("{error}");
 ///     }

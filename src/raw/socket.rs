@@ -72,7 +72,7 @@ pub fn send_to_with_flags(
     SockRef::from(&socket).send_to_with_flags(buf, addr, flags)
 }
 
-/// Sends one byte of urgent data, in front of the queue. Like `send(2)` with `MSG_OOB`.
+/// Sends bytes, the last of which is urgent data. Like `send(2)` with `MSG_OOB`.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {

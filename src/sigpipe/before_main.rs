@@ -46,7 +46,7 @@ use crate::sys;
 #[doc(alias("SIG_IGN", "init_array", "no_main", "constructor"))]
 pub use crate::__ignore_before_main as ignore_before_main;
 
-/// Starts a child with the default disposition of SIGPIPE and an empty signal mask.
+/// Makes a `Command` start its child with SIGPIPE at its default and an empty signal mask.
 ///
 /// A child inherits an ignored signal, and the mask of the thread that starts it, also through
 /// `exec`. std's `Command` resets the ignored SIGPIPE, unless the program is built with

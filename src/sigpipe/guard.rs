@@ -89,8 +89,8 @@ use crate::sys;
 /// There the first guard of the process puts a handler that does nothing in place of the default
 /// action. The last guard takes the handler out, by way of `SIG_IGN` if a SIGPIPE may be on its
 /// way. Another thread that enters a guard then waits for three system calls, or longer if a thread
-/// of higher priority keeps the other from running. A build that refuses `thread_mask` does this on
-/// every system.
+/// of higher priority keeps the leaving thread from running. A build that refuses `thread_mask`
+/// does this on every system.
 ///
 /// On Apple the handler stays after a guard around foreign code, and after a guarded write of this
 /// crate that met a vanished peer. The signal may still be on its way to another thread, and XNU

@@ -24,8 +24,8 @@ use crate::sys::handle::adapter_traits;
 ///
 /// let foreign: Box<dyn Write> = Box::new(std::io::stderr()); // of another crate
 /// let mut writer = epipe::Guarded::new(BufWriter::new(foreign));
-/// writeln!(writer, "a line")?;
-/// writer.flush()?; // one guard for the whole call
+/// writeln!(writer, "a line")?; // one guard for the whole line
+/// writer.flush()?;
 ///
 /// assert!(writer.get_ref().buffer().is_empty());
 /// writer.get_mut().flush()?; // not protected: this is `BufWriter`'s own `flush`

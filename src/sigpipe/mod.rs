@@ -23,7 +23,8 @@
 //!   [`guard`] for a scope. A thread that you own can hold one guard for its whole life.
 //! * A library has threads of its own: put [`suppressed`] around the call that starts them.
 //! * C calls your function: use [`catch_unwind`] at its entry.
-//! * You start programs: `default_in_child`; or you call `fork`: `default_in_this_child` (Unix).
+//! * You start programs (Unix): call `default_in_child` on the `Command`.
+//! * You call `fork` (Unix): call `default_in_this_child` in the child.
 
 mod disposition;
 mod guard;

@@ -68,8 +68,8 @@ pub(crate) fn sendmsg(
     }
     message.msg_iov = bufs.as_ptr().cast_mut().cast();
     message.msg_iovlen = bufs.len() as _;
-    // SAFETY: std guarantees that IoSlice is ABI-compatible with iovec. The message has the number
-    // of slices and the length of the address. sendmsg only reads both.
+    // SAFETY: std guarantees that IoSlice is ABI-compatible with iovec. The message has the true
+    // number of slices and length of the address. Both are borrowed for the call, which only reads.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
@@ -123,8 +123,8 @@ impl Address {
     }
 }
 
-/// Cuts the slices to the number that one call takes (IOV_MAX of limits.h), as std does. POSIX
-/// promises 16 on every system.
+/// Cuts the slices to the number that one call takes (IOV_MAX of limits.h), as std does. Where
+/// the system names no number it is 16, which POSIX promises.
 #[inline]
 pub(crate) fn cut<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
     const LIMIT: usize = if cfg!(iov_max_1024) { 1024 } else { 16 };
@@ -138,8 +138,8 @@ pub(crate) fn is_empty(bufs: &[IoSlice<'_>]) -> bool {
     bufs.first().is_none_or(|first| first.is_empty()) && bufs.iter().all(|buf| buf.is_empty())
 }
 
-/// Moves a descriptor for a question away from 0 to 2, which may be free. Another thread may write
-/// there, and the question breaks the connection.
+/// Moves a descriptor for a test to 3 or above. If one of 0 to 2 was free, it may have landed
+/// there. Other threads write to these, and the test breaks its connection.
 pub(crate) fn private(fd: OwnedFd) -> io::Result<OwnedFd> {
     // std duplicates to 3 or above.
     if fd.as_raw_fd() > 2 { Ok(fd) } else { fd.try_clone() }

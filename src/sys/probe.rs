@@ -153,10 +153,10 @@ pub(crate) fn broken_unix() -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// The ends of a TCP connection, both shut down for writing. So nothing waits for a peer, and to
-/// the sender it is the same (POSIX: shut down for writing, or no longer connected). The accepted
-/// end may come too late, and is missing then. The listener is returned too: its drop would reset
-/// a connection that it has not accepted.
+/// The ends of a TCP connection, both shut down for writing. So nothing waits for a peer. To the
+/// sender this is the same as a peer that is gone (POSIX: shut down, or no longer connected). The
+/// accepted end may come too late, and is missing then. The listener is returned too: its drop
+/// would reset a connection that it has not accepted.
 pub(crate) fn broken_tcp(loopback: IpAddr) -> io::Result<(Vec<TcpStream>, TcpListener)> {
     let listener = TcpListener::bind((loopback, 0))?;
     // Loopback answers at once, or a firewall drops it.

@@ -58,8 +58,8 @@ pub(crate) fn take_one() -> io::Result<bool> {
     }
 }
 
-/// Runs `f` with all signals blocked, except two kinds. A blocked signal of a fault would end the
-/// process. SIGPIPE stays as it is.
+/// Runs `f` with all signals blocked, except SIGPIPE and those of a fault. SIGPIPE stays as it is.
+/// A fault whose signal is blocked would end the process.
 pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     use libc::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
@@ -130,8 +130,9 @@ fn sigtimedwait() -> io::Result<c_int> {
 ///
 /// So this first raises another SIGPIPE at this thread, which merges with one that is pending
 /// there. Then `sigwait` finds one at once, even if another thread takes a signal of the process.
-/// All signals are blocked, so that no handler takes it in between or forks. The build script does
-/// not have its own cfgs: it uses this function on every system but Linux and Android.
+/// All signals but those of a fault are blocked, so that no handler takes it in between or forks.
+/// The build script does not have its own cfgs: it uses this function on every system but Linux and
+/// Android.
 #[cfg(all(
     not(has_sigtimedwait),
     any(forced, not(any(target_os = "android", target_os = "linux")))

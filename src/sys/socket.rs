@@ -15,8 +15,8 @@ use super::{UNKNOWN_LENGTH, call, guard, total};
 /// Adopts a socket: sets the option where the system has one. It never fails: if the option is
 /// refused, each write falls back to the next technique.
 ///
-/// Each write asks for the option again. Something else may have taken the descriptor's place, or
-/// other code may have cleared the option.
+/// Each write that relies on the option asks for it again. Something else may have taken the
+/// descriptor's place, or other code may have cleared the option.
 #[inline]
 pub(crate) fn adopt(socket: &impl SocketHandle) {
     #[cfg(socket_option)]
@@ -95,8 +95,8 @@ pub(crate) fn send(
     send_otherwise(socket.fd(), len(), call)
 }
 
-/// The call without the flag. Where the flag does not protect alone, it is passed as an additional
-/// protection.
+/// The call where the flag does not protect alone, or is not in use: the option or the guard
+/// protects. A flag that does not protect alone is passed too.
 #[inline(never)]
 fn send_otherwise(
     socket: BorrowedFd<'_>,

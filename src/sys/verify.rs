@@ -110,7 +110,8 @@ pub enum Error {
         /// The first call that showed it.
         call: Call,
     },
-    /// A test could not be made. The techniques that the build chose stay in use, unverified.
+    /// A test could not be made. The techniques in use stay in use, unverified. (`write_flag` is
+    /// only in use after its own test.)
     #[error("the protection from SIGPIPE cannot be verified: {0}")]
     CannotAsk(io::Error),
 }

@@ -25,7 +25,7 @@
 //! ```
 //!
 //! Do not write `use epipe::tokio;` or `use epipe::*;`. Both hide the crate `tokio` in that module,
-//! and also its macros. If you need such a line, `::tokio` is the crate.
+//! and also its macros. If you need such a line, write `::tokio` for the crate.
 
 mod guarded;
 pub mod io;

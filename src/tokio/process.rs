@@ -196,24 +196,24 @@ impl Command {
         self.inner.get_kill_on_drop()
     }
 
-    /// Shows std's `Command`. Like [`tokio::process::Command::as_std`].
+    /// Borrows std's `Command`. Like [`tokio::process::Command::as_std`].
     pub fn as_std(&self) -> &StdCommand {
         self.inner.as_std()
     }
 
-    /// Shows std's `Command` for a change. **A child that std's `Command` starts is not
+    /// Borrows std's `Command` mutably. **A child that std's `Command` starts is not
     /// protected.** Like [`tokio::process::Command::as_std_mut`].
     pub fn as_std_mut(&mut self) -> &mut StdCommand {
         self.inner.as_std_mut()
     }
 
-    /// Gives std's `Command`. **The protection ends here.** Like
+    /// Returns std's `Command`. **The protection ends here.** Like
     /// [`tokio::process::Command::into_std`].
     pub fn into_std(self) -> StdCommand {
         self.inner.into_std()
     }
 
-    /// Gives tokio's own type. **The protection ends here.**
+    /// Returns tokio's own type. **The protection ends here.**
     pub fn into_unprotected(self) -> process::Command {
         self.inner
     }
@@ -312,7 +312,7 @@ impl Child {
         self.into_unprotected().wait_with_output().await
     }
 
-    /// Gives tokio's own type. **The protection ends here.**
+    /// Returns tokio's own type. **The protection ends here.**
     pub fn into_unprotected(self) -> process::Child {
         let Child { mut inner, stdin, stdout, stderr } = self;
         inner.stdin = stdin.map(ChildStdin::into_unprotected);
@@ -374,7 +374,7 @@ impl ChildStdin {
         process::ChildStdin::from_std(inner).map(Guarded::new)
     }
 
-    /// Gives the descriptor. **The protection ends here.** Like
+    /// Returns the descriptor. **The protection ends here.** Like
     /// [`tokio::process::ChildStdin::into_owned_fd`].
     ///
     /// ```
@@ -388,7 +388,7 @@ impl ChildStdin {
         self.into_inner().into_owned_fd()
     }
 
-    /// Gives tokio's own type. **The protection ends here.**
+    /// Returns tokio's own type. **The protection ends here.**
     ///
     /// ```
     /// # fn f(stdin: epipe::tokio::process::ChildStdin) {

@@ -38,8 +38,8 @@ use crate::sigpipe::guard;
 /// safe for a runtime that has them.
 ///
 /// On Apple and NetBSD nothing is inherited: a guard protects the whole process while it lasts. A
-/// runtime that was built inside one has no protection later on NetBSD. It has on Apple, where the
-/// guard's handler stays.
+/// runtime that was built inside one has no protection later on NetBSD. On Apple it stays
+/// protected, because the guard's handler stays.
 ///
 /// # Limits
 ///

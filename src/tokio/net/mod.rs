@@ -58,7 +58,7 @@
 //! # }
 //! ```
 //!
-//! tokio-stream's `TcpListenerStream` takes tokio's listener. Use the crate futures in its place:
+//! tokio-stream's `TcpListenerStream` takes tokio's listener. Instead use, of the crate futures,
 //! `futures::stream::poll_fn(move |cx| listener.poll_accept(cx).map(Some))`.
 //!
 //! # Cost
@@ -118,7 +118,7 @@ macro_rules! newtype {
         transparent! { $(#[$doc])* $ours $(<$a>)?, $inner }
 
         impl $(<$a>)? $ours $(<$a>)? {
-            /// Gives tokio's own type. **The protection ends here.**
+            /// Returns tokio's own type. **The protection ends here.**
             pub fn into_unprotected(self) -> $inner {
                 self.inner
             }
@@ -156,15 +156,15 @@ macro_rules! handle {
         lent_handle!($ours);
         $(
             impl $ours {
-                /// Takes over a type of this crate that is in non-blocking mode. Like tokio's
+                /// Takes over a handle of this crate that is in non-blocking mode. Like tokio's
                 /// method of this name.
                 #[track_caller]
                 pub fn from_std(std: $std) -> io::Result<$ours> {
                     <$inner>::from_std(std.into()).map($ours::from)
                 }
 
-                /// Gives a type of this crate, still in non-blocking mode. Like tokio's method of
-                /// this name.
+                /// Returns a handle of this crate, still in non-blocking mode. Like tokio's method
+                /// of this name.
                 pub fn into_std(self) -> io::Result<$std> {
                     self.inner.into_std().map(<$std>::from)
                 }
@@ -263,7 +263,7 @@ macro_rules! stream {
                 (reader.into(), writer.into())
             }
 
-            /// Gives two halves, for two tasks; the one that writes is protected. Like tokio's
+            /// Returns two halves, for two tasks; the one that writes is protected. Like tokio's
             /// method of this name.
             pub fn into_split(self) -> ($halves::OwnedReadHalf, $halves::OwnedWriteHalf) {
                 let (reader, writer) = self.inner.into_split();
@@ -303,7 +303,7 @@ macro_rules! halves {
             ///
             /// # Errors
             ///
-            /// Gives both halves back if they are not of the same stream.
+            /// Returns both halves back if they are not of the same stream.
             ///
             /// ```
             #[doc = concat!("# use epipe::tokio::net::", stringify!($stream), ";")]
@@ -324,7 +324,7 @@ macro_rules! halves {
             ///
             /// # Errors
             ///
-            /// Gives both halves back if they are not of the same stream.
+            /// Returns both halves back if they are not of the same stream.
             ///
             /// ```
             #[doc = concat!("# use epipe::tokio::net::", stringify!($stream), ";")]

@@ -1,4 +1,4 @@
-//! The Unix streams and listeners. tokio has no module with a name for this file.
+//! The Unix streams and listeners. tokio's public module `unix` does not have them.
 
 use std::path::Path;
 

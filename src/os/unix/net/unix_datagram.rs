@@ -86,7 +86,7 @@ impl UnixDatagram {
         UnixDatagram { inner }
     }
 
-    /// Creates a socket file that receives. Like [`std::os::unix::net::UnixDatagram::bind`].
+    /// Creates a socket file, and receives at it. Like [`std::os::unix::net::UnixDatagram::bind`].
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
         std::os::unix::net::UnixDatagram::bind(path).map(UnixDatagram::from)
     }

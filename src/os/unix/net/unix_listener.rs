@@ -24,7 +24,7 @@ use crate::sys::{handle, socket};
 /// # drop(client);
 /// # let client = UnixStream::connect(&path)?;
 /// for stream in listener.incoming() {
-///     // One after the other. An error here is this client's alone.
+///     // One after the other. An error of the write concerns only this client.
 ///     if let Err(error) = stream.and_then(|mut stream| stream.write_all(b"hello")) {
 ///         eprintln!("{error}");
 ///     }

@@ -130,13 +130,13 @@ impl Sender {
         self.try_io(|| sys::pipe::write_vectored(self.as_fd(), bufs))
     }
 
-    /// Gives the descriptor, in blocking mode. **The protection ends here.** Like tokio's method of
-    /// this name.
+    /// Returns the descriptor, in blocking mode. **The protection ends here.** Like tokio's method
+    /// of this name.
     pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
         self.inner.into_blocking_fd()
     }
 
-    /// Gives the descriptor, in non-blocking mode. **The protection ends here.** Like tokio's
+    /// Returns the descriptor, in non-blocking mode. **The protection ends here.** Like tokio's
     /// method of this name.
     pub fn into_nonblocking_fd(self) -> io::Result<OwnedFd> {
         self.inner.into_nonblocking_fd()
@@ -183,7 +183,7 @@ impl OpenOptions {
         self
     }
 
-    /// Sets whether the file may be no FIFO. Like
+    /// Sets whether to skip the test that the file is a FIFO. Like
     /// [`tokio::net::unix::pipe::OpenOptions::unchecked`].
     pub fn unchecked(&mut self, value: bool) -> &mut OpenOptions {
         self.inner.unchecked(value);
