@@ -13,7 +13,8 @@ import difflib
 import pathlib
 import re
 
-# The names that epipe has too and that write, or return something that writes, by original module.
+# Names that epipe replaces, by the module of the original: they write, or return a type that
+# writes.
 WRITES = {
     "std::net": "TcpStream TcpListener UdpSocket Incoming IntoIncoming",
     "std::os::unix::net": "UnixStream UnixListener UnixDatagram Incoming",

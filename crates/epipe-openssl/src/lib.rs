@@ -20,8 +20,8 @@
 //! }
 //! ```
 //!
-//! **Do not call OpenSSL's own functions after these.** `SSL_set_fd` and `SSL_set_wfd` install
-//! OpenSSL's own BIO again, without an error. The next write to a vanished peer then kills the
+//! **Do not call OpenSSL's own `SSL_set_fd` or `SSL_set_wfd` after these.** They install OpenSSL's
+//! own BIO again, without an error. The next write to a vanished peer then kills the
 //! process.
 //!
 //! OpenSSL's own BIO writes with `write(2)`. So `SSL_write`, `SSL_shutdown` and `SSL_do_handshake`
@@ -103,7 +103,8 @@
 //! * The type `BIO_TYPE_SOCKET`. This BIO has a type of its own, with `BIO_TYPE_DESCRIPTOR`.
 //! * Descriptors that are not sockets. `BIO_set_fd` accepts one, but then each write fails with
 //!   `ENOTSOCK`.
-//! * A copy by `BIO_dup_chain` has no descriptor until `BIO_set_fd` gives it one.
+//!
+//! A BIO that `BIO_dup_chain` has copied has no descriptor until `BIO_set_fd` sets one.
 //!
 //! Code that must keep OpenSSL's own BIO can call `epipe::sigpipe::suppressed(|| SSL_write(…))`.
 //! All calls that do I/O need this: also `SSL_connect`, `SSL_accept`, `SSL_do_handshake`,

@@ -173,8 +173,8 @@ impl Script {
     /// second. If the other side does not read, it may lose the rest.
     ///
     /// A FIN always stands behind the greeting. The FIN of [`Break::FinAfter`] and
-    /// [`Break::HalfClose`] arrives when the other side reads. [`Break::FinThenReset`] reports an
-    /// error if it does not.
+    /// [`Break::HalfClose`] arrives when the other side reads. If it does not read,
+    /// `wait_broken` returns an error for [`Break::FinThenReset`].
     #[must_use]
     pub fn greeting(mut self, bytes: impl Into<Vec<u8>>) -> Script {
         self.greeting = bytes.into();

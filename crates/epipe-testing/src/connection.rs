@@ -15,7 +15,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::sys::{self, Interest, Ready};
 
-/// How long the kit waits for a receiver that takes nothing, where it need not wait for all.
+/// How long the kit waits for a receiver that takes nothing. (It waits for an answer without this
+/// limit.)
 /// (Linux delays an acknowledgement by 40 to 200 ms.)
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// The longest time for a connect.

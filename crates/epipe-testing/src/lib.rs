@@ -167,7 +167,8 @@
 //! # Platforms
 //!
 //! The kit is tested on Linux, and type-checked for Apple, BSD, Android and the other systems that
-//! have SIGPIPE. Elsewhere the crate is empty. Only Linux and Android have these:
+//! have SIGPIPE. Elsewhere the crate is empty. These need Linux or Android, unless an item says
+//! otherwise:
 //!
 //! * A break waits until the bytes sent before it have arrived. A reset right behind a greeting
 //!   waits until the greeting has left.

@@ -351,7 +351,8 @@ impl Peer {
 
     /// Waits until this peer has broken the connection, and returns the number of bytes received.
     ///
-    /// The break may not have arrived yet: use it only without the other end at hand.
+    /// The break may not have arrived yet. If you have the other end, use
+    /// [`wait_broken`](Peer::wait_broken).
     ///
     /// # Errors
     ///

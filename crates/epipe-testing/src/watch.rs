@@ -39,8 +39,8 @@ use crate::sys::{Recorder, Recording};
 ///   ([`fate_of`](super::fate_of), nextest).
 /// * It keeps 128 signals and counts the others ([`missed`](Watch::missed)). It keeps the innermost
 ///   64 frames of each stack.
-/// * The unwinder must pass the signal's own frame. LLVM's unwinder does not. Static musl programs
-///   on x86-64 contain that one: their events report only the thread.
+/// * The unwinder must pass the signal's own frame. LLVM's unwinder cannot. Static musl programs
+///   on x86-64 use it: their events report only the thread.
 /// * The unwinder needs unwind tables. The stack ends at C code without them (on 32-bit `arm`,
 ///   or with `-fno-asynchronous-unwind-tables`).
 /// * Files and lines need debug information, which release builds lack by default. In the profile,
@@ -50,7 +50,7 @@ use crate::sys::{Recorder, Recording};
 ///   the watch records signals that the guard suppresses. End the two in the reverse order in which
 ///   they began.
 /// * Code that meanwhile installs a handler replaces the watch, and its handler stays after the
-///   drop. A handler that goes on calling the one it replaced must be gone before the next `Watch`.
+///   drop. If that handler calls the one that it replaced, remove it before the next `Watch`.
 #[doc(alias("SIGPIPE", "sigaction", "backtrace", "SIG_DFL", "SIG_IGN"))]
 #[must_use = "a `Watch` records only until it is dropped"]
 pub struct Watch(Recorder);

@@ -1,4 +1,5 @@
-//! Two ways to close a stream: [`close_gracefully`] loses no sent data, [`reset`] discards it.
+//! Two ways to close a stream: [`close_gracefully`] waits until the sent data has arrived and
+//! reports if it may be lost, [`reset`] discards it.
 //!
 //! A plain drop of a TCP stream can lose data. If bytes from the peer are unread, or more of them
 //! arrive afterwards, this side's system answers with a reset. The peer's system may then discard
@@ -76,7 +77,9 @@ pub enum Ending {
 /// Without a limit a peer could keep it reading for ever.
 pub const DRAIN_LIMIT: usize = 64 << 20;
 
-/// Closes a TCP or Unix stream without a reset that destroys what was sent.
+/// Closes a TCP or Unix stream so that no reset of this side destroys the data that was sent.
+///
+/// The [`Ending`] reports whether that succeeded.
 ///
 /// It shuts down the sending half, discards what the peer still sends until the peer ends, and
 /// closes. nginx calls this a lingering close.

@@ -142,8 +142,8 @@ impl Disconnect {
     ///
     /// # Errors of other crates
     ///
-    /// Most errors hold the `io::Error` as a source. The result is then that of the `io::Error`. So
-    /// it is for most errors of hyper, tungstenite's `Io` and tonic's transport `Error`, also
+    /// Most errors hold the `io::Error` as a source. The result is then that of the `io::Error`.
+    /// This covers most errors of hyper, tungstenite's `Io` and tonic's transport `Error`, also
     /// inside an anyhow error.
     ///
     /// For these errors, turn on a feature of this crate:

@@ -2,8 +2,8 @@
 //!
 //! A plain `open` of a FIFO waits for the other side without a limit. A plain `open` of another
 //! file can have an effect: a device may rewind a tape, or hang. The functions here first check
-//! that the path is a FIFO, and open nothing else. The handles are **non-blocking** until you call
-//! `set_nonblocking(false)`.
+//! that the path is a FIFO, and refuse other files, except in the race below. The handles are
+//! **non-blocking** until you call `set_nonblocking(false)`.
 //!
 //! ```
 //! use std::io::{Read, Write};

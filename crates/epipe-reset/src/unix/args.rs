@@ -46,7 +46,7 @@ The request
 How it detects a death
   --spawn COMMAND...   starts the server, watches what it forks (on Linux), and
                        reports the signal; must be the last option
-  --pid PID            also watches this process
+  --pid PID            also watches this process (its end, not its signal)
   (neither)            sees connections refused, and idle connections that end
 
 How long, and which attacks
@@ -58,7 +58,7 @@ How long, and which attacks
                        Example: breath,late:3ms+pipelined
   --polite             no attacks, only polite clients that wait for answers
   --keep-going         does not stop at the first death
-  --dry-run            prints the planned connections, and makes none
+  --dry-run            prints the connections that could be made; makes none
 
 On a network: attacks only loopback addresses, except with
   --allow-remote HOST  repeats the host of the target, as a confirmation
@@ -82,7 +82,7 @@ Output
 Results
   killed               the server died; the command after `again:` repeats the
                        attack (without --spawn, restart the server first)
-  survived             no attack killed the server, but other timings may
+  survived             no death was seen, but other timings may kill
   undecided            the run proves nothing; the line says why
 
 Exit status: 1 killed, 0 survived, 2 undecided or a wrong command line.";

@@ -12,7 +12,7 @@ pub struct Attack {
     pub ends: Ends,
     pub stage: Stage,
     /// Waits in the listener's queue, behind a connection that occupies the server. That connection
-    /// sends its request after all attacks have sent theirs.
+    /// sends its request when every attack has begun to connect.
     pub queued: bool,
 }
 

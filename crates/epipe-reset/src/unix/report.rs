@@ -214,7 +214,9 @@ fn text(options: &Options, outcome: &Outcome) -> String {
                         .into()
                 }
                 Some(0) => String::new(),
-                Some(forks) => format!("; the server forked {forks}, and each was watched"),
+                Some(forks) => {
+                    format!("; the server forked {forks} processes, and each was watched")
+                }
             };
             format!(
                 "survived {} attacks of {kinds} kind{} in {:.0} s, which is no proof{forks}",

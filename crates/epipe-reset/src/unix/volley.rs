@@ -40,7 +40,7 @@ struct Waiting {
     asked: Instant,
     /// When the socket last took a byte.
     taken: Instant,
-    /// The server has ended it, as happens when it dies.
+    /// The server has ended this connection, as happens when the server dies.
     ended: bool,
 }
 

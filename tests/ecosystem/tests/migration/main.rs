@@ -203,7 +203,7 @@ fn migrate_lists_the_lines_it_leaves() {
 
 /// The list leaves out harmless lines. A list that is too long is not read.
 #[test]
-fn the_list_leaves_out_harmless_lines() {
+fn migrate_leaves_out_harmless_lines() {
     let file = package("silent").join("src/sample.rs");
     let harmless = "use std::io::prelude::*;\nuse std::io::ErrorKind::*;\n\
                     fn f(_: &mut impl fmt::Write, _: &mut dyn std::fmt::Write) {}\n\
