@@ -58,6 +58,8 @@ LEFT = {
     "print": r"\be?print(?:ln)?!|\bdbg!",
     "call": r"\b(?:libc|rustix|nix)::(?!c_)|\bsyscall\b",
     "C": r'\bextern\s+"C',
+    "edge": r"\bpub\s+(?:\w+\s+)*fn\b.*\b(?:Tcp(?:Stream|Listener|Socket)|Udp(?:Socket)|Socket|"
+            r"Unix(?:Stream|Listener|Datagram|Socket)|PipeReader|PipeWriter)\b",
     "io_uring": r"\b(?:io_uring|tokio_uring)\b",
     "foreign": r"\b(?:async_net|async_std|async_process|smol|mio|os_pipe|vsock|ssh2)::",
     "original": r"(?<![\w:])(?:" + "|".join(

@@ -210,11 +210,12 @@ fn migrate_leaves_out_harmless_lines() {
                     impl io::Write for Connection {}\n\
                     fn g() -> Result<()> { Err(ErrorKind::ConnectionReset.into()) }\n";
     let writes = "fn h<W: io::Write>(_: impl Write + Send, stream: T) { self.stream.into() }\n\
-                  fn i(_: Box<dyn tokio::io::AsyncWrite>) { use std::net::*; }\n";
+                  fn i(_: Box<dyn tokio::io::AsyncWrite>) { use std::net::*; }\n\
+                  pub async fn j(&self, stream: TcpStream) {}\n";
     fs::write(&file, format!("{harmless}{writes}")).unwrap();
     let Some(list) = migrate(&["--left"], &file) else { return };
-    assert_eq!(pointed_at(&list, file.to_str().unwrap()), BTreeSet::from([5, 6]), "{list}");
-    for kind in ["6: into, writer:", "7: writer, original:"] {
+    assert_eq!(pointed_at(&list, file.to_str().unwrap()), BTreeSet::from([5, 6, 7]), "{list}");
+    for kind in ["6: into, writer:", "7: writer, original:", "8: edge:"] {
         assert!(list.contains(kind), "{kind}\n{list}");
     }
 }
