@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 /// * 250 lines are for names that looked protected and were not: socket2's, standard output,
 ///   foreign writers. 41 of these and two macros are in `sys/handle.rs`, for the types of `tokio`:
 ///   a handle that is lent, and the one cast by which a half lends its stream.
-/// * 82 lines are attributes for rustdoc: the C names that a search finds, and the pages of the
-///   guide.
-const BUDGET: [(&str, usize); 3] = [("code lines", 4860), ("traits", 10), ("macros", 18)];
+/// * 42 lines are for rustdoc, after others were deleted. They are attributes with C names that a
+///   search finds, and the pages of the guide.
+const BUDGET: [(&str, usize); 3] = [("code lines", 4820), ("traits", 10), ("macros", 18)];
 
 /// Every Rust file below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {

@@ -22,31 +22,9 @@
 pub mod migration {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/recipes.md")]
-#[doc(alias(
-    "axum",
-    "hyper",
-    "tonic",
-    "gRPC",
-    "reqwest",
-    "rustls",
-    "native-tls",
-    "openssl",
-    "tungstenite",
-    "websocket",
-    "redis",
-    "postgres",
-    "ureq",
-    "tokio",
-    "tracing",
-    "log",
-    "env_logger",
-    "mio",
-    "smol",
-    "async-std",
-    "socket2",
-    "nix",
-    "rustix"
-))]
+#[doc(alias("axum", "hyper", "tonic", "gRPC", "reqwest", "rustls", "native-tls", "openssl"))]
+#[doc(alias("tungstenite", "websocket", "redis", "postgres", "ureq", "tokio", "tracing", "log"))]
+#[doc(alias("env_logger", "mio", "smol", "async-std", "socket2", "nix", "rustix"))]
 pub mod recipes {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/programs.md")]
@@ -58,51 +36,22 @@ pub mod programs {}
 pub mod bindings {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/hosts.md")]
-#[doc(alias(
-    "Go",
-    "cgo",
-    "Python",
-    "PyO3",
-    "Swift",
-    "iOS",
-    "lldb",
-    "Xcode",
-    "Android",
-    "JNI",
-    "Java",
-    "Node",
-    "PHP",
-    "Ruby",
-    "Lua",
-    "Perl",
-    "nginx",
-    "systemd",
-    "Docker",
-    "Podman",
-    "Kubernetes",
-    "PID 1",
-    "libcurl",
-    "libpq",
-    "libssh2",
-    "libgit2",
-    "hiredis",
-    "libmosquitto",
-    "librdkafka"
-))]
+#[doc(alias("Go", "cgo", "Python", "PyO3", "Swift", "iOS", "lldb", "Xcode", "Android", "JNI"))]
+#[doc(alias("Java", "Node", "PHP", "Ruby", "Lua", "Perl", "nginx", "systemd", "Docker", "Podman"))]
+#[doc(alias("Kubernetes", "PID 1", "libcurl", "libpq", "libssh2", "libgit2", "hiredis"))]
+#[doc(alias("libmosquitto", "librdkafka"))]
 pub mod hosts {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/platforms.md")]
-#[doc(alias(
-    "macOS", "iOS", "Android", "FreeBSD", "NetBSD", "OpenBSD", "gVisor", "Docker", "Windows",
-    "WASI"
-))]
+#[doc(alias("macOS", "iOS", "Android", "FreeBSD", "NetBSD", "OpenBSD", "gVisor", "Docker"))]
+#[doc(alias("Windows", "WASI"))]
 pub mod platforms {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/what-dies.md")]
 pub mod what_dies {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/cost.md")]
-#[doc(alias("benchmark"))]
+#[doc(alias = "benchmark")]
 pub mod cost {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/limits.md")]
