@@ -24,14 +24,12 @@
 //!
 //! The closure is a *scene*: a child process plays it, with SIGPIPE at its default action. If
 //! `send_request` uses `write_vectored`, the test fails: "the scene should survive: it was killed
-//! by SIGPIPE". With [epipe]'s `net::TcpStream` in your code and in the test, it passes.
+//! by SIGPIPE". With `epipe::net::TcpStream` in your code and in the test, it passes.
 //!
 //! ```toml
 //! [dev-dependencies]
-//! epipe-testing = "0.1" # until the first release: path = "…"
+//! epipe-testing = { path = "…" } # until the first release
 //! ```
-//!
-//! [epipe]: https://crates.io/crates/epipe
 //!
 //! # Which one to use
 //!

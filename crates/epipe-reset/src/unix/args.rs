@@ -36,8 +36,8 @@ was most likely killed by SIGPIPE.
 The request
   --request NAME       http (default), tls (a ClientHello), modbus, redis, mqtt,
                        smtp, postgresql
-  --path PATH          the path for http (default: /); a large answer allows
-                       more attacks
+  --path PATH          the path for http (default: /); a large answer can be
+                       broken at more moments
   --tls                sends the request over TLS, and attacks the handshake
                        too; accepts any certificate (feature tls)
   --send FILE          sends these bytes instead; if repeated, +pipelined sends
