@@ -64,8 +64,7 @@ use crate::sys::handle::adapter_traits;
 ///
 /// | a write to | system calls |
 /// |---|---|
-/// | a socket | one, as before; two on Apple; three if no flag or option protects alone (QNX, AIX)
-/// |
+/// | a socket | one, as before; two on Apple; three under a guard (QNX, AIX) |
 /// | a pipe | as [`PipeWriter`](crate::io::PipeWriter) |
 /// | a regular file | one; two on Apple and NetBSD |
 ///

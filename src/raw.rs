@@ -104,7 +104,8 @@
 //!
 //! # Limits
 //!
-//! On Apple a write is two system calls: the first sets the option or the flag, the second writes.
+//! On Apple a write is two or three system calls: the first ones check and set the option, or set
+//! the flag. The last one writes.
 //! In between, another thread may put another pipe in the descriptor's place (`dup2`), or other
 //! code may clear the flag. Then that write kills. Where this may happen, write under a
 //! [`guard`](crate::sigpipe::guard()).

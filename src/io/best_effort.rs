@@ -4,9 +4,9 @@ use std::io::{self, ErrorKind, Write};
 /// Drops bytes that a vanished reader cannot receive, and reports success. For logs.
 ///
 /// If the inner writer reports that its reader is gone, the bytes count as written and the buffer
-/// as flushed. All other errors pass. Without this type, a logger receives `EPIPE` and reports it
-/// with `eprintln!`. If standard error is also gone, that call kills, or panics if SIGPIPE is
-/// ignored.
+/// as flushed. All other errors pass, such as a full disk. Without this type, a logger receives
+/// `EPIPE` and may report it with `eprintln!`. If standard error is also gone, that call kills, or
+/// panics if SIGPIPE is ignored.
 ///
 /// This type keeps no SIGPIPE away. The writer inside must do that, such as
 /// [`Guarded`](crate::Guarded).
@@ -32,7 +32,7 @@ use std::io::{self, ErrorKind, Write};
 /// # Limits
 ///
 /// A buffer inside keeps the bytes that it could not flush, and may try again when it is dropped.
-/// For [`Stdout`](io::Stdout) see [`Guarded`](crate::Guarded#limits).
+/// [`Stdout`](io::Stdout) has such a buffer: see [`Guarded`](crate::Guarded#limits).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BestEffort<W>(pub W);
 

@@ -1,5 +1,5 @@
-//! What each system needs. Only this directory names systems; all other files use the `cfg`s of its
-//! table.
+//! What each system needs. Systems are named only here and in `src/os`. All other files use the
+//! `cfg`s of the table.
 //!
 //! | to find | look in |
 //! |---|---|

@@ -34,8 +34,8 @@ fn run(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usi
 fn run_otherwise(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], plain: Plain) -> io::Result<usize> {
     #[cfg(fd_flag)]
     // XNU rejects F_SETNOSIGPIPE on a socket that is shut down, where the option may be set
-    // already. A flag that does not stay set only keeps a host's own handler from running; the
-    // guard protects there.
+    // already. On NetBSD the flag can be cleared, so the guard protects there. The flag only
+    // spares the host's own handler.
     if (super::fd_flag::set(fd) || super::socket_option::set_on_borrowed(fd)) && cfg!(stays_set) {
         return plain(fd, bufs);
     }

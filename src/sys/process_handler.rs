@@ -17,9 +17,9 @@
 //! follow directly on every system.
 //!
 //! No system can compare and swap a disposition. So one thread of this crate changes it at a time,
-//! and another waits: three system calls, during which no signal handler runs. The handler of a
-//! fault, or of a debugger's trap, does not wait for its own thread. A forked child does not wait
-//! for a thread that it does not have.
+//! with all signals blocked but SIGPIPE and those of a fault. Another waits, for three system
+//! calls. The handler of a fault, or of a debugger's trap, does not wait for its own thread. A
+//! forked child does not wait for a thread that it does not have.
 //!
 //! `sigpipe::ignore`, `restore_default` and `disposition` are also here. They report this handler
 //! as the default, and wait for their turn.

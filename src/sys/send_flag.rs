@@ -40,7 +40,8 @@ pub(super) fn verify() -> io::Result<Option<Call>> {
     if cfg!(epipe_refused = "send_flag") {
         return Ok(None);
     }
-    // `Honoured` is not noted: a sandbox may come later, and its first refusal must ask again.
+    // `Honoured` is not noted here: a sandbox may come later, and then the first refused send must
+    // make the test.
     TRUST.verify(probe::send_flag, || match question() {
         Found::Honoured => Found::Nothing,
         found => found,

@@ -38,7 +38,8 @@ pub(crate) fn write_vectored(
     bufs: &[IoSlice<'_>],
 ) -> io::Result<usize> {
     let bufs = call::cut(bufs);
-    // Like std's writev: the system answers an empty write without asking the peer.
+    // Like std, an empty write is a plain writev. Linux answers it without the peer, and another
+    // system may raise.
     if call::is_empty(bufs) {
         return run(stream, || call::write_vectored(stream.fd(), bufs));
     }

@@ -5,7 +5,8 @@
 //! * FreeBSD (`soo_write`, `sousrsend`) and DragonFly (`kern_sendmsg`, `soo_write`).
 //! * NetBSD (`sys_setsockopt` copies it into the file's flags).
 //!
-//! It covers every write, also the writev of foreign code. Accepted sockets inherit it from their
+//! It covers every write, also the writev of foreign code. (On NetBSD any `F_SETFL` removes it.)
+//! Accepted sockets inherit it from their
 //! listener (xnu uipc_socket2.c; BSD's `sonewconn`).
 
 #![allow(unsafe_code, reason = "the caller says which type the value of a socket option has")]

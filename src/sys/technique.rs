@@ -36,7 +36,8 @@ pub enum Technique {
     /// SIGPIPE is blocked on this thread during the call.
     #[doc(alias = "pthread_sigmask")]
     ThreadMask,
-    /// A handler that does nothing is installed in the process during the call.
+    /// A handler that does nothing replaces the default action during the call. On Apple it may
+    /// stay.
     #[doc(alias = "sigaction")]
     ProcessHandler,
     /// The system has no SIGPIPE.

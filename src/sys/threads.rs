@@ -204,7 +204,7 @@ impl Slot {
     }
 
     /// Ends the count of the last guard. Returns whether the caller must free the slot. A handler
-    /// must not, if it interrupts code that will.
+    /// gets `false` between `give_up` and `free`: the interrupted code frees the slot.
     pub(super) fn give_up(&self) -> bool {
         self.state.swap(BUSY, SeqCst) & BUSY == 0
     }

@@ -4,8 +4,8 @@
 //! ENOSYS, a seccomp filter EPERM or EACCES. The flag does nothing for splice, tee, vmsplice and
 //! sendfile.
 //!
-//! gVisor accepts every flag, and ignores this one. So each process tests the flag once before it
-//! uses it, on a broken pipe of the crate's own.
+//! gVisor accepts every flag, and ignores this one. So each process tests the flag before it trusts
+//! it, on a broken pipe of the crate's own. If no test is possible, a guard protects too.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -85,6 +85,7 @@ fn question() -> Found {
     if guard::MASKS_THE_THREAD {
         return ask();
     }
+    // Only a build that refuses `thread_mask` comes here: its guard is a handler of the process.
     // The test's signal waits here, blocked. Another thread that takes the handler out would
     // discard it: the guard prevents that. Handlers of other signals could raise a SIGPIPE too:
     // they are blocked.
