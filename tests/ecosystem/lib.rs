@@ -1,1 +1,1 @@
-//! This package has tests alone.
+//! This package has only tests.
