@@ -15,10 +15,10 @@ cfg_if::cfg_if! {
     ))] {
         #[allow(clippy::duplicate_mod, reason = "the programs are compiled twice")]
         mod bare;
-        #[allow(dead_code, reason = "the guide shows them, and no test calls them")]
+        #[allow(dead_code, reason = "no test installs a logger")]
         mod guide {
             mod env_logger;
-            mod runtime;
+            pub mod runtime;
             mod tracing;
         }
         #[path = "../../../support/ignored_flag.rs"]

@@ -73,6 +73,9 @@ pub fn trials(scenes: &[String]) -> Vec<Trial> {
             assert_eq!([shown(PROGRAMS_PAGE), shown(BINDINGS)].concat(), GUIDE);
             Ok(())
         }),
+        Trial::test("the guide's runtime runs a program", || {
+            Ok(crate::guide::runtime::run(async { Ok(()) })?)
+        }),
         Trial::test("the recipes' table has the result of each program", move || {
             assert!(missing.is_empty(), "the table names scenes that do not exist: {missing:#?}");
             assert_eq!(killed, controls, "the table lacks a program");
