@@ -52,7 +52,8 @@ pub enum Ending {
     /// system reports that. For a Unix stream only the end is known. Whether the peer's application
     /// has read everything is never known.
     Clean,
-    /// The peer, or this side's system, has reset the connection. What was sent last may be lost.
+    /// The peer, or this side's system, has reset the connection. The data that was sent last may
+    /// be lost.
     #[doc(alias = "ECONNRESET")]
     Reset,
     /// The connection was over before, and no error is pending. Either both sides had ended, or an
